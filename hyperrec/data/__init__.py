@@ -1,0 +1,1 @@
+"""Interactions, their sources, splits and item features."""

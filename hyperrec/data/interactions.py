@@ -1,0 +1,289 @@
+"""`Interactions`: users, items and what is known of both; immutable."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+DUPLICATE_POLICIES = ('first', 'last', 'keep', 'error')
+
+
+class DataError(ValueError):
+  """Bad input: the message names the file, field, value and remedy."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Interactions:
+  """Rows (user, item[, rating, timestamp]) over dense ids, in file order.
+
+  Every array is read-only. Users or items without a row are allowed: a
+  catalogue may hold items that nobody has touched yet.
+
+  Attributes:
+    users: int32 [n], in 0..num_users-1.
+    items: int32 [n], in 0..num_items-1.
+    num_users: U.
+    num_items: V.
+    ratings: float32 [n] or None.
+    timestamps: int64 [n] or None; seconds or any order-preserving integer.
+    user_ids: [U] the users' original ids.
+    item_ids: [V] the items' original ids.
+    item_text: [V] str or None; title and attributes of each item.
+    name: the data set's name, for reports.
+  """
+
+  users: np.ndarray
+  items: np.ndarray
+  num_users: int
+  num_items: int
+  ratings: np.ndarray | None = None
+  timestamps: np.ndarray | None = None
+  user_ids: np.ndarray | None = None
+  item_ids: np.ndarray | None = None
+  item_text: np.ndarray | None = None
+  name: str = ''
+
+  def __post_init__(self):
+    _validate(self)
+    put = object.__setattr__
+    put(self, 'users', _frozen(self.users, np.int32))
+    put(self, 'items', _frozen(self.items, np.int32))
+    put(self, 'ratings', _frozen(self.ratings, np.float32))
+    put(self, 'timestamps', _frozen(self.timestamps, np.int64))
+    for field, size in (('user_ids', 'num_users'), ('item_ids', 'num_items')):
+      ids = getattr(self, field)
+      ids = np.arange(getattr(self, size)) if ids is None else ids
+      put(self, field, _frozen(ids))
+    put(self, 'item_text', _frozen(self.item_text))
+
+  def __len__(self) -> int:
+    return len(self.users)
+
+  def __repr__(self) -> str:
+    return (
+      f'Interactions({self.name!r}, users={self.num_users}, '
+      f'items={self.num_items}, interactions={len(self)})'
+    )
+
+  def csr(self, dtype: Any = np.float32) -> scipy.sparse.csr_matrix:
+    """The binary matrix X [U, V]; repeats count once."""
+    x_UxV = scipy.sparse.csr_matrix(
+      (np.ones(len(self), dtype), (self.users, self.items)),
+      shape=(self.num_users, self.num_items),
+    )
+    x_UxV.data[:] = 1
+    return x_UxV
+
+  def item_counts(self) -> np.ndarray:
+    """Number of rows of each item: int64 [V]."""
+    return np.bincount(self.items, minlength=self.num_items)
+
+  def user_counts(self) -> np.ndarray:
+    """Number of rows of each user: int64 [U]."""
+    return np.bincount(self.users, minlength=self.num_users)
+
+  def rows(self, index: np.ndarray) -> 'Interactions':
+    """The rows at `index` (mask or indices); users and catalogue stay."""
+    take = lambda a: None if a is None else a[index]  # noqa: E731
+    return dataclasses.replace(
+      self,
+      users=self.users[index],
+      items=self.items[index],
+      ratings=take(self.ratings),
+      timestamps=take(self.timestamps),
+    )
+
+  def take_users(self, users: np.ndarray) -> 'Interactions':
+    """Only these users, numbered anew in the order given; catalogue stays."""
+    users = np.asarray(users)
+    new = _renumber(users, self.num_users, 'user')
+    kept = self.rows(new[self.users] >= 0)
+    return dataclasses.replace(
+      kept,
+      users=new[kept.users],
+      num_users=len(users),
+      user_ids=self.user_ids[users],
+    )
+
+  def take_items(self, items: np.ndarray) -> 'Interactions':
+    """Only these items, numbered anew in the order given; users stay."""
+    items = np.asarray(items)
+    new = _renumber(items, self.num_items, 'item')
+    kept = self.rows(new[self.items] >= 0)
+    text = None if self.item_text is None else self.item_text[items]
+    return dataclasses.replace(
+      kept,
+      items=new[kept.items],
+      num_items=len(items),
+      item_ids=self.item_ids[items],
+      item_text=text,
+    )
+
+  def by_user_and_time(self) -> 'Interactions':
+    """Rows sorted by user, then time (file order where times tie)."""
+    times = np.zeros(len(self)) if self.timestamps is None else self.timestamps
+    return self.rows(np.lexsort((np.arange(len(self)), times, self.users)))
+
+
+def stack_users(first: Interactions, second: Interactions) -> Interactions:
+  """The users of both, over one catalogue; `second`'s are numbered after.
+
+  Raises:
+    DataError: the two catalogues are not the same.
+  """
+  if not np.array_equal(first.item_ids, second.item_ids):
+    raise DataError(
+      f'cannot stack users of {first!r} and {second!r}: their catalogues '
+      'differ; select the same items of both first (take_items)'
+    )
+  both = lambda a, b: (  # noqa: E731
+    None if a is None or b is None else np.concatenate([a, b])
+  )
+  return dataclasses.replace(
+    first,
+    users=np.concatenate([first.users, second.users + first.num_users]),
+    items=np.concatenate([first.items, second.items]),
+    ratings=both(first.ratings, second.ratings),
+    timestamps=both(first.timestamps, second.timestamps),
+    num_users=first.num_users + second.num_users,
+    user_ids=np.concatenate(
+      [first.user_ids.astype(object), second.user_ids.astype(object)]
+    ),
+  )
+
+
+def from_columns(
+  user: Sequence[Any],
+  item: Sequence[Any],
+  *,
+  rating: Sequence[float] | None = None,
+  timestamp: Sequence[int] | None = None,
+  item_text: dict[Any, str] | None = None,
+  duplicates: str = 'first',
+  name: str = '',
+) -> Interactions:
+  """Builds `Interactions` from columns of original ids.
+
+  Args:
+    user: [n] original user ids, any sortable type.
+    item: [n] original item ids, any sortable type.
+    rating: [n] or None.
+    timestamp: [n] or None.
+    item_text: original item id -> text. Items that it names and nobody
+      touched are left out; an item that it lacks gets the empty text.
+    duplicates: what to do with a repeated (user, item) pair: keep the
+      `first` row, the `last` one, `keep` all, or `error`.
+    name: the data set's name.
+
+  Returns:
+    Interactions with users and items numbered in the sorted order of their
+    ids, rows in the order given.
+
+  Raises:
+    DataError: no rows, unequal columns, an unknown policy, or a duplicate
+      under `error`.
+  """
+  if len(user) == 0:
+    raise DataError(
+      f'{name or "input"}: no interactions; give a file with rows'
+    )
+  user_ids, users = np.unique(np.asarray(user), return_inverse=True)
+  item_ids, items = np.unique(np.asarray(item), return_inverse=True)
+  text = None
+  if item_text is not None:
+    text = np.array([str(item_text.get(i, '')) for i in item_ids], object)
+  data = Interactions(
+    users=users,
+    items=items,
+    num_users=len(user_ids),
+    num_items=len(item_ids),
+    ratings=None if rating is None else np.asarray(rating),
+    timestamps=None if timestamp is None else np.asarray(timestamp),
+    user_ids=user_ids,
+    item_ids=item_ids,
+    item_text=text,
+    name=name,
+  )
+  return drop_duplicates(data, duplicates)
+
+
+def drop_duplicates(data: Interactions, policy: str) -> Interactions:
+  """Applies a policy of `DUPLICATE_POLICIES` to repeated pairs."""
+  if policy not in DUPLICATE_POLICIES:
+    raise DataError(
+      f'duplicates={policy!r} is unknown; use one of {DUPLICATE_POLICIES}'
+    )
+  if policy == 'keep':
+    return data
+  pairs = data.users.astype(np.int64) * data.num_items + data.items
+  order = pairs[::-1] if policy == 'last' else pairs
+  _, first = np.unique(order, return_index=True)
+  if len(first) == len(pairs):
+    return data
+  kept = len(pairs) - 1 - first if policy == 'last' else first
+  if policy == 'error':
+    row = np.setdiff1d(np.arange(len(pairs)), kept)[0]
+    raise DataError(
+      f'{data.name or "input"}: the pair (user '
+      f'{data.user_ids[data.users[row]]!r}, item '
+      f'{data.item_ids[data.items[row]]!r}) occurs more than once, again in '
+      f'interaction {row + 1}; choose duplicates=first, last or keep'
+    )
+  return data.rows(np.sort(kept))
+
+
+def _renumber(chosen: np.ndarray, size: int, what: str) -> np.ndarray:
+  if len(np.unique(chosen)) != len(chosen):
+    raise DataError(f'the {what}s to take are not distinct')
+  new = np.full(size, -1, np.int32)
+  new[chosen] = np.arange(len(chosen), dtype=np.int32)
+  return new
+
+
+def _frozen(array: Any, dtype: Any = None) -> np.ndarray | None:
+  if array is None:
+    return None
+  array = np.array(array, dtype=dtype)
+  array.flags.writeable = False
+  return array
+
+
+def _validate(data: Interactions) -> None:
+  """Raises DataError on whatever would give a silent wrong number later."""
+  name = data.name or 'interactions'
+  if data.num_items < 1:
+    raise DataError(
+      f'{name}: num_items={data.num_items}; a catalogue is needed'
+    )
+  n = len(data.users)
+  for field in ('items', 'ratings', 'timestamps'):
+    column = getattr(data, field)
+    if column is not None and len(column) != n:
+      raise DataError(f'{name}: {field} has {len(column)} rows, users has {n}')
+  for field, size in (('users', data.num_users), ('items', data.num_items)):
+    column = np.asarray(getattr(data, field))
+    if n and not np.issubdtype(column.dtype, np.integer):
+      raise DataError(f'{name}: {field} is {column.dtype}, not integer')
+    if n and (column.min() < 0 or column.max() >= size):
+      bad = int(np.flatnonzero((column < 0) | (column >= size))[0])
+      raise DataError(
+        f'{name}: {field}[{bad}] = {column[bad]} is outside 0..{size - 1}'
+      )
+  for field in ('ratings', 'timestamps'):
+    column = getattr(data, field)
+    if column is None:
+      continue
+    finite = np.isfinite(np.asarray(column, np.float64))
+    if not finite.all():
+      bad = int(np.flatnonzero(~finite)[0])
+      raise DataError(f'{name}: {field}[{bad}] = {column[bad]} is not finite')
+  for field, size in (
+    ('user_ids', data.num_users),
+    ('item_ids', data.num_items),
+    ('item_text', data.num_items),
+  ):
+    ids = getattr(data, field)
+    if ids is not None and len(ids) != size:
+      raise DataError(f'{name}: {field} has {len(ids)} entries, not {size}')

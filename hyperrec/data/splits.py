@@ -1,0 +1,174 @@
+"""Splits of `Interactions`; each is a named protocol and tested for leakage."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from hyperrec.data import interactions as interactions_lib
+
+DataError = interactions_lib.DataError
+Interactions = interactions_lib.Interactions
+
+
+class HeldOut(NamedTuple):
+  """Users to evaluate: what is shown of each, and what is to be found.
+
+  Both parts number the same users and items alike. A user without targets is
+  left out of the metrics and counted.
+  """
+
+  histories: Interactions
+  targets: Interactions
+
+
+class Split(NamedTuple):
+  """Training data and the held-out users of validation and test."""
+
+  train: Interactions
+  validation: HeldOut
+  test: HeldOut
+
+
+def strong_generalization(
+  data: Interactions,
+  num_heldout: int,
+  *,
+  seed: int = 98765,
+  test_share: float = 0.2,
+) -> Split:
+  """Users disjoint (Liang et al., WWW 2018), with that paper's random draws.
+
+  The users, sorted by id, are permuted by legacy NumPy's MT19937; the last
+  `num_heldout` are test, as many before them validation, the rest training.
+  The catalogue is what training users touched, in order of first appearance.
+  A held-out user with at least 5 rows hides int(test_share * n) random rows;
+  one with fewer has everything in the fold-in. The generator is seeded anew
+  for validation and for test, as in the public notebook of the paper.
+
+  Args:
+    data: all interactions, rows in file order (the draws depend on it).
+    num_heldout: users of validation, and of test.
+    seed: 98765 in the paper.
+    test_share: 0.2 in the paper.
+
+  Raises:
+    DataError: fewer than 2 * num_heldout + 1 users.
+  """
+  if num_heldout < 1 or data.num_users <= 2 * num_heldout:
+    raise DataError(
+      f'{data.name}: {data.num_users} users cannot give {num_heldout} '
+      'validation and as many test users and keep one for training; choose '
+      f'num_heldout in 1..{(data.num_users - 1) // 2}'
+    )
+  order = np.random.RandomState(seed).permutation(data.num_users)
+  cut = data.num_users - 2 * num_heldout
+  train_rows = np.isin(data.users, order[:cut])
+  items, first = np.unique(data.items[train_rows], return_index=True)
+  catalogue = data.take_items(items[np.argsort(first, kind='stable')])
+  held_out = []
+  for users in (order[cut:-num_heldout], order[-num_heldout:]):
+    part = catalogue.take_users(np.sort(users))
+    held_out.append(_fold_in(part, np.random.RandomState(seed), test_share))
+  train = catalogue.take_users(np.sort(order[:cut]))
+  return Split(train, *held_out)
+
+
+def fold_in(data: Interactions, seed: int, test_share: float = 0.2) -> HeldOut:
+  """Hides `test_share` of each user's rows, as in strong generalization."""
+  return _fold_in(data, np.random.RandomState(seed), test_share)
+
+
+def _fold_in(
+  data: Interactions, random: np.random.RandomState, test_share: float
+) -> HeldOut:
+  order = np.argsort(data.users, kind='stable')
+  hidden = np.zeros(len(data), bool)
+  start = 0
+  for count in data.user_counts():
+    if count >= 5:
+      size = int(test_share * count)
+      drawn = random.choice(count, size=size, replace=False)
+      hidden[order[start + drawn]] = True
+    start += count
+  return HeldOut(data.rows(~hidden), data.rows(hidden))
+
+
+def leave_one_out(data: Interactions) -> Split:
+  """Each user's last item is test, the one before validation (by time).
+
+  Users with fewer than 3 rows stay in training only. Ties in time keep the
+  file's order. Validation histories are the training rows; test histories
+  also hold the validation item.
+  """
+  data = data.by_user_and_time()
+  counts = data.user_counts()
+  ends = np.cumsum(counts)
+  from_end = ends[data.users] - np.arange(len(data))
+  long = counts[data.users] >= 3
+  is_test = long & (from_end == 1)
+  is_validation = long & (from_end == 2)
+  train = data.rows(~is_test & ~is_validation)
+  return Split(
+    train,
+    HeldOut(train, data.rows(is_validation)),
+    HeldOut(data.rows(~is_test), data.rows(is_test)),
+  )
+
+
+def fixed(train: Interactions, test: Interactions) -> tuple[HeldOut, int]:
+  """A published split over one catalogue: every user in train and in test.
+
+  Returns:
+    The held-out users with all of `train` as histories, and the number of
+    test rows whose item has no training row. Published tables keep them as
+    targets, so they are counted and kept.
+  """
+  if not np.array_equal(train.item_ids, test.item_ids) or not np.array_equal(
+    train.user_ids, test.user_ids
+  ):
+    raise DataError(
+      f'{train.name}: train and test must number the same users and items'
+    )
+  unseen = int((train.item_counts()[test.items] == 0).sum())
+  return HeldOut(train, test), unseen
+
+
+def item_halves(
+  data: Interactions, seed: int
+) -> tuple[Interactions, Interactions]:
+  """The catalogue in two random disjoint halves; users stay the same."""
+  order = np.random.default_rng(seed).permutation(data.num_items)
+  half = data.num_items // 2
+  return (
+    data.take_items(np.sort(order[:half])),
+    data.take_items(np.sort(order[half:])),
+  )
+
+
+def chronological_slices(
+  data: Interactions, num_slices: int
+) -> list[Interactions]:
+  """Slices of equal row counts along one timeline; equal times stay together.
+
+  All slices number all users and items alike, so a later slice may hold
+  users and items that no earlier one has.
+
+  Raises:
+    DataError: no timestamps, or fewer distinct times than slices.
+  """
+  if data.timestamps is None:
+    raise DataError(
+      f'{data.name}: chronological slices need timestamps; this source has none'
+    )
+  if num_slices < 2:
+    raise DataError(f'num_slices={num_slices} must be at least 2')
+  ranks = np.arange(1, num_slices) * len(data) // num_slices
+  edges = np.sort(data.timestamps)[ranks]
+  part = np.searchsorted(edges, data.timestamps, side='right')
+  slices = [data.rows(part == i) for i in range(num_slices)]
+  if any(len(s) == 0 for s in slices):
+    raise DataError(
+      f'{data.name}: the timestamps are too few for {num_slices} slices; '
+      'choose fewer'
+    )
+  return slices

@@ -1,0 +1,1 @@
+"""One file per system of the comparison, behind the `Method` contract."""

@@ -1,0 +1,1 @@
+"""Pure Flax modules and math: no I/O, no knowledge of the other packages."""

@@ -1,0 +1,277 @@
+"""Item-item linear models with a zero diagonal, in closed form.
+
+All of them are one problem. X [U, V] holds the users' items, Lambda =
+diag(ridge) the strength of the penalty and B0 a prior mean of the weights:
+
+    min_B ||X - X B||^2 + ||Lambda^(1/2) (B - B0)||^2,  diag(B) = 0
+
+Its solution is, with P = (X'X + Lambda)^-1 and A = P Lambda B0,
+
+    B = I + A - P diag((1 + diag(A)) / diag(P)).
+
+(From DESIGN's M = P (X'X + Lambda B0) = I - P Lambda + A; the diagonal of B0
+drops out, since diag(B) is fixed.) B0 = 0 and a constant ridge give EASE
+(Steck, WWW 2019, arXiv 1905.03375); a ridge that grows with popularity gives
+EDLAE (Steck, NeurIPS 2020); B0 from item features gives L3AE (arXiv
+2508.13500). The prior is held as factors, B0 = left @ right, never densely.
+
+There are two ways to P. The *primal* one inverts a V x V matrix, O(V^3). The
+*dual* one uses P = Lambda^-1 - W'W with W [U, V] and costs O(V U^2): with fewer
+users than items it is far cheaper, and B then is low rank plus diagonal.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse
+from jaxtyping import Float
+
+from hyperrec.models import spd_inverse as spd_inverse_lib
+
+Csr = scipy.sparse.csr_matrix
+
+
+class Prior(NamedTuple):
+  """A prior mean B0 = left @ right; what its diagonal holds is ignored."""
+
+  left: Float[np.ndarray, 'V r']
+  right: Float[np.ndarray, 'r V']
+
+
+class FactoredWeights(NamedTuple):
+  """B = left @ right + diag(diagonal), whose diagonal is zero."""
+
+  left: Float[np.ndarray, 'V r']
+  right: Float[np.ndarray, 'r V']
+  diagonal: Float[np.ndarray, ' V']
+
+  def dense(self) -> Float[np.ndarray, 'V V']:
+    """The same weights as a matrix."""
+    weights = self.left @ self.right
+    np.fill_diagonal(weights, 0)
+    return weights
+
+
+Weights = Float[np.ndarray, 'V V'] | FactoredWeights
+
+
+def gram(x: Csr, dtype=np.float32, block: int = 2048):
+  """X'X as a dense matrix [V, V], built in row blocks from sparse X [U, V]."""
+  num_items = x.shape[1]
+  out = np.empty((num_items, num_items), dtype)
+  x_VxU = x.T.tocsr()
+  for start in range(0, num_items, block):
+    rows = x_VxU[start : start + block] @ x
+    out[start : start + block] = rows.toarray()
+  return out
+
+
+def denoising_ridge(
+  item_counts: np.ndarray, l2: float, dropout: float = 0.0
+) -> Float[np.ndarray, ' V']:
+  """The per-item ridge l2 + c_j p / (1 - p) (EDLAE, Steck 2020, eq. 5).
+
+  Args:
+    item_counts: [V], c_j = diag(X'X).
+    l2: lambda > 0.
+    dropout: p in [0, 1); 0 is EASE.
+  """
+  if not 0 <= dropout < 1:
+    raise ValueError(f'dropout={dropout} must be in [0, 1)')
+  if l2 <= 0:
+    raise ValueError(f'l2={l2} must be positive')
+  counts = np.asarray(item_counts, np.float64)
+  return l2 + counts * dropout / (1 - dropout)
+
+
+def precision(x: Csr, ridge: np.ndarray, dtype=np.float32):
+  """P = (X'X + diag(ridge))^-1 [V, V], by the primal way, in one matrix."""
+  num_items = x.shape[1]
+  spd_inverse_lib.check_memory(
+    spd_inverse_lib.spd_inverse_peak_bytes(num_items, dtype),
+    f'the inverse of a {num_items} x {num_items} item Gram matrix',
+  )
+  p_VxV = gram(x, dtype)
+  p_VxV[np.diag_indices(num_items)] += ridge.astype(dtype)
+  return spd_inverse_lib.spd_inverse(p_VxV)
+
+
+def weights_from_precision(
+  precision_VxV: np.ndarray,
+  *,
+  ridge: np.ndarray | None = None,
+  prior: Prior | None = None,
+  relax: float = 0.0,
+  constrained: bool = True,
+) -> Float[np.ndarray, 'V V']:
+  """B from P, overwriting P.
+
+  Args:
+    precision_VxV: P = (X'X + diag(ridge))^-1, float [V, V]; destroyed.
+    ridge: [V], needed with `prior`, `relax` or without the constraint.
+    prior: B0; None is zero.
+    relax: xi >= 0 of RLAE (Moon et al., SIGIR 2023, arXiv 2305.12922): the
+      diagonal may reach xi. 0 is the zero diagonal. Not with a prior.
+    constrained: False drops the constraint: plain ridge, B = I - P Lambda.
+  """
+  p_diag = np.diagonal(precision_VxV).copy()
+  num_items = len(p_diag)
+  product = None
+  scale = 1 / p_diag
+  if not constrained:
+    scale = ridge
+  elif relax:
+    shrunk = ridge * p_diag
+    scale = np.where(1 - shrunk > relax, (1 - relax) / p_diag, ridge)
+  elif prior is not None:
+    scaled = prior.left * ridge[:, None]
+    a_Vxr = precision_VxV @ scaled.astype(precision_VxV.dtype)
+    product = a_Vxr, prior.right.astype(precision_VxV.dtype)
+    scale = (1 + np.einsum('vr,rv->v', *product)) / p_diag
+  weights = precision_VxV
+  weights *= -scale.astype(weights.dtype)
+  if product is not None:
+    _add_product(weights, *product)
+  diagonal = np.diag_indices(num_items)
+  weights[diagonal] = 0 if constrained else 1 - p_diag * scale
+  return weights
+
+
+def _add_product(out, left, right, block: int = 2048) -> None:
+  """Adds left @ right to out by row blocks: no second matrix of its size."""
+  for start in range(0, len(out), block):
+    out[start : start + block] += left[start : start + block] @ right
+
+
+def solve_primal(
+  x: Csr,
+  ridge: np.ndarray,
+  prior: Prior | None = None,
+  dtype=np.float32,
+) -> Float[np.ndarray, 'V V']:
+  """The general closed form by a V x V inverse: O(V^3 + V^2 r)."""
+  p_VxV = precision(x, ridge, dtype)
+  return weights_from_precision(p_VxV, ridge=ridge, prior=prior)
+
+
+def dual_factor(x: Csr, ridge: np.ndarray) -> Float[np.ndarray, 'U V']:
+  """W [U, V] with (X'X + Lambda)^-1 = Lambda^-1 - W'W, in float64.
+
+  W = L^-1 X Lambda^-1 for L L' = I + X Lambda^-1 X' (Woodbury).
+  """
+  scaled = (x.astype(np.float64) @ scipy.sparse.diags(1 / ridge)).tocsr()
+  inner = (scaled @ x.T).toarray()
+  inner[np.diag_indices(len(inner))] += 1
+  lower = scipy.linalg.cholesky(inner, lower=True, overwrite_a=True)
+  return scipy.linalg.solve_triangular(
+    lower, scaled.toarray(), lower=True, overwrite_b=True, check_finite=False
+  )
+
+
+def solve_dual(
+  x: Csr,
+  ridge: np.ndarray,
+  prior: Prior | None = None,
+  dtype=np.float32,
+) -> FactoredWeights:
+  """The same solution by a U x U system: O(V (U + r)^2); B stays factored."""
+  ridge = np.asarray(ridge, np.float64)
+  active = np.flatnonzero(np.diff(x.indptr))
+  w_UxV = dual_factor(x[active], ridge)
+  p_diag = 1 / ridge - np.einsum('uv,uv->v', w_UxV, w_UxV)
+  left, right, product_diag = w_UxV.T, w_UxV, 0.0
+  if prior is not None:
+    a_Vxr = prior.left - w_UxV.T @ (w_UxV @ (prior.left * ridge[:, None]))
+    product_diag = np.einsum('vr,rv->v', a_Vxr, prior.right)
+  scale = (1 + product_diag) / p_diag
+  right = w_UxV * scale
+  if prior is not None:
+    left = np.concatenate([left, a_Vxr], axis=1)
+    right = np.concatenate([right, prior.right])
+  left, right = left.astype(dtype), right.astype(dtype)
+  return FactoredWeights(left, right, -np.einsum('vr,rv->v', left, right))
+
+
+def is_dual_cheaper(num_users: int, num_items: int, rank: int = 0) -> bool:
+  """Whether the factored solution is also the smaller and faster to apply."""
+  return 2 * (num_users + rank) < num_items
+
+
+def solve(
+  x: Csr,
+  ridge: np.ndarray,
+  prior: Prior | None = None,
+  dtype=np.float32,
+) -> Weights:
+  """The general closed form by the cheaper of the two ways."""
+  rank = 0 if prior is None else prior.left.shape[1]
+  if is_dual_cheaper(x.shape[0], x.shape[1], rank):
+    return solve_dual(x, ridge, prior, dtype)
+  return solve_primal(x, ridge, prior, dtype)
+
+
+def feature_prior(
+  features: Float[np.ndarray, 'V F'], l2: float, weight: float = 1.0
+) -> Prior:
+  """EASE on item features times `weight`, as a prior in factors of rank F.
+
+  C = EASE(F'; l2) has the off-diagonal of W'W diag(1 / diag P) (dual form),
+  so it never needs a V x V matrix (L3AE, arXiv 2508.13500, its first step).
+  """
+  features = np.asarray(features, np.float64)
+  inner = features.T @ features
+  inner[np.diag_indices(len(inner))] += l2
+  lower = scipy.linalg.cholesky(inner, lower=True)
+  w_FxV = scipy.linalg.solve_triangular(lower, features.T, lower=True)
+  # (F F' + l2 I)^-1 = (I - W'W) / l2: the factor l2 cancels in W'W / diag P.
+  shrink = weight / (1 - np.einsum('fv,fv->v', w_FxV, w_FxV))
+  return Prior(w_FxV.T, w_FxV * shrink)
+
+
+def scores(x: Csr, weights: Weights) -> Float[np.ndarray, 'B V']:
+  """Scores x B of sparse histories x [B, V] (B is not symmetric: not B x)."""
+  if isinstance(weights, FactoredWeights):
+    out = (x @ weights.left) @ weights.right
+    row = np.repeat(np.arange(x.shape[0]), np.diff(x.indptr))
+    out[row, x.indices] += x.data * weights.diagonal[x.indices]
+    return out
+  return x @ weights
+
+
+def solve_flops(
+  row_counts: np.ndarray, num_items: int, rank: int = 0, primal: bool = False
+) -> float:
+  """Operations of `solve` (or of `solve_primal`): the published counts.
+
+  Args:
+    row_counts: [U], items of each user; sum of squares builds a Gram.
+    num_items: V.
+    rank: r of the prior.
+    primal: count the primal way whatever is cheaper.
+  """
+  counts = np.asarray(row_counts, np.float64)
+  users, items = float((counts > 0).sum()), float(num_items)
+  if primal or not is_dual_cheaper(len(counts), num_items, rank):
+    gram_flops = 2 * np.square(counts).sum()
+    return gram_flops + items**3 + 4 * items**2 * rank + items**2
+  inner = 2 * users * counts.sum() + users**3 / 3
+  factor = users**2 * items + 3 * users * items
+  return inner + factor + 4 * users * items * rank + 3 * rank * items
+
+
+def add_prior(weights: Weights, scale: float, prior: Prior) -> Weights:
+  """Returns scale * weights + prior off the diagonal; overwrites dense weights."""
+  if not isinstance(weights, FactoredWeights):
+    weights *= weights.dtype.type(scale)
+    _add_product(
+      weights,
+      prior.left.astype(weights.dtype),
+      prior.right.astype(weights.dtype),
+    )
+    np.fill_diagonal(weights, 0)
+    return weights
+  dtype = weights.left.dtype
+  left = np.concatenate([weights.left, prior.left], axis=1).astype(dtype)
+  right = np.concatenate([scale * weights.right, prior.right]).astype(dtype)
+  return FactoredWeights(left, right, -np.einsum('vr,rv->v', left, right))

@@ -1,0 +1,1 @@
+"""The train step and loop, checkpoints and the run log."""

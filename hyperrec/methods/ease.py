@@ -25,7 +25,7 @@ def ease(
     constrained: False drops the zero diagonal. Ablation, primal form.
     nonnegative: True sets negative weights to 0 after the fit (Steck's
       "EASE >= 0"). Ablation, primal form.
-    retrain: new users are added to the source and everything is fitted again.
+    retrain: prepare nothing, fit everything at each adaptation.
   """
   ablation = relax > 0 or not constrained or nonnegative
 

@@ -18,7 +18,7 @@ class Fitted(NamedTuple):
   """Weights over one catalogue.
 
   Attributes:
-    weights: B, or None where nothing was fitted (no source data).
+    weights: B, or None where nothing was fitted yet.
     source: what they were fitted on; None once adapted.
     item_ids: the catalogue.
   """
@@ -39,25 +39,26 @@ def closed_form(
   """A `Method` from a function that fits weights on interactions.
 
   Where the evidence is of the source's own catalogue (new users), the source's
-  weights serve as they are: adaptation is free; with `retrain` they are fitted
-  again on source and evidence together. On another catalogue the evidence
-  alone is fitted.
+  weights serve as they are: adaptation is free. With `retrain` nothing is
+  learned before, and every adaptation fits source and evidence together. On
+  another catalogue the evidence alone is fitted.
 
   Args:
     name: the method's name in result rows.
     fit: interactions -> weights of their catalogue.
     fit_flops: interactions -> operations of `fit`.
-    retrain: fit again on everything when users are new.
+    retrain: prepare nothing, fit everything at each adaptation.
     zero_shot: whether `fit` can serve a catalogue nobody has touched.
   """
 
   def prepare(source, key):
     del key
-    return Fitted(fit(source), source, source.item_ids)
+    weights = None if retrain else fit(source)
+    return Fitted(weights, source, source.item_ids)
 
   def adapt(shared, evidence, key):
     del key
-    data = _to_fit(shared, evidence, retrain)
+    data = _to_fit(shared, evidence)
     if data is None:
       return shared
     if len(data) == 0 and not zero_shot:
@@ -68,7 +69,7 @@ def closed_form(
 
   def adapt_flops(shared, evidence, adapted):
     del adapted
-    data = _to_fit(shared, evidence, retrain)
+    data = _to_fit(shared, evidence)
     return 0.0 if data is None else fit_flops(data)
 
   return Method(
@@ -76,7 +77,7 @@ def closed_form(
     prepare,
     adapt,
     score,
-    lambda source, shared: fit_flops(source),
+    lambda source, shared: 0.0 if retrain else fit_flops(source),
     adapt_flops,
   )
 
@@ -86,12 +87,10 @@ def score(adapted: Fitted, histories: Histories):
   return linear_autoencoder.scores(histories.csr(), adapted.weights)
 
 
-def _to_fit(
-  shared: Fitted, evidence: Interactions, retrain: bool
-) -> Interactions | None:
+def _to_fit(shared: Fitted, evidence: Interactions) -> Interactions | None:
   """What an adaptation fits; None where the source's weights serve."""
   if not np.array_equal(shared.item_ids, evidence.item_ids):
     return evidence
-  if not retrain or len(evidence) == 0:
+  if shared.weights is not None:
     return None
   return interactions_lib.stack_users(shared.source, evidence)

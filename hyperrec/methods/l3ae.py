@@ -33,7 +33,7 @@ def l3ae(
     l2: the total ridge.
     l2_features: lambda_F, the ridge of C.
     trust: in [0, 1]; 0 is EASE.
-    retrain: new users are added to the source and everything is fitted again.
+    retrain: prepare nothing, fit everything at each adaptation.
   """
 
   def fit(data):
@@ -62,7 +62,7 @@ def cease(
     features: interactions -> features of their catalogue, float [V, F].
     l2: lambda.
     alpha: scales the feature rows, so its square enters the Gram matrix.
-    retrain: new users are added to the source and everything is fitted again.
+    retrain: prepare nothing, fit everything at each adaptation.
   """
 
   def stacked(data):
@@ -98,7 +98,7 @@ def add_ease(
     l2: lambda of EASE on interactions.
     l2_features: lambda of C, EASE on features.
     alpha: in [0, 1].
-    retrain: new users are added to the source and everything is fitted again.
+    retrain: prepare nothing, fit everything at each adaptation.
   """
 
   def fit(data):

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.linalg
 import scipy.sparse
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from hyperrec.models import spd_inverse as spd_inverse_lib
 
@@ -53,7 +53,21 @@ class FactoredWeights(NamedTuple):
     return weights
 
 
-Weights = Float[np.ndarray, 'V V'] | FactoredWeights
+class SubsetWeights(NamedTuple):
+  """B whose rows and columns are zero outside `items` (n of V)."""
+
+  weights: Float[np.ndarray, 'n n']
+  items: Int[np.ndarray, ' n']
+  num_items: int
+
+  def dense(self) -> Float[np.ndarray, 'V V']:
+    """The same weights as a matrix."""
+    out = np.zeros((self.num_items,) * 2, self.weights.dtype)
+    out[np.ix_(self.items, self.items)] = self.weights
+    return out
+
+
+Weights = Float[np.ndarray, 'V V'] | Csr | FactoredWeights | SubsetWeights
 
 
 def gram(x: Csr, dtype=np.float32, block: int = 2048):
@@ -95,6 +109,25 @@ def precision(x: Csr, ridge: np.ndarray, dtype=np.float32):
   p_VxV = gram(x, dtype)
   p_VxV[np.diag_indices(num_items)] += ridge.astype(dtype)
   return spd_inverse_lib.spd_inverse(p_VxV)
+
+
+def precision_cheapest(x: Csr, ridge: np.ndarray, dtype=np.float32):
+  """P [V, V] as `precision`, by the dual way where users are few: O(U V^2)."""
+  if not is_dual_cheaper(*x.shape):
+    return precision(x, ridge, dtype)
+  w_UxV = dual_factor(x, np.asarray(ridge, np.float64)).astype(dtype)
+  p_VxV = w_UxV.T @ -w_UxV
+  p_VxV[np.diag_indices(len(p_VxV))] += (1 / ridge).astype(dtype)
+  return p_VxV
+
+
+def precision_flops(row_counts: np.ndarray, num_items: int) -> float:
+  """Operations of `precision_cheapest`."""
+  solve = solve_flops(row_counts, num_items)
+  users = len(row_counts)
+  if is_dual_cheaper(users, num_items):
+    return solve + 2.0 * users * num_items**2
+  return solve
 
 
 def weights_from_precision(
@@ -236,7 +269,12 @@ def scores(x: Csr, weights: Weights) -> Float[np.ndarray, 'B V']:
     row = np.repeat(np.arange(x.shape[0]), np.diff(x.indptr))
     out[row, x.indices] += x.data * weights.diagonal[x.indices]
     return out
-  return x @ weights
+  if isinstance(weights, SubsetWeights):
+    out = np.zeros(x.shape, weights.weights.dtype)
+    out[:, weights.items] = x[:, weights.items] @ weights.weights
+    return out
+  product = x @ weights
+  return product.toarray() if scipy.sparse.issparse(product) else product
 
 
 def solve_flops(
@@ -261,7 +299,7 @@ def solve_flops(
 
 
 def add_prior(weights: Weights, scale: float, prior: Prior) -> Weights:
-  """Returns scale * weights + prior off the diagonal; overwrites dense weights."""
+  """Gives scale * weights + prior off the diagonal; overwrites if dense."""
   if not isinstance(weights, FactoredWeights):
     weights *= weights.dtype.type(scale)
     _add_product(

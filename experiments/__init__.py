@@ -1,0 +1,1 @@
+"""Scripts: one folder an experiment, run with `python -m`."""

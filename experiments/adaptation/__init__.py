@@ -1,0 +1,1 @@
+"""The experiment: which way of adapting ranks best per unit of cost?"""

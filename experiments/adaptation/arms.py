@@ -1,0 +1,151 @@
+"""The arms of the adaptation experiment and the trials each may tune over.
+
+Every arm with hyper-parameters has the same number of trials, in an order that
+puts the most promising first, so that `--trials=N` cuts all of them alike.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from hyperrec import method as method_lib
+from hyperrec.methods import (
+  ease,
+  ease_dynamic,
+  esler,
+  item_knn,
+  l3ae,
+  mult_vae,
+  popularity,
+  slim,
+)
+
+Trial = dict[str, Any]
+
+
+class Arm(NamedTuple):
+  """A builder of a `Method` and the hyper-parameters to try on it."""
+
+  build: Callable[..., method_lib.Method]
+  trials: tuple[Trial, ...]
+
+
+def _grid(**axes) -> tuple[Trial, ...]:
+  names = list(axes)
+  return tuple(
+    dict(zip(names, values, strict=True))
+    for values in itertools.product(*axes.values())
+  )
+
+
+L2 = (100.0, 30.0, 300.0, 10.0, 60.0, 200.0, 600.0, 3.0)
+EASE = _grid(l2=L2)
+ITEM_KNN = _grid(shrink=(10.0, 100.0), neighbours=(100, 20, 400, 1000))
+SLIM = _grid(l2=(30.0, 100.0, 300.0, 10.0), l1=(1.0, 0.1))
+L3AE = tuple(
+  {'l2': l2, 'l2_features': l2_features, 'trust': trust}
+  for l2, l2_features, trust in (
+    (30.0, 3.0, 0.9),
+    (100.0, 3.0, 0.8),
+    (10.0, 3.0, 0.95),
+    (60.0, 10.0, 0.9),
+    (200.0, 3.0, 0.5),
+    (30.0, 10.0, 0.97),
+    (100.0, 1.0, 0.95),
+    (200.0, 10.0, 0.8),
+  )
+)
+CEASE = tuple(
+  {'l2': l2, 'alpha': alpha}
+  for l2, alpha in (
+    (30.0, 3.0),
+    (100.0, 5.0),
+    (10.0, 3.0),
+    (100.0, 10.0),
+    (30.0, 10.0),
+    (300.0, 10.0),
+    (10.0, 1.0),
+    (100.0, 2.0),
+  )
+)
+ELSA = tuple(
+  {'rank': rank, 'epochs': epochs}
+  for rank, epochs in (
+    (64, 20),
+    (128, 20),
+    (32, 20),
+    (64, 40),
+    (128, 10),
+    (256, 20),
+    (32, 40),
+    (64, 10),
+  )
+)
+MULT_VAE = tuple(
+  {'hidden_dim': hidden, 'latent_dim': latent, 'epochs': epochs, 'lr': lr}
+  for hidden, latent, epochs, lr in (
+    (200, 64, 50, 1e-3),
+    (200, 64, 100, 1e-3),
+    (600, 200, 30, 1e-3),
+    (200, 64, 25, 1e-3),
+    (100, 32, 100, 1e-3),
+    (600, 200, 60, 1e-3),
+    (200, 64, 50, 3e-3),
+    (100, 32, 50, 3e-3),
+  )
+)
+
+
+def new_users(features: l3ae.Features) -> dict[str, Arm]:
+  """Arms of the regime in which the catalogue is known and users are new."""
+  return {
+    'popularity': Arm(popularity.popularity, ({},)),
+    'itemknn': Arm(item_knn.item_knn, ITEM_KNN),
+    'ease': Arm(ease.ease, EASE),
+    'ease:retrain': Arm(_retrained(ease.ease), EASE),
+    'ease_dynamic': Arm(ease_dynamic.ease_dynamic, EASE),
+    'slim': Arm(slim.slim, SLIM),
+    'esler': Arm(esler.esler, EASE),
+    'elsa': Arm(esler.elsa, ELSA),
+    'cease': Arm(functools.partial(l3ae.cease, features), CEASE),
+    'l3ae': Arm(functools.partial(l3ae.l3ae, features), L3AE),
+    'mult_vae': Arm(mult_vae.mult_vae, MULT_VAE),
+    'mult_vae:retrain': Arm(_retrained(mult_vae.mult_vae), MULT_VAE),
+    'mult_vae_finetune': Arm(mult_vae.mult_vae_finetune, MULT_VAE),
+  }
+
+
+def new_catalogue(features: l3ae.Features) -> dict[str, Arm]:
+  """Arms of the regime in which all items are new.
+
+  Nothing that a source teaches can serve here but a network's inner layers,
+  so all others prepare nothing and fit the evidence.
+  """
+  fitted = {
+    'itemknn': Arm(item_knn.item_knn, ITEM_KNN),
+    'ease': Arm(ease.ease, EASE),
+    'slim': Arm(slim.slim, SLIM),
+    'esler': Arm(esler.esler, EASE),
+    'elsa': Arm(esler.elsa, ELSA),
+    'cease': Arm(functools.partial(l3ae.cease, features), CEASE),
+    'l3ae': Arm(functools.partial(l3ae.l3ae, features), L3AE),
+    'mult_vae': Arm(mult_vae.mult_vae, MULT_VAE),
+  }
+  fitted = {
+    name: arm._replace(build=_retrained(arm.build))
+    for name, arm in fitted.items()
+  }
+  return {
+    'popularity': Arm(popularity.popularity, ({},)),
+    **fitted,
+    'ease_dynamic': Arm(ease_dynamic.ease_dynamic, EASE),
+    'mult_vae_finetune': Arm(mult_vae.mult_vae_finetune, MULT_VAE),
+  }
+
+
+def _retrained(build):
+  return functools.partial(build, retrain=True)
+
+
+ARMS = {'new_users': new_users, 'new_catalogue': new_catalogue}

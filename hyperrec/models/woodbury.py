@@ -1,0 +1,87 @@
+"""Exact low-rank updates of P = (X'X + l2 I)^-1: Dynamic EASE.
+
+(Jeunen, Van Balen & Goethals, UMUAI 2022, 10.1007/s11257-021-09314-7.) A new
+user is a change of rank one; a user whose row changes from x to x' is one of
+rank two, x'x'^T - xx^T. Here the changed rows themselves are the factors, so no
+eigendecomposition is needed:
+
+    P <- P - (P U)(S + U'P U)^-1 (P U)',   X'X changes by U S U', S = +-1.
+"""
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse
+from jaxtyping import Float
+
+Csr = scipy.sparse.csr_matrix
+
+
+def update(
+  precision_VxV: Float[np.ndarray, 'V V'],
+  added: Csr,
+  removed: Csr | None = None,
+  block: int = 2048,
+) -> Float[np.ndarray, 'V V']:
+  """P after rows joined (and left) X; a new matrix, P is kept.
+
+  Args:
+    precision_VxV: P, symmetric.
+    added: rows [K, V] that X gains.
+    removed: rows [R, V] that X loses (the old rows of users who changed).
+    block: rows of P updated at a time.
+  """
+  changed = added if removed is None else scipy.sparse.vstack([added, removed])
+  sign = np.ones(changed.shape[0])
+  sign[added.shape[0] :] = -1
+  changed = changed.tocsr().astype(precision_VxV.dtype)
+  pu_VxK = (changed @ precision_VxV).T
+  inner = (changed @ pu_VxK).astype(np.float64)
+  inner[np.diag_indices(len(inner))] += sign
+  factor = scipy.linalg.lu_factor(inner, overwrite_a=True)
+  solved_KxV = scipy.linalg.lu_solve(factor, pu_VxK.T.astype(np.float64))
+  solved_KxV = solved_KxV.astype(precision_VxV.dtype)
+  out = np.empty_like(precision_VxV)
+  for start in range(0, len(out), block):
+    rows = slice(start, start + block)
+    np.matmul(pu_VxK[rows], solved_KxV, out=out[rows])
+    np.subtract(precision_VxV[rows], out[rows], out=out[rows])
+  return out
+
+
+def extend(
+  precision_VxV: Float[np.ndarray, 'V V'], num_new: int, l2: float
+) -> Float[np.ndarray, 'W W']:
+  """P over `num_new` more items that nobody has touched yet: 1 / l2 each."""
+  old = len(precision_VxV)
+  out = np.zeros((old + num_new,) * 2, precision_VxV.dtype)
+  out[:old, :old] = precision_VxV
+  new = np.arange(old, old + num_new)
+  out[new, new] = 1 / l2
+  return out
+
+
+def drift(
+  precision_VxV: Float[np.ndarray, 'V V'],
+  x: Csr,
+  l2: float,
+  num_probes: int = 4,
+  seed: int = 0,
+) -> float:
+  """How far P is from the true inverse: the relative error of (X'X + l2) P v.
+
+  The largest over random sign probes v [V]; 0 is exact. Costs O(V^2) a probe.
+  """
+  random = np.random.default_rng(seed)
+  probes = random.choice([-1.0, 1.0], size=(len(precision_VxV), num_probes))
+  solved = precision_VxV @ probes.astype(precision_VxV.dtype)
+  solved = solved.astype(np.float64)
+  back = x.T @ (x @ solved) + l2 * solved
+  errors = np.linalg.norm(back - probes, axis=0)
+  return float(errors.max() / np.sqrt(len(probes)))
+
+
+def update_flops(num_items: int, rank: int, row_counts: np.ndarray) -> float:
+  """Operations of `update`: the products, the K x K solve, the correction."""
+  entries = float(np.sum(row_counts))
+  solve = 2 * rank**3 / 3 + 2 * rank**2 * num_items
+  return 2 * entries * (num_items + rank) + solve + 2 * num_items**2 * rank

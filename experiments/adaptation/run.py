@@ -9,7 +9,6 @@ command resumes: cells that DIR/cells.jsonl holds are not run again.
 """
 
 import functools
-import json
 import pathlib
 import sys
 import time
@@ -20,25 +19,14 @@ from absl import app, flags, logging
 from rich import console as console_lib
 from rich import progress as progress_lib
 
+from experiments import source_flags
 from experiments.adaptation import arms as arms_lib
 from experiments.adaptation import laboratory
 from hyperrec import method as method_lib
-from hyperrec.data import interactions as interactions_lib
-from hyperrec.data import item_features, regimes, sources
+from hyperrec.data import item_features, regimes
 from hyperrec.evaluation import report, results
 from hyperrec.training import run_log
 
-_SOURCE = flags.DEFINE_string('source', 'movielens_small', 'The data source.')
-_DATA_DIR = flags.DEFINE_string('data_dir', None, "The source's files.")
-_MIN_RATING = flags.DEFINE_float(
-  'min_rating', None, 'Ratings below are dropped; none drops nothing.'
-)
-_MIN_USER = flags.DEFINE_integer(
-  'min_user_interactions', 5, 'Users with fewer are dropped.'
-)
-_MIN_ITEM = flags.DEFINE_integer(
-  'min_item_interactions', 1, 'Items with fewer are dropped.'
-)
 _REGIMES = flags.DEFINE_list(
   'regimes', ['new_users', 'new_catalogue'], 'The adaptation regimes.'
 )
@@ -70,27 +58,16 @@ def main(argv):
   if len(argv) > 1:
     raise app.UsageError(f'unknown arguments: {argv[1:]}')
   workdir = pathlib.Path(_WORKDIR.value)
-  data = load_data()
+  data = source_flags.load()
   cells = list(plan())
   workdir.mkdir(parents=True, exist_ok=True)
-  run_log.write_manifest(workdir, flags=_settings(), data=data)
+  run_log.write_manifest(workdir, flags=run_log.script_flags(), data=data)
   rows = run(data, cells, workdir / 'cells.jsonl')
   results.write_json(rows, workdir / 'results.json')
   report.write_report(rows, workdir / 'report.html')
   console = console_lib.Console()
   console.print(report.terminal_table(rows))
   console.print(f'report: {workdir / "report.html"}', soft_wrap=True)
-
-
-def load_data() -> interactions_lib.Interactions:
-  """The interactions that the flags name, filtered as they say."""
-  return sources.load(
-    _SOURCE.value,
-    data_dir=_DATA_DIR.value,
-    min_rating=_MIN_RATING.value,
-    min_user_interactions=_MIN_USER.value,
-    min_item_interactions=_MIN_ITEM.value,
-  )
 
 
 def plan():
@@ -150,7 +127,7 @@ def run_one(data, features, regime, seed, budget, name, oracle) -> dict:
     'budget': budget,
     'method': f'{name}:oracle' if oracle else name,
     'seed': seed,
-    'flags': _settings(),
+    'flags': run_log.script_flags(),
     **run_log.provenance(),
   }
   trials = arm.trials[: _TRIALS.value]
@@ -215,13 +192,6 @@ def _tuning_set(task, seed, oracle):
     return task.source, task.validation
   rehearsal = regimes.rehearsal(task, seed)
   return rehearsal.source, rehearsal.test
-
-
-def _settings() -> dict:
-  names = sys.modules[__name__]
-  own = flags.FLAGS.get_key_flags_for_module(sys.argv[0])
-  del names
-  return {flag.name: flag.value for flag in own if flag.name != 'workdir'}
 
 
 def _cell_of(row: dict) -> tuple:

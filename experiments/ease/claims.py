@@ -1,0 +1,162 @@
+"""Which of the claims about linear models hold? One data set a run.
+
+  python -m experiments.ease.claims \
+    --flagfile=experiments/ease/claims_steam.flags --data_dir=DIR
+
+The claims are those that notes on EASE (under the garbled name "ESLER") make:
+a linear model beats deep ones, the zero diagonal does the work, negative
+weights matter, clipping them gives SLIM's level, and SLIM is far slower. Users
+are held out (strong generalization); each arm is tuned on validation users with
+as many trials as every other, and reported on test users.
+"""
+
+import functools
+import json
+import pathlib
+import time
+
+import jax
+import numpy as np
+from absl import app, flags, logging
+
+from experiments import source_flags
+from experiments.adaptation import arms as arms_lib
+from experiments.adaptation import laboratory
+from hyperrec.data import regimes
+from hyperrec.evaluation import significance
+from hyperrec.methods import ease, item_knn, mult_vae, popularity, slim
+from hyperrec.training import run_log
+
+_NUM_HELDOUT = flags.DEFINE_integer('num_heldout', 500, 'Held-out users.')
+_TRIALS = flags.DEFINE_integer('trials', 4, 'Trials of every tuned arm.')
+_SEED = flags.DEFINE_integer('seed', 0, 'Of the split.')
+_OUTPUT = flags.DEFINE_string('output', None, 'The JSON file.', required=True)
+
+L2 = (100.0, 300.0, 30.0, 1000.0, 10.0, 3.0, 3000.0, 600.0)
+NEAREST = (100, 400, 20, 1000)
+
+
+def arms() -> dict[str, arms_lib.Arm]:
+  """The arms that the claims compare."""
+  linear = tuple({'l2': l2} for l2 in L2)
+  relaxed = tuple(
+    {'l2': l2, 'relax': relax}
+    for l2, relax in ((100, 0.3), (300, 0.3), (30, 0.3), (1000, 0.5))
+  )
+  denoised = tuple(
+    {'l2': l2, 'dropout': p}
+    for l2, p in ((100, 0.33), (30, 0.33), (10, 0.5), (300, 0.25))
+  )
+  vae = tuple(
+    {'hidden_dim': hidden, 'latent_dim': latent, 'epochs': epochs}
+    for hidden, latent, epochs in (
+      (600, 200, 50),
+      (600, 200, 100),
+      (200, 64, 100),
+      (200, 64, 200),
+    )
+  )
+  part = functools.partial
+  return {
+    'popularity': arms_lib.Arm(popularity.popularity, ({},)),
+    'itemknn': arms_lib.Arm(
+      item_knn.item_knn,
+      tuple({'neighbours': n, 'shrink': 10.0} for n in NEAREST),
+    ),
+    'ease': arms_lib.Arm(ease.ease, linear),
+    'ease:unconstrained': arms_lib.Arm(
+      part(ease.ease, constrained=False), linear
+    ),
+    'ease:relaxed': arms_lib.Arm(ease.ease, relaxed),
+    'ease:denoising': arms_lib.Arm(ease.ease, denoised),
+    'ease:nonnegative': arms_lib.Arm(part(ease.ease, nonnegative=True), linear),
+    'slim:no_l1': arms_lib.Arm(
+      part(slim.slim, l1=0.0), tuple({'l2': l2} for l2 in L2)
+    ),
+    'slim': arms_lib.Arm(
+      slim.slim,
+      tuple(
+        {'l1': l1, 'l2': l2}
+        for l1, l2 in ((1.0, 100.0), (1.0, 300.0), (3.0, 30.0), (0.3, 30.0))
+      ),
+    ),
+    'mult_vae': arms_lib.Arm(mult_vae.mult_vae, vae),
+  }
+
+
+def main(argv):
+  """Runs every arm, then writes one JSON file."""
+  if len(argv) > 1:
+    raise app.UsageError(f'unknown arguments: {argv[1:]}')
+  data = source_flags.load()
+  everything = int(data.user_counts().max())
+  task = regimes.new_users(data, everything, _SEED.value, _NUM_HELDOUT.value)
+  rows, values = {}, {}
+  for name, arm in arms().items():
+    rows[name], values[name] = run_arm(arm, task)
+    logging.info('%s: %s', name, rows[name])
+  document = {
+    'dataset': data.name,
+    'users': data.num_users,
+    'items': data.num_items,
+    'interactions': len(data),
+    'train_users': task.source.num_users,
+    'arms': rows,
+    'against_ease': {
+      name: significance.paired_bootstrap(
+        value, values['ease'], seed=0
+      )._asdict()
+      for name, value in values.items()
+      if name != 'ease'
+    },
+    'flags': run_log.script_flags(),
+    **run_log.provenance(),
+  }
+  path = pathlib.Path(_OUTPUT.value)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  path.write_text(json.dumps(document, indent=2) + '\n')
+
+
+def run_arm(arm, task):
+  """Tunes on validation, fits once more, judges on test."""
+  key = jax.random.key(_SEED.value)
+  trials = arm.trials[: _TRIALS.value]
+  tuned = laboratory.tune(arm, trials, task.source, task.validation, key)
+  method = arm.build(**tuned.trial)
+  start = time.perf_counter()
+  fitted = method.prepare(task.source, key)
+  seconds = time.perf_counter() - start
+  evaluation = laboratory.judge(method, fitted, task.test)
+  row = {
+    'metrics': {n: evaluation.mean(n) for n in laboratory.METRICS},
+    'hyperparameters': tuned.trial,
+    'trials': tuned.trials,
+    'fit_seconds': seconds,
+    'fit_flops': method.prepare_flops(task.source, fitted),
+    **weight_signs(fitted, task.source.item_counts()),
+  }
+  return row, evaluation.values[laboratory.PRIMARY]
+
+
+def weight_signs(fitted, popularity_V: np.ndarray) -> dict[str, float]:
+  """Share of negative off-diagonal weights: of pairs, of |B|, of popularity."""
+  weights = getattr(fitted, 'weights', None)
+  if weights is None:
+    return {}
+  if not isinstance(weights, np.ndarray):
+    weights = (
+      weights.dense() if hasattr(weights, 'dense') else weights.toarray()
+    )
+  off = ~np.eye(len(weights), dtype=bool)
+  negative = (weights < 0) & off
+  size = np.abs(weights) * off
+  pairs = np.outer(popularity_V, popularity_V) * off
+  return {
+    'negative_share': float(negative.sum() / off.sum()),
+    'negative_share_by_size': float(size[negative].sum() / size.sum()),
+    'negative_share_by_popularity': float(pairs[negative].sum() / pairs.sum()),
+  }
+
+
+if __name__ == '__main__':
+  app.run(main)

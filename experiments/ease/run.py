@@ -1,0 +1,169 @@
+"""One row of an EASE table: fit, rank, compare with the published number.
+
+  python -m experiments.ease.run --flagfile=experiments/ease/gowalla.flags \
+    --data_dir=DIR
+
+Paper: Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019,
+arXiv 1905.03375. Each row of the README's table is one flag file; its result
+is written beside it, under results/.
+"""
+
+import json
+import pathlib
+import time
+
+import jax
+import numpy as np
+from absl import app, flags, logging
+
+from experiments import source_flags
+from hyperrec import method as method_lib
+from hyperrec.data import splits
+from hyperrec.evaluation import cost, ranking, significance
+from hyperrec.methods import ease
+from hyperrec.training import run_log
+
+_ROW = flags.DEFINE_string('row', None, 'Name of the row.', required=True)
+_SPLIT = flags.DEFINE_enum(
+  'split',
+  'fixed',
+  ['fixed', 'strong_generalization'],
+  "The source's own train and test, or users held out (Liang et al., 2018).",
+)
+_NUM_HELDOUT = flags.DEFINE_integer('num_heldout', 10_000, 'Held-out users.')
+_L2 = flags.DEFINE_float('l2', 80.0, 'lambda.')
+_DROPOUT = flags.DEFINE_float('dropout', 0.0, 'p of EDLAE.')
+_RELAX = flags.DEFINE_float('relax', 0.0, 'xi of RLAE.')
+_CONSTRAINED = flags.DEFINE_bool('constrained', True, 'The zero diagonal.')
+_NONNEGATIVE = flags.DEFINE_bool('nonnegative', False, 'Clip negatives to 0.')
+_EXPECT = flags.DEFINE_list(
+  'expect', [], 'Published metrics, as recall@20=0.1765,ndcg@20=0.1467.'
+)
+_TOLERANCE = flags.DEFINE_float('tolerance', 1e-4, 'How far off is the same.')
+_OUTPUT = flags.DEFINE_string(
+  'output', None, 'The JSON file; default experiments/ease/results/ROW.json.'
+)
+
+METRICS = (
+  'recall@20',
+  'recall@50',
+  'recall_min@20',
+  'recall_min@50',
+  'ndcg@20',
+  'ndcg@50',
+  'ndcg@100',
+  'hr@20',
+)
+
+
+def main(argv):
+  """Fits and judges one row; exits with 1 where it misses the expectation."""
+  if len(argv) > 1:
+    raise app.UsageError(f'unknown arguments: {argv[1:]}')
+  expected = _expected()
+  train, test = load_split()
+  method = ease.ease(
+    l2=_L2.value,
+    dropout=_DROPOUT.value,
+    relax=_RELAX.value,
+    constrained=_CONSTRAINED.value,
+    nonnegative=_NONNEGATIVE.value,
+  )
+  start = time.perf_counter()
+  fitted, peak = cost.peak_bytes(
+    lambda: method.prepare(train, jax.random.key(0))
+  )
+  fit_seconds = time.perf_counter() - start
+  logging.info('fitted %r in %.1f s', train, fit_seconds)
+  evaluation = evaluate(method, fitted, test)
+  row = {
+    'row': _ROW.value,
+    'dataset': train.name,
+    'split': _SPLIT.value,
+    'method': method.name,
+    'metrics': {name: evaluation.mean(name) for name in METRICS},
+    'interval': {
+      name: list(
+        significance.bootstrap_interval(evaluation.values[name], seed=0)
+      )
+      for name in METRICS
+    },
+    'expected': expected,
+    'negative_share': negative_share(fitted.weights),
+    'prepare': {
+      'flops': method.prepare_flops(train, fitted),
+      'seconds': fit_seconds,
+      'peak_bytes': peak,
+    },
+    'flags': run_log.script_flags(),
+    **run_log.provenance(),
+  }
+  path = pathlib.Path(
+    _OUTPUT.value or f'experiments/ease/results/{_ROW.value}.json'
+  )
+  path.parent.mkdir(parents=True, exist_ok=True)
+  path.write_text(json.dumps(row, indent=2) + '\n')
+  print(json.dumps(row['metrics'], indent=2))
+  return report_misses(row)
+
+
+def load_split():
+  """Training data and held-out users, as the flags say."""
+  if _SPLIT.value == 'fixed':
+    train, test = source_flags.load_train_test()
+    held, unseen = splits.fixed(train, test)
+    logging.info('%d test rows are of items unseen in training', unseen)
+    return train, held
+  split = splits.strong_generalization(source_flags.load(), _NUM_HELDOUT.value)
+  return split.train, split.test
+
+
+def evaluate(method, fitted, held):
+  """Full ranking with the histories masked."""
+  histories = held.histories.by_user_and_time()
+  return ranking.evaluate(
+    lambda users: method.score(
+      fitted, method_lib.Histories.of(histories, users)
+    ),
+    held.histories.csr(),
+    held.targets.csr(),
+    metrics=METRICS,
+  )
+
+
+def negative_share(weights) -> float:
+  """Share of the off-diagonal weights that are negative."""
+  if not isinstance(weights, np.ndarray):
+    weights = weights.dense()
+  num_items = len(weights)
+  negative = sum(int((row < 0).sum()) for row in weights)
+  return negative / (num_items * (num_items - 1))
+
+
+def report_misses(row) -> int:
+  """Prints every metric that is off its published value; 1 if any is."""
+  missed = 0
+  for name, value in row['expected'].items():
+    found = row['metrics'][name]
+    is_off = abs(found - value) > _TOLERANCE.value
+    missed |= is_off
+    word = 'MISSED' if is_off else 'reproduced'
+    print(f'{name}: {found:.6f}, published {value:.6f}: {word}')
+  return int(missed)
+
+
+def _expected() -> dict[str, float]:
+  expected = {}
+  for entry in _EXPECT.value:
+    name, _, value = entry.partition('=')
+    try:
+      expected[name] = float(value)
+    except ValueError:
+      raise app.UsageError(f'--expect={entry}: write METRIC=NUMBER') from None
+    if name not in METRICS:
+      raise app.UsageError(f'--expect={entry}: {name} is none of {METRICS}')
+  return expected
+
+
+if __name__ == '__main__':
+  app.run(main)

@@ -1,0 +1,133 @@
+"""Every split does what its protocol says, and leaks nothing."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from hyperrec.data import interactions, splits
+from tests.makers import make_data, pairs
+
+
+def published_protocol(users, items, num_heldout, seed=98765):
+  """Liang et al.'s notebook, written out by hand on original ids."""
+  state = np.random.RandomState(seed)
+  unique = np.unique(users)
+  unique = unique[state.permutation(len(unique))]
+  train_users = unique[: len(unique) - 2 * num_heldout]
+  known = set(items[np.isin(users, train_users)].tolist())
+  parts = []
+  for chosen in (
+    unique[len(unique) - 2 * num_heldout : len(unique) - num_heldout],
+    unique[len(unique) - num_heldout :],
+  ):
+    state = np.random.RandomState(seed)
+    shown, hidden = set(), set()
+    for user in np.sort(chosen):
+      rows = [i for i in items[users == user].tolist() if i in known]
+      drawn = np.zeros(len(rows), bool)
+      if len(rows) >= 5:
+        size = int(0.2 * len(rows))
+        index = state.choice(len(rows), size=size, replace=False)
+        drawn[index.astype('int64')] = True
+      for row, is_hidden in zip(rows, drawn, strict=True):
+        (hidden if is_hidden else shown).add((user, row))
+    parts.append((shown, hidden))
+  return train_users, known, parts
+
+
+def test_strong_generalization_is_the_published_protocol():
+  data = make_data()
+  split = splits.strong_generalization(data, 8)
+  users = data.user_ids[data.users]
+  items = data.item_ids[data.items]
+  train_users, known, parts = published_protocol(users, items, 8)
+  assert set(split.train.user_ids.tolist()) == set(train_users.tolist())
+  assert set(split.train.item_ids.tolist()) == known
+  for held, (shown, hidden) in zip(split[1:], parts, strict=True):
+    assert pairs(held.histories) == shown
+    assert pairs(held.targets) == hidden
+
+
+def test_strong_generalization_catalogue_is_in_order_of_first_appearance():
+  data = make_data()
+  split = splits.strong_generalization(data, 8)
+  rows = np.isin(data.user_ids[data.users], split.train.user_ids)
+  seen = list(dict.fromkeys(data.item_ids[data.items[rows]].tolist()))
+  assert split.train.item_ids.tolist() == seen
+
+
+def test_strong_generalization_leaks_nothing():
+  split = splits.strong_generalization(make_data(), 8)
+  train = set(split.train.user_ids.tolist())
+  validation = set(split.validation.histories.user_ids.tolist())
+  test = set(split.test.histories.user_ids.tolist())
+  assert not (train & validation or train & test or validation & test)
+  for held in split[1:]:
+    assert not pairs(held.histories) & pairs(held.targets)
+    assert held.histories.num_items == split.train.num_items
+
+
+def test_too_many_held_out_users():
+  with pytest.raises(interactions.DataError, match=r'num_heldout in 1\.\.19'):
+    splits.strong_generalization(make_data(), 20)
+
+
+def test_leave_one_out_takes_the_last_two_by_time():
+  data = make_data()
+  split = splits.leave_one_out(data)
+  ordered = data.by_user_and_time()
+  for user in range(data.num_users):
+    items = ordered.items[ordered.users == user].tolist()
+    if len(items) < 3:
+      continue
+    of = lambda d, u=user: d.items[d.users == u].tolist()  # noqa: E731
+    assert of(split.test.targets) == items[-1:]
+    assert of(split.test.histories) == items[:-1]
+    assert of(split.validation.targets) == items[-2:-1]
+    assert of(split.validation.histories) == items[:-2]
+    assert of(split.train) == items[:-2]
+
+
+def test_leave_one_out_keeps_short_users_in_training_only():
+  data = interactions.from_columns(
+    [1, 1, 2, 2, 2], [5, 6, 5, 6, 7], timestamp=[0, 1, 0, 1, 2]
+  )
+  split = splits.leave_one_out(data)
+  assert pairs(split.train) == {(1, 5), (1, 6), (2, 5)}
+  assert pairs(split.test.targets) == {(2, 7)}
+
+
+def test_item_halves_are_disjoint_and_complete():
+  data = make_data()
+  first, second = splits.item_halves(data, seed=3)
+  a, b = set(first.item_ids.tolist()), set(second.item_ids.tolist())
+  assert not a & b
+  assert a | b == set(data.item_ids.tolist())
+  assert pairs(first) | pairs(second) == pairs(data)
+  assert abs(len(a) - len(b)) <= 1
+
+
+def test_chronological_slices_never_look_ahead():
+  data = make_data()
+  slices = splits.chronological_slices(data, 4)
+  assert sum(len(s) for s in slices) == len(data)
+  for before, after in itertools.pairwise(slices):
+    assert before.timestamps.max() < after.timestamps.min()
+
+
+def test_chronological_slices_need_times():
+  with pytest.raises(interactions.DataError, match='need timestamps'):
+    splits.chronological_slices(make_data(timestamps=False), 3)
+
+
+def test_fixed_split_counts_what_training_never_saw():
+  train = interactions.Interactions(
+    np.array([0, 1]), np.array([0, 1]), num_users=2, num_items=4
+  )
+  test = interactions.Interactions(
+    np.array([0, 1, 1]), np.array([1, 2, 3]), num_users=2, num_items=4
+  )
+  held, unseen = splits.fixed(train, test)
+  assert unseen == 2
+  assert held.targets is test

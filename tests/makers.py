@@ -1,0 +1,25 @@
+"""Small made-up inputs that several tests share."""
+
+import numpy as np
+
+from hyperrec.data import interactions
+
+
+def make_data(num_users=40, num_items=30, seed=0, timestamps=True):
+  """Random interactions with shuffled rows, a third of the matrix filled."""
+  random = np.random.default_rng(seed)
+  dense = random.random((num_users, num_items)) < 0.35
+  users, items = np.nonzero(dense)
+  order = random.permutation(len(users))
+  return interactions.from_columns(
+    users[order],
+    items[order],
+    timestamp=random.permutation(len(users)) if timestamps else None,
+    name='made',
+  )
+
+
+def pairs(data):
+  """The set of (user id, item id) of some interactions."""
+  users = data.user_ids[data.users].tolist()
+  return set(zip(users, data.item_ids[data.items].tolist(), strict=True))

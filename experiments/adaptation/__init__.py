@@ -1,1 +1,1 @@
-"""The experiment: which way of adapting ranks best per unit of cost?"""
+"""The experiment: which way of adapting ranks best per unit of cost."""

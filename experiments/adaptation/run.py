@@ -1,4 +1,4 @@
-"""Which way of adapting gives the best ranking per unit of cost?
+"""The experiment: which way of adapting ranks best per unit of cost.
 
   python -m experiments.adaptation.run                      (the quick run)
   python -m experiments.adaptation.run \
@@ -19,7 +19,7 @@ from absl import app, flags, logging
 from rich import console as console_lib
 from rich import progress as progress_lib
 
-from experiments import source_flags
+from experiments import provenance, source_flags
 from experiments.adaptation import arms as arms_lib
 from experiments.adaptation import laboratory
 from hyperrec import method as method_lib
@@ -61,7 +61,9 @@ def main(argv):
   data = source_flags.load()
   cells = list(plan())
   workdir.mkdir(parents=True, exist_ok=True)
-  run_log.write_manifest(workdir, flags=run_log.script_flags(), data=data)
+  run_log.write_manifest(
+    workdir, run_log.manifest(provenance.script_flags(), {'data': data})
+  )
   rows = run(data, cells, workdir / 'cells.jsonl')
   results.write_json(rows, workdir / 'results.json')
   report.write_report(rows, workdir / 'report.html')
@@ -108,14 +110,15 @@ def run(data, cells, path: pathlib.Path) -> list[dict]:
   ) as progress:
     for cell in progress.track(cells, description='cells'):
       if cell not in done:
-        done[cell] = run_one(data, features, *cell)
+        done[cell] = run_one(data, features, cell)
         results.append_json_line(done[cell], path)
       rows.append(done[cell])
   return rows
 
 
-def run_one(data, features, regime, seed, budget, name, oracle) -> dict:
+def run_one(data, features, cell) -> dict:
   """Tunes, runs and judges one cell."""
+  regime, seed, budget, name, oracle = cell
   task = _task(data, regime, budget, seed)
   arm = arms_lib.ARMS[regime](features)[name]
   key = jax.random.fold_in(jax.random.key(seed), budget)
@@ -127,8 +130,8 @@ def run_one(data, features, regime, seed, budget, name, oracle) -> dict:
     'budget': budget,
     'method': f'{name}:oracle' if oracle else name,
     'seed': seed,
-    'flags': run_log.script_flags(),
-    **run_log.provenance(),
+    'flags': provenance.script_flags(),
+    **provenance.provenance(),
   }
   trials = arm.trials[: _TRIALS.value]
   try:

@@ -19,13 +19,12 @@ import jax
 import numpy as np
 from absl import app, flags, logging
 
-from experiments import source_flags
+from experiments import provenance, source_flags
 from experiments.adaptation import arms as arms_lib
 from experiments.adaptation import laboratory
 from hyperrec.data import regimes
 from hyperrec.evaluation import significance
 from hyperrec.methods import ease, item_knn, mult_vae, popularity, slim
-from hyperrec.training import run_log
 
 _NUM_HELDOUT = flags.DEFINE_integer('num_heldout', 500, 'Held-out users.')
 _TRIALS = flags.DEFINE_integer('trials', 4, 'Trials of every tuned arm.')
@@ -109,8 +108,8 @@ def main(argv):
       for name, value in values.items()
       if name != 'ease'
     },
-    'flags': run_log.script_flags(),
-    **run_log.provenance(),
+    'flags': provenance.script_flags(),
+    **provenance.provenance(),
   }
   path = pathlib.Path(_OUTPUT.value)
   path.parent.mkdir(parents=True, exist_ok=True)

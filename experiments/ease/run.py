@@ -16,12 +16,11 @@ import jax
 import numpy as np
 from absl import app, flags, logging
 
-from experiments import source_flags
+from experiments import provenance, source_flags
 from hyperrec import method as method_lib
 from hyperrec.data import splits
 from hyperrec.evaluation import cost, ranking, significance
 from hyperrec.methods import ease
-from hyperrec.training import run_log
 
 _ROW = flags.DEFINE_string('row', None, 'Name of the row.', required=True)
 _SPLIT = flags.DEFINE_enum(
@@ -95,8 +94,8 @@ def main(argv):
       'seconds': fit_seconds,
       'peak_bytes': peak,
     },
-    'flags': run_log.script_flags(),
-    **run_log.provenance(),
+    'flags': provenance.script_flags(),
+    **provenance.provenance(),
   }
   path = pathlib.Path(
     _OUTPUT.value or f'experiments/ease/results/{_ROW.value}.json'

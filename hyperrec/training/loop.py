@@ -1,0 +1,272 @@
+"""One train loop for every model; resumes bit for bit, stops on NaN."""
+
+import contextlib
+import dataclasses
+import functools
+import math
+import pathlib
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from hyperrec.training import run_log
+from hyperrec.training import step as step_lib
+
+Evaluate = Callable[[Any], Mapping[str, float]]
+Writer = Callable[[int, Mapping[str, float]], None]
+
+
+class TrainingDiverged(RuntimeError):  # noqa: N818 - names what happened
+  """A loss or a parameter is not finite; the last good checkpoint is kept."""
+
+  def __init__(self, step: int, what: str, checkpoint: str):
+    self.step = step
+    super().__init__(
+      f'{what} after {step} steps; {checkpoint}; lower the learning rate or '
+      'look at the data of that step'
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class LoopConfig:
+  """How long a run is and when it looks up; 0 is "only at the end".
+
+  Attributes:
+    num_steps: steps of the whole run, those before a resumption included.
+    evaluate_every: steps between evaluations.
+    checkpoint_every: steps between checkpoints.
+    log_every: steps between records of the training metrics.
+    best_metric: of `evaluate`'s metrics, the one that picks `Result.best`;
+      higher is better.
+    max_to_keep: checkpoints kept.
+  """
+
+  num_steps: int
+  evaluate_every: int = 0
+  checkpoint_every: int = 0
+  log_every: int = 100
+  best_metric: str = ''
+  max_to_keep: int = 2
+
+
+class Best(NamedTuple):
+  """The parameters with the best validation metric, and when they were."""
+
+  params: Any
+  value: Float[Array, '']
+  step: Int[Array, '']
+
+
+class Result(NamedTuple):
+  """What a run leaves; `best` is None without an evaluation."""
+
+  state: step_lib.TrainState
+  best: Best | None
+
+
+def batch_rows(
+  step: int, batch_size: int, num_rows: int, seed: int
+) -> np.ndarray:
+  """The rows [B] of batch `step`: position in the data is a pure function.
+
+  Epochs, each with its own permutation, follow one another without a gap, so
+  shapes stay the same, no row is dropped, and after n steps every row has
+  been seen floor or ceil of n B / num_rows times.
+  """
+  first = step * batch_size
+  epochs = range(first // num_rows, (first + batch_size - 1) // num_rows + 1)
+  orders = [_permutation(num_rows, seed, epoch) for epoch in epochs]
+  start = first % num_rows
+  return np.concatenate(orders)[start : start + batch_size]
+
+
+@functools.lru_cache(maxsize=2)
+def _permutation(num_rows: int, seed: int, epoch: int) -> np.ndarray:
+  return np.random.default_rng((seed, epoch)).permutation(num_rows)
+
+
+def train(
+  step_fn: step_lib.Step,
+  state: step_lib.TrainState,
+  batch_at: Callable[[int], Any],
+  config: LoopConfig,
+  *,
+  evaluate: Evaluate | None = None,
+  workdir: str | pathlib.Path | None = None,
+  writers: Sequence[Writer] = (),
+  description: str = '',
+) -> Result:
+  """Runs `step_fn` until `config.num_steps` steps are done.
+
+  Args:
+    step_fn: a jitted step (`step.make_train_step`); `loss` is one of its
+      metrics. Metrics are read one step late: the device never waits.
+    state: the initial state; copied, so it survives the steps' donation.
+    batch_at: step -> batch, a pure function, so that a resumed run sees the
+      batches it would have seen.
+    config: see `LoopConfig`.
+    evaluate: params -> metrics, on validation data.
+    workdir: for checkpoints and metrics.jsonl; the same call with the same
+      workdir resumes. None trains in memory and touches no file.
+    writers: more places for the metrics, called as (steps done, metrics).
+    description: title of the progress bar, which shows on terminals only; ''
+      shows none.
+
+  Raises:
+    TrainingDiverged: the loss, or a parameter about to be saved, is not
+      finite.
+    CheckpointError: the workdir holds checkpoints of another model.
+  """
+  state = jax.tree.map(jnp.copy, state)
+  best = _no_best(state.params) if evaluate else None
+  result = Result(state, best)
+  with contextlib.ExitStack() as stack:
+    checkpoints = None
+    if workdir is not None:
+      checkpoints = stack.enter_context(_open_checkpoints(workdir, config))
+      result = checkpoints.restore_latest(result) or result
+      log = run_log.MetricsLog(
+        pathlib.Path(workdir) / 'metrics.jsonl', int(result.state.step)
+      )
+      writers = [*writers, stack.enter_context(log).write]
+    bar = stack.enter_context(
+      _progress(description, int(result.state.step), config.num_steps)
+    )
+    monitor = _Monitor(config, writers, checkpoints, bar)
+    return _run(step_fn, result, batch_at, config, evaluate, monitor)
+
+
+def _run(step_fn, result, batch_at, config, evaluate, monitor) -> Result:
+  state, best = result
+  for step in range(int(state.step), config.num_steps):
+    state, metrics = step_fn(state, batch_at(step))
+    done = step + 1
+    monitor.push(done, metrics)
+    if evaluate and _is_due(config.evaluate_every, done, config.num_steps):
+      monitor.flush()
+      values = {k: float(v) for k, v in evaluate(state.params).items()}
+      monitor.write(done, values)
+      best = _better(best, state.params, values, done, config.best_metric)
+    if _is_due(config.checkpoint_every, done, config.num_steps):
+      monitor.flush()
+      monitor.save(done, Result(state, best))
+  monitor.flush()
+  return Result(state, best)
+
+
+def _is_due(every: int, done: int, num_steps: int) -> bool:
+  return done == num_steps or (every > 0 and done % every == 0)
+
+
+def _no_best(params: Any) -> Best:
+  params = jax.tree.map(jnp.copy, params)
+  return Best(params, jnp.float32(-np.inf), jnp.int32(-1))
+
+
+def _better(best, params, values, done, metric) -> Best:
+  if metric not in values:
+    raise ValueError(
+      f'best_metric={metric!r} is not a metric of the evaluation; it has '
+      f'{sorted(values)}'
+    )
+  if not values[metric] > best.value:
+    return best
+  params = jax.tree.map(jnp.copy, params)
+  return Best(params, jnp.float32(values[metric]), jnp.int32(done))
+
+
+class _Monitor:
+  """Reads metrics one step late, watches for NaN, writes and saves."""
+
+  def __init__(self, config, writers, checkpoints, bar):
+    self._config = config
+    self._writers = writers
+    self._checkpoints = checkpoints
+    self._bar = bar
+    self._pending = None
+
+  def push(self, done: int, metrics: Mapping[str, jax.Array]) -> None:
+    """Takes the metrics of a step just dispatched, reads those before."""
+    self.flush()
+    self._pending = done, metrics
+
+  def flush(self) -> None:
+    """Reads the pending metrics; waits for their step."""
+    if self._pending is None:
+      return
+    (done, metrics), self._pending = self._pending, None
+    loss = float(metrics['loss'])
+    if not math.isfinite(loss):
+      self._diverged(done, f'the loss is {loss}')
+    self._bar(done, loss)
+    if _is_due(self._config.log_every, done, self._config.num_steps):
+      self.write(done, {k: float(v) for k, v in metrics.items()})
+
+  def write(self, done: int, values: Mapping[str, float]) -> None:
+    for writer in self._writers:
+      writer(done, values)
+
+  def save(self, done: int, result: Result) -> None:
+    if self._checkpoints is None:
+      return
+    if not _all_finite(result.state.params):
+      self._diverged(done, 'a parameter is not finite')
+    self._checkpoints.save(done, result)
+
+  def _diverged(self, done: int, what: str):
+    kept = 'nothing was saved: no workdir'
+    if self._checkpoints is not None:
+      step = self._checkpoints.latest_step
+      where = self._checkpoints.directory
+      kept = f'no checkpoint was written yet in {where}'
+      if step is not None:
+        kept = f'the last good checkpoint is step {step} in {where}'
+    raise TrainingDiverged(done, what, kept)
+
+
+@jax.jit
+def _tree_finite(tree):
+  leaves = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]
+  return jnp.stack(leaves).all()
+
+
+def _all_finite(tree: Any) -> bool:
+  return bool(_tree_finite(tree))
+
+
+def _open_checkpoints(workdir, config: LoopConfig):
+  # Here, since Orbax takes seconds to import and most runs need no file.
+  from hyperrec.training import checkpoints
+
+  directory = pathlib.Path(workdir) / 'checkpoints'
+  return checkpoints.Checkpoints(directory, config.max_to_keep)
+
+
+@contextlib.contextmanager
+def _progress(
+  description: str, start: int, total: int
+) -> Iterator[Callable[[int, float], None]]:
+  """A bar with the time left, on a terminal; elsewhere it does nothing."""
+  if not description or not sys.stderr.isatty():
+    yield lambda done, loss: None
+    return
+  from rich import console, progress
+
+  columns = (
+    progress.TextColumn('{task.description}'),
+    progress.BarColumn(),
+    progress.MofNCompleteColumn(),
+    progress.TextColumn('loss {task.fields[loss]:.4g}'),
+    progress.TimeRemainingColumn(),
+  )
+  screen = console.Console(stderr=True)
+  with progress.Progress(*columns, console=screen) as bar:
+    task = bar.add_task(
+      description, total=total, completed=start, loss=math.nan
+    )
+    yield lambda done, loss: bar.update(task, completed=done, loss=loss)

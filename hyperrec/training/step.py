@@ -1,0 +1,72 @@
+"""The pure train step: a loss and an optimizer become state -> state."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Key
+
+Params = Any
+Batch = Any
+LossFn = Callable[
+  [Params, Batch, jax.Array, jax.Array],
+  tuple[Float[Array, ''], Mapping[str, jax.Array]],
+]
+
+
+class TrainState(NamedTuple):
+  """All that a run needs to go on, bit for bit.
+
+  Attributes:
+    params: what is learned.
+    opt_state: of the optimizer.
+    step: int32, steps done.
+    key: typed key of the run; each step folds its number in.
+  """
+
+  params: Params
+  opt_state: Any
+  step: Int[Array, '']
+  key: Key[Array, '']
+
+
+Step = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
+
+
+def init_state(
+  params: Params,
+  tx: optax.GradientTransformation,
+  key: jax.Array,
+  step: int = 0,
+) -> TrainState:
+  """The state of a run; `step` > 0 continues a schedule (fine-tuning)."""
+  opt_state = jax.jit(tx.init)(params)
+  return TrainState(params, opt_state, jnp.asarray(step, jnp.int32), key)
+
+
+def make_train_step(loss_fn: LossFn, tx: optax.GradientTransformation) -> Step:
+  """A jitted step that donates (destroys) the state it is given.
+
+  Args:
+    loss_fn: (params, batch, key, step) -> (loss, metrics), `metrics` a flat
+      dict of scalars.
+    tx: the optimizer.
+
+  Returns:
+    (state, batch) -> (state, metrics), with the loss among the metrics.
+  """
+
+  def train_step(state: TrainState, batch: Batch):
+    key = jax.random.fold_in(state.key, state.step)
+    value_and_grad = jax.value_and_grad(loss_fn, has_aux=True)
+    (loss, metrics), grads = value_and_grad(
+      state.params, batch, key, state.step
+    )
+    updates, opt_state = tx.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    new_state = TrainState(params, opt_state, state.step + 1, state.key)
+    return new_state, {'loss': loss, **metrics}
+
+  return jax.jit(train_step, donate_argnums=0)

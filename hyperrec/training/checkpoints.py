@@ -57,7 +57,7 @@ class Checkpoints:
         tree = self._manager.restore(
           step, args=ocp.args.StandardRestore(abstract)
         )
-      except Exception as error:  # noqa: BLE001 - Orbax raises many types
+      except Exception as error:  # Orbax raises many types
         unreadable[step] = error
         continue
       for bad, error in unreadable.items():

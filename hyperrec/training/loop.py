@@ -138,10 +138,11 @@ def train(
       _progress(description, int(result.state.step), config.num_steps)
     )
     monitor = _Monitor(config, writers, checkpoints, bar)
-    return _run(step_fn, result, batch_at, config, evaluate, monitor)
+    return _run(step_fn, result, batch_at, evaluate, monitor)
 
 
-def _run(step_fn, result, batch_at, config, evaluate, monitor) -> Result:
+def _run(step_fn, result, batch_at, evaluate, monitor) -> Result:
+  config = monitor.config
   state, best = result
   for step in range(int(state.step), config.num_steps):
     state, metrics = step_fn(state, batch_at(step))
@@ -184,7 +185,7 @@ class _Monitor:
   """Reads metrics one step late, watches for NaN, writes and saves."""
 
   def __init__(self, config, writers, checkpoints, bar):
-    self._config = config
+    self.config = config
     self._writers = writers
     self._checkpoints = checkpoints
     self._bar = bar
@@ -204,7 +205,7 @@ class _Monitor:
     if not math.isfinite(loss):
       self._diverged(done, f'the loss is {loss}')
     self._bar(done, loss)
-    if _is_due(self._config.log_every, done, self._config.num_steps):
+    if _is_due(self.config.log_every, done, self.config.num_steps):
       self.write(done, {k: float(v) for k, v in metrics.items()})
 
   def write(self, done: int, values: Mapping[str, float]) -> None:

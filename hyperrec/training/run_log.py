@@ -56,8 +56,8 @@ class MetricsLog:
     """Appends a record; NaN and infinity become null, as JSON has neither."""
     record = {'step': int(step)}
     for name, value in metrics.items():
-      value = float(value)
-      record[name] = value if math.isfinite(value) else None
+      number = float(value)
+      record[name] = number if math.isfinite(number) else None
     self._file.write(json.dumps(record) + '\n')
     self._file.flush()
 

@@ -11,8 +11,7 @@ import numpy as np
 import optax
 import pytest
 
-from hyperrec.training import loop
-from hyperrec.training import run_log
+from hyperrec.training import loop, run_log
 from hyperrec.training import step as step_lib
 
 TX = optax.adam(0.05)

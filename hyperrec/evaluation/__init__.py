@@ -1,0 +1,1 @@
+"""Metrics, full ranking, cost, significance, results and the report."""

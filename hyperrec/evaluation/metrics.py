@@ -1,0 +1,67 @@
+"""Ranking metrics of one user, from the ranks of the user's targets.
+
+Ranks are 1-based, sorted ascending and padded with `NO_RANK`.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+NO_RANK = 2**30
+
+Ranks = Int[Array, ' T']
+Scalar = Float[Array, '']
+
+
+def recall(ranks: Ranks, num_targets: Array, k: int) -> Scalar:
+  """Targets in the top k over |T| (LightGCN, BARS)."""
+  return (ranks <= k).sum() / jnp.maximum(num_targets, 1)
+
+
+def recall_min(ranks: Ranks, num_targets: Array, k: int) -> Scalar:
+  """Targets in the top k over min(k, |T|) (Liang et al., WWW 2018)."""
+  return (ranks <= k).sum() / jnp.clip(num_targets, 1, k)
+
+
+def ndcg(ranks: Ranks, num_targets: Array, k: int) -> Scalar:
+  """Binary NDCG@k; the ideal list holds min(k, |T|) targets."""
+  gain = jnp.where(ranks <= k, 1 / jnp.log2(ranks + 1.0), 0.0).sum()
+  place = jnp.arange(1, k + 1)
+  ideal = jnp.where(place <= num_targets, 1 / jnp.log2(place + 1.0), 0.0)
+  return gain / jnp.maximum(ideal.sum(), 1e-9)
+
+
+def hit_rate(ranks: Ranks, num_targets: Array, k: int) -> Scalar:
+  """Whether any target is in the top k."""
+  del num_targets
+  return (ranks[0] <= k).astype(jnp.float32)
+
+
+def reciprocal_rank(ranks: Ranks, num_targets: Array, k: int) -> Scalar:
+  """1 / the rank of the best target, over the whole catalogue."""
+  del num_targets, k
+  return 1 / ranks[0].astype(jnp.float32)
+
+
+METRICS = {
+  'recall': recall,
+  'recall_min': recall_min,
+  'ndcg': ndcg,
+  'hr': hit_rate,
+  'mrr': reciprocal_rank,
+}
+
+
+def parse(name: str) -> tuple[str, int]:
+  """'ndcg@100' -> ('ndcg', 100); 'mrr' has no cut-off and gives 0.
+
+  Raises:
+    ValueError: an unknown metric or a cut-off that is not positive.
+  """
+  kind, _, cut = name.partition('@')
+  is_cut = cut.isdigit() and int(cut) > 0
+  if kind not in METRICS or is_cut == (kind == 'mrr'):
+    raise ValueError(
+      f'metric {name!r} is unknown; use mrr, or one of '
+      f'{[m for m in METRICS if m != "mrr"]} with a cut-off, as ndcg@100'
+    )
+  return kind, int(cut) if is_cut else 0

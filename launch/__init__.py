@@ -1,0 +1,1 @@
+"""Scripts that run sweeps: on this machine, and elsewhere."""

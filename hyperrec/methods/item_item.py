@@ -58,6 +58,11 @@ def closed_form(
 
   def adapt(shared, evidence, key):
     del key
+    is_known = np.array_equal(shared.item_ids, evidence.item_ids)
+    if is_known and len(evidence) == 0:
+      raise method_lib.CannotServe(
+        f'{name} scores a user by what the user has shown, and nothing was'
+      )
     data = _to_fit(shared, evidence)
     if data is None:
       return shared

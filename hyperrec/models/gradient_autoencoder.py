@@ -74,17 +74,141 @@ def _gram_loss_jvp(primals, tangents):
   return loss, jnp.vdot(tangents[0], product_VxV - gram_VxV)
 
 
-class ConjugateState(NamedTuple):
-  """Memory of `conjugate_step`: the last gradient and direction."""
+class Descent(NamedTuple):
+  """Memory of the conjugate gradient method.
+
+  Attributes:
+    gradient: of the loss at the present weights.
+    direction: of the next step.
+    loss: at the present weights.
+  """
 
   gradient: Float[Array, 'V V']
   direction: Float[Array, 'V V']
+  loss: Float[Array, '']
 
 
-class DescentState(NamedTuple):
-  """A `training.step.TrainState` whose optimizer is the descent below."""
+def start_descent(model: ESLER, params: dict, data: Rows | Gram, l2) -> Descent:
+  """Memory for a first step from `params`; one product."""
+  loss, grads = jax.value_and_grad(_loss_of(model, data, l2))(params)
+  gradient = grads['weights']
+  return Descent(gradient, -gradient, loss)
 
-  params: dict
-  opt_state: ConjugateState
-  step: Int[Array, '']
-  key: Key[Array, '']
+
+def descend(
+  model: ESLER, params: dict, memory: Descent, data: Rows | Gram, l2
+) -> tuple[dict, Descent, dict[str, Float[Array, '']]]:
+  """One step of gradient descent with conjugate directions; one product.
+
+  The loss is quadratic and its columns do not meet: each of them goes to the
+  minimum along its own direction, and the directions of a column are conjugate
+  (Hestenes & Stiefel 1952). The curvature along a direction is a
+  Hessian-vector product, forward over reverse.
+
+  Args:
+    model: the module.
+    params: its parameters.
+    memory: of `start_descent` or the last step, on the same data.
+    data: X or its Gram.
+    l2: the penalty, > 0.
+
+  Returns:
+    Parameters, memory and metrics: `loss`, and `error_bound`, which the
+    relative Frobenius error ||B - B*|| / ||B|| cannot exceed: the Hessian's
+    eigenvalues are at least l2, so ||B - B*|| <= ||gradient|| / l2.
+  """
+  gradient, direction, loss = memory
+  _, bent = jax.jvp(
+    jax.grad(_loss_of(model, data, l2)), (params,), ({'weights': direction},)
+  )
+  bent = bent['weights']
+  slope_V = jnp.sum(gradient * direction, axis=0)
+  curvature_V = jnp.sum(direction * bent, axis=0)
+  length_V = _ratio(-slope_V, curvature_V)
+  weights = params['weights'] + direction * length_V[None, :]
+  new_gradient = gradient + bent * length_V[None, :]
+  square_V = jnp.sum(new_gradient**2, axis=0)
+  kept_V = _ratio(square_V, jnp.sum(gradient**2, axis=0))
+  direction = direction * kept_V[None, :] - new_gradient
+  loss += 0.5 * jnp.vdot(length_V, slope_V)
+  bound = _ratio(jnp.sqrt(square_V.sum()), l2 * jnp.linalg.norm(weights))
+  metrics = {'loss': loss, 'error_bound': bound}
+  return {'weights': weights}, Descent(new_gradient, direction, loss), metrics
+
+
+def _loss_of(model: ESLER, data, l2):
+  return lambda params: model.apply(
+    {'params': params}, data, l2, method=model.loss
+  )
+
+
+def _ratio(a, b):
+  """a / b, and 0 where b is 0: a column that has arrived stays."""
+  return jnp.where(b > 0, a / jnp.where(b > 0, b, 1), 0)
+
+
+def product_flops(num_users: int, num_items: int) -> float:
+  """Operations of X'X times a V x V matrix, by the cheaper way."""
+  if is_rows_cheaper(num_users, num_items):
+    return 4.0 * num_users * num_items**2
+  return 2.0 * num_items**3
+
+
+def is_rows_cheaper(num_users: int, num_items: int) -> bool:
+  """Whether X'(X B) costs less than (X'X) B."""
+  return 2 * num_users < num_items
+
+
+def descent_flops(num_users: int, num_items: int, steps: int) -> float:
+  """Operations of a start and `steps` steps: products, 24 V^2 around each."""
+  product = product_flops(num_users, num_items)
+  return (steps + 1) * (product + 24.0 * num_items**2)
+
+
+class ELSA(nn.Module):
+  """score = x (A A' - I), rows of A of norm 1, so the diagonal is zero.
+
+  Vancura, Alves, Kasalicky, Kordik: "Scalable Linear Shallow Autoencoder for
+  Collaborative Filtering" (RecSys 2022).
+
+  Attributes:
+    num_items: V.
+    rank: r.
+  """
+
+  num_items: int
+  rank: int
+
+  @nn.compact
+  def __call__(self, x_BxV: Float[Array, 'B V']) -> Float[Array, 'B V']:
+    """Scores of the catalogue."""
+    factors_Vxr = self.param(
+      'factors', nn.initializers.xavier_uniform(), (self.num_items, self.rank)
+    )
+    factors_Vxr = _unit_rows(factors_Vxr)
+    return x_BxV @ factors_Vxr @ factors_Vxr.T - x_BxV
+
+
+def normalised_squared_error(
+  scores: Float[Array, 'B V'], x: Float[Array, 'B V']
+) -> Float[Array, '']:
+  """Squared distance of the two unit vectors, mean over rows.
+
+  V times the loss of the ELSA paper, whose mean is over entries too; Adam
+  does not see the factor, but its epsilon does.
+  """
+  return jnp.mean(jnp.sum((_unit_rows(scores) - _unit_rows(x)) ** 2, axis=-1))
+
+
+def _unit_rows(x):
+  square = jnp.sum(x**2, axis=-1, keepdims=True)
+  return x * jax.lax.rsqrt(jnp.maximum(square, 1e-24))
+
+
+def elsa_step_flops(num_items: int, rank: int, batch_size: int) -> float:
+  """Operations of a train step: 2 m n k a product, and NAdam.
+
+  The products are x A and (x A) A'; backward the second needs both gradients,
+  the first only that of A. NAdam takes 16 operations a weight.
+  """
+  return 10.0 * batch_size * num_items * rank + 16.0 * num_items * rank

@@ -85,7 +85,7 @@ def test_retraining_equals_a_fit_on_everything(name):
   retrained = builders[name](retrain=True)
   shared, adapted, scores = run(retrained, source, new, new)
   everything = interactions.stack_users(source, new)
-  _, _, expected = run(builders[name](), everything, new.rows([]), new)
+  _, _, expected = run(builders[name](), everything, new, new)
   np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
   assert retrained.prepare_flops(source, shared) == 0
   assert retrained.adapt_flops(shared, new, adapted) > 0
@@ -100,6 +100,16 @@ def test_a_catalogue_without_interactions_is_refused(name):
   shared = methods[name].prepare(source, KEY)
   with pytest.raises(method_lib.CannotServe, match='without interactions'):
     methods[name].adapt(shared, nobody, KEY)
+
+
+@pytest.mark.parametrize('name', [*without_features(), *with_features()])
+def test_users_who_showed_nothing_are_refused(name):
+  method = {**without_features(), **with_features()}[name]
+  data = make_data()
+  shared = method.prepare(data.take_users(np.arange(30)), KEY)
+  nothing = data.take_users([30, 31]).rows(np.array([], int))
+  with pytest.raises(method_lib.CannotServe, match='has shown'):
+    method.adapt(shared, nothing, KEY)
 
 
 @pytest.mark.parametrize('name', list(with_features()))

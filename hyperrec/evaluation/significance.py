@@ -37,5 +37,9 @@ def paired_bootstrap(
   tail = min((means <= 0).mean(), (means >= 0).mean())
   mean = float(difference.mean())
   return Comparison(
-    mean, mean / float(np.mean(b)), float(low), float(high), float(min(1, 2 * tail))
+    mean,
+    mean / float(np.mean(b)),
+    float(low),
+    float(high),
+    float(min(1, 2 * tail)),
   )

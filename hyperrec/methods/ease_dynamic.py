@@ -50,7 +50,9 @@ def ease_dynamic(*, l2: float, max_drift: float = 1e-2) -> Method:
         'disjoint from it leaves nothing to update (that is EASE)'
       )
     if len(evidence) == 0:
-      return shared
+      raise method_lib.CannotServe(
+        'Dynamic EASE scores a user by what the user has shown, and nothing was'
+      )
     data = interactions_lib.stack_users(shared.source, evidence)
     if is_refit_cheaper(shared, evidence):
       return state(fit(data), data)
@@ -73,8 +75,6 @@ def ease_dynamic(*, l2: float, max_drift: float = 1e-2) -> Method:
 
 def adapt_flops(shared, evidence, adapted) -> float:
   """Operations of the cheaper of update and refit, and of B from P."""
-  if len(evidence) == 0:
-    return 0.0
   items = float(evidence.num_items) ** 2
   if is_refit_cheaper(shared, evidence):
     return _refit_flops(adapted.source) + items

@@ -1,0 +1,148 @@
+"""EASE: the closed form against bare LAPACK, the fit against RecBole's EASE.
+
+  python -m experiments.benchmarks.ease_fit
+
+LAPACK's side is potrf and potri alone, on a copy of the same matrix X'X +
+lambda I; ours is all that turns that matrix into B. RecBole's side and ours of
+the second comparison fit from the interactions, each in fresh processes.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import scipy.linalg
+from absl import app
+
+from experiments.benchmarks import inputs, measure, peers
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import sources
+from hyperrec.models import linear_autoencoder, spd_inverse
+
+Comparison = measure.Comparison
+L2 = 250.0  # RecBole's default.
+
+
+def main(argv):
+  """Measures every size and writes the results."""
+  if len(argv) > 1:
+    raise app.UsageError(f'unknown arguments: {argv[1:]}')
+  comparisons, skipped = [], []
+  if not peers.has('recbole'):
+    skipped.append(measure.skip('recbole'))
+  for data in _data_sets(skipped):
+    comparisons += against_lapack(data, measure.repeats())
+    if peers.has('recbole'):
+      comparisons += against_recbole(data, min(3, measure.repeats()))
+  measure.finish('ease_fit', comparisons, skipped)
+
+
+def _data_sets(skipped):
+  for num_items in measure.catalogues((3_000, 6_000, 10_000)):
+    yield inputs.skewed(5 * num_items, num_items)
+  try:
+    yield sources.load('movielens_small')
+  except interactions_lib.DataError as error:
+    skipped.append(str(error))
+    print(error)
+
+
+def against_lapack(data, repeats: int) -> list[Comparison]:
+  """B from X'X + lambda I against potrf and potri of it; and B from X."""
+  x_UxV = data.csr()
+  ridge = np.full(data.num_items, L2)
+  matrix = linear_autoencoder.gram(x_UxV)
+  matrix[np.diag_indices(data.num_items)] += L2
+  scratch = np.empty_like(matrix)
+  sides = {
+    'ours': lambda: linear_autoencoder.weights_from_precision(
+      spd_inverse.spd_inverse(scratch), ridge=ridge
+    ),
+    'lapack': lambda: _potrf_potri(scratch),
+    'fit': lambda: linear_autoencoder.solve_primal(x_UxV, ridge),
+  }
+  seconds = {name: [] for name in sides}
+  for repeat in range(repeats + 1):
+    for name, call in sides.items():
+      np.copyto(scratch, matrix)
+      start = time.perf_counter()
+      call()
+      if repeat:  # the first is a warm-up
+        seconds[name].append(time.perf_counter() - start)
+  case, peer = inputs.describe(data), 'LAPACK potrf + potri'
+  return [
+    Comparison(
+      case,
+      "B, given X'X",
+      peer,
+      's',
+      seconds['ours'],
+      seconds['lapack'],
+      '<= 1.15',
+    ),
+    Comparison(
+      case, 'B, given X', peer, 's', seconds['fit'], seconds['lapack']
+    ),
+  ]
+
+
+def _potrf_potri(a: np.ndarray) -> None:
+  potrf, potri = scipy.linalg.get_lapack_funcs(('potrf', 'potri'), (a,))
+  _, info = potrf(a.T, lower=0, clean=0, overwrite_a=1)
+  if info:
+    raise np.linalg.LinAlgError(f'potrf: info={info}')
+  potri(a.T, lower=0, overwrite_c=1)
+
+
+def against_recbole(data, repeats: int) -> list[Comparison]:
+  """Seconds and peak memory of the whole fit, in turns of fresh processes."""
+  runs = {'hyperrec': [], 'recbole': []}
+  with tempfile.TemporaryDirectory() as directory:
+    path = pathlib.Path(directory) / 'data.npz'
+    sizes = {'U': data.num_users, 'V': data.num_items}
+    np.savez(path, users=data.users, items=data.items, **sizes)
+    for _ in range(repeats):
+      for system, found in runs.items():
+        found.append(run_worker(system, path))
+  ours, theirs = (
+    np.array(found[0]['sample'])
+    for found in (runs['hyperrec'], runs['recbole'])
+  )
+  np.testing.assert_allclose(ours, theirs, atol=1e-3 * np.abs(theirs).max())
+  case, peer = inputs.describe(data), 'RecBole EASE'
+  return [
+    Comparison(
+      case,
+      what,
+      peer,
+      unit,
+      [run[field] for run in runs['hyperrec']],
+      [run[field] for run in runs['recbole']],
+      goal,
+    )
+    for what, field, unit, goal in (
+      ('fit from interactions', 'seconds', 's', '>= 5'),
+      ('peak memory of the fit', 'rise_bytes', 'bytes', '<= 0.5'),
+      ('peak memory of the process', 'peak_bytes', 'bytes', '<= 0.5'),
+    )
+  ]
+
+
+def run_worker(system: str, path: pathlib.Path) -> dict:
+  """What `ease_worker` measures of one fit."""
+  module = 'experiments.benchmarks.ease_worker'
+  done = subprocess.run(
+    [sys.executable, '-m', module, system, str(path), str(L2)],
+    check=True,
+    stdout=subprocess.PIPE,
+    text=True,
+  )
+  return json.loads(done.stdout.splitlines()[-1])
+
+
+if __name__ == '__main__':
+  app.run(main)

@@ -1,0 +1,74 @@
+"""One EASE fit in a process of its own, so that its peak memory is its own.
+
+  python -m experiments.benchmarks.ease_worker SYSTEM DATA.npz L2
+
+Prints {"seconds", "peak_bytes", "rise_bytes", "sample"} as JSON. `ease_fit`
+starts it; the two sides import nothing of each other.
+"""
+
+import json
+import pathlib
+import resource
+import sys
+import time
+
+import numpy as np
+
+from hyperrec.data import interactions as interactions_lib
+
+
+def main(system: str, path: str, l2: float) -> None:
+  """Fits, measures and prints."""
+  with np.load(path) as file:
+    data = interactions_lib.Interactions(
+      file['users'], file['items'], int(file['U']), int(file['V'])
+    )
+  fit = {'hyperrec': _hyperrec, 'recbole': _recbole}[system](data, l2)
+  before = _memory('VmRSS')
+  start = time.perf_counter()
+  weights = fit()
+  seconds = time.perf_counter() - start
+  peak = _memory('VmHWM')
+  result = {
+    'seconds': seconds,
+    'peak_bytes': peak,
+    'rise_bytes': peak - before,
+    'sample': _sample(weights, data.num_items),
+  }
+  print(json.dumps(result))
+
+
+def _hyperrec(data, l2):
+  import jax
+
+  from hyperrec.methods import ease
+
+  method, key = ease.ease(l2=l2), jax.random.key(0)
+  return lambda: method.prepare(data, key).weights
+
+
+def _recbole(data, l2):
+  from experiments.benchmarks import peers
+
+  return peers.recbole_ease(data, l2)
+
+
+def _sample(weights, num_items: int, size: int = 1000) -> list[float]:
+  """Weights at the same random places for every system."""
+  row, column = np.random.default_rng(0).integers(0, num_items, (2, size))
+  dense = weights if hasattr(weights, 'shape') else weights.dense()
+  return np.asarray(dense[row, column]).ravel().tolist()
+
+
+def _memory(field: str) -> int:
+  status = pathlib.Path('/proc/self/status')
+  if not status.exists():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  for line in status.read_text().splitlines():
+    if line.startswith(field):
+      return int(line.split()[1]) * 1024
+  raise AssertionError(f'no {field} in {status}')
+
+
+if __name__ == '__main__':
+  main(sys.argv[1], sys.argv[2], float(sys.argv[3]))

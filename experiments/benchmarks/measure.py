@@ -1,0 +1,163 @@
+"""Interleaved timing, comparisons with a goal, and the file they go to."""
+
+import json
+import os
+import pathlib
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+from absl import flags
+
+from experiments import provenance
+from experiments.benchmarks import peers
+
+_CATALOGUES = flags.DEFINE_list(
+  'catalogues', None, "Sizes V to measure; default the script's own."
+)
+_REPEATS = flags.DEFINE_integer(
+  'timing_repeats', 5, 'Measurements of each side, interleaved.'
+)
+_RESULTS_DIR = flags.DEFINE_string(
+  'results_dir', 'experiments/benchmarks/results', 'Where the JSON file goes.'
+)
+
+
+class Comparison(NamedTuple):
+  """One quantity, ours and theirs, measured side by side.
+
+  Attributes:
+    case: the input and its sizes.
+    what: what was measured.
+    peer: what it is compared with.
+    unit: 's' or 'bytes'.
+    ours: every measurement.
+    theirs: every measurement.
+    goal: '<= 1.5' bounds ours / theirs, '>= 5' bounds theirs / ours; '' is
+      for information, and shows ours / theirs.
+  """
+
+  case: str
+  what: str
+  peer: str
+  unit: str
+  ours: Sequence[float]
+  theirs: Sequence[float]
+  goal: str = ''
+
+  @property
+  def ratio(self) -> float:
+    """Of the medians, the way round that the goal bounds."""
+    ours, theirs = statistics.median(self.ours), statistics.median(self.theirs)
+    return theirs / ours if self.goal.startswith('>') else ours / theirs
+
+  @property
+  def is_met(self) -> bool | None:
+    """Whether the goal is reached; None without one."""
+    if not self.goal:
+      return None
+    sign, bound = self.goal.split()
+    if sign == '<=':
+      return self.ratio <= float(bound)
+    return self.ratio >= float(bound)
+
+
+def catalogues(default: Sequence[int]) -> list[int]:
+  """The sizes that the flag names, or the script's own."""
+  if _CATALOGUES.value is None:
+    return list(default)
+  return [int(size) for size in _CATALOGUES.value]
+
+
+def repeats() -> int:
+  """Measurements of each side."""
+  return _REPEATS.value
+
+
+def interleave(
+  sides: Mapping[str, Callable[[], Any]], count: int
+) -> dict[str, list[float]]:
+  """Seconds of `count` calls of each side, in turns, after a warm-up call.
+
+  In turns, so that whatever else the machine does meets all sides alike.
+  """
+  for call in sides.values():
+    jax.block_until_ready(call())
+  seconds = {name: [] for name in sides}
+  for _ in range(count):
+    for name, call in sides.items():
+      start = time.perf_counter()
+      jax.block_until_ready(call())
+      seconds[name].append(time.perf_counter() - start)
+  return seconds
+
+
+def threads() -> dict[str, Any]:
+  """How many threads the two sides may use."""
+  # Not on every platform.
+  affinity = getattr(os, 'sched_getaffinity', None)
+  cores = len(affinity(0)) if affinity else os.cpu_count()
+  found = {'cores': cores, 'blas': None}
+  try:
+    import threadpoolctl
+  except ModuleNotFoundError:
+    return found
+  pools = threadpoolctl.threadpool_info()
+  blas = [pool for pool in pools if pool['user_api'] == 'blas']
+  return {**found, 'blas': max((p['num_threads'] for p in blas), default=None)}
+
+
+def skip(package: str) -> str:
+  """Says that a peer is not there, and how to get it."""
+  message = (
+    f'{package} is not installed, its comparison is skipped; '
+    'pip install "hyperrec[peers]"'
+  )
+  print(message)
+  return message
+
+
+def finish(
+  name: str, comparisons: Sequence[Comparison], skipped: Sequence[str]
+) -> None:
+  """Prints the comparisons and writes them to the results' directory."""
+  for comparison in comparisons:
+    print(line(comparison))
+  origin = provenance.provenance()
+  result = {
+    'benchmark': name,
+    'threads': threads(),
+    'comparisons': [
+      {**c._asdict(), 'ratio': c.ratio, 'is_met': c.is_met} for c in comparisons
+    ],
+    'skipped': list(skipped),
+    'commit': origin['commit'],
+    'versions': origin['versions'] | peers.versions(),
+  }
+  path = pathlib.Path(_RESULTS_DIR.value) / f'{name}.json'
+  path.parent.mkdir(parents=True, exist_ok=True)
+  path.write_text(json.dumps(result, indent=1) + '\n')
+  print(f'written to {path}')
+
+
+def line(comparison: Comparison) -> str:
+  """A comparison as one line of text."""
+  ours, theirs = (
+    amount(statistics.median(side), comparison.unit)
+    for side in (comparison.ours, comparison.theirs)
+  )
+  verdict = {None: '', True: 'met', False: 'MISSED'}[comparison.is_met]
+  goal = f' (goal {comparison.goal}: {verdict})' if comparison.goal else ''
+  return (
+    f'{comparison.case} | {comparison.what}: {ours}, {comparison.peer} '
+    f'{theirs}, ratio {comparison.ratio:.2f}{goal}'
+  )
+
+
+def amount(value: float, unit: str) -> str:
+  """A measurement with its unit, short."""
+  if unit == 'bytes':
+    return f'{value / 2**20:,.0f} MiB'
+  return f'{value:.2f} s' if value >= 1 else f'{value * 1e3:.3g} ms'

@@ -1,0 +1,126 @@
+"""The other libraries, each called the way its own code calls itself.
+
+RecBole's and irspack's classes are used as they are; what stands around them
+(data sets read from files, data loaders, loggers) is left out, which favours
+them. Nothing of them is imported before it is used.
+"""
+
+import importlib.metadata
+import importlib.util
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from hyperrec.data import interactions as interactions_lib
+
+Csr = scipy.sparse.csr_matrix
+Interactions = interactions_lib.Interactions
+ScoreFn = Callable[[np.ndarray], np.ndarray]
+
+PACKAGES = ('torch', 'recbole', 'irspack')
+
+
+def has(package: str) -> bool:
+  """Whether a package can be imported."""
+  return importlib.util.find_spec(package) is not None
+
+
+def versions() -> dict[str, str]:
+  """Of the peers that are installed."""
+  return {p: importlib.metadata.version(p) for p in PACKAGES if has(p)}
+
+
+class _Config(dict):
+  """What RecBole's classes read of its Config."""
+
+  device = 'cpu'
+
+
+class _Dataset:
+  """What RecBole's EASE reads of a RecBole data set."""
+
+  def __init__(self, data: Interactions):
+    self._data = data
+
+  def num(self, field: str) -> int:
+    return {'user': self._data.num_users, 'item': self._data.num_items}[field]
+
+  def inter_matrix(self, form: str) -> Csr:
+    del form
+    return self._data.csr()
+
+
+def recbole_ease(data: Interactions, l2: float) -> Callable[[], np.ndarray]:
+  """A function that fits RecBole's EASE and returns its B [V, V]."""
+  from recbole.model.general_recommender import ease
+
+  config = _Config(
+    USER_ID_FIELD='user',
+    ITEM_ID_FIELD='item',
+    NEG_PREFIX='neg_',
+    reg_weight=l2,
+    device='cpu',
+  )
+  return lambda: ease.EASE(config, _Dataset(data)).item_similarity
+
+
+def recbole_evaluate(
+  score_fn: ScoreFn,
+  seen: Csr,
+  targets: Csr,
+  cutoffs: Sequence[int],
+  batch_size: int,
+) -> dict[str, float]:
+  """Full-sort evaluation with RecBole's Collector and Evaluator.
+
+  The batch is scored, masked and collected as its Trainer does.
+  """
+  import torch
+  from recbole.evaluator import Collector, Evaluator
+
+  if 'float' not in vars(np):
+    np.float = np.float64  # RecBole 1.2.1's own alias, gone from NumPy 2.
+  config = _Config(
+    metrics=['Recall', 'NDCG', 'Hit'],
+    topk=list(cutoffs),
+    metric_decimal_place=12,
+    eval_args={'mode': 'full'},
+    device='cpu',
+  )
+  collector = Collector(config)
+  for start in range(0, seen.shape[0], batch_size):
+    rows = np.arange(start, min(start + batch_size, seen.shape[0]))
+    scores = torch.from_numpy(score_fn(rows))
+    scores[_index(seen[rows])] = -np.inf
+    collector.eval_batch_collect(scores, None, *_index(targets[rows]))
+  found = Evaluator(config).evaluate(collector.get_data_struct())
+  return {name.replace('hit', 'hr'): float(v) for name, v in found.items()}
+
+
+def _index(rows: Csr) -> tuple[Any, Any]:
+  import torch
+
+  row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+  return torch.from_numpy(row), torch.from_numpy(rows.indices.astype(np.int64))
+
+
+def irspack_evaluate(
+  score_fn: ScoreFn,
+  seen: Csr,
+  targets: Csr,
+  cutoffs: Sequence[int],
+  batch_size: int,
+) -> dict[str, float]:
+  """Evaluation of score blocks with irspack's Evaluator, on all cores."""
+  from irspack import Evaluator
+
+  evaluator = Evaluator(targets, masked_interactions=seen)
+  starts = range(0, seen.shape[0], batch_size)
+  blocks = (
+    score_fn(np.arange(start, min(start + batch_size, seen.shape[0])))
+    for start in starts
+  )
+  found = evaluator.get_scores_from_score_chunks(blocks, list(cutoffs))
+  return {name.replace('hit', 'hr'): float(v) for name, v in found.items()}

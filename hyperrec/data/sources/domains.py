@@ -1,0 +1,140 @@
+"""Sets stored as interactions.parquet (events.parquet) and items.csv."""
+
+import os
+
+import numpy as np
+
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.data.sources import files
+from hyperrec.data.sources import table as table_lib
+
+DataError = interactions_lib.DataError
+Interactions = interactions_lib.Interactions
+DataDir = str | os.PathLike | None
+
+ONLINE_RETAIL = files.About(
+  'online-retail',
+  'https://archive.ics.uci.edu/dataset/352 (doi 10.24432/C5BW33)',
+  'CC BY 4.0: Chen, D. (2015), Online Retail, UCI',
+)
+
+# domain -> (origin, licence, (users, items, interactions)).
+TEXT_DOMAINS = {
+  'anime': (
+    'https://www.kaggle.com/datasets/CooperUnion/anime-recommendations-database',
+    'Kaggle, CC0 on its page (not confirmed)',
+    (5_000, 7_390, 520_609),
+  ),
+  'steam': (
+    'https://www.kaggle.com/datasets/tamber/steam-video-games',
+    'Kaggle (not confirmed)',
+    (12_393, 5_155, 128_804),
+  ),
+  'lastfm': (
+    'https://grouplens.org/datasets/hetrec-2011/',
+    'Last.fm, non-commercial',
+    (1_892, 17_632, 92_834),
+  ),
+  'office': (
+    'https://nijianmo.github.io/amazon/',
+    'Amazon 2018 (Ni et al. 2019), research',
+    (3_231, 3_317, 21_188),
+  ),
+}
+
+
+def online_retail(
+  data_dir: DataDir = None, *, duplicates: str = 'first'
+) -> Interactions:
+  """Invoice lines of a shop: 397,884, of which 266,792 distinct pairs.
+
+  Args:
+    data_dir: see `files.find`.
+    duplicates: what becomes of repeated purchases of one item by one customer.
+  """
+  path = files.find(ONLINE_RETAIL, 'events.parquet', data_dir)
+  data = table_lib.table(
+    path,
+    timestamp_column='timestamp',
+    item_path=files.find(ONLINE_RETAIL, 'items.csv', data_dir),
+    text_columns=('description',),
+    duplicates='keep',
+    name='online_retail',
+  )
+  files.check_counts(data, 4_338, 3_665, 397_884)
+  return interactions_lib.drop_duplicates(data, duplicates)
+
+
+def text_domain(
+  data_dir: DataDir = None, *, domain: str = 'steam'
+) -> Interactions:
+  """One of the small domains with item text.
+
+  Args:
+    data_dir: see `files.find`.
+    domain: a key of `TEXT_DOMAINS`.
+  """
+  if domain not in TEXT_DOMAINS:
+    raise DataError(
+      f'domain={domain!r} is unknown; use one of {list(TEXT_DOMAINS)}'
+    )
+  origin, licence, counts = TEXT_DOMAINS[domain]
+  about = files.About(f'text-domains/{domain}', origin, licence)
+  path = files.find(about, 'interactions.parquet', data_dir)
+  columns = table_lib.read_table(path).column_names
+  data = table_lib.table(
+    path,
+    timestamp_column='order' if 'order' in columns else None,
+    item_path=files.find(about, 'items.csv', data_dir),
+    text_columns=('text',),
+    duplicates='keep',
+    name=domain,
+  )
+  return files.check_counts(data, *counts)
+
+
+def synthetic(
+  data_dir: DataDir = None,
+  *,
+  num_users: int = 300,
+  num_items: int = 200,
+  rank: int = 8,
+  mean_length: int = 20,
+  seed: int = 0,
+) -> Interactions:
+  """Made up in milliseconds: users choose by taste and by popularity.
+
+  Item text names the item's strongest factors, so features carry signal.
+
+  Args:
+    data_dir: not used.
+    num_users: U.
+    num_items: V.
+    rank: number of tastes.
+    mean_length: items of a user, on average.
+    seed: of everything.
+  """
+  del data_dir
+  random = np.random.default_rng(seed)
+  taste_UxR = random.gamma(0.4, size=(num_users, rank))
+  item_VxR = random.gamma(0.3, size=(num_items, rank))
+  popular_V = random.gumbel(size=num_items)
+  logits_UxV = np.log(taste_UxR @ item_VxR.T + 1e-3) * 1.5 + popular_V
+  noisy_UxV = logits_UxV + random.gumbel(size=logits_UxV.shape)
+  length = 3 + random.poisson(mean_length - 3, num_users)
+  order_UxV = np.argsort(-noisy_UxV, axis=1)
+  chosen = np.arange(num_items) < length[:, None]
+  strongest = np.argsort(-item_VxR, axis=1)[:, :2]
+  text = {
+    item: ' '.join(f'taste{factor}' for factor in strongest[item])
+    for item in range(num_items)
+  }
+  user = np.nonzero(chosen)[0]
+  return interactions_lib.from_columns(
+    user,
+    order_UxV[chosen],
+    rating=np.full(len(user), 5.0),
+    timestamp=random.permutation(len(user)),
+    item_text=text,
+    name='synthetic',
+  )

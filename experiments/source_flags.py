@@ -21,6 +21,20 @@ _DUPLICATES = flags.DEFINE_enum(
   list(interactions.DUPLICATE_POLICIES),
   'What to do with repeated (user, item) pairs.',
 )
+_DOMAIN = flags.DEFINE_string(
+  'domain', None, 'Of amazon_2014 and text_domain: which.'
+)
+_PATH = flags.DEFINE_string('path', None, 'Of table: the file.')
+_USER_COLUMN = flags.DEFINE_string('user_column', 'user', 'Of table.')
+_ITEM_COLUMN = flags.DEFINE_string('item_column', 'item', 'Of table.')
+_RATING_COLUMN = flags.DEFINE_string('rating_column', None, 'Of table.')
+_TIMESTAMP_COLUMN = flags.DEFINE_string('timestamp_column', None, 'Of table.')
+_ITEM_PATH = flags.DEFINE_string(
+  'item_path', None, 'Of table: a second file with a row for each item.'
+)
+_TEXT_COLUMNS = flags.DEFINE_list(
+  'text_columns', [], 'Of table: columns of item_path that are item text.'
+)
 
 
 def load() -> interactions.Interactions:
@@ -32,7 +46,25 @@ def load() -> interactions.Interactions:
     min_user_interactions=_MIN_USER.value,
     min_item_interactions=_MIN_ITEM.value,
     duplicates=_DUPLICATES.value,
+    **_own_options(),
   )
+
+
+def _own_options() -> dict[str, object]:
+  """The options of the chosen source's own function that were given."""
+  options = {} if _DOMAIN.value is None else {'domain': _DOMAIN.value}
+  if _SOURCE.value != 'table':
+    return options
+  return {
+    **options,
+    'path': _PATH.value,
+    'user_column': _USER_COLUMN.value,
+    'item_column': _ITEM_COLUMN.value,
+    'rating_column': _RATING_COLUMN.value,
+    'timestamp_column': _TIMESTAMP_COLUMN.value,
+    'item_path': _ITEM_PATH.value,
+    'text_columns': tuple(_TEXT_COLUMNS.value),
+  }
 
 
 def load_train_test() -> tuple[

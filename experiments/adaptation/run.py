@@ -19,7 +19,7 @@ from absl import app, flags, logging
 from rich import console as console_lib
 from rich import progress as progress_lib
 
-from experiments import provenance, source_flags
+from experiments import script, source_flags
 from experiments.adaptation import arms as arms_lib
 from experiments.adaptation import laboratory
 from hyperrec import method as method_lib
@@ -55,14 +55,13 @@ _WORKDIR = flags.DEFINE_string(
 
 def main(argv):
   """Runs every cell that is not yet there, then the table and the report."""
-  if len(argv) > 1:
-    raise app.UsageError(f'unknown arguments: {argv[1:]}')
+  del argv
   workdir = pathlib.Path(_WORKDIR.value)
   data = source_flags.load()
   cells = list(plan())
   workdir.mkdir(parents=True, exist_ok=True)
   run_log.write_manifest(
-    workdir, run_log.manifest(provenance.script_flags(), {'data': data})
+    workdir, run_log.manifest(script.script_flags(), {'data': data})
   )
   rows = run(data, cells, workdir / 'cells.jsonl')
   results.write_json(rows, workdir / 'results.json')
@@ -130,8 +129,8 @@ def run_one(data, features, cell) -> dict:
     'budget': budget,
     'method': f'{name}:oracle' if oracle else name,
     'seed': seed,
-    'flags': provenance.script_flags(),
-    **provenance.provenance(),
+    'flags': script.script_flags(),
+    **script.provenance(),
   }
   trials = arm.trials[: _TRIALS.value]
   try:
@@ -205,4 +204,4 @@ def _cell_of(row: dict) -> tuple:
 
 
 if __name__ == '__main__':
-  app.run(main)
+  script.run(main)

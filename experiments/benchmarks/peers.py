@@ -124,3 +124,34 @@ def irspack_evaluate(
   )
   found = evaluator.get_scores_from_score_chunks(blocks, list(cutoffs))
   return {name.replace('hit', 'hr'): float(v) for name, v in found.items()}
+
+
+def torch_mult_vae_step(num_items: int, beta: float) -> Callable[[Any], Any]:
+  """x [B, V] -> loss of one step of Mult-VAE (Liang et al., WWW 2018)."""
+  import torch
+  from torch.nn import functional
+
+  torch.manual_seed(0)
+  encoder = torch.nn.Sequential(
+    torch.nn.Linear(num_items, 600), torch.nn.Tanh(), torch.nn.Linear(600, 400)
+  )
+  decoder = torch.nn.Sequential(
+    torch.nn.Linear(200, 600), torch.nn.Tanh(), torch.nn.Linear(600, num_items)
+  )
+  parameters = [*encoder.parameters(), *decoder.parameters()]
+  adam = torch.optim.Adam(parameters, lr=1e-3, fused=True)
+
+  def step(x):
+    adam.zero_grad()
+    mean, logvar = encoder(functional.dropout(functional.normalize(x))).chunk(
+      2, dim=-1
+    )
+    z = mean + torch.randn_like(mean) * torch.exp(0.5 * logvar)
+    nll = -(functional.log_softmax(decoder(z), -1) * x).sum(-1).mean()
+    kl = 0.5 * (mean**2 + logvar.exp() - logvar - 1).sum(-1).mean()
+    loss = nll + beta * kl
+    loss.backward()
+    adam.step()
+    return float(loss)
+
+  return step

@@ -17,9 +17,9 @@ import time
 
 import jax
 import numpy as np
-from absl import app, flags, logging
+from absl import flags, logging
 
-from experiments import provenance, source_flags
+from experiments import script, source_flags
 from experiments.adaptation import arms as arms_lib
 from experiments.adaptation import laboratory
 from hyperrec.data import regimes
@@ -85,8 +85,7 @@ def arms() -> dict[str, arms_lib.Arm]:
 
 def main(argv):
   """Runs every arm, then writes one JSON file."""
-  if len(argv) > 1:
-    raise app.UsageError(f'unknown arguments: {argv[1:]}')
+  del argv
   data = source_flags.load()
   everything = int(data.user_counts().max())
   task = regimes.new_users(data, everything, _SEED.value, _NUM_HELDOUT.value)
@@ -108,8 +107,8 @@ def main(argv):
       for name, value in values.items()
       if name != 'ease'
     },
-    'flags': provenance.script_flags(),
-    **provenance.provenance(),
+    'flags': script.script_flags(),
+    **script.provenance(),
   }
   path = pathlib.Path(_OUTPUT.value)
   path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,4 +157,4 @@ def weight_signs(fitted, popularity_V: np.ndarray) -> dict[str, float]:
 
 
 if __name__ == '__main__':
-  app.run(main)
+  script.run(main)

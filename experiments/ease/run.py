@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from absl import app, flags, logging
 
-from experiments import provenance, source_flags
+from experiments import script, source_flags
 from hyperrec import method as method_lib
 from hyperrec.data import splits
 from hyperrec.evaluation import cost, ranking, significance
@@ -57,8 +57,7 @@ METRICS = (
 
 def main(argv):
   """Fits and judges one row; exits with 1 where it misses the expectation."""
-  if len(argv) > 1:
-    raise app.UsageError(f'unknown arguments: {argv[1:]}')
+  del argv
   expected = _expected()
   train, test = load_split()
   method = ease.ease(
@@ -94,8 +93,8 @@ def main(argv):
       'seconds': fit_seconds,
       'peak_bytes': peak,
     },
-    'flags': provenance.script_flags(),
-    **provenance.provenance(),
+    'flags': script.script_flags(),
+    **script.provenance(),
   }
   path = pathlib.Path(
     _OUTPUT.value or f'experiments/ease/results/{_ROW.value}.json'
@@ -165,4 +164,4 @@ def _expected() -> dict[str, float]:
 
 
 if __name__ == '__main__':
-  app.run(main)
+  script.run(main)

@@ -1,5 +1,6 @@
 """What a method costs: seconds, peak memory, stored bytes, break-even."""
 
+import contextlib
 import gc
 import pathlib
 import resource
@@ -24,7 +25,7 @@ class Timing(NamedTuple):
 def measure(
   fn: Callable[[], Any], *, repeats: int = 20, max_seconds: float = 10.0
 ) -> Timing:
-  """Times fn() warm, with results waited for; a slow fn is timed fewer times."""
+  """Times fn() warm, results waited for; a slow one is timed fewer times."""
   start = time.perf_counter()
   jax.block_until_ready(fn())
   first = time.perf_counter() - start
@@ -45,10 +46,8 @@ def peak_bytes(fn: Callable[[], Any]) -> tuple[Any, int]:
   """fn() and how far it raised the memory that is held, at its peak."""
   gc.collect()
   before = _resident('VmRSS')
-  try:
+  with contextlib.suppress(OSError):
     pathlib.Path('/proc/self/clear_refs').write_text('5')
-  except OSError:
-    pass
   value = jax.block_until_ready(fn())
   return value, max(0, _resident('VmHWM') - before)
 

@@ -89,7 +89,15 @@ def elsa(
   """
 
   def fit(data, key, start):
-    return fit_elsa(data, key, rank, epochs, batch_size, lr, start)
+    return fit_elsa(
+      data,
+      key,
+      rank=rank,
+      epochs=epochs,
+      batch_size=batch_size,
+      lr=lr,
+      start=start,
+    )
 
   return _by_gradient('elsa', fit, score_elsa, retrain)
 
@@ -103,21 +111,18 @@ def _by_gradient(name, fit, score, retrain: bool) -> Method:
     return fit(source, key, None)
 
   def adapt(shared, evidence, key):
+    is_known = np.array_equal(shared.item_ids, evidence.item_ids)
+    if len(evidence) == 0:
+      raise method_lib.CannotServe(
+        f'{name} scores a user by what the user has shown, and nothing was'
+        if is_known
+        else f'{name} has no weights for a catalogue without interactions'
+      )
     data, start = evidence, None
-    if np.array_equal(shared.item_ids, evidence.item_ids):
+    if is_known:
       data = interactions_lib.stack_users(shared.source, evidence)
       start = None if shared.params is None else shared
-    if len(evidence) == 0 and start is not None:
-      return shared
-    if len(data) == 0:
-      raise method_lib.CannotServe(
-        f'{name} has no weights for a catalogue without interactions'
-      )
     return fit(data, key, start)._replace(source=None)
-
-  def adapt_flops(shared, evidence, adapted):
-    del evidence
-    return 0.0 if adapted is shared else adapted.flops
 
   return Method(
     name,
@@ -125,7 +130,7 @@ def _by_gradient(name, fit, score, retrain: bool) -> Method:
     adapt,
     score,
     lambda source, shared: shared.flops,
-    adapt_flops,
+    lambda shared, evidence, adapted: adapted.flops,
   )
 
 
@@ -207,6 +212,7 @@ def score_esler(fitted: Fitted, histories: method_lib.Histories):
 def fit_elsa(
   data: Interactions,
   key: jax.Array,
+  *,
   rank: int,
   epochs: int,
   batch_size: int,

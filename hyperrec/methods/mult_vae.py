@@ -192,7 +192,7 @@ def fit(
 
   model = _model(config, data.num_items)
   params = _init(model, init_key) if params is None else params
-  step_fn, tx = _train_step(model, config.lr, config.weight_decay)
+  step_fn, tx = train_step(model, config.lr, config.weight_decay)
   result = loop.train(
     step_fn,
     step_lib.init_state(params, tx, noise_key),
@@ -263,7 +263,7 @@ def _logits(model: nn.Module, params: Any, x_BxV: jax.Array):
 
 
 @functools.lru_cache(maxsize=16)
-def _train_step(model: nn.Module, lr: float, weight_decay: float):
+def train_step(model: nn.Module, lr: float, weight_decay: float):
   """The step and its optimizer; cached, so equal models compile once."""
 
   def loss_fn(params, batch, key, step):

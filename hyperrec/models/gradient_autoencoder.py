@@ -10,7 +10,7 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float
 
 
 class Rows(NamedTuple):
@@ -35,6 +35,7 @@ class ESLER(nn.Module):
   num_items: int
 
   def setup(self):
+    """Declares B."""
     shape = (self.num_items, self.num_items)
     self.weights = self.param('weights', nn.initializers.zeros, shape)
 
@@ -143,7 +144,7 @@ def _loss_of(model: ESLER, data, l2):
 
 
 def _ratio(a, b):
-  """a / b, and 0 where b is 0: a column that has arrived stays."""
+  """The ratio, and 0 where b is 0: a column that has arrived stays."""
   return jnp.where(b > 0, a / jnp.where(b > 0, b, 1), 0)
 
 

@@ -41,7 +41,11 @@ def init_state(
   key: jax.Array,
   step: int = 0,
 ) -> TrainState:
-  """The state of a run; `step` > 0 continues a schedule (fine-tuning)."""
+  """The state of a run; `step` > 0 continues a schedule (fine-tuning).
+
+  It holds `params` and `key` themselves: a donating step destroys them, unless
+  the state goes through `loop.train`, which copies it.
+  """
   opt_state = jax.jit(tx.init)(params)
   return TrainState(params, opt_state, jnp.asarray(step, jnp.int32), key)
 

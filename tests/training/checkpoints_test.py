@@ -9,11 +9,17 @@ import pytest
 
 from hyperrec.training import checkpoints
 
-# Orbax leaves coroutines unfinished where a read fails; they are collected
-# inside the test (gc.collect) and not in whatever test comes next.
+# Orbax leaves coroutines unfinished where a read fails. They are collected in
+# the test's own teardown (`garbage`), not in whatever test comes next.
 FAILED_READ = pytest.mark.filterwarnings(
   'ignore::pytest.PytestUnraisableExceptionWarning'
 )
+
+
+@pytest.fixture
+def garbage():
+  yield
+  gc.collect()
 
 
 def _tree(value, size=3):
@@ -59,6 +65,7 @@ def test_a_save_does_not_see_the_donation_that_follows(tmp_path):
 
 
 @FAILED_READ
+@pytest.mark.usefixtures('garbage')
 def test_what_does_not_fit_is_refused_with_a_remedy(tmp_path):
   with checkpoints.Checkpoints(tmp_path) as saved:
     saved.save(1, _tree(1, size=3))
@@ -66,4 +73,3 @@ def test_what_does_not_fit_is_refused_with_a_remedy(tmp_path):
     with pytest.raises(checkpoints.CheckpointError, match='empty workdir'):
       saved.restore_latest(_tree(1, size=5))
     assert saved.latest_step == 1
-  gc.collect()

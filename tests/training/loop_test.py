@@ -16,11 +16,17 @@ from hyperrec.training import step as step_lib
 
 TX = optax.adam(0.05)
 
-# Orbax leaves coroutines unfinished where a read fails; they are collected
-# inside the test (gc.collect) and not in whatever test comes next.
+# Orbax leaves coroutines unfinished where a read fails. They are collected in
+# the test's own teardown (`garbage`), not in whatever test comes next.
 FAILED_READ = pytest.mark.filterwarnings(
   'ignore::pytest.PytestUnraisableExceptionWarning'
 )
+
+
+@pytest.fixture
+def garbage():
+  yield
+  gc.collect()
 
 
 def _loss(params, batch, key, step):
@@ -119,6 +125,7 @@ def test_a_finished_run_is_only_read(tmp_path):
 
 
 @FAILED_READ
+@pytest.mark.usefixtures('garbage')
 def test_a_corrupt_newest_checkpoint_falls_back(tmp_path, caplog):
   config = loop.LoopConfig(6, checkpoint_every=2)
   whole = loop.train(STEP, _state(), _batch_at, config, workdir=tmp_path)
@@ -130,10 +137,10 @@ def test_a_corrupt_newest_checkpoint_falls_back(tmp_path, caplog):
   _assert_same(whole, resumed)
   assert 'checkpoint 6' in caplog.text
   assert 'step 4' in caplog.text
-  gc.collect()
 
 
 @FAILED_READ
+@pytest.mark.usefixtures('garbage')
 def test_a_checkpoint_of_another_model_is_refused_and_kept(tmp_path):
   config = loop.LoopConfig(2)
   loop.train(STEP, _state(), _batch_at, config, workdir=tmp_path)
@@ -141,7 +148,6 @@ def test_a_checkpoint_of_another_model_is_refused_and_kept(tmp_path):
   with pytest.raises(RuntimeError, match='empty workdir'):
     loop.train(STEP, other, _batch_at, config, workdir=tmp_path)
   assert (tmp_path / 'checkpoints' / '2').exists()
-  gc.collect()
 
 
 def test_the_best_parameters_are_kept():

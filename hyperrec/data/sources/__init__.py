@@ -49,6 +49,7 @@ def load(
   min_rating: float | None = None,
   min_user_interactions: int = 1,
   min_item_interactions: int = 1,
+  duplicates: str = 'first',
   **options: Any,
 ) -> Interactions:
   """Reads a source and filters it.
@@ -61,6 +62,8 @@ def load(
     min_user_interactions: then keep users with at least this many.
     min_item_interactions: before that, keep items with at least this many
       (one pass each, in this order: Liang et al.'s order for MSD).
+    duplicates: what becomes of repeated (user, item) pairs, before all that;
+      see `interactions.drop_duplicates`.
     **options: of the source's own function.
 
   Raises:
@@ -75,7 +78,9 @@ def load(
     raise DataError(
       f'source {source} has no option {sorted(unknown)}; it has {sorted(known)}'
     )
-  data = function(data_dir, **options)
+  data = interactions_lib.drop_duplicates(
+    function(data_dir, **options), duplicates
+  )
   return filtered(
     data, min_rating, min_user_interactions, min_item_interactions
   )

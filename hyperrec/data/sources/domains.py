@@ -43,14 +43,11 @@ TEXT_DOMAINS = {
 }
 
 
-def online_retail(
-  data_dir: DataDir = None, *, duplicates: str = 'first'
-) -> Interactions:
+def online_retail(data_dir: DataDir = None) -> Interactions:
   """Invoice lines of a shop: 397,884, of which 266,792 distinct pairs.
 
-  Args:
-    data_dir: see `files.find`.
-    duplicates: what becomes of repeated purchases of one item by one customer.
+  A repeated pair is another purchase; `load` keeps the first unless told
+  otherwise.
   """
   path = files.find(ONLINE_RETAIL, 'events.parquet', data_dir)
   data = table_lib.table(
@@ -58,11 +55,9 @@ def online_retail(
     timestamp_column='timestamp',
     item_path=files.find(ONLINE_RETAIL, 'items.csv', data_dir),
     text_columns=('description',),
-    duplicates='keep',
     name='online_retail',
   )
-  files.check_counts(data, 4_338, 3_665, 397_884)
-  return interactions_lib.drop_duplicates(data, duplicates)
+  return files.check_counts(data, 4_338, 3_665, 397_884)
 
 
 def text_domain(
@@ -87,7 +82,6 @@ def text_domain(
     timestamp_column='order' if 'order' in columns else None,
     item_path=files.find(about, 'items.csv', data_dir),
     text_columns=('text',),
-    duplicates='keep',
     name=domain,
   )
   return files.check_counts(data, *counts)

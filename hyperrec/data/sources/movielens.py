@@ -37,27 +37,11 @@ EDITIONS = {
   'latest-small 2018': (610, 9_724, 100_836),
 }
 
-_GENRES = [
-  'unknown',
-  'Action',
-  'Adventure',
-  'Animation',
-  'Children',
-  'Comedy',
-  'Crime',
-  'Documentary',
-  'Drama',
-  'Fantasy',
-  'Film-Noir',
-  'Horror',
-  'Musical',
-  'Mystery',
-  'Romance',
-  'Sci-Fi',
-  'Thriller',
-  'War',
-  'Western',
-]
+_GENRES = (
+  'unknown', 'Action', 'Adventure', 'Animation', 'Children', 'Comedy', 'Crime',
+  'Documentary', 'Drama', 'Fantasy', 'Film-Noir', 'Horror', 'Musical',
+  'Mystery', 'Romance', 'Sci-Fi', 'Thriller', 'War', 'Western',
+)  # fmt: skip
 
 
 def movielens_small(data_dir: str | None = None) -> Interactions:
@@ -130,7 +114,6 @@ def _csv(path: pathlib.Path) -> Interactions:
     timestamp_column='timestamp',
     item_path=movies if movies.is_file() else None,
     text_columns=('title', 'genres'),
-    duplicates='error',
     name='movielens',
   )
 

@@ -28,7 +28,6 @@ def table(
   timestamp_column: str | None = None,
   item_path: str | os.PathLike | None = None,
   text_columns: tuple[str, ...] = (),
-  duplicates: str = 'first',
   name: str = '',
 ) -> Interactions:
   """Reads a user's own file.
@@ -42,7 +41,6 @@ def table(
     timestamp_column: numbers in the order of time, or None.
     item_path: a second table with `item_column` and the text columns.
     text_columns: columns of the item table, joined to the items' text.
-    duplicates: see `interactions.drop_duplicates`.
     name: of the data set; default the file's.
 
   Raises:
@@ -69,7 +67,7 @@ def table(
     rating=numbers[0],
     timestamp=numbers[1],
     item_text=text,
-    duplicates=duplicates,
+    duplicates='keep',
     name=name or path.stem,
   )
   if data.num_users < 2:

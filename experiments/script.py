@@ -1,0 +1,51 @@
+"""What every script needs: clear errors, and what made a result row."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from absl import app, flags
+
+from hyperrec.data import interactions
+from hyperrec.evaluation import results
+from hyperrec.models import spd_inverse
+from hyperrec.training import run_log
+
+# Errors whose message is all a user needs; others keep their stack trace.
+_EXPLAINED = (
+  interactions.DataError,
+  results.ResultError,
+  spd_inverse.InsufficientMemoryError,
+)
+
+# Where things lie on one machine is no part of a result.
+_PLACES = ('data_dir', 'workdir', 'output', 'cache_dir')
+
+
+def script_flags() -> dict[str, Any]:
+  """The values of the flags that the experiments define, places left out."""
+  values = {}
+  for module, defined in flags.FLAGS.flags_by_module_dict().items():
+    if module.startswith('experiments') or module.endswith('.py'):
+      values |= {flag.name: flag.value for flag in defined}
+  return {k: v for k, v in sorted(values.items()) if k not in _PLACES}
+
+
+def provenance() -> dict[str, Any]:
+  """Commit and versions, as result rows carry them."""
+  return {'commit': run_log.git_commit(), 'versions': run_log.versions()}
+
+
+def run(main: Callable[[list[str]], int | None]) -> None:
+  """Runs `main` under absl; a user's mistake is told in one line."""
+
+  def explained(argv):
+    if len(argv) > 1:
+      raise app.UsageError(f'unknown arguments: {argv[1:]}')
+    try:
+      return main(argv)
+    except _EXPLAINED as error:
+      print(f'error: {error}', file=sys.stderr)
+      return 2
+
+  app.run(explained)

@@ -70,7 +70,7 @@ CEASE = tuple(
   )
 )
 ELSA = tuple(
-  {'rank': rank, 'epochs': epochs}
+  {'rank': rank, 'epochs': epochs, 'lr': 0.03}
   for rank, epochs in (
     (64, 20),
     (128, 20),
@@ -83,18 +83,19 @@ ELSA = tuple(
   )
 )
 MULT_VAE = tuple(
-  {'hidden_dim': hidden, 'latent_dim': latent, 'epochs': epochs, 'lr': lr}
-  for hidden, latent, epochs, lr in (
-    (200, 64, 50, 1e-3),
-    (200, 64, 100, 1e-3),
-    (600, 200, 30, 1e-3),
-    (200, 64, 25, 1e-3),
-    (100, 32, 100, 1e-3),
-    (600, 200, 60, 1e-3),
-    (200, 64, 50, 3e-3),
-    (100, 32, 50, 3e-3),
+  {'hidden_dim': hidden, 'latent_dim': latent, 'epochs': epochs,
+   'anneal_cap': cap, 'batch_size': 50}
+  for hidden, latent, epochs, cap in (
+    (200, 64, 60, 0.2),
+    (200, 64, 60, 1.0),
+    (600, 200, 30, 0.2),
+    (200, 64, 120, 0.2),
+    (100, 32, 120, 0.2),
+    (600, 200, 30, 1.0),
+    (200, 64, 30, 0.2),
+    (100, 32, 60, 1.0),
   )
-)
+)  # fmt: skip
 
 
 def new_users(features: l3ae.Features) -> dict[str, Arm]:

@@ -19,6 +19,7 @@ PRIMARY = 'ndcg@100'
 class Tuned(NamedTuple):
   """The chosen hyper-parameters, and what choosing them cost."""
 
+  index: int
   trial: arms_lib.Trial
   trials: int
   seconds: float
@@ -46,51 +47,69 @@ def judge(
   )
 
 
-def quality(
-  method: method_lib.Method,
-  source: regimes.Interactions,
-  judged: regimes.Judged,
-  key: jax.Array,
-) -> float:
-  """The primary metric of a method prepared and adapted anew."""
-  prepare_key, adapt_key = jax.random.split(key)
-  shared = method.prepare(source, prepare_key)
-  adapted = method.adapt(shared, judged.evidence, adapt_key)
-  return judge(method, adapted, judged, (PRIMARY,)).mean(PRIMARY)
+class Prepared(NamedTuple):
+  """What a method learned once, and what that cost."""
+
+  shared: Any
+  cost: dict[str, float]
+
+
+def prepare(
+  method: method_lib.Method, source: regimes.Interactions, key: jax.Array
+) -> Prepared:
+  """Learns from the source, timed once: preparing may take minutes."""
+  shared, spent = _cost_of(lambda: method.prepare(source, key), 1, 0.0)
+  return Prepared(
+    shared, {**spent, 'flops': method.prepare_flops(source, shared)}
+  )
 
 
 def tune(
   arm: arms_lib.Arm,
   trials: tuple[arms_lib.Trial, ...],
-  source: regimes.Interactions,
+  prepare_trial: Callable[[method_lib.Method, int], Prepared],
   judged: regimes.Judged,
   key: jax.Array,
 ) -> Tuned:
-  """The best trial on `judged`; nothing to choose costs nothing."""
+  """The best trial on `judged`; nothing to choose costs nothing.
+
+  Args:
+    arm: what is tuned.
+    trials: the hyper-parameters to try.
+    prepare_trial: (method, index of its trial) -> what it prepared; may be
+      kept from another budget of the same source.
+    judged: evidence to adapt to, and users to judge on.
+    key: a typed key.
+  """
   if len(trials) == 1:
-    return Tuned(trials[0], 1, 0.0, None)
+    return Tuned(0, trials[0], 1, 0.0, None)
   start = time.perf_counter()
-  values = [
-    quality(arm.build(**trial), source, judged, key) for trial in trials
-  ]
+  values = []
+  for index, trial in enumerate(trials):
+    method = arm.build(**trial)
+    shared = prepare_trial(method, index).shared
+    adapted = method.adapt(shared, judged.evidence, key)
+    values.append(judge(method, adapted, judged, (PRIMARY,)).mean(PRIMARY))
   best = int(np.argmax(values))
   seconds = time.perf_counter() - start
-  return Tuned(trials[best], len(trials), seconds, values[best])
+  return Tuned(best, trials[best], len(trials), seconds, values[best])
 
 
 def run_cell(
   method: method_lib.Method,
-  task: regimes.Task,
+  prepared: Prepared,
+  judged: regimes.Judged,
   key: jax.Array,
   *,
   repeats: int,
   max_seconds: float,
 ) -> dict[str, Any]:
-  """Quality on the test users, and what prepare and adapt cost.
+  """Quality on the judged users, and what prepare and adapt cost.
 
   Args:
     method: the method with its hyper-parameters chosen.
-    task: what it may see, and the users it is judged on.
+    prepared: what it learned from the source.
+    judged: evidence to adapt to, and users to judge on.
     key: a typed key.
     repeats: how often an adaptation is timed (the median is reported).
     max_seconds: how long the repeats may take; a slow one is timed once.
@@ -101,19 +120,13 @@ def run_cell(
   Raises:
     CannotServe: the method refuses the task.
   """
-  prepare_key, adapt_key = jax.random.split(key)
-  shared, prepare = _cost_of(
-    lambda: method.prepare(task.source, prepare_key), 1, max_seconds
-  )
+  shared = prepared.shared
   adapted, adapt = _cost_of(
-    lambda: method.adapt(shared, task.test.evidence, adapt_key),
-    repeats,
-    max_seconds,
+    lambda: method.adapt(shared, judged.evidence, key), repeats, max_seconds
   )
-  prepare['flops'] = method.prepare_flops(task.source, shared)
-  adapt['flops'] = method.adapt_flops(shared, task.test.evidence, adapted)
+  adapt['flops'] = method.adapt_flops(shared, judged.evidence, adapted)
   adapt['stored_bytes'] = cost.stored_bytes(adapted, shared)
-  evaluation = judge(method, adapted, task.test)
+  evaluation = judge(method, adapted, judged)
   values = evaluation.values
   return {
     'metrics': {name: evaluation.mean(name) for name in METRICS},
@@ -121,19 +134,27 @@ def run_cell(
       name: list(significance.bootstrap_interval(values[name], seed=0))
       for name in METRICS
     },
-    'per_user': [round(float(v), 5) for v in values[PRIMARY]],
-    'prepare': prepare,
+    'per_user': [round(float(v), 4) for v in values[PRIMARY]],
+    'prepare': prepared.cost,
     'adapt': adapt,
-    'score': _score_cost(method, adapted, task.test, repeats, max_seconds),
+    'score': _score_cost(method, adapted, judged, repeats, max_seconds),
   }
 
 
 def _cost_of(
   fn: Callable[[], Any], repeats: int, max_seconds: float
 ) -> tuple[Any, dict[str, float]]:
-  """The value of fn(), its peak memory on the first call, its warm median."""
+  """The value of fn(), its peak memory on the first call, its warm median.
+
+  A first call that takes longer than `max_seconds` is not repeated: its time
+  (compilation included, if any) is the one reported, with repeats = 1.
+  """
+  start = time.perf_counter()
   value, peak = cost.peak_bytes(fn)
-  timing = cost.measure(fn, repeats=repeats, max_seconds=max_seconds)
+  first = time.perf_counter() - start
+  timing = cost.Timing(0.0, first, 0.0, 1)
+  if first <= max_seconds:
+    timing = cost.measure(fn, repeats=repeats, max_seconds=max_seconds)
   return value, {
     'seconds': timing.median_seconds,
     'seconds_iqr': timing.iqr_seconds,

@@ -9,9 +9,12 @@ command resumes: cells that DIR/cells.jsonl holds are not run again.
 """
 
 import functools
+import itertools
 import pathlib
 import sys
 import time
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -71,8 +74,18 @@ def main(argv):
   console.print(f'report: {workdir / "report.html"}', soft_wrap=True)
 
 
-def plan():
-  """Yields (regime, seed, budget, arm name, is oracle) of every cell."""
+class Cell(NamedTuple):
+  """One row to be: an arm, fair or oracle, on a task."""
+
+  regime: str
+  seed: int
+  budget: int
+  name: str
+  oracle: bool
+
+
+def plan() -> Iterator[Cell]:
+  """Yields every cell, budgets last: what is prepared serves all of them."""
   budgets = {
     'new_users': [int(b) for b in _USER_BUDGETS.value],
     'new_catalogue': [int(b) for b in _CATALOGUE_BUDGETS.value],
@@ -88,19 +101,19 @@ def plan():
       raise app.UsageError(
         f'--methods={unknown} is unknown in {regime}; use {list(arms)}'
       )
-    for seed in range(_SEEDS.value):
-      for budget in budgets[regime]:
-        for name in names:
-          yield regime, seed, budget, name, False
-          if _ORACLE.value and len(arms[name].trials) > 1:
-            yield regime, seed, budget, name, True
+    for seed, name in itertools.product(range(_SEEDS.value), names):
+      for oracle in (False, True):
+        if oracle and not (_ORACLE.value and len(arms[name].trials) > 1):
+          continue
+        for budget in budgets[regime]:
+          yield Cell(regime, seed, budget, name, oracle)
 
 
 def run(data, cells, path: pathlib.Path) -> list[dict]:
   """Rows of all cells; those in `path` are read, the others run and added."""
   features = feature_lookup(data)
   done = {_cell_of(row): row for row in results.read_json_lines(path)}
-  rows = []
+  rows, shelf = [], {}
   with progress_lib.Progress(
     *progress_lib.Progress.get_default_columns(),
     progress_lib.TimeElapsedColumn(),
@@ -109,38 +122,67 @@ def run(data, cells, path: pathlib.Path) -> list[dict]:
   ) as progress:
     for cell in progress.track(cells, description='cells'):
       if cell not in done:
-        done[cell] = run_one(data, features, cell)
+        done[cell] = run_one(data, features, cell, shelf)
         results.append_json_line(done[cell], path)
       rows.append(done[cell])
   return rows
 
 
-def run_one(data, features, cell) -> dict:
-  """Tunes, runs and judges one cell."""
-  regime, seed, budget, name, oracle = cell
-  task = _task(data, regime, budget, seed)
-  arm = arms_lib.ARMS[regime](features)[name]
-  key = jax.random.fold_in(jax.random.key(seed), budget)
-  tune_key, run_key = jax.random.split(key)
+def run_one(data, features, cell: Cell, shelf: dict) -> dict:
+  """Tunes, runs and judges one cell.
+
+  Args:
+    data: all interactions.
+    features: see `feature_lookup`.
+    cell: what to run.
+    shelf: what earlier cells prepared, by where it can be used again.
+  """
   start = time.perf_counter()
+  task = _task(data, cell.regime, cell.budget, cell.seed)
+  arm = arms_lib.ARMS[cell.regime](features)[cell.name]
+  trials = arm.trials[: _TRIALS.value]
+  key = jax.random.key(cell.seed)
+  prepare_key = jax.random.fold_in(key, 0)
+  tune_key, adapt_key = jax.random.split(
+    jax.random.fold_in(key, cell.budget + 1)
+  )
+
+  def prepared(source, is_rehearsal):
+    def get(method, index):
+      tag = (cell.regime, cell.seed, cell.name, is_rehearsal, index)
+      if tag not in shelf:
+        # Only the last arm's preparations are of use again.
+        for old in [t for t in shelf if t[:3] != tag[:3]]:
+          del shelf[old]
+        shelf[tag] = laboratory.prepare(method, source, prepare_key)
+      return shelf[tag]
+
+    return get
+
   row = {
     'dataset': data.name,
-    'regime': regime,
-    'budget': budget,
-    'method': f'{name}:oracle' if oracle else name,
-    'seed': seed,
+    'regime': cell.regime,
+    'budget': cell.budget,
+    'method': f'{cell.name}:oracle' if cell.oracle else cell.name,
+    'seed': cell.seed,
     'flags': script.script_flags(),
     **script.provenance(),
   }
-  trials = arm.trials[: _TRIALS.value]
+  tuning_set = task.source, task.validation
+  if not cell.oracle:
+    rehearsal = regimes.rehearsal(task, cell.seed)
+    tuning_set = rehearsal.source, rehearsal.test
+  source, judged = tuning_set
   try:
     tuned = laboratory.tune(
-      arm, trials, *_tuning_set(task, seed, oracle), tune_key
+      arm, trials, prepared(source, not cell.oracle), judged, tune_key
     )
+    method = arm.build(**tuned.trial)
     outcome = laboratory.run_cell(
-      arm.build(**tuned.trial),
-      task,
-      run_key,
+      method,
+      prepared(task.source, False)(method, tuned.index),
+      task.test,
+      adapt_key,
       repeats=_REPEATS.value,
       max_seconds=_MAX_SECONDS.value,
     )
@@ -148,7 +190,7 @@ def run_one(data, features, cell) -> dict:
     return {**row, 'cannot': str(refusal)}
   logging.info(
     '%s %s budget %d seed %d: %s %.4f in %.1f s',
-    regime, row['method'], budget, seed, laboratory.PRIMARY,
+    cell.regime, row['method'], cell.budget, cell.seed, laboratory.PRIMARY,
     outcome['metrics'][laboratory.PRIMARY], time.perf_counter() - start,
   )  # fmt: skip
   return {
@@ -188,19 +230,11 @@ def _task(data, regime, budget, seed):
   return regimes.make_task(data, regime, budget, seed, _NUM_HELDOUT.value)
 
 
-def _tuning_set(task, seed, oracle):
-  """Source and judged users that hyper-parameters are chosen on."""
-  if oracle:
-    return task.source, task.validation
-  rehearsal = regimes.rehearsal(task, seed)
-  return rehearsal.source, rehearsal.test
-
-
-def _cell_of(row: dict) -> tuple:
+def _cell_of(row: dict) -> Cell:
   name, _, suffix = row['method'].rpartition(':')
   oracle = suffix == 'oracle'
   method = name if oracle else row['method']
-  return row['regime'], row['seed'], row['budget'], method, oracle
+  return Cell(row['regime'], row['seed'], row['budget'], method, oracle)
 
 
 if __name__ == '__main__':

@@ -97,7 +97,7 @@ class Interactions:
 
   def take_users(self, users: np.ndarray) -> 'Interactions':
     """Only these users, numbered anew in the order given; catalogue stays."""
-    users = np.asarray(users)
+    users = np.asarray(users, np.int64)
     new = _renumber(users, self.num_users, 'user')
     kept = self.rows(new[self.users] >= 0)
     return dataclasses.replace(
@@ -109,7 +109,7 @@ class Interactions:
 
   def take_items(self, items: np.ndarray) -> 'Interactions':
     """Only these items, numbered anew in the order given; users stay."""
-    items = np.asarray(items)
+    items = np.asarray(items, np.int64)
     new = _renumber(items, self.num_items, 'item')
     kept = self.rows(new[self.items] >= 0)
     text = None if self.item_text is None else self.item_text[items]

@@ -11,7 +11,7 @@ Method = method_lib.Method
 
 
 def slim(
-  *, l1: float, l2: float, max_iterations: int = 60, retrain: bool = False
+  *, l1: float, l2: float, max_iterations: int = 30, retrain: bool = False
 ) -> Method:
   """SLIM (Ning & Karypis, ICDM 2011) by ADMM; see `models.slim`.
 

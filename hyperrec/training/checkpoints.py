@@ -39,10 +39,15 @@ class Checkpoints:
 
   def save(self, step: int, tree: Any) -> None:
     """Copies `tree` and returns; the files are written in the background."""
-    self._manager.save(step, args=ocp.args.StandardSave(tree))
+    args = ocp.args.Composite(
+      tree=ocp.args.StandardSave(tree), form=ocp.args.JsonSave(_form(tree))
+    )
+    self._manager.save(step, args=args)
 
   def restore_latest(self, like: Any) -> Any | None:
     """The newest checkpoint that can be read, None in an empty directory.
+
+    One that cannot be read is deleted, with a warning, where an older one can.
 
     Args:
       like: a tree of arrays with the structure, shapes and placement wanted.
@@ -50,23 +55,20 @@ class Checkpoints:
     Raises:
       CheckpointError: checkpoints exist and none of them fits `like`.
     """
-    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     unreadable = {}
     for step in sorted(self._manager.all_steps(), reverse=True):
       try:
-        tree = self._manager.restore(
-          step, args=ocp.args.StandardRestore(abstract)
-        )
+        tree = self._restore(step, like)
       except Exception as error:  # Orbax raises many types
-        unreadable[step] = error
+        unreadable[step] = f'{type(error).__name__}: {error}'.splitlines()[0]
         continue
-      for bad, error in unreadable.items():
+      for bad, reason in unreadable.items():
         logging.warning(
           'checkpoint %d in %s cannot be read (%s); it is deleted and the run '
           'goes on from step %d',
           bad,
           self.directory,
-          _first_line(error),
+          reason,
           step,
         )
         self._manager.delete(bad)
@@ -75,12 +77,30 @@ class Checkpoints:
       newest = max(unreadable)
       raise CheckpointError(
         f'no checkpoint in {self.directory} can be restored (step {newest}: '
-        f'{_first_line(unreadable[newest])}); give the flags that wrote them, '
-        'or an empty workdir'
+        f'{unreadable[newest]}); give the flags that wrote them, or an empty '
+        'workdir'
       )
     return None
 
+  def _restore(self, step: int, like: Any) -> Any:
+    # The form first: a misfit then has a short reason, and costs no read.
+    form = ocp.args.Composite(form=ocp.args.JsonRestore())
+    found = self._manager.restore(step, args=form).form
+    wanted = _form(like)
+    for name in sorted({*found, *wanted}):
+      if found.get(name) != wanted.get(name):
+        raise CheckpointError(
+          f'{name} is {found.get(name)} there, but {wanted.get(name)} here'
+        )
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+    tree = ocp.args.Composite(tree=ocp.args.StandardRestore(abstract))
+    return self._manager.restore(step, args=tree).tree
 
-def _first_line(error: Exception) -> str:
-  text = str(error).strip().splitlines()
-  return f'{type(error).__name__}: {text[0] if text else ""}'[:200]
+
+def _form(tree: Any) -> dict[str, str]:
+  """What a tree is like: path of each leaf -> its type and shape."""
+  leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+  return {
+    jax.tree_util.keystr(path): f'{leaf.dtype}{list(leaf.shape)}'
+    for path, leaf in leaves
+  }

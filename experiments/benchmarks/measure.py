@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 from absl import flags
 
-from experiments import provenance
+from experiments import script
 from experiments.benchmarks import peers
 
 _CATALOGUES = flags.DEFINE_list(
@@ -125,7 +125,7 @@ def finish(
   """Prints the comparisons and writes them to the results' directory."""
   for comparison in comparisons:
     print(line(comparison))
-  origin = provenance.provenance()
+  origin = script.provenance()
   result = {
     'benchmark': name,
     'threads': threads(),

@@ -26,7 +26,7 @@ DataError = interactions.DataError
     ('amazon_2014', {'domain': 'Toys_and_Games'}, (19_412, 11_924, 167_597)),
     ('scientific', {'duplicates': 'keep'}, (8_442, 4_385, 59_384)),
     ('gowalla', {}, (29_858, 40_981, 1_027_370)),
-    ('diginetica', {}, (186_670, 43_097, 906_140)),
+    ('diginetica', {'duplicates': 'keep'}, (186_670, 43_097, 906_140)),
   ],
 )
 def test_published_counts(data_dir, source, options, counts):

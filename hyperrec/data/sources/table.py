@@ -116,7 +116,9 @@ def _read_csv(path: pathlib.Path, separator: str) -> pa.Table:
       delimiter=separator, quote_char='"' if separator == ',' else False
     ),
     convert_options=pa.csv.ConvertOptions(
-      column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True
+      column_types=dict.fromkeys(names, pa.string()),
+      strings_can_be_null=True,
+      null_values=[''],
     ),
   )
 

@@ -149,9 +149,13 @@ def _cost_of(
   A first call that takes longer than `max_seconds` is not repeated: its time
   (compilation included, if any) is the one reported, with repeats = 1.
   """
-  start = time.perf_counter()
-  value, peak = cost.peak_bytes(fn)
-  first = time.perf_counter() - start
+
+  def timed():
+    start = time.perf_counter()
+    value = jax.block_until_ready(fn())
+    return value, time.perf_counter() - start
+
+  (value, first), peak = cost.peak_bytes(timed)
   timing = cost.Timing(0.0, first, 0.0, 1)
   if first <= max_seconds:
     timing = cost.measure(fn, repeats=repeats, max_seconds=max_seconds)

@@ -2,6 +2,7 @@
 
 import html
 import json
+import math
 import pathlib
 from collections.abc import Iterable
 
@@ -186,10 +187,9 @@ def _break_even(cells: list[Cell]) -> str:
   found = words.break_even(cells)
   if not found:
     return '<p>No method here prepares anything that has to pay off.</p>'
-  show = lambda n: 'never' if n is None else f'{n:.3g}'  # noqa: E731
   rows = [
-    [_td(_e(b.method)), _td(_e(b.baseline)), _td(show(b.flops)),
-     _td(show(b.seconds))]
+    [_td(_e(b.method)), _td(_e(b.baseline)), _td(_count(b.flops)),
+     _td(_count(b.seconds))]
     for b in found
   ]  # fmt: skip
   note = (
@@ -199,6 +199,12 @@ def _break_even(cells: list[Cell]) -> str:
   return note + _table(
     ['method', 'instead of', 'N* by operations', 'N* by seconds'], rows
   )
+
+
+def _count(adaptations: float | None) -> str:
+  if adaptations is None:
+    return 'never'
+  return 'the first' if adaptations <= 1 else f'{math.ceil(adaptations):,}'
 
 
 def _refusals(cells: list[Cell]) -> str:

@@ -63,8 +63,9 @@ def curves(
   figure, axes = _figure(size)
   draw_curves(axes, cells)
   axes.legend(
-    loc='upper left', bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=8
-  )
+    loc='upper left', bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=8,
+    labelcolor=_INK,
+  )  # fmt: skip
   return figure
 
 

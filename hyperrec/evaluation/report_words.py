@@ -121,24 +121,32 @@ def _cheapest_tie(best: Cell, others: list[Cell]) -> Cell | None:
 
 
 def _against(against: str, judged: list[Judged]) -> str:
-  """Which cheaper methods keep up with full retraining, and where not."""
+  """Who keeps up with full retraining, who beats it, and who does not."""
   if not judged:
     return ''
-  parts = []
-  for method in dict.fromkeys(j.method for j in judged):
-    own = [j for j in judged if j.method == method]
-    words = {
-      word: [str(j.budget) for j in own if j.verdict == word]
-      for word in ('win', 'tie', 'loss')
-    }
-    listed = ', '.join(
-      f'{word} at {"/".join(budgets)}' for word, budgets in words.items()
-      if budgets
-    )  # fmt: skip
-    parts.append(f'{method}: {listed}')
+  methods = list(dict.fromkeys(j.method for j in judged))
+
+  def where(word):
+    found = []
+    for method in methods:
+      budgets = [
+        str(j.budget)
+        for j in judged
+        if j.method == method and j.verdict == word
+      ]
+      if budgets:
+        found.append(f'{method} (at {", ".join(budgets)})')
+    return '; '.join(found)
+
+  losers = {j.method for j in judged if j.verdict == 'loss'}
+  keep_up = [method for method in methods if method not in losers]
+  parts = [f'Against full retraining of {against.partition(":")[0]}, {against}']
+  parts.append(f'better: {where("win") or "nobody"}')
+  parts.append(f'never worse: {", ".join(keep_up) or "nobody"}')
+  parts.append(f'worse: {where("loss") or "nobody"}')
   return (
-    f'Against full retraining of {against.partition(":")[0]} ({against}), with '
-    f'Holm-corrected intervals and 1% as the least effect: {"; ".join(parts)}.'
+    f'{parts[0]}: {". ".join(p[0].upper() + p[1:] for p in parts[1:])}. '
+    '(Holm-corrected over all comparisons; less than 1% is a tie.)'
   )
 
 

@@ -1,0 +1,88 @@
+"""The bootstrap on distributions that are known."""
+
+import numpy as np
+import pytest
+
+from hyperrec.evaluation import significance
+
+
+def test_interval_covers_the_true_mean():
+  random = np.random.default_rng(0)
+  covered = 0
+  for trial in range(300):
+    values = random.normal(1.0, 2.0, 80)
+    low, high = significance.bootstrap_interval(
+      values, seed=trial, num_resamples=400
+    )
+    covered += low <= 1.0 <= high
+  assert 0.90 < covered / 300 < 0.98
+
+
+def test_error_under_the_null_is_five_percent():
+  random = np.random.default_rng(1)
+  rejected = 0
+  for trial in range(300):
+    base = random.uniform(0.2, 0.4, 100)
+    other = base + random.normal(0, 0.1, 100)
+    found = significance.paired_bootstrap(
+      other, base, seed=trial, num_resamples=400
+    )
+    rejected += found.p_value < 0.05
+  assert rejected / 300 < 0.10
+
+
+def test_a_real_effect_is_found_with_its_size():
+  random = np.random.default_rng(2)
+  base = [random.uniform(0.2, 0.4, 200) for _ in range(5)]
+  better = [b * 1.1 + random.normal(0, 0.02, 200) for b in base]
+  found = significance.paired_bootstrap(better, base, seed=0)
+  assert found.relative == pytest.approx(0.1, abs=0.02)
+  assert 0.05 < found.low < found.relative < found.high < 0.15
+  assert significance.verdict(found) == 'win'
+
+
+def test_seeds_that_disagree_widen_the_interval():
+  random = np.random.default_rng(3)
+  base = [np.full(200, 0.3) for _ in range(5)]
+  agreeing = [b + 0.01 + random.normal(0, 0.01, 200) for b in base]
+  torn = [
+    b + s + random.normal(0, 0.01, 200)
+    for b, s in zip(base, (-0.05, -0.02, 0.01, 0.04, 0.07), strict=True)
+  ]
+  narrow, wide = (
+    significance.paired_bootstrap(a, base, seed=0) for a in (agreeing, torn)
+  )
+  assert wide.high - wide.low > 5 * (narrow.high - narrow.low)
+
+
+def test_it_is_deterministic():
+  values = np.random.default_rng(4).random(50)
+  intervals = {
+    significance.bootstrap_interval(values, seed=7) for _ in range(3)
+  }
+  assert len(intervals) == 1
+
+
+def test_holm_by_hand():
+  # Sorted .01 .02 .03 .04 times 4 3 2 1, then made monotone.
+  adjusted = significance.holm([0.04, 0.01, 0.03, 0.02])
+  np.testing.assert_allclose(adjusted, [0.06, 0.04, 0.06, 0.06])
+
+
+@pytest.mark.parametrize(
+  ('relative', 'low', 'high', 'word'),
+  [
+    (0.05, 0.02, 0.08, 'win'),
+    (-0.05, -0.08, -0.02, 'loss'),
+    (0.05, -0.01, 0.11, 'tie'),
+    (0.005, 0.002, 0.008, 'tie'),
+  ],
+)
+def test_verdicts(relative, low, high, word):
+  found = significance.Comparison(0.0, relative, low, high, 0.0)
+  assert significance.verdict(found) == word
+
+
+def test_different_users_cannot_be_compared():
+  with pytest.raises(ValueError, match='same users'):
+    significance.paired_bootstrap(np.ones(3), np.ones(4), seed=0)

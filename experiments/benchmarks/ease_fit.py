@@ -16,8 +16,8 @@ import time
 
 import numpy as np
 import scipy.linalg
-from absl import app
 
+from experiments import script
 from experiments.benchmarks import inputs, measure, peers
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import sources
@@ -29,8 +29,7 @@ L2 = 250.0  # RecBole's default.
 
 def main(argv):
   """Measures every size and writes the results."""
-  if len(argv) > 1:
-    raise app.UsageError(f'unknown arguments: {argv[1:]}')
+  del argv
   comparisons, skipped = [], []
   if not peers.has('recbole'):
     skipped.append(measure.skip('recbole'))
@@ -145,4 +144,4 @@ def run_worker(system: str, path: pathlib.Path) -> dict:
 
 
 if __name__ == '__main__':
-  app.run(main)
+  script.run(main)

@@ -12,8 +12,8 @@ fall as the sort leaves them. The script fails where the metrics differ.
 import functools
 
 import numpy as np
-from absl import app
 
+from experiments import script
 from experiments.benchmarks import inputs, measure, peers
 from hyperrec import method as method_lib
 from hyperrec.data import splits
@@ -33,8 +33,7 @@ PEERS = {
 
 def main(argv):
   """Measures every size and writes the results."""
-  if len(argv) > 1:
-    raise app.UsageError(f'unknown arguments: {argv[1:]}')
+  del argv
   names = [name for name in PEERS if peers.has(name)]
   skipped = [measure.skip(name) for name in PEERS if name not in names]
   comparisons = []
@@ -112,4 +111,4 @@ def check_agreement(name: str, ours: dict, theirs: dict) -> None:
 
 
 if __name__ == '__main__':
-  app.run(main)
+  script.run(main)

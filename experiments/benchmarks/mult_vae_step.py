@@ -9,8 +9,8 @@ KL, Adam. PyTorch's Adam is its fastest one (fused).
 
 import jax
 import numpy as np
-from absl import app
 
+from experiments import script
 from experiments.benchmarks import inputs, measure, peers
 from hyperrec.methods import mult_vae
 from hyperrec.models import variational_autoencoder
@@ -23,8 +23,7 @@ BETA = 0.2
 
 def main(argv):
   """Measures every size and writes the results."""
-  if len(argv) > 1:
-    raise app.UsageError(f'unknown arguments: {argv[1:]}')
+  del argv
   has_torch = peers.has('torch')
   skipped = [] if has_torch else [measure.skip('torch')]
   comparisons = []
@@ -36,45 +35,48 @@ def main(argv):
 
 def compare(data, has_torch: bool, repeats: int) -> list[Comparison]:
   """Steps on batches that are ready, and steps that make their batch too."""
-  x_UxV = data.csr(bool)
-  random = np.random.default_rng(0)
-  rows = lambda: random.choice(x_UxV.shape[0], BATCH_SIZE, replace=False)  # noqa: E731
-  ours, ready = hyperrec_step(data.num_items), x_UxV[rows()].toarray()
-  sides = {
-    'ours': lambda: ours(ready),
-    'ours, batch': lambda: ours(x_UxV[rows()].toarray()),
-  }
+  sides = _sides(hyperrec_step(data.num_items), data.csr(bool), np.asarray)
   if has_torch:
     import torch
 
-    x32_UxV = data.csr(np.float32)
-    theirs = peers.torch_mult_vae_step(data.num_items, BETA)
-    ready32 = torch.from_numpy(x32_UxV[rows()].toarray())
-    make = lambda: torch.from_numpy(x32_UxV[rows()].toarray())  # noqa: E731
-    sides['torch'] = lambda: theirs(ready32)
-    sides['torch, batch'] = lambda: theirs(make())
+    step = peers.torch_mult_vae_step(data.num_items, BETA)
+    theirs = _sides(step, data.csr(np.float32), torch.from_numpy)
+    sides |= {f'torch: {what}': call for what, call in theirs.items()}
   seconds = measure.interleave(sides, repeats)
   case = f'{inputs.describe(data)}, {BATCH_SIZE} users a batch'
-  whats = {'': 'train step', ', batch': 'train step and its batch'}
+  if not has_torch:
+    for what, found in seconds.items():
+      print(f'{case} | {what}: {measure.amount(np.median(found), "s")}')
+    return []
   return [
     Comparison(
-      case,
-      what,
-      'PyTorch',
-      's',
-      seconds['ours' + suffix],
-      seconds.get('torch' + suffix, ()),
-      '>= 1',
+      case, w, 'PyTorch', 's', seconds[w], seconds[f'torch: {w}'], '>= 1'
     )
-    for suffix, what in whats.items()
+    for w in ('train step', 'train step and its batch')
   ]
 
 
+def _sides(step, x_UxV, convert):
+  random = np.random.default_rng(0)
+
+  def batch():
+    return convert(
+      x_UxV[random.permutation(x_UxV.shape[0])[:BATCH_SIZE]].toarray()
+    )
+
+  ready = batch()
+  return {
+    'train step': lambda: step(ready),
+    'train step and its batch': lambda: step(batch()),
+  }
+
+
 def hyperrec_step(num_items: int):
-  """x [B, V] -> loss; keeps the train state from call to call."""
+  """A function x [B, V] -> loss that keeps the train state between calls."""
   model = variational_autoencoder.MultVAE(num_items)
   init_key, noise_key = jax.random.split(jax.random.key(0))
-  params = model.init(init_key, np.zeros((1, num_items)), train=False)
+  init = jax.jit(model.init, static_argnames='train')
+  params = init(init_key, np.zeros((1, num_items)), train=False)
   step_fn, tx = mult_vae.train_step(model, 1e-3, 0.0)
   state = step_lib.init_state(params['params'], tx, noise_key)
 
@@ -88,4 +90,4 @@ def hyperrec_step(num_items: int):
 
 
 if __name__ == '__main__':
-  app.run(main)
+  script.run(main)

@@ -127,7 +127,7 @@ def irspack_evaluate(
 
 
 def torch_mult_vae_step(num_items: int, beta: float) -> Callable[[Any], Any]:
-  """x [B, V] -> loss of one step of Mult-VAE (Liang et al., WWW 2018)."""
+  """A function x [B, V] -> loss: a step of Mult-VAE (Liang et al., 2018)."""
   import torch
   from torch.nn import functional
 
@@ -152,6 +152,6 @@ def torch_mult_vae_step(num_items: int, beta: float) -> Callable[[Any], Any]:
     loss = nll + beta * kl
     loss.backward()
     adam.step()
-    return float(loss)
+    return float(loss.detach())
 
   return step

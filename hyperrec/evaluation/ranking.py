@@ -1,11 +1,14 @@
 """Full ranking of the catalogue; ties count against the method.
 
-The trick that makes ties exact with one top-k per row: targets and seen items
-leave the list, and a target's rank is one more than the better targets and the
-other items that score *at least* as high.
+The trick that makes ties exact with one selection per row: targets and seen
+items leave the row, the best K others are put before the targets, and a stable
+sort of both by score gives every rank up to K.
 """
 
+import concurrent.futures
 import functools
+import math
+import os
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -17,6 +20,10 @@ import scipy.sparse
 from hyperrec.evaluation import metrics as metrics_lib
 
 Csr = scipy.sparse.csr_matrix
+
+# Rows ranked at a time: what they need then fits into the cache.
+_BLOCK = 64
+_WORKERS = min(4, os.cpu_count() or 1)
 
 
 class Evaluation(NamedTuple):
@@ -48,6 +55,8 @@ def evaluate(
 ) -> Evaluation:
   """Ranks the whole catalogue for every user who has targets.
 
+  Batches are scored and ranked on several threads.
+
   Args:
     score_fn: user rows [B] -> scores [B, V]; rows may repeat (padding).
     histories: what was shown, [U, V].
@@ -65,73 +74,118 @@ def evaluate(
   users = _judged_users(histories, targets, seen)
   batch_size = min(batch_size, len(users))
   depth = min(max([k for _, k in parsed] + [1]), targets.shape[1])
-  seen_rows = _padded(seen, users)
-  target_rows = _padded(targets, users)
-  values = np.empty((len(users), len(parsed)), np.float32)
-  listed = np.zeros(targets.shape[1], bool)
-  for start in range(0, len(users), batch_size):
+
+  listed = np.zeros(targets.shape[1] + 1, bool)
+
+  def judge(start):
     place = np.arange(start, start + batch_size).clip(max=len(users) - 1)
-    scores = score_fn(users[place])
-    found, top, has_nan = _judge(
-      jnp.asarray(scores), seen_rows[place], target_rows[place], parsed, depth
-    )
-    if np.asarray(has_nan).any():
-      row = users[place[int(np.asarray(has_nan).argmax())]]
-      raise ValueError(f'the scores of user row {row} hold NaN')
-    kept = min(batch_size, len(users) - start)
-    values[start : start + kept] = np.asarray(found)[:kept]
-    listed[np.asarray(top)[:kept].ravel()] = True
+    rows = users[place]
+    scores = np.asarray(score_fn(rows))
+    ranks = np.empty((batch_size, depth), np.int32)
+    for first in range(0, batch_size, _BLOCK):
+      block = slice(first, first + _BLOCK)
+      part = rows[block]
+      ranks[block], lists = _rank(
+        scores[block], seen[part], targets[part], part, depth
+      )
+      listed[lists] = True
+    return np.asarray(_judge(ranks, np.diff(targets[rows].indptr), parsed))
+
+  # The first batch alone, so that a scorer is compiled once.
+  judged = [judge(0)]
+  with concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool:
+    judged += pool.map(judge, range(batch_size, len(users), batch_size))
+  values = np.concatenate(judged)[: len(users)]
   columns = {name: values[:, i] for i, name in enumerate(metrics)}
-  return Evaluation(columns, users, float(listed.mean()))
+  return Evaluation(columns, users, float(listed[:-1].mean()))
 
 
-@functools.partial(jax.jit, static_argnames=('parsed', 'depth'))
-def _judge(scores_BxV, seen_BxS, targets_BxT, parsed, depth):
-  ranks, num_targets, top = jax.vmap(
-    functools.partial(_target_ranks, depth=depth)
-  )(scores_BxV, seen_BxS, targets_BxT)
-  one = lambda r, n: jnp.stack(  # noqa: E731
-    [metrics_lib.METRICS[kind](r, n, k) for kind, k in parsed]
+@functools.partial(jax.jit, static_argnames='parsed')
+def _judge(ranks_BxT, num_targets_B, parsed):
+  one = lambda ranks, count: jnp.stack(  # noqa: E731
+    [metrics_lib.METRICS[kind](ranks, count, k) for kind, k in parsed]
   )
-  return jax.vmap(one)(ranks, num_targets), top, jnp.isnan(scores_BxV).any(1)
+  return jax.vmap(one)(ranks_BxT, num_targets_B)
 
 
-def _target_ranks(scores_V, seen_S, targets_T, *, depth):
-  """Sorted ranks [T] of one user's targets, their number, and the top list."""
-  num_items = scores_V.shape[0]
-  is_target = targets_T < num_items
-  others_V = scores_V.at[seen_S].set(-jnp.inf, mode='drop')
-  others_V = others_V.at[targets_T].set(-jnp.inf, mode='drop')
-  target_scores = jnp.where(
-    is_target, scores_V.at[targets_T].get(mode='fill', fill_value=0), -jnp.inf
+def _rank(
+  scores: np.ndarray, seen: Csr, targets: Csr, users: np.ndarray, depth: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Ranks of the targets, sorted, and the top lists; both [B, depth].
+
+  Ranks are padded; beyond `depth` only that of the best target is told. Lists
+  are padded with V where fewer than `depth` items can be listed.
+  """
+  num_rows, num_items = scores.shape
+  losses = _losses(scores, users)
+  rows = _row_index(targets)
+  target_losses, target_items = _rows_of(
+    losses[rows, targets.indices], targets.indices, rows, num_rows
   )
-  best_first = -jnp.sort(-target_scores)
-  top_scores, top_items = jax.lax.top_k(others_V, depth)
-  ahead = jnp.searchsorted(-top_scores, -best_first, side='right')
-  num_targets = is_target.sum()
-  place = jnp.arange(len(targets_T))
-  # Masked items sit at -inf too: only real items may tie with such a target.
-  num_others = num_items - (seen_S < num_items).sum() - num_targets
-  ahead = jnp.minimum(ahead, num_others)
-  best_ahead = jnp.minimum((others_V >= best_first[0]).sum(), num_others)
-  ahead = ahead.at[0].set(best_ahead)
-  ranks = jnp.where(ahead >= depth, metrics_lib.NO_RANK, ahead + place + 1)
-  ranks = ranks.at[0].set(best_ahead + 1)
-  ranks = jnp.where(place < num_targets, ranks, metrics_lib.NO_RANK)
-  merged = jnp.concatenate([top_scores, target_scores])
-  items = jnp.concatenate([top_items, targets_T.clip(max=num_items - 1)])
-  _, order = jax.lax.top_k(merged, depth)
-  return ranks, num_targets, items[order]
+  losses[rows, targets.indices] = np.inf
+  losses[_row_index(seen), seen.indices] = np.inf
+  top_losses, top_items = _smallest(losses, depth)
+  # Stable: what ties with a target stays before it.
+  merged = np.concatenate([top_losses, target_losses], axis=1)
+  order = np.argsort(merged, axis=1, kind='stable')[:, :depth]
+  is_listed = _take(merged, order) < np.inf
+  is_target = is_listed & (order >= depth)
+  place = np.arange(1, depth + 1, dtype=np.int32)
+  ranks = np.sort(np.where(is_target, place, metrics_lib.NO_RANK), axis=1)
+  lost = np.flatnonzero(~is_target.any(axis=1))
+  best = target_losses[lost].min(axis=1, keepdims=True)
+  ranks[lost, 0] = 1 + (losses[lost] <= best).sum(axis=1)
+  items = np.concatenate([top_items, target_items], axis=1)
+  return ranks, np.where(is_listed, _take(items, order), num_items)
 
 
-def _padded(rows: Csr, users: np.ndarray) -> np.ndarray:
-  """Column indices [U', L] of some rows, padded with V (out of bounds)."""
-  part = rows[users]
-  length = np.diff(part.indptr)
-  width = max(1, 1 << int(length.max(initial=0) - 1).bit_length())
-  out = np.full((len(users), width), rows.shape[1], np.int32)
-  out[np.arange(width) < length[:, None]] = part.indices
-  return out
+def _losses(scores: np.ndarray, users: np.ndarray) -> np.ndarray:
+  """A copy, the best first and finite: infinity marks what is not ranked."""
+  dtype = np.result_type(scores.dtype, np.float32)
+  losses = np.negative(scores, dtype=dtype)
+  worst = losses.max(axis=1)
+  if np.isnan(worst).any():
+    row = users[int(np.isnan(worst).argmax())]
+    raise ValueError(f'the scores of user row {row} hold NaN')
+  if np.isinf(worst).any():
+    np.minimum(losses, np.finfo(dtype).max, out=losses)
+  return losses
+
+
+def _smallest(losses: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+  """Each row's smallest values, sorted, and their columns; both [B, count].
+
+  The columns are cut into groups. At least `count` values are within the
+  `count`-th smallest of the groups' minima, and few others are.
+  """
+  num_rows, num_items = losses.shape
+  size = max(1, math.isqrt(num_items // count))
+  groups = num_items // size
+  grouped = losses[:, : size * groups].reshape(num_rows, size, groups)
+  minima = np.partition(grouped.min(axis=1), count - 1, axis=1)
+  is_near = losses <= minima[:, count - 1 : count]
+  rows, columns = np.divmod(np.flatnonzero(is_near), num_items)
+  found, columns = _rows_of(losses[rows, columns], columns, rows, num_rows)
+  order = np.argsort(found, axis=1)[:, :count]
+  return _take(found, order), _take(columns, order)
+
+
+def _rows_of(values, columns, rows, num_rows: int):
+  """Sparse entries, sorted by row, as matrices padded with infinity."""
+  counts = np.bincount(rows, minlength=num_rows)
+  is_filled = np.arange(counts.max(initial=1)) < counts[:, None]
+  padded = np.full(is_filled.shape, np.inf, values.dtype)
+  padded_columns = np.zeros(is_filled.shape, columns.dtype)
+  padded[is_filled], padded_columns[is_filled] = values, columns
+  return padded, padded_columns
+
+
+def _take(values: np.ndarray, order: np.ndarray) -> np.ndarray:
+  return np.take_along_axis(values, order, axis=1)
+
+
+def _row_index(rows: Csr) -> np.ndarray:
+  return np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
 
 
 def _judged_users(histories: Csr, targets: Csr, seen: Csr) -> np.ndarray:

@@ -20,6 +20,8 @@ There are two ways to P. The *primal* one inverts a V x V matrix, O(V^3). The
 users than items it is far cheaper, and B then is low rank plus diagonal.
 """
 
+import concurrent.futures
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +32,8 @@ from jaxtyping import Float, Int
 from hyperrec.models import spd_inverse as spd_inverse_lib
 
 Csr = scipy.sparse.csr_matrix
+
+_WORKERS = min(4, os.cpu_count() or 1)
 
 
 class Prior(NamedTuple):
@@ -70,14 +74,25 @@ class SubsetWeights(NamedTuple):
 Weights = Float[np.ndarray, 'V V'] | Csr | FactoredWeights | SubsetWeights
 
 
-def gram(x: Csr, dtype=np.float32, block: int = 2048):
-  """X'X as a dense matrix [V, V], built in row blocks from sparse X [U, V]."""
+def gram(x: Csr, dtype=np.float32, block: int = 512):
+  """X'X as a dense matrix [V, V], from sparse X [U, V].
+
+  Row blocks of the lower triangle, mirrored, on several threads: scipy's
+  sparse product takes one, and releases the interpreter's lock.
+  """
   num_items = x.shape[1]
   out = np.empty((num_items, num_items), dtype)
   x_VxU = x.T.tocsr()
-  for start in range(0, num_items, block):
-    rows = x_VxU[start : start + block] @ x
-    out[start : start + block] = rows.toarray()
+
+  def fill(start):
+    end = min(start + block, num_items)
+    rows = (x_VxU[start:end] @ x[:, :end]).toarray()
+    out[start:end, :end] = rows
+    out[:start, start:end] = rows[:, :start].T
+
+  with concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool:
+    # The longest rows first, so that the threads end together.
+    list(pool.map(fill, reversed(range(0, num_items, block))))
   return out
 
 

@@ -1,0 +1,148 @@
+"""The benchmarks' own arithmetic, on tiny inputs and without the peers."""
+
+import json
+
+import numpy as np
+import pytest
+from absl import flags
+
+from experiments.benchmarks import (
+  ease_fit,
+  ease_worker,
+  evaluation,
+  inputs,
+  measure,
+  mult_vae_step,
+  peers,
+  table,
+)
+
+DATA = inputs.skewed(120, 30, mean_length=8)
+
+
+@pytest.fixture(autouse=True)
+def parsed_flags():
+  if not flags.FLAGS.is_parsed():
+    flags.FLAGS(['test'])
+
+
+def comparison(**changed):
+  fields = {
+    'case': 'made',
+    'what': 'fit',
+    'peer': 'LAPACK',
+    'unit': 's',
+    'ours': [2.0, 9.0, 2.0],
+    'theirs': [8.0, 8.0, 1.0],
+  }
+  return measure.Comparison(**(fields | changed))
+
+
+@pytest.mark.parametrize(
+  ('goal', 'ratio', 'is_met'),
+  [
+    ('', 0.25, None),
+    ('<= 0.5', 0.25, True),
+    ('<= 0.2', 0.25, False),
+    ('>= 4', 4.0, True),
+    ('>= 5', 4.0, False),
+  ],
+)
+def test_ratios_go_the_way_of_the_goal(goal, ratio, is_met):
+  found = comparison(goal=goal)
+  assert found.ratio == pytest.approx(ratio)
+  assert found.is_met is is_met
+
+
+def test_sides_are_measured_in_turns():
+  calls = []
+  sides = {name: lambda name=name: calls.append(name) for name in 'ab'}
+  seconds = measure.interleave(sides, 3)
+  assert calls == ['a', 'b'] * 4
+  assert [len(s) for s in seconds.values()] == [3, 3]
+
+
+def test_skewed_interactions_are_skewed_and_distinct():
+  data = inputs.skewed(400, 100, mean_length=20)
+  counts = np.sort(data.item_counts())
+  assert counts[-10:].mean() > 3 * counts[:10].mean()
+  assert data.csr().nnz == len(data)
+  assert data.user_counts().min() >= 1
+
+
+def test_ease_against_lapack():
+  closed_form, fit = ease_fit.against_lapack(DATA, repeats=2)
+  assert closed_form.goal == '<= 1.15'
+  assert len(closed_form.ours) == len(fit.theirs) == 2
+  assert min(*closed_form.ours, *fit.ours) > 0
+
+
+def test_worker_measures_one_fit(tmp_path, capsys):
+  path = tmp_path / 'data.npz'
+  sizes = {'U': DATA.num_users, 'V': DATA.num_items}
+  np.savez(path, users=DATA.users, items=DATA.items, **sizes)
+  ease_worker.main('hyperrec', str(path), 3.0)
+  found = json.loads(capsys.readouterr().out)
+  assert found['peak_bytes'] >= found['rise_bytes'] >= 0
+  assert np.abs(found['sample']).max() > 0
+
+
+def test_evaluation_against_the_bare_product():
+  weights = evaluation.fit(DATA)
+  judged = inputs.skewed(50, 30, mean_length=12, seed=1)
+  (found,) = evaluation.compare(weights, judged, [], repeats=1)
+  assert found.goal == '<= 1.5'
+  assert found.ratio > 0
+
+
+def test_disagreeing_metrics_are_an_error(capsys):
+  same = dict.fromkeys(evaluation.METRICS, 0.5)
+  evaluation.check_agreement('peer', same, same)
+  assert 'agree to 0.0e+00' in capsys.readouterr().out
+  with pytest.raises(AssertionError, match='peer says'):
+    evaluation.check_agreement('peer', same, same | {'ndcg@20': 0.4})
+
+
+def test_mult_vae_step_learns_and_is_timed_alone(capsys, monkeypatch):
+  step = mult_vae_step.hyperrec_step(DATA.num_items)
+  batch = DATA.csr(bool)[:20].toarray()
+  losses = [float(step(batch)) for _ in range(10)]
+  assert losses[-1] < losses[0]
+  monkeypatch.setattr(mult_vae_step, 'hyperrec_step', lambda items: np.sum)
+  assert mult_vae_step.compare(DATA, has_torch=False, repeats=1) == []
+  assert '| train step: ' in capsys.readouterr().out
+
+
+def test_a_missing_peer_is_told(capsys):
+  assert not peers.has('no_such_package')
+  measure.skip('recbole')
+  assert 'pip install "hyperrec[peers]"' in capsys.readouterr().out
+
+
+def test_table_marks_what_is_missed():
+  rows = [comparison(goal='>= 5'), comparison(goal='<= 1', unit='bytes')]
+  text = table.section(
+    {
+      'benchmark': 'ease_fit',
+      'threads': {'cores': 2, 'blas': 2},
+      'comparisons': [
+        {**r._asdict(), 'ratio': r.ratio, 'is_met': r.is_met} for r in rows
+      ],
+      'skipped': ['recbole is not installed'],
+      'commit': 'abc',
+      'versions': {'jax': '0.10.2'},
+    }
+  )
+  assert 'python -m experiments.benchmarks.ease_fit' in text
+  assert '| 2.00 s | LAPACK | 8.00 s | 4.00 | >= 5 **missed** |' in text
+  assert '| 0.25 | <= 1 met |' in text
+  assert 'Skipped: recbole is not installed' in text
+
+
+def test_results_are_written(tmp_path, monkeypatch):
+  monkeypatch.setattr(flags.FLAGS['results_dir'], 'value', str(tmp_path))
+  measure.finish('evaluation', [comparison(goal='<= 1')], [])
+  written = json.loads((tmp_path / 'evaluation.json').read_text())
+  assert written['comparisons'][0]['ratio'] == 0.25
+  assert written['threads']['cores'] >= 1
+  assert 'jax' in written['versions']

@@ -1,0 +1,54 @@
+"""What a user of the package relies on before running anything."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def python(code):
+  return subprocess.run(
+    [sys.executable, '-c', code], capture_output=True, text=True, check=True
+  ).stdout
+
+
+@pytest.mark.smoke
+def test_import_is_quick_and_computes_nothing():
+  code = (
+    'import time; start = time.perf_counter(); import hyperrec, sys;'
+    'print(time.perf_counter() - start, "jax" in sys.modules)'
+  )
+  python(code)
+  seconds, has_jax = python(code).split()
+  assert float(seconds) < 1.5
+  assert has_jax == 'False'
+
+
+@pytest.mark.smoke
+def test_no_module_needs_tensorflow_or_touches_a_device():
+  code = (
+    'import sys, jax; from jax._src import xla_bridge;'
+    'import hyperrec.methods.mult_vae, hyperrec.methods.esler;'
+    'import hyperrec.evaluation.report, hyperrec.data.sources.builder;'
+    'print("tensorflow" in sys.modules, bool(xla_bridge._backends))'
+  )
+  assert python(code).split() == ['False', 'False']
+
+
+def test_ci_runs_the_command_that_the_readme_prints():
+  readme = (ROOT / 'README.md').read_text()
+  assert 'pip install -q ".[test]" && .venv/bin/python -m pytest' in readme
+  assert '.[test]' in (ROOT / '.ci' / 'run').read_text()
+
+
+def test_files_stay_small():
+  long = {
+    str(path.relative_to(ROOT)): count
+    for folder in ('hyperrec', 'experiments', 'launch')
+    for path in (ROOT / folder).rglob('*.py')
+    if (count := len(path.read_text().splitlines())) > 400
+  }
+  assert not long

@@ -1,5 +1,6 @@
 """What every script needs: clear errors, and what made a result row."""
 
+import logging as std_logging
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -48,4 +49,6 @@ def run(main: Callable[[list[str]], int | None]) -> None:
       print(f'error: {error}', file=sys.stderr)
       return 2
 
+  # JAX tells at every start that there is no TPU.
+  std_logging.getLogger('jax').setLevel(std_logging.WARNING)
   app.run(explained)

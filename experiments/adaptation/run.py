@@ -62,6 +62,9 @@ def main(argv):
   workdir = pathlib.Path(_WORKDIR.value)
   data = source_flags.load()
   cells = list(plan())
+  # An impossible budget is told before hours are spent on the others.
+  for regime, seed, budget in {cell[:3] for cell in cells}:
+    _task(data, regime, budget, seed)
   workdir.mkdir(parents=True, exist_ok=True)
   run_log.write_manifest(
     workdir, run_log.manifest(script.script_flags(), {'data': data})

@@ -78,23 +78,31 @@ def _equation(equation) -> float:
     return 0.0
   if name in _COUNTS:
     return float(_COUNTS[name](equation))
-  if name == 'scan':
-    return equation.params['length'] * _inner(equation.params['jaxpr'])
-  if name == 'while':
-    raise UncountableError(
-      'a while loop runs as often as its data say; use a scan or fori_loop '
-      'with static bounds under jit, or count the steps that were done'
-    )
-  if name == 'cond':
-    return max(_inner(branch) for branch in equation.params['branches'])
-  if name == 'custom_linear_solve':
-    return _inner(equation.params['jaxprs'].solve)
   inner = [p for p in equation.params.values() if _is_jaxpr(p)]
   if inner:
     return _inner(inner[0])
   if name.startswith(('reduce_', 'arg', 'cum')):
     return float(_size(equation.invars[0]))
   return float(max(_size(v) for v in equation.outvars))
+
+
+def _scan(equation) -> float:
+  return equation.params['length'] * _inner(equation.params['jaxpr'])
+
+
+def _cond(equation) -> float:
+  return max(_inner(branch) for branch in equation.params['branches'])
+
+
+def _while(equation):
+  raise UncountableError(
+    'a while loop runs as often as its data say; use a scan or fori_loop with '
+    'static bounds, or count the steps that were done'
+  )
+
+
+def _linear_solve(equation) -> float:
+  return _inner(equation.params['jaxprs'].solve)
 
 
 def _is_jaxpr(value: Any) -> bool:
@@ -167,6 +175,10 @@ _COUNTS = {
   'geqrf': _rectangular(2.0),
   'householder_product': _rectangular(2.0),
   'svd': _rectangular(14.0),
+  'scan': _scan,
+  'while': _while,
+  'cond': _cond,
+  'custom_linear_solve': _linear_solve,
   'sort': _sort,
   'top_k': _sort,
 }

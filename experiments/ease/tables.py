@@ -1,0 +1,159 @@
+"""Rewrites the tables of experiments/ease/README.md from committed results.
+
+python -m experiments.ease.tables
+"""
+
+import json
+import pathlib
+
+from experiments import script
+from hyperrec.evaluation import report, significance
+
+_FOLDER = pathlib.Path('experiments/ease')
+_ROWS = {
+  'gowalla': 'Gowalla, EASE',
+  'ml20m': 'ML-20M, EASE',
+  'ml20m_edlae': 'ML-20M, EDLAE',
+  'netflix': 'Netflix, EASE',
+  'msd': 'MSD, EASE',
+}
+
+
+def main(argv):
+  """Writes the table of rows, and the table of claims with its verdicts."""
+  del argv
+  path = _FOLDER / 'README.md'
+  report.replace_block(path, 'rows', rows_table())
+  documents = [
+    json.loads(file.read_text())
+    for file in sorted(_FOLDER.glob('results/claims_*.json'))
+  ]
+  report.replace_block(path, 'arms', arms_table(documents))
+  report.replace_block(path, 'claims', claims_table(documents))
+
+
+def rows_table() -> str:
+  """Published and reproduced numbers of each flag file."""
+  lines = [
+    '| row | metric | published | here | fit | flag file |',
+    '|---|---|---:|---:|---:|---|',
+  ]
+  for name, title in _ROWS.items():
+    file = _FOLDER / 'results' / f'{name}.json'
+    flags = f'`{name}.flags`'
+    if not file.exists():
+      lines.append(f'| {title} | | | not run: data not at hand | | {flags} |')
+      continue
+    row = json.loads(file.read_text())
+    for metric, published in row['expected'].items():
+      lines.append(
+        f'| {title} | {metric} | {published:.6f} | '
+        f'{row["metrics"][metric]:.6f} | {row["prepare"]["seconds"]:.0f} s | '
+        f'{flags} |'
+      )
+  return '\n'.join(lines)
+
+
+def arms_table(documents) -> str:
+  """NDCG@100 of every arm on every set, with the seconds of one fit."""
+  names = [d['dataset'] for d in documents]
+  lines = [
+    f'| arm | {" | ".join(names)} |',
+    f'|---|{"---:|" * len(names)}',
+  ]
+  for arm in documents[0]['arms'] if documents else ():
+    cells = [
+      f'{d["arms"][arm]["metrics"]["ndcg@100"]:.4f} '
+      f'({d["arms"][arm]["fit_seconds"]:.2g} s)'
+      for d in documents
+    ]
+    lines.append(f'| {arm} | {" | ".join(cells)} |')
+  return '\n'.join(lines)
+
+
+def claims_table(documents) -> str:
+  """Each claim, what was measured on each set, and whether it holds there."""
+  names = [d['dataset'] for d in documents]
+  lines = [
+    f'| claim | {" | ".join(names)} | holds |',
+    f'|---|{"---|" * len(names)}---|',
+  ]
+  for title, judge in _CLAIMS.items():
+    found = [judge(d) for d in documents]
+    held = sum(is_true for _, is_true in found)
+    cells = [f'{text}{"" if ok else " (no)"}' for text, ok in found]
+    lines.append(
+      f'| {title} | {" | ".join(cells)} | on {held} of {len(found)} |'
+    )
+  return '\n'.join(lines)
+
+
+def _against(document, arm):
+  """EASE against an arm: text, and the verdict on EASE."""
+  found = significance.Comparison(**document['against_ease'][arm])
+  word = {'win': 'loss', 'loss': 'win'}.get(significance.verdict(found), 'tie')
+  text = (
+    f'{arm} {found.relative:+.1%} ({found.low:+.1%} to {found.high:+.1%}) '
+    'of EASE'
+  )
+  return text, word
+
+
+def _beats(arm):
+  def judge(document):
+    text, word = _against(document, arm)
+    return text, word == 'win'
+
+  return judge
+
+
+def _not_worse_than(arm):
+  def judge(document):
+    text, word = _against(document, arm)
+    return text, word != 'loss'
+
+  return judge
+
+
+def _negative_share(document):
+  ease = document['arms']['ease']
+  share = ease['negative_share']
+  text = (
+    f'{share:.0%} of pairs, {ease["negative_share_by_size"]:.0%} of the size'
+  )
+  return text, 0.5 <= share <= 0.7
+
+
+def _clipping_gives_slim(document):
+  ndcg = {
+    name: document['arms'][name]['metrics']['ndcg@100']
+    for name in ('ease', 'ease:nonnegative', 'slim')
+  }
+  gap = ndcg['ease:nonnegative'] / ndcg['slim'] - 1
+  text = f'clipped {gap:+.1%} of SLIM'
+  return text, abs(gap) < 0.02 and ndcg['ease:nonnegative'] < ndcg['ease']
+
+
+def _faster_than_slim(document):
+  arms = document['arms']
+  ratio = arms['slim']['fit_seconds'] / arms['ease']['fit_seconds']
+  return f'SLIM takes {ratio:.0f} times as long', ratio >= 10
+
+
+_CLAIMS = {
+  'a linear model is at least as good as a deep one': _not_worse_than(
+    'mult_vae'
+  ),
+  'the zero diagonal does the work': _beats('ease:unconstrained'),
+  'about 60% of the weights are negative': _negative_share,
+  'clipping the negatives costs quality': _beats('ease:nonnegative'),
+  "clipping gives SLIM's level (within 2%)": _clipping_gives_slim,
+  'the non-negative fit without L1 is worse, too': _beats('slim:no_l1'),
+  'dropping L1 and non-negativity gains over SLIM': _beats('slim'),
+  'EASE is orders of magnitude faster than SLIM': _faster_than_slim,
+  'the precision matrix beats cosine (ItemKNN)': _beats('itemknn'),
+}
+
+
+if __name__ == '__main__':
+  script.run(main)

@@ -10,10 +10,11 @@ import numpy as np
 from experiments.adaptation import arms as arms_lib
 from hyperrec import method as method_lib
 from hyperrec.data import regimes
-from hyperrec.evaluation import cost, ranking, significance
+from hyperrec.evaluation import cost, ranking, significance, strata
 
 METRICS = ('ndcg@100', 'recall@20', 'recall_min@20', 'recall_min@50', 'mrr')
 PRIMARY = 'ndcg@100'
+HISTORY_EDGES = (5, 20, 50)
 
 
 class Tuned(NamedTuple):
@@ -134,6 +135,11 @@ def run_cell(
       name: list(significance.bootstrap_interval(values[name], seed=0))
       for name in METRICS
     },
+    'by_history': strata.by_history_length(
+      values[PRIMARY],
+      strata.history_lengths(evaluation, judged.histories.csr()),
+      HISTORY_EDGES,
+    ),
     'per_user': [round(float(v), 4) for v in values[PRIMARY]],
     'prepare': prepared.cost,
     'adapt': adapt,

@@ -13,7 +13,7 @@ import itertools
 import pathlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -93,29 +93,33 @@ def plan() -> Iterator[Cell]:
     'new_users': [int(b) for b in _USER_BUDGETS.value],
     'new_catalogue': [int(b) for b in _CATALOGUE_BUDGETS.value],
   }
-  for regime in _REGIMES.value:
-    if regime not in arms_lib.ARMS:
-      raise app.UsageError(
-        f'--regimes={regime} is unknown; use {list(arms_lib.ARMS)}'
-      )
-    arms = arms_lib.ARMS[regime](None)
-    names = _METHODS.value or list(arms)
-    for unknown in set(names) - set(arms):
-      raise app.UsageError(
-        f'--methods={unknown} is unknown in {regime}; use {list(arms)}'
-      )
-    for seed, name in itertools.product(range(_SEEDS.value), names):
-      for oracle in (False, True):
-        if oracle and not (_ORACLE.value and len(arms[name].trials) > 1):
+  arms = {name: make(None) for name, make in arms_lib.ARMS.items()}
+  _check_known('regimes', _REGIMES.value, arms)
+  known = dict.fromkeys(itertools.chain.from_iterable(arms.values()))
+  names = _METHODS.value or list(known)
+  _check_known('methods', names, known)
+  # Fair arms first: they are what the verdict rests on.
+  for oracle in (False, True)[: 1 + _ORACLE.value]:
+    for regime, seed in itertools.product(_REGIMES.value, range(_SEEDS.value)):
+      for name in names:
+        arm = arms[regime].get(name)
+        if arm is None or (oracle and len(arm.trials) == 1):
           continue
         for budget in budgets[regime]:
           yield Cell(regime, seed, budget, name, oracle)
+
+
+def _check_known(flag: str, given: list[str], known: Iterable[str]) -> None:
+  for value in given:
+    if value not in known:
+      raise app.UsageError(f'--{flag}={value} is unknown; use {list(known)}')
 
 
 def run(data, cells, path: pathlib.Path) -> list[dict]:
   """Rows of all cells; those in `path` are read, the others run and added."""
   features = feature_lookup(data)
   done = {_cell_of(row): row for row in results.read_json_lines(path)}
+  _check_same_settings(done.values(), path)
   rows, shelf = [], {}
   with progress_lib.Progress(
     *progress_lib.Progress.get_default_columns(),
@@ -231,6 +235,21 @@ def _no_features(part):
 @functools.lru_cache(maxsize=4)
 def _task(data, regime, budget, seed):
   return regimes.make_task(data, regime, budget, seed, _NUM_HELDOUT.value)
+
+
+def _check_same_settings(rows: Iterable[dict], path: pathlib.Path) -> None:
+  """Raises ResultError where kept rows were made under other flags."""
+  choices = {'regimes', 'methods', 'user_budgets', 'catalogue_budgets',
+             'seeds', 'oracle'}  # fmt: skip
+  now = script.script_flags()
+  for row in rows:
+    for name in set(now) - choices:
+      then = row['flags'].get(name)
+      if then != now[name]:
+        raise results.ResultError(
+          f'{path} holds results with --{name}={then}, now it is {now[name]}; '
+          'choose another --workdir, or delete that file'
+        )
 
 
 def _cell_of(row: dict) -> Cell:

@@ -87,7 +87,8 @@ def new_catalogue(
   cut = data.num_users - 2 * num_heldout
   if cut < 1:
     raise DataError(
-      f'{data.name}: {data.num_users} users cannot hold out 2 x {num_heldout}'
+      f'{data.name}: {data.num_users} users cannot hold out 2 x '
+      f'num_heldout={num_heldout}; choose a smaller one'
     )
   source, target = splits.item_halves(data, seed)
   train = order[:cut]

@@ -33,7 +33,8 @@ def run(workdir, *flags, module='experiments.adaptation.run', cwd=ROOT):
 
 @pytest.mark.smoke
 def test_every_method_runs_and_the_same_command_resumes(tmp_path):
-  flags = (*SMALL, '--methods=popularity,ease,ease_dynamic,l3ae,mult_vae')
+  methods = 'popularity,ease,ease_dynamic,l3ae,mult_vae'
+  flags = (*SMALL, f'--methods={methods}', '--nooracle')
   first = run(tmp_path, *flags)
   assert first.returncode == 0, first.stderr
   assert 'New catalogue: synthetic' in first.stdout
@@ -72,6 +73,15 @@ def test_a_result_row_has_what_readers_need(tmp_path):
   assert row['tuning']['trials'] == 2
   manifest = json.loads((tmp_path / 'manifest.json').read_text())
   assert manifest['data']['data']['name'] == 'synthetic'
+
+
+def test_results_of_other_flags_are_not_mixed_in(tmp_path):
+  flags = (*SMALL, '--methods=popularity', '--regimes=new_users')
+  assert run(tmp_path, *flags).returncode == 0
+  done = run(tmp_path, *flags, '--num_heldout=30')
+  assert done.returncode == 2
+  assert '--num_heldout=40, now it is 30' in done.stderr
+  assert 'another --workdir' in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -182,15 +182,15 @@ def from_columns(
     ids, rows in the order given.
 
   Raises:
-    DataError: no rows, unequal columns, an unknown policy, or a duplicate
-      under `error`.
+    DataError: no rows, unequal columns, a missing id, a number that is not
+      finite, an unknown policy, or a duplicate under `error`.
   """
   if len(user) == 0:
     raise DataError(
       f'{name or "input"}: no interactions; give a file with rows'
     )
-  user_ids, users = np.unique(np.asarray(user), return_inverse=True)
-  item_ids, items = np.unique(np.asarray(item), return_inverse=True)
+  user_ids, users = _number(user, f'{name or "input"}: user')
+  item_ids, items = _number(item, f'{name or "input"}: item')
   text = None
   if item_text is not None:
     text = np.array([str(item_text.get(i, '')) for i in item_ids], object)
@@ -225,16 +225,43 @@ def drop_duplicates(data: Interactions, policy: str) -> Interactions:
   kept = len(pairs) - 1 - first if policy == 'last' else first
   if policy == 'error':
     row = np.setdiff1d(np.arange(len(pairs)), kept)[0]
+    user, item = (
+      ids[[place]].tolist()[0]
+      for ids, place in (
+        (data.user_ids, data.users[row]),
+        (data.item_ids, data.items[row]),
+      )
+    )
     raise DataError(
-      f'{data.name or "input"}: the pair (user '
-      f'{data.user_ids[data.users[row]]!r}, item '
-      f'{data.item_ids[data.items[row]]!r}) occurs more than once, again in '
-      f'interaction {row + 1}; choose duplicates=first, last or keep'
+      f'{data.name or "input"}: the pair (user {user!r}, item {item!r}) occurs '
+      f'more than once, again in interaction {row + 1}; choose '
+      'duplicates=first, last or keep'
     )
   return data.rows(np.sort(kept))
 
 
+def _number(ids: Sequence[Any], what: str) -> tuple[np.ndarray, np.ndarray]:
+  """Distinct ids, sorted, and the place of each row's id among them."""
+  ids = np.asarray(ids)
+  missing = np.zeros(len(ids), bool)
+  if ids.dtype == object:
+    missing = np.array([i is None for i in ids])
+  elif np.issubdtype(ids.dtype, np.floating):
+    missing = np.isnan(ids)
+  if missing.any():
+    row = int(np.flatnonzero(missing)[0])
+    raise DataError(f'{what} of interaction {row + 1} is {ids[row]}: no id')
+  try:
+    return np.unique(ids, return_inverse=True)
+  except TypeError as error:
+    raise DataError(
+      f'{what} ids mix kinds that cannot be sorted ({error}); make all text'
+    ) from error
+
+
 def _renumber(chosen: np.ndarray, size: int, what: str) -> np.ndarray:
+  if len(chosen) and (chosen.min() < 0 or chosen.max() >= size):
+    raise DataError(f'the {what}s to take are not all in 0..{size - 1}')
   if len(np.unique(chosen)) != len(chosen):
     raise DataError(f'the {what}s to take are not distinct')
   new = np.full(size, -1, np.int32)
@@ -257,6 +284,9 @@ def _validate(data: Interactions) -> None:
     raise DataError(
       f'{name}: num_items={data.num_items}; a catalogue is needed'
     )
+  largest = np.iinfo(np.int32).max
+  if max(data.num_users, data.num_items) > largest:
+    raise DataError(f'{name}: more than {largest} users or items')
   n = len(data.users)
   for field in ('items', 'ratings', 'timestamps'):
     column = getattr(data, field)
@@ -271,14 +301,7 @@ def _validate(data: Interactions) -> None:
       raise DataError(
         f'{name}: {field}[{bad}] = {column[bad]} is outside 0..{size - 1}'
       )
-  for field in ('ratings', 'timestamps'):
-    column = getattr(data, field)
-    if column is None:
-      continue
-    finite = np.isfinite(np.asarray(column, np.float64))
-    if not finite.all():
-      bad = int(np.flatnonzero(~finite)[0])
-      raise DataError(f'{name}: {field}[{bad}] = {column[bad]} is not finite')
+  _check_numbers(data, name)
   for field, size in (
     ('user_ids', data.num_users),
     ('item_ids', data.num_items),
@@ -287,3 +310,30 @@ def _validate(data: Interactions) -> None:
     ids = getattr(data, field)
     if ids is not None and len(ids) != size:
       raise DataError(f'{name}: {field} has {len(ids)} entries, not {size}')
+
+
+def _check_numbers(data: Interactions, name: str) -> None:
+  """Ratings must fit float32 and timestamps int64."""
+  for field, fits, kind in (
+    ('ratings', _fits_float32, 'a finite number'),
+    ('timestamps', _fits_int64, 'a whole number'),
+  ):
+    if getattr(data, field) is None:
+      continue
+    column = np.asarray(getattr(data, field))
+    good = fits(column)
+    if not good.all():
+      bad = int(np.flatnonzero(~good)[0])
+      raise DataError(f'{name}: {field}[{bad}] = {column[bad]} is not {kind}')
+
+
+def _fits_float32(column: np.ndarray) -> np.ndarray:
+  with np.errstate(over='ignore'):
+    return np.isfinite(column.astype(np.float32))
+
+
+def _fits_int64(column: np.ndarray) -> np.ndarray:
+  if np.issubdtype(column.dtype, np.signedinteger):
+    return np.ones(len(column), bool)
+  column = column.astype(np.float64)
+  return (column == np.floor(column)) & (np.abs(column) < 2**63)

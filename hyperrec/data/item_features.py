@@ -8,6 +8,8 @@ from hyperrec.data import interactions as interactions_lib
 
 DataError = interactions_lib.DataError
 
+_SMALLEST = 1e-9
+
 
 def tfidf_svd(
   texts: np.ndarray, *, num_features: int, seed: int
@@ -20,7 +22,7 @@ def tfidf_svd(
     seed: of the randomised SVD.
 
   Raises:
-    DataError: scikit-learn is not installed, or no text has a word.
+    DataError: scikit-learn is not installed, or too few items or words.
   """
   try:
     from sklearn import decomposition
@@ -29,17 +31,35 @@ def tfidf_svd(
     raise DataError(
       'features from text need scikit-learn: pip install "hyperrec[demo]"'
     ) from error
+  if num_features < 1:
+    raise DataError(f'num_features={num_features} must be at least 1')
   try:
     counts = text.TfidfVectorizer(sublinear_tf=True).fit_transform(texts)
   except ValueError as error:
     raise DataError(f'no item text holds a word: {error}') from error
-  num_features = min(num_features, *(n - 1 for n in counts.shape))
-  svd = decomposition.TruncatedSVD(num_features, random_state=seed)
+  size = min(num_features, *(n - 1 for n in counts.shape))
+  if size < 1:
+    raise DataError('features from text need two items and two words at least')
+  svd = decomposition.TruncatedSVD(size, random_state=seed)
   table = svd.fit_transform(counts)
   norm = np.linalg.norm(table, axis=1, keepdims=True)
   logging.info(
-    'item features: TF-IDF of %d words, SVD to %d',
+    'item features: TF-IDF of %d words, SVD to %d; %d of %d items have none',
     counts.shape[1],
-    num_features,
+    size,
+    np.sum(norm < _SMALLEST),
+    len(table),
   )
-  return (table / np.maximum(norm, 1e-9)).astype(np.float32)
+  return (table / np.maximum(norm, _SMALLEST)).astype(np.float32)
+
+
+def standardised(
+  table: Float[np.ndarray, 'V F'],
+) -> Float[np.ndarray, 'V F']:
+  """Columns of mean 0 and variance 1; a constant column becomes 0."""
+  centred = table - table.mean(axis=0, dtype=np.float64)
+  deviation = centred.std(axis=0)
+  varies = deviation > 1e-6 * np.abs(table).max(axis=0)
+  return np.where(varies, centred / np.where(varies, deviation, 1), 0).astype(
+    np.float32
+  )

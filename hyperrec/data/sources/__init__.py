@@ -5,26 +5,18 @@ files come from, on what terms, and checks that they are whole.
 """
 
 import inspect
-import os
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.data.sources import domains, movielens, sequences
+from hyperrec.data.sources import domains, files, movielens, sequences
 from hyperrec.data.sources import table as table_lib
 
 DataError = interactions_lib.DataError
 Interactions = interactions_lib.Interactions
-
-
-def table(data_dir: str | os.PathLike | None = None, **options: Any):
-  """A user's own file: `table.table` with its `path` option."""
-  del data_dir
-  if not options.get('path'):
-    raise DataError('source table needs path=FILE (.csv, .parquet, .inter)')
-  return table_lib.table(**options)
-
+DataDir = files.DataDir
 
 SOURCES = {
   'movielens_small': movielens.movielens_small,
@@ -35,16 +27,30 @@ SOURCES = {
   'scientific': sequences.scientific,
   'gowalla': sequences.gowalla,
   'diginetica': sequences.diginetica,
-  'table': table,
+  'table': table_lib.table,
   'synthetic': domains.synthetic,
 }
 
 TRAIN_TEST = {'gowalla': sequences.gowalla_train_test}
 
+# Where each source comes from and on what terms; by domain where it has some.
+ABOUT = {
+  'movielens_small': {'': movielens.SMALL},
+  'movielens': {'': movielens.FOLDER},
+  'online_retail': {'': domains.ONLINE_RETAIL},
+  'text_domain': domains.TEXT_DOMAINS,
+  'amazon_2014': sequences.AMAZON,
+  'scientific': {'': sequences.SCIENTIFIC},
+  'gowalla': {'': sequences.GOWALLA},
+  'diginetica': {'': sequences.DIGINETICA},
+  'table': {'': table_lib.ABOUT},
+  'synthetic': {'': domains.SYNTHETIC},
+}
+
 
 def load(
   source: str,
-  data_dir: str | os.PathLike | None = None,
+  data_dir: DataDir = None,
   *,
   min_rating: float | None = None,
   min_user_interactions: int = 1,
@@ -63,7 +69,7 @@ def load(
     min_item_interactions: before that, keep items with at least this many
       (one pass each, in this order: Liang et al.'s order for MSD).
     duplicates: what becomes of repeated (user, item) pairs, before all that;
-      see `interactions.drop_duplicates`.
+      see `interactions.drop_duplicates`. How many were dropped is logged.
     **options: of the source's own function.
 
   Raises:
@@ -74,24 +80,43 @@ def load(
   function = SOURCES[source]
   known = set(inspect.signature(function).parameters) - {'data_dir'}
   unknown = set(options) - known
-  if unknown and source != 'table':
+  if unknown:
     raise DataError(
       f'source {source} has no option {sorted(unknown)}; it has {sorted(known)}'
     )
-  data = interactions_lib.drop_duplicates(
-    function(data_dir, **options), duplicates
-  )
+  read = function(data_dir, **options)
+  data = interactions_lib.drop_duplicates(read, duplicates)
+  if len(data) < len(read):
+    repeats = len(read) - len(data)
+    logging.info(
+      '%r: dropped %d repeated pairs (duplicates=%s)', read, repeats, duplicates
+    )
   return filtered(
     data, min_rating, min_user_interactions, min_item_interactions
   )
 
 
 def load_train_test(
-  source: str, data_dir: str | os.PathLike | None = None
+  source: str, data_dir: DataDir = None
 ) -> tuple[Interactions, Interactions]:
   """The published train and test part of a source that has them."""
   _check_known(source, TRAIN_TEST)
   return TRAIN_TEST[source](data_dir)
+
+
+def describe(source: str) -> str:
+  """Where a source's files come from, their terms, folder and counts."""
+  _check_known(source, ABOUT)
+  lines = []
+  for domain, about in ABOUT[source].items():
+    parts = [f'from {about.origin}', f'terms: {about.licence}']
+    if about.folder:
+      parts.append(f'folder {about.folder}')
+    if about.counts:
+      users, items, rows = about.counts
+      parts.append(f'{users:,} users, {items:,} items, {rows:,} interactions')
+    lines.append(f'{source} {domain}'.strip() + ': ' + '; '.join(parts))
+  return '\n'.join(lines)
 
 
 def filtered(

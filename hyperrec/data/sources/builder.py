@@ -1,166 +1,168 @@
-"""Sources as a TFDS data set, stored as ArrayRecord; TensorFlow is not needed.
+"""Sources as TFDS data sets, stored as ArrayRecord without TensorFlow.
 
-One example is a user: items, ratings and times in the order of time. A second
-split holds the catalogue: each item's id and text.
+A split `users` holds an example for each user, with the items, ratings and
+times in the order of time; a split `items` the catalogue. What a set lacks
+(ratings, times, text) is empty, and the metadata say so. It is a form to keep
+and to share; the makers' own files are as a rule faster to read.
 """
 
+import hashlib
+import json
 import os
 import pathlib
-import shutil
+import tempfile
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
 from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import sources
+from hyperrec.data.sources import files
 
 DataError = interactions_lib.DataError
 Interactions = interactions_lib.Interactions
+Path = str | os.PathLike
 
-_NO_RATING = np.nan
-_COLUMN = tfds.features.Tensor
+_ROWS = {'items': np.int32, 'ratings': np.float32, 'timestamps': np.int64}
 
 
 class InteractionsBuilder(tfds.core.GeneratorBasedBuilder):
-  """Stores one `Interactions`; `name` and `pkg_dir_path` are set per data set.
-
-  Splits: `users` (user, items, ratings, timestamps) and `items` (index, id,
-  text). Original ids are kept as text, with whether they were integers.
-  """
+  """Stores one `Interactions`, or reads it back where `data` is None."""
 
   VERSION = tfds.core.Version('1.0.0')
   name = 'interactions'
 
-  def __init__(self, data: Interactions | None, data_dir: str):
-    """Builds from `data`; None reads what was built before."""
-    self._interactions = data
-    super().__init__(data_dir=data_dir, file_format='array_record')
+  def __init__(self, folder: Path, data: Interactions | None = None):
+    self._data = data
+    super().__init__(data_dir=str(folder), file_format='array_record')
 
   def _info(self) -> tfds.core.DatasetInfo:
-    def rows(dtype):
-      return _COLUMN(shape=(None,), dtype=dtype)
-
-    features = tfds.features.FeaturesDict(
-      {
-        'index': np.int64,
-        'id': tfds.features.Text(),
-        'text': tfds.features.Text(),
-        'items': rows(np.int32),
-        'ratings': rows(np.float32),
-        'timestamps': rows(np.int64),
-      }
+    features = {'index': np.int64}
+    features |= {name: tfds.features.Text() for name in ('id', 'text')}
+    for name, dtype in _ROWS.items():
+      features[name] = tfds.features.Tensor(shape=(None,), dtype=dtype)
+    return tfds.core.DatasetInfo(
+      builder=self,
+      features=tfds.features.FeaturesDict(features),
+      metadata=tfds.core.MetadataDict(_metadata(self._data)),
     )
-    return tfds.core.DatasetInfo(builder=self, features=features)
 
   def _split_generators(self, dl_manager):
     del dl_manager
-    return {'users': self._users(), 'items': self._items()}
+    data = self._data.by_user_and_time()
+    return {'users': _user_examples(data), 'items': _item_examples(data)}
 
   def _generate_examples(self):
-    raise AssertionError('the splits generate their own examples')
-
-  def _users(self):
-    data = self._interactions.by_user_and_time()
-    ends = np.cumsum(data.user_counts())
-    for user, end in enumerate(ends):
-      rows = slice(end - data_count(ends, user), end)
-      yield (
-        user,
-        {
-          'index': user,
-          'id': str(data.user_ids[user]),
-          'text': '',
-          'items': data.items[rows],
-          'ratings': _part(data.ratings, rows, np.float32),
-          'timestamps': _part(data.timestamps, rows, np.int64),
-        },
-      )
-
-  def _items(self):
-    data = self._interactions
-    nothing = {
-      'items': np.zeros(0, np.int32),
-      'ratings': np.zeros(0, np.float32),
-      'timestamps': np.zeros(0, np.int64),
-    }
-    for item in range(data.num_items):
-      text = '' if data.item_text is None else str(data.item_text[item])
-      example = {'index': item, 'id': str(data.item_ids[item]), 'text': text}
-      yield item, {**example, **nothing}
+    raise NotImplementedError('each split has its own examples')
 
 
-def data_count(ends: np.ndarray, user: int) -> int:
-  """Rows of a user, from where each user's rows end."""
-  return int(ends[user] - (ends[user - 1] if user else 0))
+def prepare(source: str, cache_dir: Path, **options: Any) -> pathlib.Path:
+  """Reads a source by `sources.load(source, **options)` and stores it.
 
-
-def _part(column, rows: slice, dtype) -> np.ndarray:
-  return np.zeros(0, dtype) if column is None else column[rows]
-
-
-def prepare(data: Interactions, cache_dir: str | os.PathLike) -> pathlib.Path:
-  """Writes `data` as a TFDS data set below `cache_dir`; whole or not at all.
+  Nothing is done where it is stored already, under the same options and files
+  that have not changed. The files appear under their name when all are
+  written, never before.
 
   Returns:
-    The folder of the data set, which `load_prepared` reads.
+    The folder of the data set, below `cache_dir`.
   """
-  folder = pathlib.Path(cache_dir) / _folder_name(data.name)
-  unfinished = folder.with_name(folder.name + '.unfinished')
-  shutil.rmtree(unfinished, ignore_errors=True)
-  InteractionsBuilder(data, str(unfinished)).download_and_prepare()
-  shutil.rmtree(folder, ignore_errors=True)
-  unfinished.rename(folder)
-  logging.info('wrote %r to %s', data, folder)
+  folder = _folder(source, cache_dir, options)
+  if folder.is_dir():
+    return folder
+  data = sources.load(source, **options)
+  folder.parent.mkdir(parents=True, exist_ok=True)
+  with tempfile.TemporaryDirectory(dir=folder.parent) as unfinished:
+    InteractionsBuilder(unfinished, data).download_and_prepare()
+    os.rename(pathlib.Path(unfinished) / folder.name, folder)
+  logging.info('stored %r in %s', data, folder)
   return folder
 
 
-def load_prepared(name: str, cache_dir: str | os.PathLike) -> Interactions:
-  """Reads what `prepare` wrote: rows sorted by user and time.
+def load_prepared(source: str, cache_dir: Path, **options: Any) -> Interactions:
+  """What `prepare` stored under the same arguments, by user and time.
 
   Raises:
-    DataError: there is no whole data set of that name.
+    DataError: nothing whole is stored.
   """
-  folder = pathlib.Path(cache_dir) / _folder_name(name)
+  folder = _folder(source, cache_dir, options)
   if not folder.is_dir():
-    raise DataError(f'{folder} does not exist; call prepare first')
-  built = InteractionsBuilder(None, str(folder))
-  users = sorted(built.as_data_source('users'), key=lambda e: e['index'])
-  items = sorted(built.as_data_source('items'), key=lambda e: e['index'])
-  counts = [len(user['items']) for user in users]
+    raise DataError(
+      f'{folder} does not exist: source {source} is not prepared with these '
+      'options; call prepare first'
+    )
+  stored = InteractionsBuilder(folder.parent)
+  about = stored.info.metadata
+  users, items = (_examples(stored, split) for split in ('users', 'items'))
   columns = {
-    name: np.concatenate([user[name] for user in users])
-    for name in ('items', 'ratings', 'timestamps')
+    field: np.concatenate([user[field] for user in users])
+    for field in _ROWS
+    if about[field]
   }
-  total = sum(counts)
-  text = np.array([_decode(item['text']) for item in items], object)
+  text = np.array([item['text'].decode() for item in items], object)
   return Interactions(
-    users=np.repeat(np.arange(len(users)), counts),
-    items=columns['items'],
+    users=np.repeat(np.arange(len(users)), [len(u['items']) for u in users]),
     num_users=len(users),
     num_items=len(items),
-    ratings=columns['ratings'] if len(columns['ratings']) == total else None,
-    timestamps=(
-      columns['timestamps'] if len(columns['timestamps']) == total else None
-    ),
-    user_ids=_ids(users),
-    item_ids=_ids(items),
-    item_text=text if any(text) else None,
-    name=name,
+    user_ids=_ids(users, about['user_ids']),
+    item_ids=_ids(items, about['item_ids']),
+    item_text=text if about['text'] else None,
+    name=about['name'],
+    **columns,
   )
 
 
-def _ids(examples) -> np.ndarray:
-  """Original ids; text that is all whole numbers becomes integers again."""
-  ids = [_decode(example['id']) for example in examples]
-  try:
-    return np.array([int(i) for i in ids])
-  except ValueError:
-    return np.array(ids)
+def _user_examples(data: Interactions):
+  ends = np.cumsum(data.user_counts())
+  for user, end in enumerate(ends):
+    example = {'index': user, 'id': str(data.user_ids[user]), 'text': ''}
+    for field, dtype in _ROWS.items():
+      column = getattr(data, field)
+      rows = slice(ends[user - 1] if user else 0, end)
+      example[field] = np.zeros(0, dtype) if column is None else column[rows]
+    yield user, example
 
 
-def _decode(value) -> str:
-  return value.decode() if isinstance(value, bytes) else str(value)
+def _item_examples(data: Interactions):
+  nothing = {field: np.zeros(0, dtype) for field, dtype in _ROWS.items()}
+  for item, name in enumerate(data.item_ids):
+    text = '' if data.item_text is None else data.item_text[item]
+    yield item, {'index': item, 'id': str(name), 'text': text, **nothing}
 
 
-def _folder_name(name: str) -> str:
-  return ''.join(c if c.isalnum() else '_' for c in name) or 'interactions'
+def _metadata(data: Interactions | None) -> dict[str, Any]:
+  """What the examples do not say: the name, ids' types, absent columns."""
+  if data is None:
+    return {}
+  about = {field: getattr(data, field) is not None for field in _ROWS}
+  about |= {'name': data.name, 'text': data.item_text is not None}
+  return about | {
+    field: getattr(data, field).dtype.str for field in ('user_ids', 'item_ids')
+  }
+
+
+def _examples(stored: InteractionsBuilder, split: str) -> list[dict[str, Any]]:
+  """A split in the order it was made in; the files are shuffled."""
+  examples = stored.as_data_source(split)
+  found = examples.__getitems__(range(len(examples)))
+  return sorted(found, key=lambda example: example['index'])
+
+
+def _ids(examples: list[dict[str, Any]], dtype: str) -> np.ndarray:
+  ids = np.array([example['id'].decode() for example in examples])
+  return ids.astype(dtype)
+
+
+def _folder(source: str, cache_dir: Path, options: dict) -> pathlib.Path:
+  """One for each source and set of options, files by their last change."""
+  data_dir = os.environ.get(files.DATA_DIR_VARIABLE)
+  key = {'data_dir': data_dir, **options}
+  for name in ('data_dir', 'path', 'item_path'):
+    if key.get(name) is not None:
+      path = pathlib.Path(key[name]).resolve()
+      changed = path.stat().st_mtime_ns if path.exists() else 0
+      key[name] = [str(path), changed]
+  digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode())
+  folder = pathlib.Path(cache_dir) / f'{source}-{digest.hexdigest()[:16]}'
+  return folder / InteractionsBuilder.name

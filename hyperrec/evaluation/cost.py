@@ -4,8 +4,9 @@ import contextlib
 import gc
 import pathlib
 import resource
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +15,15 @@ import scipy.sparse
 
 
 class Timing(NamedTuple):
-  """Seconds of the first call beyond a warm one, and of warm calls."""
+  """What a function takes.
+
+  Attributes:
+    compile_seconds: of the first call beyond a warm one; where only one call
+      was made, what JAX spent on compiling within it.
+    median_seconds: of warm calls, or of the one call without compiling.
+    iqr_seconds: of warm calls.
+    repeats: warm calls, or 1.
+  """
 
   compile_seconds: float
   median_seconds: float
@@ -25,16 +34,25 @@ class Timing(NamedTuple):
 def measure(
   fn: Callable[[], Any], *, repeats: int = 20, max_seconds: float = 10.0
 ) -> Timing:
-  """Times fn() warm, results waited for; a slow one is timed fewer times."""
-  start = time.perf_counter()
-  jax.block_until_ready(fn())
-  first = time.perf_counter() - start
+  """Times fn() warm, results waited for; a slow one is timed fewer times.
+
+  Args:
+    fn: what is timed.
+    repeats: the most warm calls.
+    max_seconds: of all warm calls. A function that takes longer by itself,
+      compiling apart, is called once.
+  """
+  with _compile_durations() as compiling:
+    start = time.perf_counter()
+    jax.block_until_ready(fn())
+    first = time.perf_counter() - start
+  compiled = min(first, sum(compiling))
+  if first - compiled > max_seconds:
+    return Timing(compiled, first - compiled, 0.0, 1)
   seconds = []
   while len(seconds) < repeats and (
     not seconds or sum(seconds) + seconds[-1] < max_seconds
   ):
-    if first > max_seconds:
-      return Timing(0.0, first, 0.0, 1)
     start = time.perf_counter()
     jax.block_until_ready(fn())
     seconds.append(time.perf_counter() - start)
@@ -42,12 +60,35 @@ def measure(
   return Timing(max(0.0, first - median), median, high - low, len(seconds))
 
 
+@contextlib.contextmanager
+def _compile_durations() -> Iterator[list[float]]:
+  """Seconds of each step of compiling that JAX reports meanwhile."""
+  durations = []
+
+  def listen(event: str, seconds: float, **unused: Any) -> None:
+    del unused
+    if event.startswith('/jax/core/compile/'):
+      durations.append(seconds)
+
+  jax.monitoring.register_event_duration_secs_listener(listen)
+  try:
+    yield durations
+  finally:
+    jax.monitoring.unregister_event_duration_listener(listen)
+
+
 def peak_bytes(fn: Callable[[], Any]) -> tuple[Any, int]:
-  """fn() and how far it raised the memory that is held, at its peak."""
+  """fn() and how far it raised the memory of the host, at its peak.
+
+  Where the system cannot forget an earlier peak (Linux can), only what goes
+  beyond that is seen: a lower bound. Memory of accelerators is not counted.
+  """
   gc.collect()
   before = _resident('VmRSS')
-  with contextlib.suppress(OSError):
+  try:
     pathlib.Path('/proc/self/clear_refs').write_text('5')
+  except OSError:
+    before = _resident('VmHWM')
   value = jax.block_until_ready(fn())
   return value, max(0, _resident('VmHWM') - before)
 
@@ -56,7 +97,8 @@ def _resident(field: str) -> int:
   try:
     text = pathlib.Path('/proc/self/status').read_text()
   except OSError:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    unit = 1 if sys.platform == 'darwin' else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
   for line in text.splitlines():
     if line.startswith(field):
       return int(line.split()[1]) * 1024

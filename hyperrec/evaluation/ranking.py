@@ -1,7 +1,7 @@
 """Full ranking of the catalogue; ties count against the method.
 
 The trick that makes ties exact with one selection per row: targets and seen
-items leave the row, the best K others are put before the targets, and a stable
+items leave the row, the best others are put before the targets, and a stable
 sort of both by score gives every rank up to K.
 """
 
@@ -21,8 +21,8 @@ from hyperrec.evaluation import metrics as metrics_lib
 
 Csr = scipy.sparse.csr_matrix
 
-# Rows ranked at a time: what they need then fits into the cache.
-_BLOCK = 64
+# Scores ranked at a time: few calls, and what they touch stays in the cache.
+_BLOCK = 2**20
 _WORKERS = min(4, os.cpu_count() or 1)
 
 
@@ -74,7 +74,8 @@ def evaluate(
   users = _judged_users(histories, targets, seen)
   batch_size = min(batch_size, len(users))
   depth = min(max([k for _, k in parsed] + [1]), targets.shape[1])
-
+  is_whole = any(kind == 'mrr' for kind, _ in parsed)
+  block_size = max(1, _BLOCK // targets.shape[1])
   listed = np.zeros(targets.shape[1] + 1, bool)
 
   def judge(start):
@@ -82,11 +83,11 @@ def evaluate(
     rows = users[place]
     scores = np.asarray(score_fn(rows))
     ranks = np.empty((batch_size, depth), np.int32)
-    for first in range(0, batch_size, _BLOCK):
-      block = slice(first, first + _BLOCK)
+    for first in range(0, batch_size, block_size):
+      block = slice(first, first + block_size)
       part = rows[block]
       ranks[block], lists = _rank(
-        scores[block], seen[part], targets[part], part, depth
+        scores[block], seen[part], targets[part], part, depth, is_whole=is_whole
       )
       listed[lists] = True
     return np.asarray(_judge(ranks, np.diff(targets[rows].indptr), parsed))
@@ -109,34 +110,45 @@ def _judge(ranks_BxT, num_targets_B, parsed):
 
 
 def _rank(
-  scores: np.ndarray, seen: Csr, targets: Csr, users: np.ndarray, depth: int
+  scores: np.ndarray,
+  seen: Csr,
+  targets: Csr,
+  users: np.ndarray,
+  depth: int,
+  *,
+  is_whole: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
   """Ranks of the targets, sorted, and the top lists; both [B, depth].
 
-  Ranks are padded; beyond `depth` only that of the best target is told. Lists
-  are padded with V where fewer than `depth` items can be listed.
+  Ranks are padded; beyond `depth` only that of the best target is told, and
+  only if `is_whole`. Lists are padded with V where fewer can be listed.
   """
   num_rows, num_items = scores.shape
   losses = _losses(scores, users)
-  rows = _row_index(targets)
-  target_losses, target_items = _rows_of(
-    losses[rows, targets.indices], targets.indices, rows, num_rows
-  )
-  losses[rows, targets.indices] = np.inf
+  rows, items = _row_index(targets), targets.indices
+  target_losses = losses[rows, items]
+  losses[rows, items] = np.inf
   losses[_row_index(seen), seen.indices] = np.inf
-  top_losses, top_items = _smallest(losses, depth)
+  bound = _bound(losses, depth)
+  near = np.divmod(np.flatnonzero(losses <= bound[:, None]), num_items)
+  other_losses, other_items = _padded(*near, losses[near], num_rows)
+  is_near = target_losses <= bound[rows]
+  near = rows[is_near], items[is_near], target_losses[is_near]
+  near_losses, near_items = _padded(*near, num_rows)
+  merged = np.concatenate([other_losses, near_losses], axis=1)
   # Stable: what ties with a target stays before it.
-  merged = np.concatenate([top_losses, target_losses], axis=1)
   order = np.argsort(merged, axis=1, kind='stable')[:, :depth]
-  is_listed = _take(merged, order) < np.inf
-  is_target = is_listed & (order >= depth)
+  is_listed = np.take_along_axis(merged, order, 1) < np.inf
+  is_target = is_listed & (order >= other_losses.shape[1])
   place = np.arange(1, depth + 1, dtype=np.int32)
   ranks = np.sort(np.where(is_target, place, metrics_lib.NO_RANK), axis=1)
-  lost = np.flatnonzero(~is_target.any(axis=1))
-  best = target_losses[lost].min(axis=1, keepdims=True)
-  ranks[lost, 0] = 1 + (losses[lost] <= best).sum(axis=1)
-  items = np.concatenate([top_items, target_items], axis=1)
-  return ranks, np.where(is_listed, _take(items, order), num_items)
+  if is_whole:
+    lost = np.flatnonzero(~is_target.any(axis=1))
+    best = np.minimum.reduceat(target_losses, targets.indptr[:-1])[lost]
+    ranks[lost, 0] = 1 + (losses[lost] <= best[:, None]).sum(axis=1)
+  lists = np.concatenate([other_items, near_items], axis=1)
+  lists = np.take_along_axis(lists, order, 1)
+  return ranks, np.where(is_listed, lists, num_items)
 
 
 def _losses(scores: np.ndarray, users: np.ndarray) -> np.ndarray:
@@ -152,36 +164,27 @@ def _losses(scores: np.ndarray, users: np.ndarray) -> np.ndarray:
   return losses
 
 
-def _smallest(losses: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-  """Each row's smallest values, sorted, and their columns; both [B, count].
+def _bound(losses: np.ndarray, count: int) -> np.ndarray:
+  """A value of each row that at least `count`, and few more, are within.
 
-  The columns are cut into groups. At least `count` values are within the
-  `count`-th smallest of the groups' minima, and few others are.
+  The `count`-th smallest of the minima of groups of columns: a selection among
+  few, sqrt(V count), values.
   """
   num_rows, num_items = losses.shape
   size = max(1, math.isqrt(num_items // count))
   groups = num_items // size
   grouped = losses[:, : size * groups].reshape(num_rows, size, groups)
-  minima = np.partition(grouped.min(axis=1), count - 1, axis=1)
-  is_near = losses <= minima[:, count - 1 : count]
-  rows, columns = np.divmod(np.flatnonzero(is_near), num_items)
-  found, columns = _rows_of(losses[rows, columns], columns, rows, num_rows)
-  order = np.argsort(found, axis=1)[:, :count]
-  return _take(found, order), _take(columns, order)
+  return np.partition(grouped.min(axis=1), count - 1, axis=1)[:, count - 1]
 
 
-def _rows_of(values, columns, rows, num_rows: int):
-  """Sparse entries, sorted by row, as matrices padded with infinity."""
+def _padded(rows, items, losses, num_rows: int):
+  """Entries sorted by row as matrices of losses, then of items."""
   counts = np.bincount(rows, minlength=num_rows)
-  is_filled = np.arange(counts.max(initial=1)) < counts[:, None]
-  padded = np.full(is_filled.shape, np.inf, values.dtype)
-  padded_columns = np.zeros(is_filled.shape, columns.dtype)
-  padded[is_filled], padded_columns[is_filled] = values, columns
-  return padded, padded_columns
-
-
-def _take(values: np.ndarray, order: np.ndarray) -> np.ndarray:
-  return np.take_along_axis(values, order, axis=1)
+  is_filled = np.arange(counts.max(initial=0)) < counts[:, None]
+  padded = np.full(is_filled.shape, np.inf, losses.dtype)
+  padded_items = np.zeros(is_filled.shape, np.int64)
+  padded[is_filled], padded_items[is_filled] = losses, items
+  return padded, padded_items
 
 
 def _row_index(rows: Csr) -> np.ndarray:

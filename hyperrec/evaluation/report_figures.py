@@ -1,177 +1,255 @@
 """Figures of the report: curves over the budget, and Pareto plots."""
 
+import html
 import io
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import matplotlib
 import matplotlib.figure
+import matplotlib.lines
+import matplotlib.spines
+import matplotlib.transforms
 import numpy as np
 
+from hyperrec.evaluation import report_arms as arms
+from hyperrec.evaluation import report_labels as labels
+from hyperrec.evaluation import report_numbers as numbers
+from hyperrec.evaluation import report_styles as styles
+from hyperrec.evaluation import report_words as words
 from hyperrec.evaluation import results
 
-# Okabe & Ito's palette, then tints of it that stay apart on light and dark.
-_STYLES = {
-  'popularity': ('#8a8a8a', 's'),
-  'itemknn': ('#b07aa1', 'v'),
-  'ease': ('#0072b2', 'o'),
-  'ease_dynamic': ('#56b4e9', 'D'),
-  'esler': ('#3d8f86', 'P'),
-  'elsa': ('#5fae57', 'X'),
-  'slim': ('#a07a4f', '<'),
-  'cease': ('#e69f00', '>'),
-  'l3ae': ('#d55e00', '^'),
-  'mult_vae': ('#cc5c9c', 'p'),
-  'mult_vae_finetune': ('#8f63d6', 'h'),
-}
-_OTHERS = ('#009e73', '#d1495b', '#6c7bd0', '#b59f3b')
+Cell = results.Cell
+
 # Written into the figure for "the colour of the text around it".
 _INK = '#010203'
+_SMALL = 8
+_GAP = 1.3 * _SMALL
 
+# Cost of an adaptation -> its axis, units, and the base of its ticks.
 COSTS = {
-  'flops': 'operations of an adaptation',
-  'seconds': 'seconds of an adaptation',
-  'stored_bytes': 'bytes stored per adaptation',
+  'flops': ('operations of an adaptation', words.operations, 10),
+  'seconds': ('time of an adaptation', words.seconds, 10),
+  'stored_bytes': ('bytes stored per adaptation', words.size, 2),
 }
 
 
-def style(method: str) -> tuple[str, str]:
-  """Colour and marker of a method; its arms share them."""
-  family = method.partition(':')[0]
-  if family in _STYLES:
-    return _STYLES[family]
-  return _OTHERS[sum(map(ord, family)) % len(_OTHERS)], '*'
-
-
-def pareto_front(
-  costs: Sequence[float], qualities: Sequence[float]
-) -> np.ndarray:
-  """Which points no other point beats in both cost and quality: bool [n]."""
-  costs, qualities = np.asarray(costs, float), np.asarray(qualities, float)
-  cheaper = costs[None] <= costs[:, None]
-  better = qualities[None] >= qualities[:, None]
-  strictly = (costs[None] < costs[:, None]) | (
-    qualities[None] > qualities[:, None]
-  )
-  return ~(cheaper & better & strictly).any(axis=1)
-
-
-def curves(
-  cells: list[results.Cell], *, size: tuple[float, float] = (7.2, 4.2)
-) -> matplotlib.figure.Figure:
-  """Quality over the budget with 95% intervals; one line a method."""
-  figure, axes = _figure(size)
-  draw_curves(axes, cells)
-  axes.legend(
-    loc='upper left', bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=8,
-    labelcolor=_INK,
-  )  # fmt: skip
+def curves(cells: list[Cell]) -> matplotlib.figure.Figure:
+  """Quality over the budget with 95% intervals; one labelled line a method."""
+  figure = matplotlib.figure.Figure(figsize=(7.6, 4.4), dpi=72)
+  draw_curves(_axes(figure, (0.085, 0.12, 0.695, 0.85)), cells)
   return figure
 
 
-def draw_curves(axes, cells: list[results.Cell]) -> None:
+def draw_curves(axes, cells: list[Cell]) -> None:
   """The curves on given axes; budgets stand at equal distances."""
-  budgets = sorted({cell.budget for cell in cells})
+  budgets = arms.budgets(cells)
   place = {budget: i for i, budget in enumerate(budgets)}
-  methods = list(dict.fromkeys(cell.method for cell in cells))
-  for index, method in enumerate(methods):
-    own = sorted(
-      (c for c in cells if c.method == method and c.quality is not None),
-      key=lambda c: c.budget,
-    )
-    if not own:
-      continue
-    colour, marker = style(method)
-    shift = (index - len(methods) / 2) * 0.4 / max(1, len(methods))
-    x = np.array([place[c.budget] for c in own]) + shift
-    y = np.array([c.quality for c in own])
-    axes.plot(
-      x, y, color=colour, marker=marker, ms=5, lw=1.3, label=method,
-      ls='--' if ':' in method else '-',
-    )  # fmt: skip
-    ends = np.array([c.interval or (np.nan, np.nan) for c in own])
-    axes.vlines(x, ends[:, 0], ends[:, 1], color=colour, lw=0.9, alpha=0.6)
-  axes.set_xticks(range(len(budgets)), [str(b) for b in budgets])
+  ran = [cell for cell in cells if cell.quality is not None]
+  lines = {c.method: [d for d in ran if d.method == c.method] for c in ran}
+  for index, (method, own) in enumerate(lines.items()):
+    own.sort(key=lambda cell: cell.budget)
+    shift = (index - (len(lines) - 1) / 2) * 0.3 / len(lines)
+    x = np.array([place[c.budget] + shift for c in own])
+    _draw_curve(axes, method, x, own)
+  axes.set_xticks(range(len(budgets)), [f'{b:,}' for b in budgets])
+  axes.set_xlim(-0.35, len(budgets) - 0.65)
   axes.set_xlabel('budget of evidence')
-  axes.set_ylabel(results.PRIMARY.upper())
+  axes.set_ylabel(words.METRIC)
+  _label_ends(axes, {m: (place[o[-1].budget], o[-1]) for m, o in lines.items()})
 
 
-def pareto(
-  cells: list[results.Cell], *, size: tuple[float, float] = (10.5, 3.6)
-) -> matplotlib.figure.Figure:
-  """Quality against each cost at one budget; dominated points are hollow."""
-  figure = matplotlib.figure.Figure(figsize=size, layout='constrained')
-  panels = figure.subplots(1, len(COSTS), sharey=True)
-  shown = [cell for cell in cells if cell.quality is not None]
-  for axes, (cost, title) in zip(panels, COSTS.items(), strict=True):
-    _ink(axes)
-    _draw_pareto(axes, shown, cost)
-    axes.set_xlabel(title)
-  panels[0].set_ylabel(results.PRIMARY.upper())
-  handles, labels = panels[0].get_legend_handles_labels()
-  figure.legend(
-    handles, labels, loc='outside lower center', ncols=6, frameon=False,
-    fontsize=8, labelcolor=_INK,
-  )  # fmt: skip
+def _draw_curve(axes, method: str, x: np.ndarray, own: list[Cell]) -> None:
+  colour, marker = styles.style(method)
+  dashes = '--' if arms.suffixes(method) else '-'
+  axes.plot(x, [c.quality for c in own], color=colour, lw=1.3, ls=dashes)
+  for place, cell in zip(x, own, strict=True):
+    if cell.interval:
+      axes.vlines(place, *cell.interval, color=colour, lw=0.9, alpha=0.5)
+    axes.plot(
+      place, cell.quality, color=colour, marker=marker, ms=5, ls='',
+      gid=_tip(cell, words.costs(cell)),
+    )  # fmt: skip
+
+
+def _label_ends(axes, ends: dict[str, tuple[float, Cell]]) -> None:
+  """Each line's name at its right, joined to its end where it had to move."""
+  if not ends:
+    return
+  box = axes.get_window_extent()
+  to_points = axes.transData.transform
+  y = [to_points((x, cell.quality))[1] for x, cell in ends.values()]
+  height = labels.spread(y, _GAP, box.y0, box.y1)
+  for (method, (x, cell)), own, slot in zip(
+    ends.items(), y, height, strict=True
+  ):
+    colour, marker = styles.style(method)
+    start = to_points((x, cell.quality))[0]
+    _page_line(
+      axes, [max(start, box.x1 - 4), box.x1 + 8], [own, slot], color=colour,
+      lw=0.7, alpha=0.7,
+    )  # fmt: skip
+    _page_line(
+      axes, [box.x1 + 13], [slot], color=colour, marker=marker, ms=5, ls=''
+    )
+    _page_text(axes, box.x1 + 20, slot, method)
+
+
+def pareto(cells: list[Cell], cost: str) -> matplotlib.figure.Figure:
+  """Quality against one cost at one budget; dominated points are hollow."""
+  figure = matplotlib.figure.Figure(figsize=(4.2, 3.8), dpi=72)
+  draw_pareto(_axes(figure, (0.15, 0.13, 0.84, 0.85)), cells, cost)
   return figure
 
 
-def _draw_pareto(axes, cells: list[results.Cell], cost: str) -> None:
+def draw_pareto(axes, cells: list[Cell], cost: str) -> None:
   """Log scale; what costs nothing stands at a place of its own, marked 0."""
+  title, show, base = COSTS[cost]
+  cells = [cell for cell in cells if cell.quality is not None]
   costs = np.array([cell.adapt[cost] for cell in cells])
-  qualities = np.array([cell.quality for cell in cells])
-  positive = costs[costs > 0]
-  low = 10.0 ** np.floor(np.log10(positive.min())) if len(positive) else 1.0
-  zero = low / 30
-  x = np.where(costs > 0, costs, zero)
-  front = pareto_front(costs, qualities)
-  order = np.flatnonzero(front)[np.argsort(x[front])]
-  axes.plot(x[order], qualities[order], color=_INK, lw=0.8, alpha=0.5, zorder=1)
-  for cell, place, on_front in zip(cells, x, front, strict=True):
-    colour, marker = style(cell.method)
-    face = colour if on_front else 'none'
+  quality = np.array([cell.quality for cell in cells])
+  x = _cost_axis(axes, costs, show, base)
+  margin = max(0.12 * np.ptp(quality), 0.02 * quality.max(), 1e-6)
+  axes.set_ylim(quality.min() - margin, quality.max() + margin)
+  front = numbers.pareto_front(costs, quality)
+  order = np.flatnonzero(front)[np.argsort(x[front], kind='stable')]
+  axes.step(
+    x[order], quality[order], where='post', color=_INK, lw=0.9, alpha=0.5,
+    zorder=1,
+  )  # fmt: skip
+  for cell, place, is_best in zip(cells, x, front, strict=True):
+    colour, marker = styles.style(cell.method)
     axes.plot(
-      place, cell.quality, marker=marker, ms=7, mec=colour, mfc=face, ls='',
-      label=cell.method, alpha=1 if on_front else 0.65, zorder=2,
+      place, cell.quality, marker=marker, ms=7, mec=colour, ls='', zorder=3,
+      mfc=colour if is_best else 'none', alpha=1.0 if is_best else 0.7,
+      gid=_tip(cell, show(cell.adapt[cost])),
     )  # fmt: skip
-  axes.set_xscale('log')
-  if (costs == 0).any():
-    axes.axvline(zero * 5, color=_INK, lw=0.6, ls=':', alpha=0.6)
-    axes.text(
-      zero, 0.0, '0', transform=axes.get_xaxis_transform(), ha='center',
-      va='bottom', color=_INK, fontsize=9,
-    )  # fmt: skip
-    ticks = [t for t in axes.get_xticks() if t >= low]
-    high = axes.get_xlim()[1]
-    axes.set_xticks(ticks)
-    axes.set_xlim(zero / 4, high)
+  axes.grid(visible=False, axis='x')
+  axes.set_xlabel(title)
+  axes.set_ylabel(words.METRIC)
+  _label_points(axes, cells, x, quality, front)
+
+
+def _cost_axis(
+  axes, costs: np.ndarray, show: Callable[[float], str], base: int
+) -> np.ndarray:
+  """Sets ticks and limits of a log axis with a place for 0; returns x."""
+  positive = costs[costs > 0]
+  logs = np.log10(positive) if len(positive) else np.zeros(1)
+  low, high = logs.min(), logs.max()
+  width = max(high - low, 1.0)
+  zero = low - 0.22 * width
+  has_zero = len(positive) < len(costs)
+  logs = _ticks(low, high, base) if len(positive) else np.zeros(0)
+  ticks = list(logs)
+  names = [show(float(10**tick)).removesuffix('FLOP') for tick in ticks]
+  if has_zero:
+    ticks, names = [zero, *ticks], ['0', *names]
+    axes.axvline(zero + 0.11 * width, color=_INK, lw=0.8, ls=':', alpha=0.7)
+  axes.set_xticks(ticks, names)
+  axes.set_xlim((zero if has_zero else low) - 0.06 * width, high + 0.1 * width)
+  return np.where(costs > 0, np.log10(np.where(costs > 0, costs, 1)), zero)
+
+
+def _ticks(low: float, high: float, base: int) -> np.ndarray:
+  """A few round places between two powers of ten."""
+  if base == 10 and high - low < 1.5:
+    steps = np.log10([1, 2, 5])
+    decades = np.arange(np.floor(low), np.ceil(high) + 1)
+    ticks = np.add.outer(decades, steps).ravel()
+    return ticks[(ticks >= low - 0.15) & (ticks <= high + 0.15)]
+  step = 1.0 if base == 10 else np.log10(2) * 5
+  step *= max(1, np.ceil((high - low) / step / 4))
+  first, last = np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9)
+  return step * np.arange(first, last + 1)
+
+
+def _label_points(axes, cells, x, quality, front) -> None:
+  """Names beside the points, those on the front placed first."""
+  order = np.lexsort((-quality, ~front))
+  points = axes.transData.transform(np.column_stack([x, quality]))[order]
+  names = [cells[i].method for i in order]
+  box = labels.Box(*axes.get_window_extent().extents)
+  corners = points[: front.sum()][np.argsort(x[order[: front.sum()]])]
+  boxes = labels.place(points, names, _SMALL, box, obstacles=_steps(corners))
+  for index, point, name, place in zip(
+    order, points, names, boxes, strict=True
+  ):
+    if place is None:
+      continue
+    middle = (place.left + place.right) / 2
+    # The side that faces the point is where the text begins.
+    side, start = 'center', middle
+    if place.left > point[0]:
+      side, start = 'left', place.left
+    elif place.right < point[0]:
+      side, start = 'right', place.right
+    height = (place.bottom + place.top) / 2
+    alpha = 1.0 if front[index] else 0.75
+    _page_text(axes, start, height, name, ha=side, alpha=alpha)
+    nearest = np.clip(
+      point, (place.left, place.bottom), (place.right, place.top)
+    )
+    if np.hypot(*(nearest - point)) > 8:
+      _page_line(
+        axes, [point[0], nearest[0]], [point[1], nearest[1]], color=_INK,
+        lw=0.5, alpha=0.4, zorder=0,
+      )  # fmt: skip
+
+
+def _steps(corners: np.ndarray) -> list[labels.Box]:
+  """The lines of the front, which no label may cover."""
+  lines = []
+  for (x0, y0), (x1, y1) in itertools.pairwise(corners):
+    lines += [
+      labels.Box(x0, y0 - 1, x1, y0 + 1),
+      labels.Box(x1 - 1, y0, x1 + 1, y1),
+    ]
+  return lines
 
 
 def headline(
-  tasks: dict[results.Task, list[results.Cell]],
+  tasks: dict[results.Task, list[Cell]],
 ) -> matplotlib.figure.Figure:
-  """The README's picture: the curves of every regime side by side."""
-  figure = matplotlib.figure.Figure(
-    figsize=(5.2 * len(tasks), 3.9), layout='constrained'
-  )
-  panels = figure.subplots(1, len(tasks), squeeze=False)[0]
-  labelled = {}
-  for axes, (task, cells) in zip(panels, tasks.items(), strict=True):
-    _ink(axes)
-    draw_curves(axes, cells)
-    axes.set_title(f'{task.regime.replace("_", " ")}: {task.dataset}', size=10)
-    axes.title.set_color(_INK)
-    for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-      labelled.setdefault(label, handle)
-  figure.legend(
-    labelled.values(), labelled, loc='outside lower center', ncols=6,
-    frameon=False, fontsize=8, labelcolor=_INK,
-  )  # fmt: skip
+  """The README's picture: of each task the curves, and quality against time."""
+  rows = max(1, len(tasks))
+  height = 3.4
+  figure = matplotlib.figure.Figure(figsize=(11, height * rows), dpi=72)
+  for row, (task, cells) in enumerate(tasks.items()):
+    bottom = (rows - 1 - row + 0.15) / rows
+    own = arms.contenders(cells)
+    if not own:
+      continue
+    left = _axes(figure, (0.06, bottom, 0.37, 0.73 / rows))
+    draw_curves(left, own)
+    middle = middle_budget(own)
+    right = _axes(figure, (0.635, bottom, 0.355, 0.73 / rows))
+    draw_pareto(right, [c for c in own if c.budget == middle], 'seconds')
+    for axes, text in (
+      (left, f'{words.title(task)}'),
+      (right, f'at budget {middle:,}; the line is the Pareto front'),
+    ):
+      axes.set_title(text, size=10, color=_INK, loc='left', parse_math=False)
   return figure
 
 
-def svg(figure: matplotlib.figure.Figure, ink: str = 'currentColor') -> str:
-  """The figure as an <svg> element; text and axes take the colour `ink`."""
+def middle_budget(cells: list[Cell]) -> int:
+  """The budget that stands for all where only one is shown."""
+  budgets = arms.budgets(cells)
+  return budgets[len(budgets) // 2]
+
+
+def svg(
+  figure: matplotlib.figure.Figure, ink: str = 'currentColor', alt: str = ''
+) -> str:
+  """The figure as an <svg> element.
+
+  Args:
+    figure: drawn by this module.
+    ink: the colour that text and axes take.
+    alt: what the figure shows, for who cannot see it.
+  """
   buffer = io.StringIO()
   options = {'svg.fonttype': 'none', 'svg.hashsalt': 'hyperrec'}
   with matplotlib.rc_context(options):
@@ -180,23 +258,59 @@ def svg(figure: matplotlib.figure.Figure, ink: str = 'currentColor') -> str:
     )
   text = buffer.getvalue()
   text = text[text.index('<svg') :].replace(_INK, ink)
-  return re.sub(r'\s*<metadata>.*?</metadata>', '', text, flags=re.DOTALL)
+  text = re.sub(r'\s*<metadata>.*?</metadata>', '', text, flags=re.DOTALL)
+  # Several figures share a page: only what is referred to keeps its id.
+  text = re.sub(r'<g id="tip:([^"]*)">', r'<g><title>\1</title>', text)
+  text = re.sub(r'<g id="[\w.]+_\d+">', '<g>', text)
+  label = html.escape(alt)
+  return text.replace('<svg', f'<svg role="img" aria-label="{label}"', 1)
 
 
-def _figure(size):
-  figure = matplotlib.figure.Figure(figsize=size, layout='constrained')
-  axes = figure.subplots()
-  _ink(axes)
-  return figure, axes
+def recolour(figure: matplotlib.figure.Figure, ink: str) -> None:
+  """Gives text and axes a colour, for pictures other than SVG."""
+  for artist in figure.findobj():
+    colour = artist.get_color() if hasattr(artist, 'get_color') else None
+    is_spine = isinstance(artist, matplotlib.spines.Spine)
+    if is_spine or (isinstance(colour, str) and colour == _INK):
+      artist.set_color(ink)
 
 
-def _ink(axes) -> None:
+def _tip(cell: Cell, costs: str) -> str:
+  name = f'{cell.method}, budget {cell.budget}'
+  return f'tip:{name}: {words.METRIC} {cell.quality:.4f}, {costs}'
+
+
+def _axes(figure, place: tuple[float, float, float, float]):
+  axes = figure.add_axes(place)
   axes.patch.set_alpha(0)
   axes.grid(visible=True, color=_INK, alpha=0.12, lw=0.6)
   axes.set_axisbelow(True)
-  for side in axes.spines.values():
-    side.set_color(_INK)
-    side.set_alpha(0.4)
+  for side, spine in axes.spines.items():
+    spine.set_visible(side in ('left', 'bottom'))
+    spine.set_color(_INK)
+    spine.set_alpha(0.4)
   axes.tick_params(which='both', color=_INK, labelcolor=_INK, labelsize=8)
-  axes.xaxis.label.set_color(_INK)
-  axes.yaxis.label.set_color(_INK)
+  for label in (axes.xaxis.label, axes.yaxis.label):
+    label.set_color(_INK)
+    label.set_size(8.5)
+  return axes
+
+
+def _page_line(axes, x, y, **look) -> None:
+  """A line in points of the page, wherever the axes end."""
+  axes.add_artist(
+    matplotlib.lines.Line2D(x, y, transform=_page(axes), clip_on=False, **look)
+  )
+
+
+def _page_text(axes, x: float, y: float, text: str, **look) -> None:
+  axes.text(
+    x, y, text, transform=_page(axes), size=_SMALL, color=_INK, va='center',
+    parse_math=False, **look,
+  )  # fmt: skip
+
+
+def _page(axes) -> matplotlib.transforms.Transform:
+  """From points, which are pixels at 72 dpi, to whatever is drawn on."""
+  to_inches = matplotlib.transforms.Affine2D().scale(1 / 72)
+  return to_inches + axes.figure.dpi_scale_trans

@@ -1,10 +1,17 @@
-"""The verdict in words and numbers: all of it is derived from the rows."""
+"""The verdict in words, and numbers with their units."""
 
-from typing import NamedTuple
+import collections
+import itertools
+import math
+from collections.abc import Iterable
 
-from hyperrec.evaluation import cost, results, significance
+from hyperrec.evaluation import report_arms as arms
+from hyperrec.evaluation import report_numbers as numbers
+from hyperrec.evaluation import results
 
+Analysis = numbers.Analysis
 Cell = results.Cell
+Judged = numbers.Judged
 Task = results.Task
 
 REGIME_TITLES = {
@@ -21,192 +28,247 @@ BUDGETS = {
   'drift': 'slices seen',
 }
 
-# What "full retraining" is in a regime, first the one that is there.
-_RETRAINED = {
-  'ease': ('ease:retrain', 'ease'),
-  'mult_vae': ('mult_vae:retrain', 'mult_vae'),
+METRIC = results.PRIMARY.upper()
+# How a contest went; the order is the order of telling.
+_OUTCOMES = {
+  'win': 'better',
+  'tie': 'a tie',
+  'unclear': 'not told apart',
+  'untested': 'untested',
+  'loss': 'worse',
 }
+_BEHIND = {
+  'tie': 'a tie',
+  'unclear': 'not told apart',
+  'untested': 'untested, there are no values per user',
+  'loss': 'clearly behind',
+}
+_MANY = 5
+
+fair = arms.fair
 
 
-class Judged(NamedTuple):
-  """A method against a baseline at one budget."""
-
-  method: str
-  baseline: str
-  budget: int
-  comparison: significance.Comparison
-  verdict: str
+def title(task: Task) -> str:
+  """The task in a heading."""
+  return f'{REGIME_TITLES.get(task.regime, task.regime)}: {task.dataset}'
 
 
-def fair(cells: list[Cell]) -> list[Cell]:
-  """The arms that comparisons rest on."""
-  return [cell for cell in cells if not results.is_oracle(cell.method)]
-
-
-def baseline(cells: list[Cell], family: str) -> str | None:
-  """The arm that retrains a family fully, None where it did not run."""
-  names = {cell.method for cell in cells if cell.quality is not None}
-  return next((n for n in _RETRAINED[family] if n in names), None)
-
-
-def compare(cells: list[Cell], against: str) -> list[Judged]:
-  """Every fair method against one, at each budget; p-values by Holm."""
-  cells = fair(cells)
-  by_key = {(c.method, c.budget): c for c in cells if c.per_user}
-  judged = []
-  for (method, budget), cell in by_key.items():
-    other = by_key.get((against, budget))
-    if method == against or other is None:
-      continue
-    if [len(a) for a in cell.per_user] != [len(b) for b in other.per_user]:
-      continue
-    found = significance.paired_bootstrap(cell.per_user, other.per_user, seed=0)
-    judged.append((method, budget, found))
-  adjusted = significance.holm([found.p_value for *_, found in judged])
-  return [
-    Judged(method, against, budget, found, _verdict(found, p))
-    for (method, budget, found), p in zip(judged, adjusted, strict=True)
+def answer(analyses: dict[Task, Analysis]) -> list[str]:
+  """What all tasks say together, and who leads in each."""
+  all_of = lambda name: [  # noqa: E731
+    one for found in analyses.values() for one in getattr(found, name)
   ]
-
-
-def _verdict(found: significance.Comparison, adjusted_p: float) -> str:
-  word = significance.verdict(found)
-  return word if adjusted_p < 0.05 else 'tie'
-
-
-def sentences(task: Task, cells: list[Cell]) -> list[str]:
-  """What a reader should take from one regime."""
-  shown = [c for c in fair(cells) if c.quality is not None]
-  if not shown:
-    return ['Nothing could run in this regime.']
   out = []
-  for budget in sorted({c.budget for c in shown}):
-    own = sorted(
-      (c for c in shown if c.budget == budget), key=lambda c: -c.quality
+  if all_of('generated') or all_of('generated_others'):
+    for name, rival in (
+      ('generated', 'full retraining'),
+      ('generated_others', 'the best of the other ways'),
+    ):
+      out.append(_tally('the best hypernetwork', rival, all_of(name)))
+  else:
+    out.append(
+      'No hypernetwork is among these results: what follows is the bar that '
+      'it has to clear.'
     )
-    best = own[0]
-    text = (
-      f'Budget {budget}: {best.method} ranks best '
-      f'({results.PRIMARY.upper()} {best.quality:.3f}'
-    )
-    if best.interval:
-      text += f', 95% interval {best.interval[0]:.3f} to {best.interval[1]:.3f}'
-    text += f') at {seconds(best.adapt["seconds"])} an adaptation'
-    near = _cheapest_tie(best, own)
-    if near is not None:
-      text += (
-        f'; {near.method} is a tie with it and the cheapest such, at '
-        f'{seconds(near.adapt["seconds"])}'
-      )
-    out.append(f'{text}.')
-  for family in _RETRAINED:
-    against = baseline(cells, family)
-    if against:
-      out.append(_against(against, compare(cells, against)))
+  out.append(
+    _tally('the best cheaper adaptation', 'full retraining', all_of('cheaper'))
+  )
+  out += [
+    f'{title(task)}. {_changes(found)}'
+    for task, found in analyses.items()
+    if found.leaders
+  ]
   return [sentence for sentence in out if sentence]
 
 
-def _cheapest_tie(best: Cell, others: list[Cell]) -> Cell | None:
-  """The cheapest method that ties with the best one, if cheaper than it."""
-  ties = []
-  for cell in others[1:]:
-    same = [len(a) for a in cell.per_user] == [len(b) for b in best.per_user]
-    if not cell.per_user or not same:
-      continue
-    found = significance.paired_bootstrap(cell.per_user, best.per_user, seed=0)
-    if significance.verdict(found) == 'tie':
-      ties.append(cell)
-  ties = [c for c in ties if c.adapt['seconds'] < best.adapt['seconds'] / 2]
-  return min(ties, key=lambda c: c.adapt['seconds'], default=None)
+def sentences(task: Task, cells: list[Cell]) -> list[str]:
+  """What a reader should take from one task."""
+  del task
+  return verdict(numbers.analyse(cells))
 
 
-def _against(against: str, judged: list[Judged]) -> str:
-  """Who keeps up with full retraining, who beats it, and who does not."""
+def verdict(found: Analysis) -> list[str]:
+  """The leader of each budget, the contests, and where they flip."""
+  if not found.leaders:
+    return ['Nothing could run in this regime.']
+  out = [_leads(leader) for leader in found.leaders]
+  out.append(_changes(found))
+  for name, challenger, rival in (
+    ('cheaper', 'a cheaper adaptation', 'full retraining'),
+    ('generated', 'a hypernetwork', 'full retraining'),
+    ('generated_others', 'a hypernetwork', 'the best of the other ways'),
+  ):
+    judged = getattr(found, name)
+    if judged:
+      out += [_contest(challenger, rival, judged), _flips(judged)]
+  if not found.cheaper:
+    out.append(
+      'No adaptation of fewer operations than full retraining is among the '
+      'results.'
+    )
+  return [sentence for sentence in out if sentence]
+
+
+def _leads(leader: numbers.Leader) -> str:
+  best = leader.best
+  text = f'Budget {best.budget}: {best.method} ranks best ({METRIC} '
+  text += f'{best.quality:.3f}'
+  if best.interval:
+    text += ', 95% interval {:.3f} to {:.3f}'.format(*best.interval)
+  text += f') at {costs(best)} an adaptation'
+  if not leader.others:
+    return f'{text}; nothing else ran.'
+  return f'{text}. {_margin(leader)}'
+
+
+def _margin(leader: numbers.Leader) -> str:
+  """By how much, and who is level with the leader."""
+  second, *others = leader.others
+  text = f'Next is {second.cell.method} at {relative(second)}: '
+  text += f'{_BEHIND[second.word]}.'
+  also = [one.cell.method for one in others if one.word in ('tie', 'unclear')]
+  if also:
+    more = [f'{len(also) - _MANY} more'] if len(also) > _MANY else []
+    text += f' Also not clearly behind: {_and(also[:_MANY] + more)}.'
+  level = [one.cell for one in leader.level]
+  quick = min(level, key=lambda c: c.adapt['seconds'], default=leader.best)
+  if quick.adapt['seconds'] < leader.best.adapt['seconds'] / 2:
+    text += (
+      f' The quickest that is not clearly behind, {quick.method}, takes '
+      f'{costs(quick)}.'
+    )
+  return text
+
+
+def relative(one: Judged) -> str:
+  """A relative difference with its interval, where there is one."""
+  found = one.comparison
+  if not math.isfinite(found.relative):
+    return f'{found.difference:+.4f}'
+  text = f'{found.relative:+.1%}'
+  if math.isfinite(found.low):
+    text += f' [{found.low:+.1%} to {found.high:+.1%}]'
+  return text
+
+
+def _changes(found: Analysis) -> str:
+  """Who leads where."""
+  runs = [
+    (method, [str(leader.best.budget) for leader in run])
+    for method, run in itertools.groupby(
+      found.leaders, key=lambda leader: leader.best.method
+    )
+  ]
+  if len(runs) == 1:
+    (method, where), *_ = runs
+    every = 'every budget' if len(where) > 1 else f'budget {where[0]}'
+    return f'{method} leads at {every}.'
+  told = ', '.join(f'{method} at {_and(where)}' for method, where in runs)
+  return f'The leader changes with the budget: {told}.'
+
+
+def _contest(challenger: str, rival: str, judged: list[Judged]) -> str:
+  groups = collections.defaultdict(list)
+  for one in judged:
+    groups[one.word].append(one)
+  parts = [
+    f'{outcome} at budget {_and(map(_detail, groups[word]))}'
+    for word, outcome in _OUTCOMES.items()
+    if word in groups
+  ]
+  return f'{challenger.capitalize()} against {rival}: {"; ".join(parts)}.'
+
+
+def _detail(one: Judged) -> str:
+  found = one.comparison
+  by = f' {found.relative:+.1%}' if math.isfinite(found.relative) else ''
+  spent = _share(one.cell.adapt['flops'], one.against.adapt['flops'])
+  return f'{one.cell.budget} ({one.cell.method}{by}, {spent})'
+
+
+def _share(own: float, baseline: float) -> str:
+  """How many operations there are, of those of a baseline."""
+  if own == 0:
+    return 'no operations'
+  if baseline == 0:
+    return 'some operations against none'
+  if own >= baseline:
+    return f'{digits(own / baseline)} times the operations'
+  if own > baseline / 10:
+    return f'{own / baseline:.0%} of the operations'
+  return f'1/{digits(baseline / own)} of the operations'
+
+
+def _flips(judged: list[Judged]) -> str:
+  """Between which budgets a clear win becomes a clear loss or back."""
+  clear = [one for one in judged if one.word in ('win', 'loss')]
+  places = [
+    f'between budgets {a.cell.budget} and {b.cell.budget}'
+    for a, b in itertools.pairwise(clear)
+    if a.word != b.word
+  ]
+  return f'That flips {_and(places)}.' if places else ''
+
+
+def _tally(challenger: str, rival: str, judged: list[Judged]) -> str:
+  """How often each outcome occurs."""
   if not judged:
     return ''
-  methods = list(dict.fromkeys(j.method for j in judged))
-
-  def where(word):
-    found = []
-    for method in methods:
-      budgets = [
-        str(j.budget)
-        for j in judged
-        if j.method == method and j.verdict == word
-      ]
-      if budgets:
-        found.append(f'{method} (at {", ".join(budgets)})')
-    return '; '.join(found)
-
-  losers = {j.method for j in judged if j.verdict == 'loss'}
-  keep_up = [method for method in methods if method not in losers]
-  parts = [f'Against full retraining of {against.partition(":")[0]}, {against}']
-  parts.append(f'better: {where("win") or "nobody"}')
-  parts.append(f'never worse: {", ".join(keep_up) or "nobody"}')
-  parts.append(f'worse: {where("loss") or "nobody"}')
-  return (
-    f'{parts[0]}: {". ".join(p[0].upper() + p[1:] for p in parts[1:])}. '
-    '(Holm-corrected over all comparisons; less than 1% is a tie.)'
-  )
+  counts = collections.Counter(one.word for one in judged)
+  parts = [
+    f'{outcome} in {counts[word]}'
+    for word, outcome in _OUTCOMES.items()
+    if counts[word]
+  ]
+  many = f'Of {len(judged)} cases (a task at a budget)'
+  if len(judged) == 1:
+    many = 'In the one case'
+  return f'{many}, {challenger} against {rival} is {_and(parts)}.'
 
 
-class BreakEven(NamedTuple):
-  """How many adaptations pay for a method's preparation."""
-
-  method: str
-  baseline: str
-  budget: int
-  flops: float | None
-  seconds: float | None
+def _and(items: Iterable[str]) -> str:
+  *most, last = items
+  return f'{", ".join(most)} and {last}' if most else last
 
 
-def break_even(cells: list[Cell]) -> list[BreakEven]:
-  """N* of every fair method that prepares something, at the largest budget."""
-  shown = [c for c in fair(cells) if c.quality is not None]
-  out = []
-  for family in _RETRAINED:
-    against = baseline(cells, family)
-    base = [c for c in shown if c.method == against]
-    if not base:
-      continue
-    base = max(base, key=lambda c: c.budget)
-    for cell in shown:
-      if cell.budget != base.budget or cell.method == against:
-        continue
-      if cell.prepare['flops'] > 0:
-        out.append(
-          BreakEven(
-            cell.method,
-            against,
-            base.budget,
-            *(
-              cost.break_even(cell.prepare[u], base.adapt[u], cell.adapt[u])
-              for u in ('flops', 'seconds')
-            ),
-          )
-        )
-  return out
+def costs(cell: Cell) -> str:
+  """What an adaptation takes, in words."""
+  spent = seconds(cell.adapt['seconds'])
+  count = cell.adapt['flops']
+  return f'{operations(count) if count else "no operations"} and {spent}'
 
 
 def seconds(value: float) -> str:
   """A time with a fitting unit."""
-  for unit, size in (('s', 1.0), ('ms', 1e-3)):
-    if value >= size:
-      return f'{value / size:.3g} {unit}'
-  return f'{value / 1e-6:.3g} µs' if value > 0 else '0'
+  if value == 0:
+    return '0 s'
+  units = {'h': 3600.0, 'min': 60.0, 's': 1.0, 'ms': 1e-3, 'µs': 1e-6}
+  return _with_unit(value, units)
 
 
 def operations(value: float) -> str:
   """A number of floating point operations with a fitting unit."""
-  for unit, size in (('T', 1e12), ('G', 1e9), ('M', 1e6), ('k', 1e3)):
-    if value >= size:
-      return f'{value / size:.3g} {unit}FLOP'
-  return f'{value:.3g} FLOP' if value else '0'
+  units = {'P': 1e15, 'T': 1e12, 'G': 1e9, 'M': 1e6, 'k': 1e3, '': 1.0}
+  return _with_unit(value, {f'{u}FLOP': size for u, size in units.items()})
 
 
 def size(value: float) -> str:
   """A number of bytes with a fitting unit."""
-  for unit, scale in (('GiB', 2**30), ('MiB', 2**20), ('KiB', 2**10)):
-    if value >= scale:
-      return f'{value / scale:.3g} {unit}'
-  return f'{value:.0f} B' if value else '0'
+  units = {'TiB': 2**40, 'GiB': 2**30, 'MiB': 2**20, 'KiB': 2**10, 'B': 1}
+  return _with_unit(value, units)
+
+
+def _with_unit(value: float, units: dict[str, float]) -> str:
+  """Units from large to small; what rounds up to a unit is given in it."""
+  fitting = [u for u, scale in units.items() if value >= 0.9995 * scale]
+  unit = fitting[0] if fitting else list(units)[-1]
+  return f'{digits(value / units[unit])} {unit}'
+
+
+def digits(value: float) -> str:
+  """Three significant digits, never an exponent."""
+  if value == 0:
+    return '0'
+  decimals = 2 - math.floor(math.log10(value))
+  text = f'{round(value, decimals):,.{max(0, decimals)}f}'
+  return text.rstrip('0').rstrip('.') if '.' in text else text

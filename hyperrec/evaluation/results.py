@@ -3,6 +3,7 @@
 import collections
 import json
 import math
+import numbers
 import pathlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -12,7 +13,10 @@ import numpy as np
 from hyperrec.evaluation import significance
 
 PRIMARY = 'ndcg@100'
-NEEDED = ('dataset', 'budget', 'method', 'seed')
+COSTS = {
+  'prepare': ('flops', 'seconds', 'peak_bytes'),
+  'adapt': ('flops', 'seconds', 'peak_bytes', 'stored_bytes'),
+}
 
 Row = dict[str, Any]
 
@@ -32,43 +36,89 @@ class Cell(NamedTuple):
   """A method at a budget, over its seeds.
 
   Attributes:
-    method: with its arm after a colon.
+    method: with its arms after colons.
     budget: of evidence.
-    quality: mean of the primary metric, None where the method refused.
+    quality: mean of the primary metric, None where every seed was refused.
     interval: of the quality, 95%, over users and seeds.
-    per_user: values of each seed, for paired comparisons.
+    per_user: seed -> the users' values, for paired comparisons; empty where
+      a row has none.
     metrics: means of all metrics.
     prepare: mean costs.
     adapt: mean costs.
-    cannot: the refusal, or None.
+    score: mean seconds of scoring, by the size of the batch; may be empty.
+    tuning: mean trials and seconds of tuning; may be empty.
+    seeds: that ran.
+    cannot: seed -> the refusal.
   """
 
   method: str
   budget: int
   quality: float | None
   interval: tuple[float, float] | None
-  per_user: tuple[np.ndarray, ...]
+  per_user: dict[int, np.ndarray]
   metrics: dict[str, float]
   prepare: dict[str, float]
   adapt: dict[str, float]
-  cannot: str | None
+  score: dict[str, float]
+  tuning: dict[str, float]
+  seeds: tuple[int, ...]
+  cannot: dict[int, str]
 
 
-def validate(row: Row, where: str = 'row') -> Row:
-  """Returns the row; raises ResultError naming what it lacks."""
-  missing = [name for name in NEEDED if name not in row]
-  if 'regime' not in row and 'split' not in row:
+def validate(row: Any, where: str = 'row') -> Row:
+  """Returns the row.
+
+  Raises:
+    ResultError: a field is missing or not a finite number; names both.
+  """
+  if not isinstance(row, dict):
+    raise ResultError(f'{where}: {row!r:.60} is not a JSON object')
+  needed = ['dataset', 'budget', 'method', 'seed']
+  needed += [] if 'cannot' in row else ['metrics', 'prepare', 'adapt']
+  missing = [name for name in needed if name not in row]
+  if not (row.get('regime') or row.get('split')):
     missing.append('regime (or split)')
-  if 'cannot' not in row:
-    missing += [n for n in ('metrics', 'prepare', 'adapt') if n not in row]
   if missing:
     raise ResultError(f'{where}: no {", ".join(missing)}')
-  for name, value in row.get('metrics', {}).items():
-    if not isinstance(value, int | float) or not math.isfinite(value):
-      raise ResultError(f'{where}: metric {name} is {value!r}')
-  if 'cannot' not in row and PRIMARY not in row['metrics']:
-    raise ResultError(f'{where}: the primary metric {PRIMARY} is missing')
+  for name in ('budget', 'seed'):
+    if not _is_number(row[name], numbers.Integral) or row[name] < 0:
+      raise ResultError(f'{where}: {name} is {row[name]!r}, not an integer')
+  for name in ('dataset', 'method'):
+    if not isinstance(row[name], str) or not row[name]:
+      raise ResultError(f'{where}: {name} is {row[name]!r}, not a name')
+  if 'cannot' not in row:
+    _check_measured(row, where)
   return row
+
+
+def _check_measured(row: Row, where: str) -> None:
+  where = f'{where} ({row["method"]}, budget {row["budget"]})'
+  if PRIMARY not in row['metrics']:
+    raise ResultError(f'{where}: the primary metric {PRIMARY} is missing')
+  for name, value in row['metrics'].items():
+    _check_number(value, f'{where}: metric {name}')
+  for name, ends in row.get('interval', {}).items():
+    if len(ends) != 2:
+      raise ResultError(f'{where}: interval of {name} is {ends}, not [lo, hi]')
+    for end in ends:
+      _check_number(end, f'{where}: interval of {name}')
+  for part, names in COSTS.items():
+    for name in names:
+      if name not in row[part]:
+        raise ResultError(f'{where}: {part} has no {name}')
+      _check_number(row[part][name], f'{where}: {part} {name}', low=0)
+  for value in row.get('per_user', ()):
+    _check_number(value, f'{where}: per_user')
+
+
+def _is_number(value: Any, kind: type = numbers.Real) -> bool:
+  return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _check_number(value: Any, what: str, low: float = -math.inf) -> None:
+  if not (_is_number(value) and math.isfinite(value) and value >= low):
+    kind = 'a finite number' if low < 0 else 'a finite number from 0'
+    raise ResultError(f'{what} is {value!r}, not {kind}')
 
 
 def read_json_lines(path: str | pathlib.Path) -> list[Row]:
@@ -83,7 +133,7 @@ def read_json_lines(path: str | pathlib.Path) -> list[Row]:
   if not path.exists():
     return []
   rows = []
-  lines = path.read_text().splitlines()
+  lines = path.read_text(encoding='utf-8').splitlines()
   for number, line in enumerate(lines, 1):
     try:
       rows.append(validate(json.loads(line), f'{path}, line {number}'))
@@ -96,74 +146,104 @@ def read_json_lines(path: str | pathlib.Path) -> list[Row]:
 def append_json_line(row: Row, path: str | pathlib.Path) -> None:
   """Adds a row; a torn last line is cut off first."""
   path = pathlib.Path(path)
-  text = path.read_text() if path.exists() else ''
+  line = json.dumps(validate(row))
+  text = path.read_text(encoding='utf-8') if path.exists() else ''
   if text and not text.endswith('\n'):
-    path.write_text(text[: text.rfind('\n') + 1])
-  with path.open('a') as file:
-    file.write(json.dumps(validate(row)) + '\n')
+    path.write_text(text[: text.rfind('\n') + 1], encoding='utf-8')
+  with path.open('a', encoding='utf-8') as file:
+    file.write(line + '\n')
 
 
 def write_json(rows: Iterable[Row], path: str | pathlib.Path) -> None:
   """Writes all rows as one array, whole or not at all."""
-  path = pathlib.Path(path)
   lines = ',\n'.join(json.dumps(validate(row)) for row in rows)
+  write_whole(f'[\n{lines}\n]\n', path)
+
+
+def write_whole(text: str, path: str | pathlib.Path) -> None:
+  """Writes a file so that no reader ever finds a part of it."""
+  path = pathlib.Path(path)
   temporary = path.with_suffix('.tmp')
-  temporary.write_text(f'[\n{lines}\n]\n')
+  temporary.write_text(text, encoding='utf-8')
   temporary.replace(path)
 
 
 def read_json(path: str | pathlib.Path) -> list[Row]:
-  """The rows of an array written by `write_json`."""
+  """The rows of an array written by `write_json`.
+
+  Raises:
+    ResultError: the file cannot be read, or a row is not one.
+  """
   try:
-    rows = json.loads(pathlib.Path(path).read_text())
+    rows = json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
   except (OSError, ValueError) as error:
     raise ResultError(f'{path}: {error}') from error
+  if not isinstance(rows, list):
+    raise ResultError(f'{path}: holds no JSON array of rows')
   return [validate(row, f'{path}, row {i}') for i, row in enumerate(rows)]
 
 
-def is_oracle(method: str) -> bool:
-  """Whether the arm was tuned on validation users of the target."""
-  return method.endswith(':oracle')
-
-
 def by_task(rows: Iterable[Row]) -> dict[Task, list[Cell]]:
-  """Cells of each (dataset, regime), methods in the order they appear."""
-  groups = collections.defaultdict(lambda: collections.defaultdict(list))
-  for row in rows:
+  """Cells of each (dataset, regime), methods in the order they appear.
+
+  Raises:
+    ResultError: a row is not one, or two of the same seed differ.
+  """
+  groups = collections.defaultdict(lambda: collections.defaultdict(dict))
+  for row in map(validate, rows):
     task = Task(row['dataset'], row.get('regime') or row['split'])
-    groups[task][row['method'], row['budget']].append(row)
+    cell = groups[task][row['method'], row['budget']]
+    if cell.setdefault(row['seed'], row) != row:
+      raise ResultError(
+        f'{task.dataset}, {task.regime}: two different rows of '
+        f'{row["method"]}, budget {row["budget"]}, seed {row["seed"]}; '
+        'keep one'
+      )
   return {
-    task: [_cell(*key, group) for key, group in cells.items()]
+    task: [
+      _cell(*key, [by_seed[seed] for seed in sorted(by_seed)])
+      for key, by_seed in cells.items()
+    ]
     for task, cells in groups.items()
   }
 
 
 def _cell(method: str, budget: int, rows: list[Row]) -> Cell:
-  refused = [row['cannot'] for row in rows if 'cannot' in row]
-  if refused:
-    return Cell(method, budget, None, None, (), {}, {}, {}, refused[0])
-  rows = sorted(rows, key=lambda row: row['seed'])
-  per_user = tuple(np.array(row.get('per_user', ())) for row in rows)
-  metrics = _mean([row['metrics'] for row in rows])
-  if all(len(values) for values in per_user):
-    interval = significance.bootstrap_interval(per_user, seed=0)
-  else:
-    ends = [row['interval'][PRIMARY] for row in rows if 'interval' in row]
-    interval = tuple(np.mean(ends, axis=0).tolist()) if ends else None
-    per_user = ()
+  cannot = {row['seed']: row['cannot'] for row in rows if 'cannot' in row}
+  ran = [row for row in rows if 'cannot' not in row]
+  per_user = {}
+  if all(row.get('per_user') for row in ran):
+    per_user = {row['seed']: np.array(row['per_user']) for row in ran}
+  metrics = _mean([row['metrics'] for row in ran])
   return Cell(
-    method,
-    budget,
-    metrics[PRIMARY],
-    interval,
-    per_user,
-    metrics,
-    _mean([row['prepare'] for row in rows]),
-    _mean([row['adapt'] for row in rows]),
-    None,
+    method=method,
+    budget=budget,
+    quality=metrics.get(PRIMARY),
+    interval=_interval(ran, per_user),
+    per_user=per_user,
+    metrics=metrics,
+    prepare=_mean([row['prepare'] for row in ran]),
+    adapt=_mean([row['adapt'] for row in ran]),
+    score=_mean([row.get('score', {}) for row in ran]),
+    tuning=_mean([row.get('tuning', {}) for row in ran]),
+    seeds=tuple(row['seed'] for row in ran),
+    cannot=cannot,
   )
 
 
+def _interval(
+  ran: list[Row], per_user: dict[int, np.ndarray]
+) -> tuple[float, float] | None:
+  """From the users' values; without them, only what a single seed states."""
+  if per_user:
+    return significance.bootstrap_interval(list(per_user.values()), seed=0)
+  if len(ran) == 1 and PRIMARY in ran[0].get('interval', {}):
+    return tuple(ran[0]['interval'][PRIMARY])
+  return None
+
+
 def _mean(records: list[dict[str, Any]]) -> dict[str, float]:
-  names = set.intersection(*(set(record) for record in records))
+  if not records:
+    return {}
+  names = [n for n in records[0] if all(n in other for other in records)]
   return {name: float(np.mean([r[name] for r in records])) for name in names}

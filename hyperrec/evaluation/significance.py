@@ -4,6 +4,7 @@ Not Wilcoxon or sign tests: their error is inflated at thousands of users
 (Ihemelandu & Ekstrand, SIGIR 2023, arXiv 2305.02461).
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ class Comparison(NamedTuple):
 
   Attributes:
     difference: mean(a) - mean(b).
-    relative: the difference over mean(b).
+    relative: the difference over mean(b); infinite where that is 0.
     low: lower end of the 95% interval of `relative`.
     high: its upper end.
     p_value: two-sided, from the bootstrap distribution.
@@ -66,7 +67,7 @@ def paired_bootstrap(
     num_resamples: bootstrap samples.
 
   Raises:
-    ValueError: the two do not hold the same users.
+    ValueError: the two do not hold the same users, or a value is no number.
   """
   a, b = _by_seed(a), _by_seed(b)
   if [len(x) for x in a] != [len(x) for x in b]:
@@ -78,9 +79,8 @@ def paired_bootstrap(
   low, high = np.percentile(means, [2.5, 97.5])
   tail = min((means <= 0).mean(), (means >= 0).mean())
   p_value = min(1.0, max(2 * float(tail), 1 / num_resamples))
-  scale = base if base > 0 else np.nan
   return Comparison(
-    mean, mean / scale, float(low) / scale, float(high) / scale, p_value
+    mean, *(_ratio(float(x), base) for x in (mean, low, high)), p_value
   )
 
 
@@ -107,10 +107,32 @@ def verdict(comparison: Comparison, min_effect: float = MIN_EFFECT) -> str:
   return 'win' if comparison.relative > 0 else 'loss'
 
 
+def _ratio(value: float, base: float) -> float:
+  """The value over base; what a baseline of 0 is beaten by is infinite."""
+  if base:
+    return value / base
+  return math.copysign(math.inf, value) if value else 0.0
+
+
 def _by_seed(values) -> list[np.ndarray]:
   if isinstance(values, np.ndarray) and values.ndim == 1:
     values = [values]
-  return [np.asarray(v, float) for v in values]
+  groups = [np.asarray(v, float) for v in values]
+  for seed, group in enumerate(groups):
+    if group.ndim != 1 or len(group) == 0:
+      raise ValueError(
+        f'values of seed {seed} have shape {group.shape}; one number for each '
+        'of at least one user is needed'
+      )
+    if not np.isfinite(group).all():
+      user = int(np.flatnonzero(~np.isfinite(group))[0])
+      raise ValueError(
+        f'the value of seed {seed}, user {user} is {group[user]}; leave out '
+        'users without a value'
+      )
+  if not groups:
+    raise ValueError('no seed holds a value; nothing can be compared')
+  return groups
 
 
 def _resampled_means(

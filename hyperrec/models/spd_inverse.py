@@ -1,11 +1,12 @@
 """The inverse of a symmetric positive definite matrix, in place.
 
 Two ways: LAPACK's potrf and potri where they are safe, and a blocked sweep for
-matrices beyond that. OpenBLAS 0.3.30 and 0.3.31, which scipy's wheels carry,
-crash in a multi-threaded spotrf somewhere above n = 36,000.
+matrices beyond that. OpenBLAS 0.3.30 and 0.3.31, which the wheels of scipy and
+numpy carry, crash in a multi-threaded spotrf somewhere above n = 36,000.
 """
 
 import pathlib
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,8 @@ import scipy.linalg
 from jaxtyping import Array, Float
 
 LAPACK_LIMIT = 32_000
-BLOCK = 1024
+BLOCK = 768
+_MIRROR_BLOCK = 128  # a tile and its transpose fit the cache
 
 
 class InsufficientMemoryError(MemoryError):
@@ -27,32 +29,55 @@ def spd_inverse(
   """Overwrites `a` with its inverse, both triangles; reads the lower one.
 
   Args:
-    a: C-contiguous float32 or float64 matrix.
+    a: float32 or float64 matrix, C- or F-contiguous.
     block: tile size of the blocked way; None chooses LAPACK up to
-      `LAPACK_LIMIT` and the blocked way beyond.
+      `LAPACK_LIMIT` and the blocked way beyond, or JAX on an accelerator.
+
+  Returns:
+    `a` itself, exactly symmetric.
 
   Raises:
-    ValueError: not a square C-contiguous float matrix, or not finite.
-    numpy.linalg.LinAlgError: not positive definite.
+    ValueError: not a square contiguous float matrix, a lower triangle that is
+      not finite, or a block below 1.
+    numpy.linalg.LinAlgError: not positive definite in the precision of `a`,
+      whose values are then lost.
   """
-  _check(a)
-  if block is None and jax.default_backend() != 'cpu':
-    a[...] = np.asarray(spd_inverse_on_device(a))
-    return a
-  if block is None and len(a) <= LAPACK_LIMIT:
-    _lapack(a)
+  _check(a, block)
+  rows = a
+  if not a.flags.c_contiguous:
+    _mirror(a)  # the transposed view has the triangle to read above
+    rows = a.T
+  if block is None and _on_accelerator(a.dtype):
+    rows[...] = np.asarray(spd_inverse_jax(rows))
+  elif block is None and len(a) <= LAPACK_LIMIT:
+    _lapack(rows)
   else:
-    _sweep(a, block or BLOCK)
-  _mirror(a, 512)
+    _sweep(rows, block or BLOCK)
+  # The diagonal of an inverse is a sum of squares: an overflow shows there,
+  # and so does the NaN that stands for an error on an accelerator.
+  if not np.isfinite(np.diagonal(a)).all():
+    raise np.linalg.LinAlgError(
+      f'the inverse in {a.dtype} is not finite: the matrix is not positive '
+      'definite or too badly scaled; raise l2'
+    )
+  _mirror(rows)
   return a
 
 
 @jax.jit
-def spd_inverse_on_device(a: Float[Array, 'n n']) -> Float[Array, 'n n']:
+def spd_inverse_jax(a: Float[Array, 'n n']) -> Float[Array, 'n n']:
   """The same inverse by jax.scipy, for accelerators; NaN where not definite."""
   factor = jax.scipy.linalg.cho_factor(a, lower=True)
   inverse = jax.scipy.linalg.cho_solve(factor, jnp.eye(len(a), dtype=a.dtype))
   return (inverse + inverse.T) / 2
+
+
+def _on_accelerator(dtype) -> bool:
+  # Where JAX would narrow the matrix, it stays on the host.
+  return (
+    jax.default_backend() != 'cpu'
+    and jax.dtypes.canonicalize_dtype(dtype) == dtype
+  )
 
 
 def _lapack(a: np.ndarray) -> None:
@@ -61,85 +86,145 @@ def _lapack(a: np.ndarray) -> None:
   # triangle is the lower one of `a`.
   _, info = potrf(a.T, lower=0, clean=0, overwrite_a=1)
   if info > 0:
-    _not_positive_definite(info - 1)
+    _not_positive_definite(info, len(a))
   potri(a.T, lower=0, overwrite_c=1)
 
 
 def _sweep(a: np.ndarray, block: int) -> None:
   """Block Gauss-Jordan: after all tiles are swept, `a` is minus its inverse.
 
-  A step takes column panel C and the inverse D of its diagonal tile, and
-  subtracts C D C' from the lower triangle: n^3 operations in all, one matrix
-  product of rank `block` a step, the tiles independent of each other.
+  With C the columns of a tile and L L' the tile itself, a step subtracts W W'
+  from the other tiles, W = C L'^-1, and puts W L^-1 in the place of C: n^3
+  operations in all, W the only thing that tiles share. The triangular form is
+  as accurate as LAPACK, which multiplying by the inverse of L L' is not.
   """
   n = len(a)
-  edges = [(s, min(s + block, n)) for s in range(0, n, block)]
-  for start, end in edges:
-    panel = np.empty((n, end - start), a.dtype)
-    panel[:start] = a[start:end, :start].T
-    panel[start:] = a[start:, start:end]
-    tile = panel[start:end].copy()
-    try:
-      _lapack(tile)
-    except np.linalg.LinAlgError:
-      _not_positive_definite(start)
-    _mirror(tile, 512)
-    scaled = panel @ tile
-    for top, bottom in edges:
-      if top != start:
-        a[top:bottom, :bottom] -= scaled[top:bottom] @ panel[:bottom].T
-    a[start:end, :start] = scaled[:start].T
-    a[end:, start:end] = scaled[end:]
-    a[start:end, start:end] = -tile
+  (potrf,) = scipy.linalg.get_lapack_funcs(('potrf',), (a,))
+  (trsm,) = scipy.linalg.get_blas_funcs(('trsm',), (a,))
+  tiles = [slice(start, min(start + block, n)) for start in range(0, n, block)]
+  product = np.empty((min(block, n), min(block, n)), a.dtype)
+  for tile in tiles:
+    before, after = slice(0, tile.start), slice(tile.start, n)
+    panel = np.empty((n, tile.stop - tile.start), a.dtype)
+    panel[before], panel[after] = a[tile, before].T, a[after, tile]
+    factor, info = potrf(panel[tile].T, lower=0)
+    if info > 0:
+      _not_positive_definite(tile.start + info, n)
+    panel[tile] = -np.eye(len(factor), dtype=a.dtype)
+    trsm(1, factor, panel.T, trans_a=1, overwrite_b=1)
+    others = [other for other in tiles if other != tile]
+    for i, row in enumerate(others):
+      for column in others[: i + 1]:
+        target = a[row, column]
+        out = product[: target.shape[0], : target.shape[1]]
+        target -= np.matmul(panel[row], panel[column].T, out=out)
+    trsm(1, factor, panel.T, overwrite_b=1)
+    a[tile, before] = panel[before].T
+    a[after, tile] = panel[after]
   np.negative(a, out=a)
 
 
-def _mirror(a: np.ndarray, block: int) -> None:
+def _mirror(a: np.ndarray) -> None:
   """Copies the lower triangle to the upper one, tile by tile."""
   n = len(a)
-  for start in range(0, n, block):
-    end = min(start + block, n)
-    for left in range(0, start, block):
-      right = left + block
+  for start in range(0, n, _MIRROR_BLOCK):
+    end = min(start + _MIRROR_BLOCK, n)
+    for left in range(0, start, _MIRROR_BLOCK):
+      right = left + _MIRROR_BLOCK
       a[left:right, start:end] = a[start:end, left:right].T
     tile = np.tril(a[start:end, start:end])
     a[start:end, start:end] = tile + np.tril(tile, -1).T
 
 
-def _check(a: np.ndarray) -> None:
-  if a.ndim != 2 or a.shape[0] != a.shape[1]:
+def _check(a: np.ndarray, block: int | None) -> None:
+  if a.ndim != 2 or a.shape[0] != a.shape[1] or not a.size:
     raise ValueError(f'a is {a.shape}; a square matrix is needed')
   if a.dtype not in (np.float32, np.float64):
     raise ValueError(f'a is {a.dtype}; use float32 or float64')
-  if not a.flags.c_contiguous or not a.flags.writeable:
-    raise ValueError('a must be a writeable C-contiguous matrix')
-  if not np.isfinite(a.sum(dtype=np.float64)):
-    raise ValueError('a holds values that are not finite')
+  if not a.flags.forc or not a.flags.writeable:
+    raise ValueError('a must be a writeable matrix, C- or F-contiguous')
+  if block is not None and block < 1:
+    raise ValueError(f'block={block} must be at least 1')
+  for start in range(0, len(a), BLOCK):
+    end = start + BLOCK
+    left, tile = a[start:end, :start], np.tril(a[start:end, start:end])
+    if not (np.isfinite(left).all() and np.isfinite(tile).all()):
+      raise ValueError(f'a is not finite in rows {start} to {end - 1}')
 
 
-def _not_positive_definite(minor: int):
+def _not_positive_definite(order: int, n: int):
   raise np.linalg.LinAlgError(
-    f'the matrix is not positive definite (near row {minor}); raise l2'
+    f'the {n} x {n} matrix is not positive definite: its leading minor of '
+    f'order {order} fails; raise l2'
   )
 
 
 def spd_inverse_peak_bytes(n: int, dtype=np.float32) -> int:
-  """The most that `spd_inverse` holds at a time, its argument included."""
-  size = np.dtype(dtype).itemsize
-  panels = 0 if n <= LAPACK_LIMIT else 3 * n * BLOCK
-  return (n * n + panels) * size
+  """The most that `spd_inverse` holds on a CPU, its argument included."""
+  # Two panels, as one is made before the last is freed, and a few tiles.
+  buffers = 0 if n <= LAPACK_LIMIT else 2 * n * BLOCK + 4 * BLOCK**2
+  return (n * n + buffers) * np.dtype(dtype).itemsize
 
 
-def available_bytes() -> int | None:
-  """Memory that can still be had, None where that cannot be told."""
+def available_bytes(root: pathlib.Path = pathlib.Path('/')) -> int | None:
+  """Memory that can still be had, None where that cannot be told.
+
+  Args:
+    root: holds proc/ and sys/, as Linux has them.
+
+  Returns:
+    The least of MemAvailable and what the process's control groups leave.
+  """
   try:
-    text = pathlib.Path('/proc/meminfo').read_text()
+    text = (root / 'proc/meminfo').read_text()
   except OSError:
     return None
-  for line in text.splitlines():
-    if line.startswith('MemAvailable:'):
-      return int(line.split()[1]) * 1024
-  return None
+  # Lines of "MemAvailable:   123 kB".
+  fields = dict(line.split(':') for line in text.splitlines() if ':' in line)
+  if 'MemAvailable' not in fields:
+    return None
+  machine = int(fields['MemAvailable'].split()[0]) * 1024
+  return max(0, min([machine, *_cgroup_bytes(root)]))
+
+
+def _cgroup_bytes(root: pathlib.Path) -> Iterator[int]:
+  """What each control group above the process leaves: limit less usage."""
+  try:
+    groups = (root / 'proc/self/cgroup').read_text().splitlines()
+  except OSError:
+    return
+  names = {
+    '': ('memory.max', 'memory.current', 'inactive_file'),
+    'memory': (
+      'memory.limit_in_bytes',
+      'memory.usage_in_bytes',
+      'total_inactive_file',
+    ),
+  }
+  for group in groups:
+    _, controller, path = group.split(':', 2)
+    if controller not in names:
+      continue
+    limit, usage, cache = names[controller]
+    top = root / 'sys/fs/cgroup' / controller
+    here = top / path.strip('/')
+    # In a container the group's own path may be missing, but not the top.
+    for folder in (here, *here.parents):
+      if folder.is_relative_to(top):
+        yield from _folder_bytes(folder, limit, usage, cache)
+
+
+def _folder_bytes(folder, limit, usage, cache) -> Iterator[int]:
+  try:
+    text = (folder / limit).read_text().strip()
+    used = int((folder / usage).read_text())
+    stat = (folder / 'memory.stat').read_text()
+  except OSError:
+    return
+  if text != 'max':
+    # Cached files count as used, but give way.
+    fields = dict(line.split() for line in stat.splitlines())
+    yield int(text) - used + int(fields.get(cache, 0))
 
 
 def check_memory(required: int, what: str) -> None:

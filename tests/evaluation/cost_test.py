@@ -97,6 +97,51 @@ def test_a_slow_function_is_timed_once():
   assert timing.median_seconds > 0.09
 
 
+def test_compiling_is_not_taken_for_running():
+  @jax.jit
+  def slow_to_compile(x):
+    for i in range(60):
+      x = jnp.sort(jnp.sin(x @ x), axis=0) * i
+    return x
+
+  x = jnp.ones((4, 4))
+  start = time.perf_counter()
+  timing = cost.measure(lambda: slow_to_compile(x), max_seconds=0.1)
+  assert time.perf_counter() - start > 0.1
+  assert timing.repeats == 20
+  assert timing.median_seconds < 0.05
+  assert timing.compile_seconds > 0.1
+
+
+def test_of_a_slow_function_compiling_is_told_apart():
+  @jax.jit
+  def compiled(x):
+    for i in range(60):
+      x = jnp.sort(jnp.sin(x @ x), axis=0) * i
+    return x
+
+  def fn():
+    time.sleep(0.2)
+    return compiled(jnp.ones((5, 5)))
+
+  start = time.perf_counter()
+  timing = cost.measure(fn, max_seconds=0.1)
+  total = time.perf_counter() - start
+  assert timing.repeats == 1
+  assert 0.2 < timing.median_seconds < total - timing.compile_seconds + 1e-3
+  assert timing.compile_seconds > 0.1
+
+
+def test_a_raising_function_leaves_no_listener_behind():
+  def fail():
+    raise RuntimeError('of the function')
+
+  with pytest.raises(RuntimeError, match='of the function'):
+    cost.measure(fail)
+  # It would be refused, had the first one not been taken off.
+  assert cost.measure(lambda: None, repeats=1).repeats == 1
+
+
 def test_peak_memory_sees_what_was_held_and_freed():
   def fn():
     held = np.ones(25_000_000)
@@ -105,6 +150,16 @@ def test_peak_memory_sees_what_was_held_and_freed():
   value, peak = cost.peak_bytes(fn)
   assert value == 25_000_000
   assert 180e6 < peak < 400e6
+
+
+def test_without_a_reset_an_earlier_peak_is_not_taken_for_this_one(monkeypatch):
+  def refuse(*unused):
+    raise OSError('read-only')
+
+  monkeypatch.setattr('pathlib.Path.write_text', refuse)
+  np.ones(30_000_000).sum()
+  _, peak = cost.peak_bytes(lambda: float(np.ones(10_000_000).sum()))
+  assert peak < 40e6
 
 
 def test_stored_bytes_leave_out_what_is_shared():

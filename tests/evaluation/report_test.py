@@ -1,149 +1,125 @@
-"""Result rows are validated; the report says what they say, and no more."""
+"""The report says what the rows say, and no more."""
 
-import json
+import html.parser
+import io
+import itertools
+import re
+import xml.etree.ElementTree as ET
 
-import numpy as np
 import pytest
+import rich.console
 
 from hyperrec.evaluation import (
   report,
   report_figures,
+  report_numbers,
+  report_styles,
   report_words,
   results,
 )
+from tests.evaluation.rows import generated_rows, refusal, row, rows
 
-USERS = 60
-
-
-def row(method, quality, budget=5, seed=0, seconds=1e-3, **more):
-  """A made-up result; users differ, methods by a constant."""
-  random = np.random.default_rng(seed)
-  per_user = quality + random.normal(0, 0.01, USERS)
-  costs = {'flops': seconds * 1e9, 'seconds': seconds, 'peak_bytes': 10.0}
-  return {
-    'dataset': 'made',
-    'regime': 'new_users',
-    'budget': budget,
-    'method': method,
-    'seed': seed,
-    'metrics': {'ndcg@100': float(per_user.mean()), 'recall@20': 0.1},
-    'per_user': per_user.tolist(),
-    'prepare': {**costs, 'flops': 1e9, 'seconds': 1.0},
-    'adapt': {**costs, 'stored_bytes': 2048.0},
-    **more,
-  }
+VOID = {'meta', 'br'}
 
 
-def refusal(method, budget=5):
-  plain = row(method, 0.1, budget)
-  kept = ('dataset', 'regime', 'budget', 'method', 'seed')
-  return {**{k: plain[k] for k in kept}, 'cannot': 'it has <no> weights'}
+class Checker(html.parser.HTMLParser):
+  """Counts tags, and fails on one that is not closed."""
+
+  def __init__(self):
+    super().__init__()
+    self.open, self.tags, self.ids, self.used = [], [], [], []
+
+  def handle_starttag(self, tag, attrs):
+    self.tags.append(tag)
+    attributes = dict(attrs)
+    self.ids += [attributes['id']] if 'id' in attributes else []
+    for name in ('href', 'src', 'xlink:href'):
+      self.used += [attributes[name]] if name in attributes else []
+    if tag not in VOID:
+      self.open.append(tag)
+
+  def handle_startendtag(self, tag, attrs):
+    self.handle_starttag(tag, attrs)
+    self.handle_endtag(tag)
+
+  def handle_endtag(self, tag):
+    assert self.open.pop() == tag
 
 
-def rows():
-  out = []
-  for seed in range(3):
-    for budget in (0, 5):
-      out.append(row('popularity', 0.20, budget, seed, 0.0))
-      out.append(row('ease:retrain', 0.30, budget, seed, 0.5))
-      out.append(row('ease', 0.30, budget, seed, 0.001))
-      out.append(row('l3ae', 0.36 if budget else 0.30, budget, seed, 0.01))
-      out.append(row('l3ae:oracle', 0.9, budget, seed, 0.01))
-  return [*out, refusal('slim', 0)]
+def page_of(some, tmp_path):
+  path = tmp_path / 'report.html'
+  report.write_report(some, path)
+  assert [p.name for p in tmp_path.iterdir()] == ['report.html']
+  return path.read_text(encoding='utf-8')
 
 
-def test_rows_survive_files(tmp_path):
-  path = tmp_path / 'cells.jsonl'
-  for one in rows():
-    results.append_json_line(one, path)
-  assert results.read_json_lines(path) == rows()
-  results.write_json(rows(), tmp_path / 'results.json')
-  assert results.read_json(tmp_path / 'results.json') == rows()
+def checked(page):
+  checker = Checker()
+  checker.feed(page)
+  assert checker.open == []
+  return checker
 
 
-def test_a_torn_last_line_is_run_again(tmp_path):
-  path = tmp_path / 'cells.jsonl'
-  results.append_json_line(rows()[0], path)
-  with path.open('a') as file:
-    file.write('{"dataset": "ma')
-  assert len(results.read_json_lines(path)) == 1
-  results.append_json_line(rows()[1], path)
-  assert len(results.read_json_lines(path)) == 2
+def sentences(some):
+  ((task, cells),) = results.by_task(some).items()
+  return ' '.join(report_words.sentences(task, cells))
 
 
-def test_bad_rows_are_named(tmp_path):
-  path = tmp_path / 'cells.jsonl'
-  path.write_text('{"dataset": 1}\n{}\n')
-  with pytest.raises(results.ResultError, match=r'line 1: no budget, method'):
-    results.read_json_lines(path)
-  with pytest.raises(results.ResultError, match='metric ndcg@100 is nan'):
-    results.validate(row('ease', 0.1, metrics={'ndcg@100': float('nan')}))
-  with pytest.raises(results.ResultError, match='primary metric'):
-    results.validate(row('ease', 0.1, metrics={'mrr': 0.1}))
-  (tmp_path / 'bad.json').write_text('[')
-  with pytest.raises(results.ResultError, match=r'bad\.json'):
-    results.read_json(tmp_path / 'bad.json')
+def test_the_verdict_in_words():
+  text = sentences(rows())
+  assert 'Budget 5: l3ae ranks best (NDCG@100 0.36' in text
+  assert re.search(r'Next is ease(:retrain)? at -16\.\d%.*clearly behind', text)
+  assert 'A cheaper adaptation against full retraining: better at' in text
+  assert 'budget 5 (l3ae +2' in text
+  assert '1/50 of the operations' in text
+  assert 'oracle' not in text
 
 
-def test_cells_average_over_seeds():
-  (cells,) = results.by_task(rows()).values()
-  cell = next(c for c in cells if (c.method, c.budget) == ('ease', 5))
-  expected = [
-    r['metrics']['ndcg@100']
-    for r in rows()
-    if (r['method'], r['budget']) == ('ease', 5)
-  ]
-  assert cell.quality == pytest.approx(np.mean(expected))
-  assert cell.interval[0] < cell.quality < cell.interval[1]
-  assert len(cell.per_user) == 3
-
-
-def test_verdicts_are_derived_from_the_rows():
-  (task, cells), *_ = results.by_task(rows()).items()
-  judged = {
-    (j.method, j.budget): j.verdict
-    for j in report_words.compare(cells, 'ease:retrain')
-  }
-  assert judged[('l3ae', 5)] == 'win'
-  assert judged[('l3ae', 0)] == 'tie'
-  assert judged[('ease', 5)] == 'tie'
-  assert judged[('popularity', 5)] == 'loss'
-  assert not any('oracle' in method for method, _ in judged)
-  text = ' '.join(report_words.sentences(task, cells))
-  assert 'Budget 5: l3ae ranks best' in text
-  assert 'Better: l3ae (at 5)' in text
-  assert 'Worse: popularity (at 0, 5)' in text
-
-
-def test_break_even_counts():
-  (cells,) = results.by_task(rows()).values()
-  found = {b.method: b for b in report_words.break_even(cells)}
-  assert found['ease'].seconds == pytest.approx(1.0 / (0.5 - 0.001))
-  slow = [*rows(), row('dear', 0.3, 5, 0, seconds=9.0)]
-  (cells,) = results.by_task(slow).values()
-  found = {b.method: b for b in report_words.break_even(cells)}
-  assert found['dear'].seconds is None
-
-
-def test_pareto_front_by_hand():
-  costs, quality = [0, 1, 2, 2, 3], [0.1, 0.3, 0.2, 0.3, 0.4]
-  front = report_figures.pareto_front(costs, quality)
-  assert front.tolist() == [True, True, False, False, True]
+def test_the_verdict_on_hypernetworks():
+  text = sentences(generated_rows())
+  assert 'A hypernetwork against the best of the other ways' in text
+  assert 'That flips between budgets 0 and 20.' in text
+  assert 'The leader changes with the budget: hyperease at 0' in text
+  assert 'Budget 0: hyperease ranks best' in text
+  tasks = results.by_task(generated_rows())
+  analyses = {t: report_numbers.analyse(c) for t, c in tasks.items()}
+  first, second, *_ = report_words.answer(analyses)
+  assert first == (
+    'Of 3 cases (a task at a budget), the best hypernetwork against full '
+    'retraining is better in 2 and worse in 1.'
+  )
+  assert 'the best of the other ways is better in 1' in second
 
 
 def test_the_report_is_one_file_that_escapes_its_data(tmp_path):
-  path = tmp_path / 'report.html'
-  evil = [row('<script>alert(1)</script>', 0.1)]
-  report.write_report(rows() + evil, path)
-  page = path.read_text()
-  assert '<script' not in page
+  evil = '<script>alert("1")</script>'
+  some = [*rows(), row(evil, 0.1), row('$x_{', 0.2), row('_y', 0.3)]
+  some = [{**one, 'dataset': '<i>made</i>'} for one in some]
+  page = page_of(some, tmp_path)
+  found = checked(page)
+  assert 'script' not in found.tags
+  assert 'i' not in found.tags
   assert 'it has &lt;no&gt; weights' in page
-  assert 'src=' not in page
+  assert all(link.startswith('#') for link in found.used)
+  assert '@import' not in page
+  assert 'url(http' not in page
+  assert not {'img', 'link', 'iframe', 'image'} & set(found.tags)
+
+
+def test_figures_take_the_colours_of_the_page(tmp_path):
+  page = page_of(rows(), tmp_path)
+  found = checked(page)
   assert 'prefers-color-scheme: dark' in page
   assert 'currentColor' in page
   assert '#010203' not in page
-  assert page.count('<svg') == 2
-  assert not path.with_suffix('.tmp').exists()
+  # Curves, oracle arms, and three costs at each of two budgets.
+  assert found.tags.count('svg') == 2 + 2 * 3
+  assert 'new-users-made' in found.ids
+  figures = re.findall(r'<svg.*?</svg>', page, re.DOTALL)
+  for figure in figures:
+    assert re.search(r'aria-label="[^"]+"', figure)
+    ET.fromstring(figure)
+  assert '<title>l3ae, budget 5: NDCG@100 0.36' in page
 
 
 @pytest.mark.parametrize(
@@ -151,18 +127,113 @@ def test_the_report_is_one_file_that_escapes_its_data(tmp_path):
   [
     [row('ease', 0.3)],
     [refusal('slim')],
+    [row('ease:oracle', 0.3)],
     [row('ease', 0.3, 0, seconds=0.0), row('slim', 0.2, 0, seconds=0.0)],
+    [row('ease', 0.3, per_user=[]), row('slim', 0.2, per_user=[])],
+    [row('ease', 0.0, per_user=[0.0] * 5, metrics={'ndcg@100': 0.0})],
   ],
 )
 def test_small_inputs_make_a_report(tmp_path, some):
-  report.write_report(some, tmp_path / 'r.html')
-  assert (tmp_path / 'r.html').stat().st_size > 2000
+  checked(page_of(some, tmp_path))
+
+
+def test_refusals_only_say_so(tmp_path):
+  page = page_of([refusal('slim'), refusal('ease', 0)], tmp_path)
+  assert 'Nothing could run in this regime.' in page
+  assert 'What cannot run, and why' in page
+  assert '<svg' not in page
 
 
 def test_no_rows_is_an_error(tmp_path):
   with pytest.raises(results.ResultError, match='run an experiment'):
     report.write_report([], tmp_path / 'r.html')
-  assert not (tmp_path / 'r.html').exists()
+  with pytest.raises(results.ResultError, match='run an experiment'):
+    report.headline_figure([], tmp_path / 'r.svg')
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_never_and_worse_are_said(tmp_path):
+  dear = [row('dear', 0.25, 5, seed, seconds=9.0) for seed in range(3)]
+  page = page_of([*rows(), *dear], tmp_path)
+  (line,) = re.findall(r'<tr><td>dear</td><td class="soft">never.*?</tr>', page)
+  assert 'worse' in line
+
+
+def test_provenance_is_shown(tmp_path):
+  some = [
+    row('ease', 0.3, commit='abc', versions={'jax': '9'}, flags={'a': 1}),
+    row('slim', 0.3, commit='abd', versions={'jax': '8'}, flags={'a': 1},
+        tuning={'trials': 3, 'seconds': 90.0}),
+  ]  # fmt: skip
+  page = page_of(some, tmp_path)
+  assert '<dd>abc, abd</dd>' in page
+  assert 'jax 9 or 8' in page
+  assert '--a=1' in page
+  assert '<dd>1.5 min</dd>' in page
+
+
+@pytest.mark.parametrize(
+  ('show', 'value', 'text'),
+  [
+    (report_words.seconds, 0.0, '0 s'),
+    (report_words.seconds, 1.73e-5, '17.3 µs'),
+    (report_words.seconds, 0.9996, '1 s'),
+    (report_words.seconds, 12345.0, '3.43 h'),
+    (report_words.operations, 0.0, '0 FLOP'),
+    (report_words.operations, 1.5e9, '1.5 GFLOP'),
+    (report_words.operations, 1.234e19, '12,300 PFLOP'),
+    (report_words.size, 2048, '2 KiB'),
+    (report_words.size, 1000, '1,000 B'),
+    (report_words.digits, 65889.0, '65,900'),
+    (report_words.digits, 0.001234, '0.00123'),
+  ],
+)
+def test_units(show, value, text):
+  assert show(value) == text
+
+
+def test_every_method_has_a_look_of_its_own():
+  looks = {}
+  for method in (*report_styles.STYLES, 'ease:retrain', 'mult_vae:retrain'):
+    looks.setdefault(report_styles.style(method), []).append(method)
+  assert [names for names in looks.values() if len(names) > 1] == []
+  assert report_styles.style('ease:oracle') == report_styles.style('ease')
+  assert report_styles.style('unheard of')
+
+
+def test_curves_label_every_line_apart():
+  ((_, cells),) = results.by_task(generated_rows()).items()
+  figure = report_figures.curves([c for c in cells if ':' not in c.method])
+  texts = [t for t in figure.axes[0].texts if t.get_text()]
+  assert {t.get_text() for t in texts} == {
+    'popularity', 'ease', 'l3ae', 'hyperease',
+  }  # fmt: skip
+  heights = sorted(t.get_position()[1] for t in texts)
+  assert min(b - a for a, b in itertools.pairwise(heights)) >= 10
+
+
+def test_headline_figure(tmp_path):
+  for name, dark in (('a.svg', False), ('b.svg', True), ('c.png', True)):
+    report.headline_figure(generated_rows(), tmp_path / name, dark=dark)
+  light, dark = ((tmp_path / n).read_text() for n in ('a.svg', 'b.svg'))
+  ET.fromstring(light)
+  assert light != dark
+  assert 'New users: made' in light
+  assert 'oracle' not in light
+  assert 'currentColor' not in light
+  assert (tmp_path / 'c.png').read_bytes().startswith(b'\x89PNG')
+  with pytest.raises(results.ResultError, match=r'\.svg or \.png'):
+    report.headline_figure(rows(), tmp_path / 'a.pdf')
+
+
+def test_terminal_table_fits():
+  console = rich.console.Console(width=80, file=io.StringIO())
+  console.print(report.terminal_table([*rows(), row('[bold]x', 0.1)]))
+  text = console.file.getvalue()
+  assert 'New users: made' in text
+  assert re.search(r'slim +cannot', text)
+  assert re.search(r'l3ae +0\.30\d +0\.3[56]\d +10 ms +10 M +2 KiB', text)
+  assert '[bold]x' in text
 
 
 def test_readme_block(tmp_path):
@@ -177,11 +248,6 @@ def test_readme_block(tmp_path):
   assert 'oracle' not in text
   with pytest.raises(results.ResultError, match='results:begin y'):
     report.replace_block(path, 'y', '')
-
-
-def test_provenance_is_shown(tmp_path):
-  some = [row('ease', 0.3, commit='abc', versions={'jax': '9'}, flags={'a': 1})]
-  report.write_report(some, tmp_path / 'r.html')
-  page = (tmp_path / 'r.html').read_text()
-  assert 'abc' in page
-  assert json.dumps({'jax': '9'}).replace('"', '&quot;') in page
+  path.write_text('<!-- results:end x --> <!-- results:begin x -->')
+  with pytest.raises(results.ResultError, match='results:begin x'):
+    report.replace_block(path, 'x', '')

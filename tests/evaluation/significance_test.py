@@ -86,3 +86,30 @@ def test_verdicts(relative, low, high, word):
 def test_different_users_cannot_be_compared():
   with pytest.raises(ValueError, match='same users'):
     significance.paired_bootstrap(np.ones(3), np.ones(4), seed=0)
+
+
+def test_a_baseline_of_zero_can_be_beaten():
+  zero, some = np.zeros(50), np.linspace(0.1, 0.2, 50)
+  win, loss, same = (
+    significance.paired_bootstrap(a, b, seed=0)
+    for a, b in ((some, zero), (zero, some), (zero, zero))
+  )
+  assert win.relative == np.inf
+  assert loss.relative == -1
+  assert same.relative == 0
+  assert significance.verdict(win) == 'win'
+  assert significance.verdict(loss) == 'loss'
+  assert significance.verdict(same) == 'tie'
+
+
+@pytest.mark.parametrize(
+  ('values', 'message'),
+  [
+    ([np.ones(3), np.array([1.0, np.nan])], 'seed 1, user 1 is nan'),
+    (np.ones(0), 'at least one user'),
+    ([], 'no seed holds a value'),
+  ],
+)
+def test_values_that_are_no_numbers_are_named(values, message):
+  with pytest.raises(ValueError, match=message):
+    significance.bootstrap_interval(values, seed=0)

@@ -11,64 +11,193 @@ def make(n, dtype, seed=0):
   return (x.T @ x + np.eye(n)).astype(dtype)
 
 
+def ill_conditioned(n, condition):
+  rotation, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(n, n)))
+  a = (rotation * np.geomspace(1, 1 / condition, n)) @ rotation.T
+  return ((a + a.T) / 2).astype(np.float32)
+
+
 @pytest.mark.parametrize('n', [1, 5, 64, 150, 331])
 @pytest.mark.parametrize('block', [None, 7, 64, 512])
+@pytest.mark.parametrize('order', ['C', 'F'])
 @pytest.mark.parametrize(
   ('dtype', 'tolerance'), [(np.float64, 1e-10), (np.float32, 1e-3)]
 )
-def test_equals_numpy_in_place(n, block, dtype, tolerance):
-  a = make(n, dtype)
+def test_equals_numpy_in_place(n, block, order, dtype, tolerance):
+  a = np.array(make(n, dtype), order=order)
+  address = a.ctypes.data
   expected = np.linalg.inv(make(n, np.float64))
   inverse = lib.spd_inverse(a, block=block)
   assert inverse is a
+  assert inverse.ctypes.data == address
   np.testing.assert_array_equal(inverse, inverse.T)
   scale = np.abs(expected).max()
   assert np.abs(inverse - expected).max() < tolerance * scale
 
 
-def test_only_the_lower_triangle_is_read():
+@pytest.mark.parametrize('block', [None, 16])
+@pytest.mark.parametrize('order', ['C', 'F'])
+@pytest.mark.parametrize('rubbish', [7.0, np.nan])
+def test_only_the_lower_triangle_is_read(block, order, rubbish):
   a = make(40, np.float64)
   expected = np.linalg.inv(a)
-  for block in (None, 16):
-    lower = np.tril(a) + np.triu(np.full_like(a, 7.0), 1)
-    np.testing.assert_allclose(
-      lib.spd_inverse(lower, block=block), expected, rtol=1e-9, atol=1e-12
-    )
+  a[np.triu_indices(40, 1)] = rubbish
+  inverse = lib.spd_inverse(np.array(a, order=order), block=block)
+  np.testing.assert_allclose(inverse, expected, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize('block', [None, 16])
-def test_not_positive_definite_is_explained(block):
-  a = np.eye(50)
+@pytest.mark.parametrize('block', [32, 150, 300])
+def test_tiles_lose_no_accuracy_to_lapack(block):
+  a = ill_conditioned(400, 1e6)
+  expected = np.linalg.inv(a.astype(np.float64))
+  error, lapack_error = (
+    np.linalg.norm(lib.spd_inverse(a.copy(), block=size) - expected)
+    for size in (block, None)
+  )
+  assert error < 2 * lapack_error
+
+
+@pytest.mark.parametrize('order', ['C', 'F'])
+@pytest.mark.parametrize('block', [None, 16, 64])
+def test_not_positive_definite_names_the_minor(block, order):
+  a = make(50, np.float64)
   a[30, 30] = -1
-  with pytest.raises(np.linalg.LinAlgError, match='raise l2'):
+  with pytest.raises(np.linalg.LinAlgError, match=r'order 31 .*raise l2'):
+    lib.spd_inverse(np.array(a, order=order), block=block)
+
+
+@pytest.mark.parametrize('block', [None, 2])
+def test_an_overflow_is_not_an_answer(block):
+  a = np.eye(5, dtype=np.float32) * np.float32(1e-42)
+  with (
+    np.errstate(all='ignore'),
+    pytest.raises(np.linalg.LinAlgError, match=r'not finite.*raise l2'),
+  ):
     lib.spd_inverse(a, block=block)
 
 
+def read_only():
+  a = np.eye(3)
+  a.flags.writeable = False
+  return a
+
+
 @pytest.mark.parametrize(
-  ('a', 'message'),
+  ('a', 'block', 'message'),
   [
-    (np.ones((2, 3)), 'square'),
-    (np.eye(3, dtype=np.int64), 'float32 or float64'),
-    (np.asfortranarray(make(4, np.float64)), 'C-contiguous'),
-    (np.full((3, 3), np.nan), 'not finite'),
+    (np.ones((2, 3)), None, 'square'),
+    (np.ones(4), None, 'square'),
+    (np.ones((0, 0)), None, 'square'),
+    (np.eye(3, dtype=np.int64), None, 'float32 or float64'),
+    (np.eye(3, dtype=np.float16), None, 'float32 or float64'),
+    (np.eye(6)[::2, ::2], None, 'contiguous'),
+    (read_only(), None, 'writeable'),
+    (np.full((3, 3), np.nan), None, 'not finite in rows'),
+    (np.diag([1, np.inf]), 1, 'not finite in rows'),
+    (np.eye(3), 0, 'block=0'),
+    (np.eye(3), -1, 'block=-1'),
   ],
 )
-def test_bad_input_is_explained(a, message):
+def test_bad_input_is_explained(a, block, message):
   with pytest.raises(ValueError, match=message):
-    lib.spd_inverse(a)
+    lib.spd_inverse(a, block=block)
 
 
-def test_the_device_way_agrees():
+def test_large_values_are_finite():
+  a = np.eye(4) * 1e308
+  np.testing.assert_allclose(lib.spd_inverse(a), np.eye(4) / 1e308)
+
+
+def test_jax_agrees():
   a = make(60, np.float32)
-  on_device = np.asarray(lib.spd_inverse_on_device(a))
+  on_device = np.asarray(lib.spd_inverse_jax(a))
   np.testing.assert_allclose(
     on_device, lib.spd_inverse(a.copy()), rtol=1e-3, atol=1e-5
   )
 
 
+@pytest.mark.parametrize('order', ['C', 'F'])
+def test_an_accelerator_is_used_in_place(monkeypatch, order):
+  used, on_device = [], lib.spd_inverse_jax
+
+  def inverse(a):
+    used.append(a.dtype)
+    return on_device(a)
+
+  expected = np.linalg.inv(make(40, np.float64))
+  monkeypatch.setattr(lib.jax, 'default_backend', lambda: 'gpu')
+  monkeypatch.setattr(lib, 'spd_inverse_jax', inverse)
+  for dtype in (np.float32, np.float64):  # JAX would narrow the second
+    a = np.array(make(40, dtype), order=order)
+    assert lib.spd_inverse(a) is a
+    np.testing.assert_array_equal(a, a.T)
+    np.testing.assert_allclose(a, expected, rtol=1e-3, atol=1e-5)
+  assert used == [np.float32]
+  with pytest.raises(np.linalg.LinAlgError, match='raise l2'):
+    lib.spd_inverse(-np.eye(3, dtype=np.float32))
+
+
 def test_memory_is_predicted_before_it_is_taken():
   assert lib.spd_inverse_peak_bytes(40_000) > 40_000**2 * 4
+  assert lib.spd_inverse_peak_bytes(40_000) < 1.05 * 40_000**2 * 4
   assert lib.spd_inverse_peak_bytes(100) == 100**2 * 4
+  assert lib.spd_inverse_peak_bytes(100, np.float64) == 100**2 * 8
   lib.check_memory(1, 'nothing')
-  with pytest.raises(lib.InsufficientMemoryError, match=r'GiB.*elsa'):
+  with pytest.raises(lib.InsufficientMemoryError, match=r'a huge.*GiB.*elsa'):
     lib.check_memory(2**60, 'a huge matrix')
+
+
+def write(root, files):
+  for name, text in files.items():
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+MEMINFO = {'proc/meminfo': 'MemTotal: 9000 kB\nMemAvailable:    5000 kB\n'}
+
+
+def test_the_machine_limits_memory(tmp_path):
+  assert lib.available_bytes(tmp_path) is None
+  write(tmp_path, {'proc/meminfo': 'MemTotal: 9000 kB\n'})
+  assert lib.available_bytes(tmp_path) is None
+  write(tmp_path, MEMINFO)
+  assert lib.available_bytes(tmp_path) == 5000 * 1024
+
+
+def test_control_groups_limit_memory(tmp_path):
+  cgroup = 'sys/fs/cgroup/'
+  write(
+    tmp_path,
+    MEMINFO
+    | {
+      'proc/self/cgroup': '0::/job/step\n',
+      cgroup + 'job/step/memory.max': 'max\n',
+      cgroup + 'job/step/memory.current': '1000\n',
+      cgroup + 'job/step/memory.stat': 'inactive_file 50\n',
+      cgroup + 'job/memory.max': '4000\n',
+      cgroup + 'job/memory.current': '1500\n',
+      cgroup + 'job/memory.stat': 'anon 9\ninactive_file 300\n',
+    },
+  )
+  assert lib.available_bytes(tmp_path) == 4000 - 1500 + 300
+  write(tmp_path, {cgroup + 'job/memory.current': '9000\n'})
+  assert lib.available_bytes(tmp_path) == 0
+
+
+def test_control_groups_of_a_container_limit_memory(tmp_path):
+  cgroup = 'sys/fs/cgroup/memory/'
+  write(
+    tmp_path,
+    MEMINFO
+    | {
+      'proc/self/cgroup': '5:cpu:/x\n4:memory:/docker/of/the/host\n',
+      cgroup + 'memory.limit_in_bytes': '7000\n',
+      cgroup + 'memory.usage_in_bytes': '2000\n',
+      cgroup + 'memory.stat': 'inactive_file 1\ntotal_inactive_file 500\n',
+    },
+  )
+  assert lib.available_bytes(tmp_path) == 7000 - 2000 + 500
+  unlimited = str(2**63 - 4096)
+  write(tmp_path, {cgroup + 'memory.limit_in_bytes': unlimited})
+  assert lib.available_bytes(tmp_path) == 5000 * 1024

@@ -1,0 +1,125 @@
+"""Labels beside points and lines that do not overlap; units are points."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import scipy.optimize
+
+# Widths of letters differ; this is above the mean of the fonts in use.
+_LETTER_WIDTH = 0.62
+_LINE_HEIGHT = 1.25
+_SIXTEENTHS = (0, 2, -2, 1, -1, 3, -3, 8, 7, -7, 6, -6, 5, -5, 4, -4)
+_DIRECTIONS = [math.pi * d / 8 for d in _SIXTEENTHS]
+
+
+class Box(NamedTuple):
+  """A rectangle on the page."""
+
+  left: float
+  bottom: float
+  right: float
+  top: float
+
+  def overlaps(self, other: 'Box') -> bool:
+    """Whether the two share more than an edge."""
+    return (
+      self.left < other.right
+      and other.left < self.right
+      and self.bottom < other.top
+      and other.bottom < self.top
+    )
+
+  def inside(self, other: 'Box') -> bool:
+    """Whether it lies within the other."""
+    return (
+      self.left >= other.left
+      and self.right <= other.right
+      and self.bottom >= other.bottom
+      and self.top <= other.top
+    )
+
+
+def text_width(text: str, font_size: float) -> float:
+  """About how wide a text is."""
+  return _LETTER_WIDTH * font_size * len(text)
+
+
+def spread(
+  wanted: Sequence[float], gap: float, low: float, high: float
+) -> np.ndarray:
+  """Places at least `gap` apart, as near as can be to the wanted ones.
+
+  Args:
+    wanted: [n], in any order, which is kept.
+    gap: made smaller where `low` to `high` is too short for it.
+    low: no place is below it.
+    high: no place is above it.
+  """
+  wanted = np.asarray(wanted, float)
+  gap = min(gap, (high - low) / max(1, len(wanted) - 1))
+  order = np.argsort(wanted, kind='stable')
+  steps = gap * np.arange(len(wanted))
+  free = scipy.optimize.isotonic_regression(wanted[order] - steps).x
+  places = np.empty(len(wanted))
+  places[order] = np.clip(free, low, high - steps.max(initial=0)) + steps
+  return places
+
+
+def place(
+  points: Sequence[tuple[float, float]],
+  texts: Sequence[str],
+  font_size: float,
+  page: Box,
+  *,
+  marker: float = 4.5,
+  obstacles: Sequence[Box] = (),
+) -> list[Box | None]:
+  """A box for the text of each point, near it; the first choose first.
+
+  Args:
+    points: [n] (x, y).
+    texts: [n].
+    font_size: of the texts.
+    page: what all boxes lie in.
+    marker: half the width of a point's marker; no text covers one.
+    obstacles: what no text covers either.
+
+  Returns:
+    [n] boxes that overlap neither each other nor a marker; None where there
+    is no room at all.
+  """
+  taken = [Box(x - marker, y - marker, x + marker, y + marker)
+           for x, y in points]  # fmt: skip
+  taken += obstacles
+  height = _LINE_HEIGHT * font_size
+  boxes = []
+  for point, text in zip(points, texts, strict=True):
+    width = text_width(text, font_size)
+    box = next(
+      (
+        box
+        for box in _candidates(point, width, height, marker)
+        if box.inside(page) and not any(map(box.overlaps, taken))
+      ),
+      None,
+    )
+    boxes.append(box)
+    taken += [] if box is None else [box]
+  return boxes
+
+
+def _candidates(point, width: float, height: float, marker: float):
+  """Boxes around a point, the nearest first."""
+  x, y = point
+  for distance, angle in itertools.product(
+    np.arange(marker + 1, 30 * marker, 1.5 * marker), _DIRECTIONS
+  ):
+    near_x = x + distance * math.cos(angle)
+    near_y = y + distance * math.sin(angle)
+    # The side that faces the point is the one that is placed.
+    left = near_x - width * (1 - math.cos(angle)) / 2
+    bottom = near_y - height * (1 - math.sin(angle)) / 2
+    yield Box(left, bottom, left + width, bottom + height)

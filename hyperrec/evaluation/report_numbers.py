@@ -1,0 +1,254 @@
+"""What the rows say, in numbers: leaders, contests, break-even."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from hyperrec.evaluation import cost, results, significance
+from hyperrec.evaluation import report_arms as arms
+
+Cell = results.Cell
+
+_ALPHA = 0.05
+
+
+class Judged(NamedTuple):
+  """A cell against another at the same budget.
+
+  Attributes:
+    cell: what is judged.
+    against: the baseline.
+    comparison: paired over users; without values per user only the two
+      differences are numbers, the rest is NaN.
+    word: 'win' or 'loss'; 'tie' for a difference below 1% that is known well
+      (its interval is within 1%, or on one side of zero); 'unclear' where
+      the data cannot tell; 'untested' where there are no paired values.
+  """
+
+  cell: Cell
+  against: Cell
+  comparison: significance.Comparison
+  word: str
+
+
+def judge(pairs: list[tuple[Cell, Cell]]) -> list[Judged]:
+  """Judges (cell, baseline) pairs; p-values by Holm over all of them."""
+  # The smallest p-value must pass after the correction.
+  num_resamples = max(2000, math.ceil(2 / _ALPHA) * len(pairs))
+  found = [_compare(*pair, num_resamples) for pair in pairs]
+  tested = [i for i, one in enumerate(found) if not math.isnan(one.p_value)]
+  adjusted = np.full(len(pairs), math.nan)
+  adjusted[tested] = significance.holm([found[i].p_value for i in tested])
+  return [
+    Judged(*pair, one, _word(one, p))
+    for pair, one, p in zip(pairs, found, adjusted, strict=True)
+  ]
+
+
+def _compare(
+  cell: Cell, other: Cell, num_resamples: int
+) -> significance.Comparison:
+  seeds = [s for s in cell.seeds if s in cell.per_user and s in other.per_user]
+  a = [cell.per_user[seed] for seed in seeds]
+  b = [other.per_user[seed] for seed in seeds]
+  if seeds and [len(x) for x in a] == [len(x) for x in b]:
+    return significance.paired_bootstrap(
+      a, b, seed=0, num_resamples=num_resamples
+    )
+  difference = cell.quality - other.quality
+  relative = difference / other.quality if other.quality else math.nan
+  return significance.Comparison(difference, relative, *[math.nan] * 3)
+
+
+def _word(found: significance.Comparison, adjusted_p: float) -> str:
+  if math.isnan(adjusted_p):
+    return 'untested'
+  least = significance.MIN_EFFECT
+  if abs(found.relative) < least or found.difference == 0:
+    is_known = max(abs(found.low), abs(found.high)) <= least
+    is_known |= found.low > 0 or found.high < 0
+    return 'tie' if is_known else 'unclear'
+  if adjusted_p >= _ALPHA:
+    return 'unclear'
+  return 'win' if found.difference > 0 else 'loss'
+
+
+def compare(cells: Iterable[Cell], against: str) -> list[Judged]:
+  """Every fair method against one, at each budget where both ran."""
+  ran = [cell for cell in arms.fair(cells) if cell.quality is not None]
+  base = {cell.budget: cell for cell in ran if cell.method == against}
+  return judge(
+    [
+      (cell, base[cell.budget])
+      for cell in ran
+      if cell.method != against and cell.budget in base
+    ]
+  )
+
+
+class Leader(NamedTuple):
+  """The best contender at a budget, and the others against it."""
+
+  best: Cell
+  others: list[Judged]
+
+  @property
+  def level(self) -> list[Judged]:
+    """Those that are not clearly behind."""
+    return [one for one in self.others if one.word in ('tie', 'unclear')]
+
+
+def leaders(cells: Iterable[Cell]) -> list[Leader]:
+  """The leader of every budget; the others by falling quality."""
+  ranked = sorted(arms.contenders(cells), key=lambda c: (c.budget, -c.quality))
+  groups = [list(g) for _, g in itertools.groupby(ranked, lambda c: c.budget)]
+  judged = iter(judge([(cell, g[0]) for g in groups for cell in g[1:]]))
+  return [
+    Leader(group[0], list(itertools.islice(judged, len(group) - 1)))
+    for group in groups
+  ]
+
+
+def contests(
+  cells: Iterable[Cell],
+  is_champion: Callable[[Cell], bool],
+  is_challenger: Callable[[Cell, Cell], bool],
+) -> list[Judged]:
+  """At each budget the best challenger against the best champion.
+
+  The challenger is picked by its result, so the correction is over all.
+
+  Args:
+    cells: all of a task.
+    is_champion: of a contender.
+    is_challenger: of a contender and the champion.
+  """
+  own = arms.contenders(cells)
+  pairs = []
+  for budget in arms.budgets(own):
+    here = [cell for cell in own if cell.budget == budget]
+    champion = _best(filter(is_champion, here))
+    if champion is not None:
+      pairs += [(c, champion) for c in here if is_challenger(c, champion)]
+  best = {}
+  for one in judge(pairs):
+    held = best.setdefault(one.cell.budget, one)
+    if one.cell.quality > held.cell.quality:
+      best[one.cell.budget] = one
+  return list(best.values())
+
+
+def _best(cells: Iterable[Cell]) -> Cell | None:
+  return max(cells, key=lambda cell: cell.quality, default=None)
+
+
+def _is_other_way(cell: Cell) -> bool:
+  return not arms.is_retrained(cell) and not arms.is_hypernetwork(cell)
+
+
+def _is_cheaper(cell: Cell, retrained: Cell) -> bool:
+  fewer = cell.adapt['flops'] < retrained.adapt['flops']
+  return fewer and not arms.is_retrained(cell)
+
+
+def _is_generated(cell: Cell, champion: Cell) -> bool:
+  del champion
+  return arms.is_hypernetwork(cell)
+
+
+class Analysis(NamedTuple):
+  """All that the report says of a task, in numbers.
+
+  Attributes:
+    cells: of every arm.
+    leaders: one a budget.
+    cheaper: the best adaptation of fewer operations than full retraining,
+      against it; one a budget.
+    generated: the best hypernetwork against full retraining.
+    generated_others: the best hypernetwork against the best of the rest.
+    against: baseline -> every fair method against it.
+    break_even: at the largest budget.
+  """
+
+  cells: list[Cell]
+  leaders: list[Leader]
+  cheaper: list[Judged]
+  generated: list[Judged]
+  generated_others: list[Judged]
+  against: dict[str, list[Judged]]
+  break_even: list['BreakEven']
+
+
+def analyse(cells: list[Cell]) -> Analysis:
+  """Everything that is derived from the cells of one task."""
+  names = baselines(cells)
+  return Analysis(
+    cells=cells,
+    leaders=leaders(cells),
+    cheaper=contests(cells, arms.is_retrained, _is_cheaper),
+    generated=contests(cells, arms.is_retrained, _is_generated),
+    generated_others=contests(cells, _is_other_way, _is_generated),
+    against={name: compare(cells, name) for name in names},
+    break_even=break_even(cells, names),
+  )
+
+
+def baselines(cells: Iterable[Cell]) -> list[str]:
+  """Full retraining of each family; last the best other way, at most data."""
+  own = arms.contenders(cells)
+  names = []
+  for name in arms.RETRAINED:
+    arm = [
+      c for c in own if arms.family(c.method) == name and arms.is_retrained(c)
+    ]
+    arm.sort(key=lambda cell: 'retrain' not in arms.suffixes(cell.method))
+    names += [cell.method for cell in arm[:1]]
+  others = [c for c in own if _is_other_way(c)]
+  largest = max((cell.budget for cell in others), default=None)
+  best = _best(cell for cell in others if cell.budget == largest)
+  return names if best is None else [*names, best.method]
+
+
+class BreakEven(NamedTuple):
+  """How many adaptations pay for a method's preparation; None is never."""
+
+  method: str
+  baseline: str
+  budget: int
+  flops: float | None
+  seconds: float | None
+
+
+def break_even(cells: Iterable[Cell], names: list[str]) -> list[BreakEven]:
+  """N* of every contender that prepares something, at the largest budget."""
+  own = arms.contenders(cells)
+  largest = max((cell.budget for cell in own), default=None)
+  here = {cell.method: cell for cell in own if cell.budget == largest}
+  return [
+    BreakEven(
+      cell.method,
+      name,
+      cell.budget,
+      *(
+        cost.break_even(cell.prepare[u], here[name].adapt[u], cell.adapt[u])
+        for u in ('flops', 'seconds')
+      ),
+    )
+    for cell in here.values()
+    for name in names
+    if name in here and cell.method != name and cell.prepare['flops'] > 0
+  ]
+
+
+def pareto_front(costs: Iterable[float], qualities: Iterable[float]):
+  """Which points no other beats in both cost and quality: bool [n]."""
+  costs, qualities = np.array([*costs], float), np.array([*qualities], float)
+  cheaper = costs[None] <= costs[:, None]
+  better = qualities[None] >= qualities[:, None]
+  strictly = (costs[None] < costs[:, None]) | (
+    qualities[None] > qualities[:, None]
+  )
+  return ~(cheaper & better & strictly).any(axis=1)

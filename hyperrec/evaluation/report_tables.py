@@ -1,0 +1,247 @@
+"""Tables of the report in HTML; all text is escaped here."""
+
+import html
+import json
+import math
+from collections.abc import Iterable, Sequence
+
+from hyperrec.evaluation import report_arms as arms
+from hyperrec.evaluation import report_numbers as numbers
+from hyperrec.evaluation import report_words as words
+from hyperrec.evaluation import results
+
+Cell = results.Cell
+
+_COSTS = (
+  ('prepare', 'seconds', 'prepare: time', words.seconds),
+  ('prepare', 'flops', 'operations', words.operations),
+  ('prepare', 'peak_bytes', 'peak memory', words.size),
+  ('adapt', 'seconds', 'adapt: time', words.seconds),
+  ('adapt', 'flops', 'operations', words.operations),
+  ('adapt', 'peak_bytes', 'peak memory', words.size),
+  ('adapt', 'stored_bytes', 'stored', words.size),
+)
+_CONTEST_COSTS = (('flops', words.operations), ('seconds', words.seconds))
+_MORE_COSTS = (
+  ('score', 'seconds_1', 'score 1 user', words.seconds),
+  ('score', 'seconds_1024', 'score 1024 users', words.seconds),
+  ('tuning', 'seconds', 'tuning', words.seconds),
+)
+
+
+def escape(text: object) -> str:
+  """Text that cannot be taken for markup."""
+  return html.escape(str(text))
+
+
+def quality(cells: list[Cell]) -> str:
+  """Methods by budgets, and what they cost at the largest one they ran."""
+  budgets = arms.budgets(cells)
+  by_key = {(cell.method, cell.budget): cell for cell in cells}
+  leading = {
+    max(own, key=lambda cell: cell.quality)[:2]
+    for budget in budgets
+    if (own := [c for c in arms.contenders(cells) if c.budget == budget])
+  }
+  most = max((len(cell.seeds) for cell in cells), default=0)
+  rows = []
+  for method in dict.fromkeys(cell.method for cell in cells):
+    row = [td(escape(method))]
+    own = [by_key.get((method, budget)) for budget in budgets]
+    row += [
+      td(_quality(cell, most), 'best' if (method, b) in leading else '')
+      for cell, b in zip(own, budgets, strict=True)
+    ]
+    ran = [cell for cell in own if cell and cell.quality is not None]
+    row += _costs(ran[-1]) if ran else [td('')] * len(_COSTS)
+    rows.append(row)
+  head = [words.METRIC, *(f'budget {b:,}' for b in budgets)]
+  return table([*head, *(name for *_, name, _ in _COSTS)], rows)
+
+
+def _quality(cell: Cell | None, most_seeds: int) -> str:
+  if cell is None:
+    return ''
+  if cell.quality is None:
+    return '<small>cannot</small>'
+  text = f'{cell.quality:.4f}'
+  if cell.interval:
+    text += ' <small>{:.3f} to {:.3f}</small>'.format(*cell.interval)
+  if len(cell.seeds) < most_seeds:
+    text += f' <small>({len(cell.seeds)} of {most_seeds} seeds)</small>'
+  return text
+
+
+def _costs(cell: Cell, which=_COSTS) -> list[str]:
+  return [
+    td(show(getattr(cell, part)[name]) if name in getattr(cell, part) else '')
+    for part, name, _, show in which
+  ]
+
+
+def relative(judged: list[numbers.Judged]) -> str:
+  """Every method relative to a baseline, by budgets."""
+  budgets = arms.budgets(one.cell for one in judged)
+  by_key = {(one.cell.method, one.cell.budget): one for one in judged}
+  rows = [
+    [td(escape(method))]
+    + [td(_relative(by_key.get((method, budget)))) for budget in budgets]
+    for method in dict.fromkeys(one.cell.method for one in judged)
+  ]
+  return table(['method', *(f'budget {b:,}' for b in budgets)], rows)
+
+
+def _relative(one: numbers.Judged | None) -> str:
+  if one is None:
+    return ''
+  found = one.comparison
+  if not math.isfinite(found.relative):
+    return f'{found.difference:+.4f} {one.word}'
+  text = f'<span class="{one.word}">{found.relative:+.1%} {one.word}</span>'
+  if math.isfinite(found.low):
+    text += f' <small>{found.low:+.1%} to {found.high:+.1%}</small>'
+  return text
+
+
+def contest(judged: list[numbers.Judged]) -> str:
+  """The best of one kind against the best of another, by budgets."""
+  rows = [
+    [
+      td(f'{one.cell.budget:,}'),
+      td(escape(one.cell.method)),
+      td(escape(one.against.method)),
+      td(_relative(one)),
+      *(
+        td(f'{show(one.cell.adapt[name])} / {show(one.against.adapt[name])}')
+        for name, show in _CONTEST_COSTS
+      ),
+    ]
+    for one in judged
+  ]
+  head = ['budget', 'this', 'against', 'difference']
+  return table([*head, 'operations of each', 'time of each'], rows)
+
+
+def break_even(
+  found: list[numbers.BreakEven], against: dict[str, list[numbers.Judged]]
+) -> str:
+  """N* by operations and by time, against each baseline."""
+  names = list(dict.fromkeys(one.baseline for one in found))
+  by_key = {(one.method, one.baseline): one for one in found}
+  worse = {
+    (one.cell.method, name, one.cell.budget)
+    for name, judged in against.items()
+    for one in judged
+    if one.word == 'loss'
+  }
+  rows = []
+  for method in dict.fromkeys(one.method for one in found):
+    row = [td(escape(method))]
+    for name in names:
+      one = by_key.get((method, name))
+      if one is None:
+        row += [td('')] * 2
+        continue
+      is_worse = (method, name, one.budget) in worse
+      row += [
+        td(_count(n) + (' <small>worse</small>' if is_worse else ''),
+           'soft' if is_worse else '')
+        for n in (one.flops, one.seconds)
+      ]  # fmt: skip
+    rows.append(row)
+  head = ['method']
+  for name in names:
+    head += [f'instead of {name}: by operations', 'by time']
+  return table(head, rows)
+
+
+def _count(adaptations: float | None) -> str:
+  if adaptations is None:
+    return 'never'
+  return 'the first' if adaptations <= 1 else f'{math.ceil(adaptations):,}'
+
+
+def everything(cells: list[Cell]) -> str:
+  """One row for each method and budget: all metrics and all costs."""
+  ran = [cell for cell in cells if cell.quality is not None]
+  metrics = list(dict.fromkeys(name for c in ran for name in c.metrics))
+  rows = [
+    [td(escape(cell.method)), td(f'{cell.budget:,}'), td(len(cell.seeds))]
+    + [td(f'{cell.metrics[m]:.4f}' if m in cell.metrics else '')
+       for m in metrics]
+    + _costs(cell, _COSTS + _MORE_COSTS)
+    for cell in ran
+  ]  # fmt: skip
+  head = ['method', 'budget', 'seeds', *metrics]
+  return table([*head, *(name for *_, name, _ in _COSTS + _MORE_COSTS)], rows)
+
+
+def refusals(cells: list[Cell]) -> str:
+  """What could not run, and why; one item for each method and reason."""
+  reasons: dict[tuple[str, str], list[str]] = {}
+  for cell in cells:
+    for reason in dict.fromkeys(cell.cannot.values()):
+      where = f'{cell.budget:,}'
+      if cell.quality is not None:
+        count = sum(why == reason for why in cell.cannot.values())
+        where += f' ({count} of {count + len(cell.seeds)} seeds)'
+      reasons.setdefault((cell.method, reason), []).append(where)
+  items = [
+    f'<li><b>{escape(method)}</b> at budget {", ".join(where)}: '
+    f'{escape(reason.rstrip("."))}.</li>'
+    for (method, reason), where in reasons.items()
+  ]
+  return f'<ul>{"".join(items)}</ul>' if items else ''
+
+
+def provenance(rows: list[results.Row]) -> str:
+  """Seeds, tuning, commits, versions and flags of all rows."""
+  tuned = [row['tuning'] for row in rows if row.get('tuning')]
+  facts = {
+    'seeds': _listed(row['seed'] for row in rows),
+    'users judged, a seed': _listed(
+      len(row['per_user']) for row in rows if row.get('per_user')
+    ),
+    'trials of an arm (1: nothing to tune)': _listed(
+      one['trials'] for one in tuned if 'trials' in one
+    ),
+    'time spent on tuning, all rows': words.seconds(
+      sum(one.get('seconds', 0.0) for one in tuned)
+    ),
+    'commit': _listed(row['commit'] for row in rows if row.get('commit')),
+  }
+  for part, sign in (('versions', ' '), ('flags', '=')):
+    found: dict[str, dict[str, None]] = {}
+    for row in rows:
+      for name, value in (row.get(part) or {}).items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        found.setdefault(name, {})[text] = None
+    facts[part] = ', '.join(
+      f'{"--" * (part == "flags")}{name}{sign}{" or ".join(values)}'
+      for name, values in sorted(found.items())
+    )
+  items = ''.join(
+    f'<dt>{escape(name)}</dt><dd>{escape(value)}</dd>'
+    for name, value in facts.items()
+    if value
+  )
+  return f'<dl>{items}</dl>'
+
+
+def _listed(values: Iterable[object]) -> str:
+  return ', '.join(map(str, sorted(set(values))))
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+  """A table that scrolls by itself where the page is narrow."""
+  top = ''.join(f'<th>{escape(name)}</th>' for name in head)
+  body = ''.join(f'<tr>{"".join(row)}</tr>' for row in rows)
+  return (
+    '<div class="scroll" tabindex="0"><table>'
+    f'<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+  )
+
+
+def td(content: object, kind: str = '') -> str:
+  """A cell of markup that is escaped already."""
+  return f'<td class="{kind}">{content}</td>' if kind else f'<td>{content}</td>'

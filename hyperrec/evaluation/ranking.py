@@ -24,6 +24,8 @@ Csr = scipy.sparse.csr_matrix
 # Scores ranked at a time: few calls, and what they touch stays in the cache.
 _BLOCK = 2**20
 _WORKERS = min(4, os.cpu_count() or 1)
+# So many candidates for each place of a list are ties; K of them do.
+_MANY_TIES = 8
 
 
 class Evaluation(NamedTuple):
@@ -58,8 +60,9 @@ def evaluate(
   Batches are scored and ranked on several threads.
 
   Args:
-    score_fn: user rows [B] -> scores [B, V]; rows may repeat (padding).
-    histories: what was shown, [U, V].
+    score_fn: user rows [B] -> scores [B, V]; rows may repeat (padding). It is
+      called from several threads, and must not overwrite what it returned.
+    histories: what was shown, [U, V]; zeros that are stored are none.
     targets: what is to be found, [U, V].
     metrics: names as `metrics.parse` takes them.
     batch_size: users scored at a time.
@@ -69,7 +72,8 @@ def evaluate(
     ValueError: a target is masked as seen, a score is NaN, no user has a
       target, or shapes differ.
   """
-  seen = histories if seen is None else seen
+  seen = _canonical(histories if seen is None else seen)
+  targets = _canonical(targets)
   parsed = tuple(metrics_lib.parse(name) for name in metrics)
   users = _judged_users(histories, targets, seen)
   batch_size = min(batch_size, len(users))
@@ -82,6 +86,11 @@ def evaluate(
     place = np.arange(start, start + batch_size).clip(max=len(users) - 1)
     rows = users[place]
     scores = np.asarray(score_fn(rows))
+    if scores.shape != (batch_size, targets.shape[1]):
+      raise ValueError(
+        f'score_fn gave scores of shape {scores.shape} for {batch_size} users '
+        f'and {targets.shape[1]} items; one for each of them is needed'
+      )
     ranks = np.empty((batch_size, depth), np.int32)
     for first in range(0, batch_size, block_size):
       block = slice(first, first + block_size)
@@ -99,6 +108,36 @@ def evaluate(
   values = np.concatenate(judged)[: len(users)]
   columns = {name: values[:, i] for i, name in enumerate(metrics)}
   return Evaluation(columns, users, float(listed[:-1].mean()))
+
+
+def top_k_items(scores: np.ndarray, seen: Csr, k: int) -> np.ndarray:
+  """What to recommend: each user's k best unseen items, the best first.
+
+  Args:
+    scores: [B, V], higher is better; an item of -inf is never listed.
+    seen: [B, V], items left out.
+    k: length of the lists, at most V.
+
+  Returns:
+    int32 [B, k], padded with -1. Ties are in no particular order.
+
+  Raises:
+    ValueError: a score is NaN, shapes differ, or k is not in 1..V.
+  """
+  scores, seen = np.asarray(scores), _canonical(seen)
+  if scores.shape != seen.shape or not 1 <= k <= seen.shape[1]:
+    raise ValueError(
+      f'scores {scores.shape} and seen {seen.shape} must have one shape, and '
+      f'k={k} be within 1..V'
+    )
+  losses = _losses(scores, np.arange(len(scores)))
+  losses[np.isneginf(scores)] = np.inf
+  losses[_row_index(seen), seen.indices] = np.inf
+  items = np.argpartition(losses, k - 1, axis=1)[:, :k]
+  found = np.take_along_axis(losses, items, 1)
+  order = np.argsort(found, axis=1, kind='stable')
+  found, items = (np.take_along_axis(x, order, 1) for x in (found, items))
+  return np.where(found < np.inf, items, -1).astype(np.int32)
 
 
 @functools.partial(jax.jit, static_argnames='parsed')
@@ -130,7 +169,11 @@ def _rank(
   losses[rows, items] = np.inf
   losses[_row_index(seen), seen.indices] = np.inf
   bound = _bound(losses, depth)
-  near = np.divmod(np.flatnonzero(losses <= bound[:, None]), num_items)
+  is_close = losses <= bound[:, None]
+  if np.count_nonzero(is_close) > _MANY_TIES * depth * num_rows:
+    is_tie = losses == bound[:, None]
+    is_close ^= is_tie & (np.cumsum(is_tie, axis=1, dtype=np.int32) > depth)
+  near = np.divmod(np.flatnonzero(is_close), num_items)
   other_losses, other_items = _padded(*near, losses[near], num_rows)
   is_near = target_losses <= bound[rows]
   near = rows[is_near], items[is_near], target_losses[is_near]
@@ -189,6 +232,17 @@ def _padded(rows, items, losses, num_rows: int):
 
 def _row_index(rows: Csr) -> np.ndarray:
   return np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+
+
+def _canonical(rows: Csr) -> Csr:
+  """The same matrix without zeros or repeats; itself if it holds none."""
+  rows = scipy.sparse.csr_matrix(rows)
+  if rows.has_canonical_format and rows.data.all():
+    return rows
+  rows = rows.copy()
+  rows.sum_duplicates()
+  rows.eliminate_zeros()
+  return rows
 
 
 def _judged_users(histories: Csr, targets: Csr, seen: Csr) -> np.ndarray:

@@ -168,3 +168,61 @@ def test_nan_scores_and_masked_targets_are_errors():
 def test_unknown_metrics_are_named(name):
   with pytest.raises(ValueError, match='is unknown; use mrr'):
     metrics.parse(name)
+
+
+@pytest.mark.parametrize('width', [ITEMS - 1, ITEMS + 1])
+def test_scores_of_another_catalogue_are_refused(width):
+  _, seen, targets = make(2)
+  with pytest.raises(ValueError, match=rf'\(6, {width}\) for 6 users and 17'):
+    ranking.evaluate(
+      lambda users: np.zeros((len(users), width)), seen, targets,
+      metrics=('mrr',),
+    )  # fmt: skip
+
+
+def test_stored_zeros_and_repeats_are_no_targets():
+  targets = scipy.sparse.csr_matrix(
+    (np.array([1.0, 1.0, 0.0]), np.array([3, 3, 4]), np.array([0, 3])),
+    shape=(1, ITEMS),
+  )
+  found = ranking.evaluate(
+    lambda users: np.eye(ITEMS)[[3]],
+    scipy.sparse.csr_matrix((1, ITEMS)),
+    targets,
+    metrics=('recall@5', 'ndcg@5'),
+  )
+  assert found.mean('recall@5') == found.mean('ndcg@5') == 1
+  assert targets.nnz == 3
+
+
+def test_many_ties_change_no_metric():
+  random = np.random.default_rng(0)
+  num_users, num_items = 12, 4_000
+  scores = np.zeros((num_users, num_items), np.float32)
+  scores[:, ::50] = random.integers(-3, 4, (num_users, 80))
+  targets = random.random(scores.shape) < 0.01
+  nothing = scipy.sparse.csr_matrix(scores.shape)
+  found = ranking.evaluate(
+    lambda users: scores[users],
+    nothing,
+    scipy.sparse.csr_matrix(targets.astype(np.float32)),
+    metrics=('recall@100', 'mrr'),
+  )
+  for user in found.users:
+    own = -np.sort(-scores[user][targets[user]])
+    others = scores[user][~targets[user]]
+    ranks = (others >= own[:, None]).sum(axis=1) + 1 + np.arange(len(own))
+    expected = (ranks <= 100).mean(), 1 / ranks[0]
+    values = [found.values[name][user] for name in ('recall@100', 'mrr')]
+    np.testing.assert_allclose(values, expected, rtol=1e-6)
+
+
+def test_top_k_items_are_the_best_unseen_ones():
+  scores = np.array([[5.0, 4.0, 3.0, 2.0], [1.0, -np.inf, -np.inf, 2.0]])
+  seen = scipy.sparse.csr_matrix([[1, 0, 0, 0], [0, 0, 0, 1]])
+  lists = ranking.top_k_items(scores, seen, 3)
+  np.testing.assert_array_equal(lists, [[1, 2, 3], [0, -1, -1]])
+  with pytest.raises(ValueError, match='k=5 be within'):
+    ranking.top_k_items(scores, seen, 5)
+  with pytest.raises(ValueError, match='user row 0 hold NaN'):
+    ranking.top_k_items(np.full((2, 4), np.nan), seen, 1)

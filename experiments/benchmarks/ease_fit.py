@@ -30,14 +30,20 @@ L2 = 250.0  # RecBole's default.
 def main(argv):
   """Measures every size and writes the results."""
   del argv
-  comparisons, skipped = [], []
-  if not peers.has('recbole'):
+  measure.record('ease_fit', run)
+
+
+def run(skipped: list[str]) -> list[Comparison]:
+  """The comparisons of every data set."""
+  has_recbole = peers.has('recbole')
+  if not has_recbole:
     skipped.append(measure.skip('recbole'))
+  comparisons = []
   for data in _data_sets(skipped):
     comparisons += against_lapack(data, measure.repeats())
-    if peers.has('recbole'):
+    if has_recbole:
       comparisons += against_recbole(data, min(3, measure.repeats()))
-  measure.finish('ease_fit', comparisons, skipped)
+  return comparisons
 
 
 def _data_sets(skipped):

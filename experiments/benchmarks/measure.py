@@ -119,20 +119,30 @@ def skip(package: str) -> str:
   return message
 
 
-def finish(
-  name: str, comparisons: Sequence[Comparison], skipped: Sequence[str]
-) -> None:
-  """Prints the comparisons and writes them to the results' directory."""
+def record(name: str, run: Callable[[list[str]], Sequence[Comparison]]) -> None:
+  """Runs a benchmark, prints its comparisons and writes them to a file.
+
+  Args:
+    name: of the benchmark and of its file in the results' directory.
+    run: gives the comparisons; adds to the list what it had to skip, and why.
+  """
+  skipped: list[str] = []
+  start, others = time.perf_counter(), _others_seconds()
+  comparisons = run(skipped)
+  elapsed = time.perf_counter() - start
   for comparison in comparisons:
     print(line(comparison))
   origin = script.provenance()
   result = {
     'benchmark': name,
     'threads': threads(),
+    'cores_used_by_others': (
+      None if others is None else (_others_seconds() - others) / elapsed
+    ),
     'comparisons': [
       {**c._asdict(), 'ratio': c.ratio, 'is_met': c.is_met} for c in comparisons
     ],
-    'skipped': list(skipped),
+    'skipped': skipped,
     'commit': origin['commit'],
     'versions': origin['versions'] | peers.versions(),
   }
@@ -140,6 +150,19 @@ def finish(
   path.parent.mkdir(parents=True, exist_ok=True)
   path.write_text(json.dumps(result, indent=1) + '\n')
   print(f'written to {path}')
+
+
+def _others_seconds() -> float | None:
+  """CPU seconds of all processes but this one and its finished children."""
+  stat = pathlib.Path('/proc/stat')
+  if not stat.exists():
+    return None
+  user, nice, system, _, _, irq, softirq = (
+    int(ticks) for ticks in stat.read_text().split(maxsplit=8)[1:8]
+  )
+  busy = (user + nice + system + irq + softirq) / os.sysconf('SC_CLK_TCK')
+  own = os.times()
+  return busy - sum(own[:4])
 
 
 def line(comparison: Comparison) -> str:

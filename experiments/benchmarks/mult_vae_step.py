@@ -24,13 +24,19 @@ BETA = 0.2
 def main(argv):
   """Measures every size and writes the results."""
   del argv
+  measure.record('mult_vae_step', run)
+
+
+def run(skipped: list[str]) -> list[Comparison]:
+  """The comparisons of every size."""
   has_torch = peers.has('torch')
-  skipped = [] if has_torch else [measure.skip('torch')]
+  if not has_torch:
+    skipped.append(measure.skip('torch'))
   comparisons = []
   for num_items in measure.catalogues((3_000, 10_000)):
     data = inputs.skewed(5_000, num_items)
     comparisons += compare(data, has_torch, 4 * measure.repeats())
-  measure.finish('mult_vae_step', comparisons, skipped)
+  return comparisons
 
 
 def compare(data, has_torch: bool, repeats: int) -> list[Comparison]:

@@ -40,10 +40,17 @@ def section(result: dict[str, Any]) -> str:
     *(_row(_cells(row)) for row in result['comparisons']),
     '',
     *(f'Skipped: {reason}' for reason in result['skipped']),
-    f'{threads["cores"]} CPU cores, BLAS threads: {threads["blas"]}; commit '
-    f'{result["commit"]}; {versions}.',
+    f'{threads["cores"]} CPU cores, BLAS threads: {threads["blas"]}, '
+    f'{_others(result)}; commit {result["commit"]}; {versions}.',
   ]
   return '\n'.join(lines)
+
+
+def _others(result: dict[str, Any]) -> str:
+  cores = result['cores_used_by_others']
+  if cores is None:
+    return 'load by other processes unknown'
+  return f'{cores:.2f} cores busy with other processes meanwhile'
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

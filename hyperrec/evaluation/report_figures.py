@@ -8,9 +8,7 @@ from collections.abc import Callable
 
 import matplotlib
 import matplotlib.figure
-import matplotlib.lines
 import matplotlib.spines
-import matplotlib.transforms
 import numpy as np
 
 from hyperrec.evaluation import report_arms as arms
@@ -22,14 +20,11 @@ from hyperrec.evaluation import results
 
 Cell = results.Cell
 
-# Written into the figure for "the colour of the text around it".
-_INK = '#010203'
-_SMALL = 8
-_GAP = 1.3 * _SMALL
+_GAP = 1.3 * styles.SMALL
 
 # Cost of an adaptation -> its axis, units, and the base of its ticks.
 COSTS = {
-  'flops': ('operations of an adaptation', words.operations, 10),
+  'flops': ('operations of an adaptation (FLOP)', words.operations, 10),
   'seconds': ('time of an adaptation', words.seconds, 10),
   'stored_bytes': ('bytes stored per adaptation', words.size, 2),
 }
@@ -38,7 +33,7 @@ COSTS = {
 def curves(cells: list[Cell]) -> matplotlib.figure.Figure:
   """Quality over the budget with 95% intervals; one labelled line a method."""
   figure = matplotlib.figure.Figure(figsize=(7.6, 4.4), dpi=72)
-  draw_curves(_axes(figure, (0.085, 0.12, 0.695, 0.85)), cells)
+  draw_curves(styles.axes(figure, (0.085, 0.12, 0.695, 0.85)), cells)
   return figure
 
 
@@ -86,20 +81,20 @@ def _label_ends(axes, ends: dict[str, tuple[float, Cell]]) -> None:
   ):
     colour, marker = styles.style(method)
     start = to_points((x, cell.quality))[0]
-    _page_line(
+    styles.page_line(
       axes, [max(start, box.x1 - 4), box.x1 + 8], [own, slot], color=colour,
       lw=0.7, alpha=0.7,
     )  # fmt: skip
-    _page_line(
+    styles.page_line(
       axes, [box.x1 + 13], [slot], color=colour, marker=marker, ms=5, ls=''
     )
-    _page_text(axes, box.x1 + 20, slot, method)
+    styles.page_text(axes, box.x1 + 20, slot, method)
 
 
 def pareto(cells: list[Cell], cost: str) -> matplotlib.figure.Figure:
   """Quality against one cost at one budget; dominated points are hollow."""
   figure = matplotlib.figure.Figure(figsize=(4.2, 3.8), dpi=72)
-  draw_pareto(_axes(figure, (0.15, 0.13, 0.84, 0.85)), cells, cost)
+  draw_pareto(styles.axes(figure, (0.15, 0.13, 0.84, 0.85)), cells, cost)
   return figure
 
 
@@ -115,7 +110,7 @@ def draw_pareto(axes, cells: list[Cell], cost: str) -> None:
   front = numbers.pareto_front(costs, quality)
   order = np.flatnonzero(front)[np.argsort(x[front], kind='stable')]
   axes.step(
-    x[order], quality[order], where='post', color=_INK, lw=0.9, alpha=0.5,
+    x[order], quality[order], where='post', color=styles.INK, lw=0.9, alpha=0.5,
     zorder=1,
   )  # fmt: skip
   for cell, place, is_best in zip(cells, x, front, strict=True):
@@ -146,7 +141,9 @@ def _cost_axis(
   names = [show(float(10**tick)).removesuffix('FLOP') for tick in ticks]
   if has_zero:
     ticks, names = [zero, *ticks], ['0', *names]
-    axes.axvline(zero + 0.11 * width, color=_INK, lw=0.8, ls=':', alpha=0.7)
+    axes.axvline(
+      zero + 0.11 * width, color=styles.INK, lw=0.8, ls=':', alpha=0.7
+    )
   axes.set_xticks(ticks, names)
   axes.set_xlim((zero if has_zero else low) - 0.06 * width, high + 0.1 * width)
   return np.where(costs > 0, np.log10(np.where(costs > 0, costs, 1)), zero)
@@ -159,9 +156,9 @@ def _ticks(low: float, high: float, base: int) -> np.ndarray:
     decades = np.arange(np.floor(low), np.ceil(high) + 1)
     ticks = np.add.outer(decades, steps).ravel()
     return ticks[(ticks >= low - 0.15) & (ticks <= high + 0.15)]
-  step = 1.0 if base == 10 else np.log10(2) * 5
-  step *= max(1, np.ceil((high - low) / step / 4))
-  first, last = np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9)
+  unit = np.log10(base)
+  step = unit * max(1, np.ceil((high - low) / unit / 4))
+  first, last = np.ceil((low - 0.15) / step), np.floor((high + 0.15) / step)
   return step * np.arange(first, last + 1)
 
 
@@ -172,7 +169,9 @@ def _label_points(axes, cells, x, quality, front) -> None:
   names = [cells[i].method for i in order]
   box = labels.Box(*axes.get_window_extent().extents)
   corners = points[: front.sum()][np.argsort(x[order[: front.sum()]])]
-  boxes = labels.place(points, names, _SMALL, box, obstacles=_steps(corners))
+  boxes = labels.place(
+    points, names, styles.SMALL, box, obstacles=_steps(corners)
+  )
   for index, point, name, place in zip(
     order, points, names, boxes, strict=True
   ):
@@ -187,13 +186,13 @@ def _label_points(axes, cells, x, quality, front) -> None:
       side, start = 'right', place.right
     height = (place.bottom + place.top) / 2
     alpha = 1.0 if front[index] else 0.75
-    _page_text(axes, start, height, name, ha=side, alpha=alpha)
+    styles.page_text(axes, start, height, name, ha=side, alpha=alpha)
     nearest = np.clip(
       point, (place.left, place.bottom), (place.right, place.top)
     )
     if np.hypot(*(nearest - point)) > 8:
-      _page_line(
-        axes, [point[0], nearest[0]], [point[1], nearest[1]], color=_INK,
+      styles.page_line(
+        axes, [point[0], nearest[0]], [point[1], nearest[1]], color=styles.INK,
         lw=0.5, alpha=0.4, zorder=0,
       )  # fmt: skip
 
@@ -221,16 +220,18 @@ def headline(
     own = arms.contenders(cells)
     if not own:
       continue
-    left = _axes(figure, (0.06, bottom, 0.37, 0.73 / rows))
+    left = styles.axes(figure, (0.06, bottom, 0.37, 0.73 / rows))
     draw_curves(left, own)
     middle = middle_budget(own)
-    right = _axes(figure, (0.635, bottom, 0.355, 0.73 / rows))
+    right = styles.axes(figure, (0.635, bottom, 0.355, 0.73 / rows))
     draw_pareto(right, [c for c in own if c.budget == middle], 'seconds')
     for axes, text in (
       (left, f'{words.title(task)}'),
       (right, f'at budget {middle:,}; the line is the Pareto front'),
     ):
-      axes.set_title(text, size=10, color=_INK, loc='left', parse_math=False)
+      axes.set_title(
+        text, size=10, color=styles.INK, loc='left', parse_math=False
+      )
   return figure
 
 
@@ -257,7 +258,7 @@ def svg(
       buffer, format='svg', transparent=True, metadata={'Date': None}
     )
   text = buffer.getvalue()
-  text = text[text.index('<svg') :].replace(_INK, ink)
+  text = text[text.index('<svg') :].replace(styles.INK, ink)
   text = re.sub(r'\s*<metadata>.*?</metadata>', '', text, flags=re.DOTALL)
   # Several figures share a page: only what is referred to keeps its id.
   text = re.sub(r'<g id="tip:([^"]*)">', r'<g><title>\1</title>', text)
@@ -271,46 +272,10 @@ def recolour(figure: matplotlib.figure.Figure, ink: str) -> None:
   for artist in figure.findobj():
     colour = artist.get_color() if hasattr(artist, 'get_color') else None
     is_spine = isinstance(artist, matplotlib.spines.Spine)
-    if is_spine or (isinstance(colour, str) and colour == _INK):
+    if is_spine or (isinstance(colour, str) and colour == styles.INK):
       artist.set_color(ink)
 
 
 def _tip(cell: Cell, costs: str) -> str:
   name = f'{cell.method}, budget {cell.budget}'
   return f'tip:{name}: {words.METRIC} {cell.quality:.4f}, {costs}'
-
-
-def _axes(figure, place: tuple[float, float, float, float]):
-  axes = figure.add_axes(place)
-  axes.patch.set_alpha(0)
-  axes.grid(visible=True, color=_INK, alpha=0.12, lw=0.6)
-  axes.set_axisbelow(True)
-  for side, spine in axes.spines.items():
-    spine.set_visible(side in ('left', 'bottom'))
-    spine.set_color(_INK)
-    spine.set_alpha(0.4)
-  axes.tick_params(which='both', color=_INK, labelcolor=_INK, labelsize=8)
-  for label in (axes.xaxis.label, axes.yaxis.label):
-    label.set_color(_INK)
-    label.set_size(8.5)
-  return axes
-
-
-def _page_line(axes, x, y, **look) -> None:
-  """A line in points of the page, wherever the axes end."""
-  axes.add_artist(
-    matplotlib.lines.Line2D(x, y, transform=_page(axes), clip_on=False, **look)
-  )
-
-
-def _page_text(axes, x: float, y: float, text: str, **look) -> None:
-  axes.text(
-    x, y, text, transform=_page(axes), size=_SMALL, color=_INK, va='center',
-    parse_math=False, **look,
-  )  # fmt: skip
-
-
-def _page(axes) -> matplotlib.transforms.Transform:
-  """From points, which are pixels at 72 dpi, to whatever is drawn on."""
-  to_inches = matplotlib.transforms.Affine2D().scale(1 / 72)
-  return to_inches + axes.figure.dpi_scale_trans

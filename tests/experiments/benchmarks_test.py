@@ -125,6 +125,7 @@ def test_table_marks_what_is_missed():
     {
       'benchmark': 'ease_fit',
       'threads': {'cores': 2, 'blas': 2},
+      'cores_used_by_others': 0.25,
       'comparisons': [
         {**r._asdict(), 'ratio': r.ratio, 'is_met': r.is_met} for r in rows
       ],
@@ -136,13 +137,15 @@ def test_table_marks_what_is_missed():
   assert 'python -m experiments.benchmarks.ease_fit' in text
   assert '| 2.00 s | LAPACK | 8.00 s | 4.00 | >= 5 **missed** |' in text
   assert '| 0.25 | <= 1 met |' in text
+  assert '0.25 cores busy with other processes' in text
   assert 'Skipped: recbole is not installed' in text
 
 
 def test_results_are_written(tmp_path, monkeypatch):
   monkeypatch.setattr(flags.FLAGS['results_dir'], 'value', str(tmp_path))
-  measure.finish('evaluation', [comparison(goal='<= 1')], [])
+  measure.record('evaluation', lambda skipped: [comparison(goal='<= 1')])
   written = json.loads((tmp_path / 'evaluation.json').read_text())
   assert written['comparisons'][0]['ratio'] == 0.25
   assert written['threads']['cores'] >= 1
+  assert written['skipped'] == []
   assert 'jax' in written['versions']

@@ -279,7 +279,7 @@ def _plain_rows(cells: list[Cell], budgets: list[int]) -> list[list[str]]:
       last = ran[-1].adapt
       costs = [
         words.seconds(last['seconds']),
-        words.operations(last['flops']).removesuffix('FLOP'),
+        words.operations(last['flops']).removesuffix('FLOP').strip(),
         words.size(last['stored_bytes']),
       ]
     out.append([method, *text, *costs])

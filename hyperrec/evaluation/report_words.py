@@ -101,12 +101,23 @@ def verdict(found: Analysis) -> list[str]:
     judged = getattr(found, name)
     if judged:
       out += [_contest(challenger, rival, judged), _flips(judged)]
+  out.append(_missing(found))
   if not found.cheaper:
     out.append(
       'No adaptation of fewer operations than full retraining is among the '
       'results.'
     )
   return [sentence for sentence in out if sentence]
+
+
+def _missing(found: Analysis) -> str:
+  """Where full retraining could not run and something else did."""
+  ran = arms.contenders(found.cells)
+  done = {cell.budget for cell in ran if arms.is_retrained(cell)}
+  without = [str(b) for b in arms.budgets(ran) if b not in done]
+  if not done or not without:
+    return ''
+  return f'Full retraining did not run at budget {_and(without)}.'
 
 
 def _leads(leader: numbers.Leader) -> str:

@@ -75,6 +75,13 @@ def test_the_verdict_in_words():
   assert 'oracle' not in text
 
 
+def test_where_retraining_did_not_run_is_said():
+  some = [*rows(), row('l3ae', 0.1, 2)]
+  assert 'Full retraining did not run at budget 2.' in sentences(some)
+  assert 'Full retraining did not run' not in sentences(rows())
+  assert 'No adaptation of fewer operations' in sentences([row('l3ae', 0.1)])
+
+
 def test_the_verdict_on_hypernetworks():
   text = sentences(generated_rows())
   assert 'A hypernetwork against the best of the other ways' in text

@@ -150,26 +150,15 @@ def run_cell(
 def _cost_of(
   fn: Callable[[], Any], repeats: int, max_seconds: float
 ) -> tuple[Any, dict[str, float]]:
-  """The value of fn(), its peak memory on the first call, its warm median.
-
-  A first call that takes longer than `max_seconds` is not repeated: its time
-  (compilation included, if any) is the one reported, with repeats = 1.
-  """
-
-  def timed():
-    start = time.perf_counter()
-    value = jax.block_until_ready(fn())
-    return value, time.perf_counter() - start
-
-  (value, first), peak = cost.peak_bytes(timed)
-  timing = cost.Timing(0.0, first, 0.0, 1)
-  if first <= max_seconds:
-    timing = cost.measure(fn, repeats=repeats, max_seconds=max_seconds)
-  return value, {
+  """The value of fn(), and the entries of a row that tell what it took."""
+  measured = cost.measure(fn, repeats=repeats, max_seconds=max_seconds)
+  timing = measured.timing
+  return measured.value, {
     'seconds': timing.median_seconds,
     'seconds_iqr': timing.iqr_seconds,
+    'compile_seconds': timing.compile_seconds,
     'repeats': timing.repeats,
-    'peak_bytes': peak,
+    'peak_bytes': measured.peak_bytes,
   }
 
 
@@ -184,6 +173,6 @@ def _score_cost(method, adapted, judged, repeats, max_seconds):
       lambda batch=batch: method.score(adapted, batch),
       repeats=repeats,
       max_seconds=max_seconds,
-    )
+    ).timing
     seconds[f'seconds_{size}'] = timing.median_seconds
   return seconds

@@ -31,9 +31,17 @@ class Timing(NamedTuple):
   repeats: int
 
 
+class Measured(NamedTuple):
+  """A function's value, its time, and its first call's peak memory."""
+
+  value: Any
+  timing: Timing
+  peak_bytes: int
+
+
 def measure(
   fn: Callable[[], Any], *, repeats: int = 20, max_seconds: float = 10.0
-) -> Timing:
+) -> Measured:
   """Times fn() warm, results waited for; a slow one is timed fewer times.
 
   Args:
@@ -42,13 +50,25 @@ def measure(
     max_seconds: of all warm calls. A function that takes longer by itself,
       compiling apart, is called once.
   """
+  (value, compiled, first), peak = peak_bytes(lambda: _first_call(fn))
+  timing = Timing(compiled, first - compiled, 0.0, 1)
+  if first - compiled <= max_seconds:
+    timing = _warm(fn, first, repeats, max_seconds)
+  return Measured(value, timing, peak)
+
+
+def _first_call(fn: Callable[[], Any]) -> tuple[Any, float, float]:
+  """fn(), the seconds that JAX spent on compiling within it, and all of it."""
   with _compile_durations() as compiling:
     start = time.perf_counter()
-    jax.block_until_ready(fn())
+    value = jax.block_until_ready(fn())
     first = time.perf_counter() - start
-  compiled = min(first, sum(compiling))
-  if first - compiled > max_seconds:
-    return Timing(compiled, first - compiled, 0.0, 1)
+  return value, min(first, sum(compiling)), first
+
+
+def _warm(
+  fn: Callable[[], Any], first: float, repeats: int, max_seconds: float
+) -> Timing:
   seconds = []
   while len(seconds) < repeats and (
     not seconds or sum(seconds) + seconds[-1] < max_seconds

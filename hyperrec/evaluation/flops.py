@@ -51,7 +51,8 @@ def jaxpr_flops(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> float:
   its output's size, a reduction its input's, a sort n log2 n.
 
   Raises:
-    UncountableError: a while loop without a trip count that can be told.
+    UncountableError: a while loop without a trip count that can be told, or
+      an operation whose work its shapes do not tell.
   """
   closed = jax.make_jaxpr(fn)(*args, **kwargs)
   return _count(closed.jaxpr)
@@ -63,8 +64,17 @@ _FREE = frozenset([
   'convert_element_type', 'copy', 'copy_p', 'device_put', 'dynamic_slice',
   'dynamic_update_slice', 'expand_dims', 'gather', 'iota', 'pad',
   'random_bits', 'random_fold_in', 'random_seed', 'random_split',
-  'random_unwrap', 'random_wrap', 'reshape', 'rev', 'sharding_constraint',
-  'slice', 'split', 'squeeze', 'stop_gradient', 'transpose',
+  'random_unwrap', 'random_wrap', 'reshape', 'rev', 'scatter',
+  'sharding_constraint', 'slice', 'split', 'squeeze', 'stop_gradient',
+  'transpose',
+])  # fmt: skip
+
+
+# Their work is not in the jaxpr, or not once for each time it is done.
+_OPAQUE = frozenset([
+  'eig', 'ffi_call', 'fft', 'hessenberg', 'io_callback', 'pallas_call',
+  'pure_callback', 'ragged_dot_general', 'schur', 'shard_map',
+  'tridiagonal_solve',
 ])  # fmt: skip
 
 
@@ -78,6 +88,11 @@ def _equation(equation) -> float:
     return 0.0
   if name in _COUNTS:
     return float(_COUNTS[name](equation))
+  if name in _OPAQUE:
+    raise UncountableError(
+      f'the operations of {name} cannot be told from a jaxpr; count them by a '
+      'published total'
+    )
   inner = [p for p in equation.params.values() if _is_jaxpr(p)]
   if inner:
     return _inner(inner[0])
@@ -158,6 +173,20 @@ def _rectangular(factor: float) -> Callable[[Any], float]:
   return count
 
 
+def _updates(equation) -> float:
+  return float(_size(equation.invars[2]))
+
+
+def _svd(equation) -> float:
+  *batch, m, n = equation.invars[0].aval.shape
+  m, n, batch = max(m, n), min(m, n), math.prod(batch)
+  if not equation.params['compute_uv']:
+    return batch * (4 * m * n**2 - 4 / 3 * n**3)
+  if equation.params['full_matrices']:
+    return batch * (4 * m**2 * n + 8 * m * n**2 + 9 * n**3)
+  return batch * (14 * m * n**2 + 8 * n**3)
+
+
 def _sort(equation) -> float:
   shape = equation.invars[0].aval.shape
   return math.prod(shape) * math.log2(max(2, shape[-1] if shape else 2))
@@ -174,7 +203,12 @@ _COUNTS = {
   'qr': _rectangular(2.0),
   'geqrf': _rectangular(2.0),
   'householder_product': _rectangular(2.0),
-  'svd': _rectangular(14.0),
+  'svd': _svd,
+  'scatter-add': _updates,
+  'scatter-max': _updates,
+  'scatter-min': _updates,
+  'scatter-mul': _updates,
+  'scatter-sub': _updates,
   'scan': _scan,
   'while': _while,
   'cond': _cond,

@@ -140,11 +140,13 @@ def _resampled_means(
 ) -> np.ndarray:
   """Means of two-level resamples; one group keeps the first level fixed."""
   random = np.random.default_rng(seed)
-  by_group = np.stack(
-    [_means(group, random, num_resamples) for group in groups]
-  )
-  drawn = random.integers(0, len(groups), (len(groups), num_resamples))
-  return np.take_along_axis(by_group, drawn, axis=0).mean(axis=0)
+  drawn = random.integers(0, len(groups), (num_resamples, len(groups)))
+  means = np.empty(drawn.shape)
+  # A seed that is drawn twice gets other users each time.
+  for index, group in enumerate(groups):
+    is_drawn = drawn == index
+    means[is_drawn] = _means(group, random, int(is_drawn.sum()))
+  return means.mean(axis=1)
 
 
 def _means(values: np.ndarray, random, num_resamples: int) -> np.ndarray:
@@ -155,4 +157,4 @@ def _means(values: np.ndarray, random, num_resamples: int) -> np.ndarray:
     count = min(at_a_time, num_resamples - start)
     draws = random.integers(0, len(values), (count, len(values)))
     means.append(values[draws].mean(axis=1))
-  return np.concatenate(means)
+  return np.concatenate(means) if means else np.empty(0)

@@ -90,6 +90,9 @@ def _lapack(a: np.ndarray) -> None:
   potri(a.T, lower=0, overwrite_c=1)
 
 
+# An overflow shows in the result, which is checked; the triangle that is not
+# read may hold anything.
+@np.errstate(over='ignore', invalid='ignore')
 def _sweep(a: np.ndarray, block: int) -> None:
   """Block Gauss-Jordan: after all tiles are swept, `a` is minus its inverse.
 
@@ -98,14 +101,14 @@ def _sweep(a: np.ndarray, block: int) -> None:
   operations in all, W the only thing that tiles share. The triangular form is
   as accurate as LAPACK, which multiplying by the inverse of L L' is not.
   """
-  n = len(a)
   (potrf,) = scipy.linalg.get_lapack_funcs(('potrf',), (a,))
   (trsm,) = scipy.linalg.get_blas_funcs(('trsm',), (a,))
+  n, widest = len(a), min(block, len(a))
   tiles = [slice(start, min(start + block, n)) for start in range(0, n, block)]
-  product = np.empty((min(block, n), min(block, n)), a.dtype)
+  panels, buffer = np.empty(n * widest, a.dtype), np.empty(widest**2, a.dtype)
   for tile in tiles:
     before, after = slice(0, tile.start), slice(tile.start, n)
-    panel = np.empty((n, tile.stop - tile.start), a.dtype)
+    panel = _shaped(panels, n, tile.stop - tile.start)
     panel[before], panel[after] = a[tile, before].T, a[after, tile]
     factor, info = potrf(panel[tile].T, lower=0)
     if info > 0:
@@ -113,15 +116,33 @@ def _sweep(a: np.ndarray, block: int) -> None:
     panel[tile] = -np.eye(len(factor), dtype=a.dtype)
     trsm(1, factor, panel.T, trans_a=1, overwrite_b=1)
     others = [other for other in tiles if other != tile]
-    for i, row in enumerate(others):
-      for column in others[: i + 1]:
-        target = a[row, column]
-        out = product[: target.shape[0], : target.shape[1]]
-        target -= np.matmul(panel[row], panel[column].T, out=out)
+    _subtract_square(a, panel, others, buffer)
     trsm(1, factor, panel.T, overwrite_b=1)
     a[tile, before] = panel[before].T
     a[after, tile] = panel[after]
   np.negative(a, out=a)
+
+
+def _subtract_square(a, panel, tiles, buffer) -> None:
+  """Takes panel panel' from the lower triangle of `tiles`, through `buffer`."""
+  # Not numpy's product: its wheel has a BLAS of its own, and the threads of
+  # one spin while the other works. Transposed views are in Fortran's order.
+  gemm, syrk = scipy.linalg.get_blas_funcs(('gemm', 'syrk'), (a,))
+  for i, row in enumerate(tiles):
+    w = panel[row]
+    for column in tiles[:i]:
+      v = panel[column]
+      product = _shaped(buffer, len(w), len(v))
+      gemm(1, v.T, w.T, trans_a=1, c=product.T, overwrite_c=1)
+      a[row, column] -= product
+    product = _shaped(buffer, len(w), len(w))
+    syrk(1, w.T, trans=1, c=product.T, overwrite_c=1)
+    a[row, row] -= product
+
+
+def _shaped(buffer: np.ndarray, rows: int, columns: int) -> np.ndarray:
+  # Contiguous also where the last tile is narrower: BLAS would copy else.
+  return buffer[: rows * columns].reshape(rows, columns)
 
 
 def _mirror(a: np.ndarray) -> None:

@@ -1,14 +1,77 @@
 """Features of items from their text."""
 
+import os
+from typing import NamedTuple
+
 import numpy as np
 from absl import logging
 from jaxtyping import Float
 
 from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import item_text
 
 DataError = interactions_lib.DataError
+Interactions = interactions_lib.Interactions
+
+ENCODERS = ('minilm', 'tfidf')
 
 _SMALLEST = 1e-9
+
+
+class ItemFeatures(NamedTuple):
+  """Features of a catalogue, and what made them.
+
+  Attributes:
+    table: float32 [V, F]; rows of length 1, or 0 where an item has no word.
+    encoder: one of `ENCODERS`: the one used, not the one asked for.
+  """
+
+  table: np.ndarray
+  encoder: str
+
+
+def from_item_text(
+  data: Interactions,
+  encoder: str,
+  *,
+  cache_folder: str | os.PathLike | None = None,
+  num_features: int = 128,
+  seed: int = 0,
+) -> ItemFeatures:
+  """Features of the items of `data` from their text, by a named encoder.
+
+  Where 'minilm' is not installed, 'tfidf' stands in for it, with a warning.
+
+  Args:
+    data: interactions with item text.
+    encoder: one of `ENCODERS`.
+    cache_folder: where MiniLM's embeddings are kept; None keeps none.
+    num_features: F of 'tfidf'; that of 'minilm' is 384.
+    seed: of 'tfidf'.
+
+  Raises:
+    DataError: there is no item text, the encoder is unknown, or its files are
+      damaged.
+  """
+  if encoder not in ENCODERS:
+    raise DataError(f'encoder={encoder!r} is unknown; use one of {ENCODERS}')
+  texts = data.item_text
+  if texts is None:
+    raise DataError(
+      f'{data.name or "interactions"}: no item text to make features of'
+    )
+  if encoder == 'minilm':
+    try:
+      minilm = item_text.load_encoder()
+    except item_text.EncoderMissingError as error:
+      logging.warning('%s. Using TF-IDF and SVD in its place', error)
+    else:
+      if cache_folder is None:
+        return ItemFeatures(item_text.encode(texts, minilm), 'minilm')
+      table = item_text.cached(texts, minilm, cache_folder)
+      return ItemFeatures(table, 'minilm')
+  table = tfidf_svd(texts, num_features=num_features, seed=seed)
+  return ItemFeatures(table, 'tfidf')
 
 
 def tfidf_svd(

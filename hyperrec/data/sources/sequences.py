@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
+from absl import logging
 
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data.sources import files
@@ -58,9 +59,9 @@ def amazon_2014(
 ) -> Interactions:
   """A 5-core category of Amazon 2014; the time is the order of a user's items.
 
-  The text of an item is its title where the files have one (Beauty), and its
-  attributes' ids. The items are numbered along the users' sequences, so a
-  model must not read the number itself.
+  The text of an item is its title in Beauty and its attributes' ids in the
+  others, which come without titles. The items are numbered along the users'
+  sequences, so a model must not read the number itself.
 
   Args:
     data_dir: see `files.find`.
@@ -70,22 +71,17 @@ def amazon_2014(
     raise DataError(f'domain={domain!r} is unknown; use one of {list(AMAZON)}')
   about = AMAZON[domain]
   path = files.find(about, f'{domain}.txt', data_dir)
-  attributes = _json(about, f'{domain}_item2attributes.json', data_dir)
-  titles = {}
   if domain == 'Beauty':
-    titles = _json(about, 'beauty_id2title.json', data_dir)
-  text = {
-    int(item): ' '.join(
-      [*titles.get(item, '').split(), *(f'a{i}' for i in attributes[item])]
-    )
-    for item in attributes
-  }
+    text = _json(about, 'beauty_id2title.json', data_dir)
+  else:
+    attributes = _json(about, f'{domain}_item2attributes.json', data_dir)
+    text = {i: ' '.join(f'a{a}' for a in ids) for i, ids in attributes.items()}
   user, item, place = _explode(path, _lines(path))
   data = interactions_lib.from_columns(
     user,
     item,
     timestamp=place,
-    item_text=text,
+    item_text={int(i): ' '.join(t.split()) for i, t in text.items()},
     duplicates='keep',
     name=f'amazon_2014/{domain}',
   )
@@ -96,21 +92,40 @@ def scientific(data_dir: DataDir = None) -> Interactions:
   """Amazon 2018 Industrial and Scientific, from the test prefixes + targets.
 
   59,384 interactions, not the published 59,427: the files cut histories at 50.
+
+  The interactions number items by first appearance, the text file lists them
+  in another order, and only `Scientific.item2index` (asin, number) links the
+  two. Without that file beside them the items come without text.
   """
   path = files.find(SCIENTIFIC, 'Scientific.test.inter', data_dir)
   lines = [line.replace('\t', ' ') for line in _lines(path)]
   user, item, place = _explode(path, ['', *lines[1:]])
-  path = files.find(SCIENTIFIC, 'Scientific.text', data_dir)
-  texts = [line.partition('\t')[2].strip() for line in _lines(path)[1:]]
   data = interactions_lib.from_columns(
     user,
     item,
     timestamp=place,
-    item_text=dict(enumerate(texts)),
+    item_text=_scientific_text(data_dir),
     duplicates='keep',
     name='scientific',
   )
   return files.check_counts(data, SCIENTIFIC.counts)
+
+
+def _scientific_text(data_dir: DataDir) -> dict[int, str] | None:
+  path = files.find(SCIENTIFIC, 'Scientific.text', data_dir)
+  links = path.with_name('Scientific.item2index')
+  if not links.is_file():
+    logging.warning(
+      '%s is not there: without it the lines of %s cannot be told apart, and '
+      'the items have no text', links, path.name,
+    )  # fmt: skip
+    return None
+  texts = dict(line.split('\t', 1) for line in _lines(path)[1:])
+  numbers = dict(line.split('\t', 1) for line in _lines(links))
+  missing = sorted(set(numbers) - set(texts))
+  if missing:
+    raise DataError(f'{path}: no text of item {missing[0]} of {links.name}')
+  return {int(number): texts[asin].strip() for asin, number in numbers.items()}
 
 
 def gowalla(data_dir: DataDir = None) -> Interactions:

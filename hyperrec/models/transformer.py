@@ -1,0 +1,110 @@
+"""Transformer blocks, shared by every model that reads a sequence.
+
+Vaswani et al.: "Attention is all you need" (NeurIPS 2017, arXiv 1706.03762).
+What a position may see is an argument, so that one block serves encoders,
+causal models and padded batches alike.
+"""
+
+import functools
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+gelu = functools.partial(jax.nn.gelu, approximate=False)
+
+
+def attention_mask(
+  mask_BxL: Bool[Array, 'B L'], *, causal: bool = False
+) -> Bool[Array, 'B L L']:
+  """What each position may see: the real ones and, if causal, none later.
+
+  Args:
+    mask_BxL: True where a sequence has an entry.
+    causal: whether a position sees itself and what came before only.
+
+  Returns:
+    [b, q, k] is True where position q of sequence b may see position k.
+  """
+  B, L = mask_BxL.shape
+  allowed_BxLxL = jnp.broadcast_to(mask_BxL[:, None, :], (B, L, L))
+  return jnp.tril(allowed_BxLxL) if causal else allowed_BxLxL
+
+
+class Attention(nn.Module):
+  """Multi-head scaled dot-product attention (paper, section 3.2).
+
+  Attributes:
+    num_heads: H; must divide D.
+  """
+
+  num_heads: int
+
+  @nn.compact
+  def __call__(
+    self, x_BxLxD: Float[Array, 'B L D'], allowed_BxLxL: Bool[Array, 'B L L']
+  ) -> Float[Array, 'B L D']:
+    """Each position's mixture of the positions that it may see.
+
+    A position that may see nothing gets their plain mean: finite, and for the
+    caller to mask.
+    """
+    B, L, D = x_BxLxD.shape
+    if D % self.num_heads:
+      raise ValueError(f'num_heads={self.num_heads} must divide the width {D}')
+
+    def heads(name):
+      projected = nn.Dense(D, name=name)(x_BxLxD)
+      return projected.reshape(B, L, self.num_heads, D // self.num_heads)
+
+    q_BxLxHxE, k_BxLxHxE, v_BxLxHxE = map(heads, ('query', 'key', 'value'))
+    logits_BxHxLxL = jnp.einsum('bqhe,bkhe->bhqk', q_BxLxHxE, k_BxLxHxE)
+    logits_BxHxLxL /= jnp.sqrt(jnp.asarray(D // self.num_heads, x_BxLxD.dtype))
+    logits_BxHxLxL = jnp.where(
+      allowed_BxLxL[:, None], logits_BxHxLxL, jnp.finfo(x_BxLxD.dtype).min
+    )
+    weights_BxHxLxL = jax.nn.softmax(logits_BxHxLxL, axis=-1)
+    mixed_BxLxHxE = jnp.einsum('bhqk,bkhe->bqhe', weights_BxHxLxL, v_BxLxHxE)
+    return nn.Dense(D, name='out')(mixed_BxLxHxE.reshape(B, L, D))
+
+
+class Block(nn.Module):
+  """Attention, then a two-layer net at each position, each with a residual.
+
+  Attributes:
+    num_heads: H; must divide D.
+    hidden_dim: width inside the two-layer net.
+    norm_first: normalise what enters a part (pre-LN, Xiong et al. 2020, arXiv
+      2002.04745), not the sum that leaves it (post-LN, the paper and BERT).
+    activation: between the two layers.
+    norm_epsilon: added to the variance in the layer norms.
+  """
+
+  num_heads: int
+  hidden_dim: int
+  norm_first: bool
+  activation: Callable[[Array], Array] = gelu
+  norm_epsilon: float = 1e-6
+
+  @nn.compact
+  def __call__(
+    self, x_BxLxD: Float[Array, 'B L D'], allowed_BxLxL: Bool[Array, 'B L L']
+  ) -> Float[Array, 'B L D']:
+    """Transforms each position by what it may see (`attention_mask`)."""
+    attend = Attention(self.num_heads, name='attention')
+    expand = nn.Dense(self.hidden_dim, name='expand')
+    contract = nn.Dense(x_BxLxD.shape[-1], name='contract')
+    x_BxLxD = self._residual(
+      lambda h: attend(h, allowed_BxLxL), x_BxLxD, 'attention_norm'
+    )
+    return self._residual(
+      lambda h: contract(self.activation(expand(h))), x_BxLxD, 'net_norm'
+    )
+
+  def _residual(self, part, x_BxLxD, name):
+    norm = nn.LayerNorm(epsilon=self.norm_epsilon, name=name)
+    if self.norm_first:
+      return x_BxLxD + part(norm(x_BxLxD))
+    return norm(x_BxLxD + part(x_BxLxD))

@@ -120,8 +120,7 @@ def _scientific_text(data_dir: DataDir) -> dict[int, str] | None:
       'the items have no text', links, path.name,
     )  # fmt: skip
     return None
-  texts = dict(line.split('\t', 1) for line in _lines(path)[1:])
-  numbers = dict(line.split('\t', 1) for line in _lines(links))
+  texts, numbers = _tab_separated(path), _tab_separated(links)
   missing = sorted(set(numbers) - set(texts))
   if missing:
     raise DataError(f'{path}: no text of item {missing[0]} of {links.name}')
@@ -218,6 +217,11 @@ def _lines(path: pathlib.Path) -> list[str]:
     return path.read_text(encoding='utf-8-sig').split('\n')
   except UnicodeDecodeError as error:
     raise DataError(f'{path}: not UTF-8 at byte {error.start}') from error
+
+
+def _tab_separated(path: pathlib.Path) -> dict[str, str]:
+  parts = [line.partition('\t') for line in _lines(path) if line]
+  return {name: value for name, _, value in parts}
 
 
 def _json(about: files.About, name: str, data_dir: DataDir) -> dict:

@@ -14,6 +14,7 @@ from hyperrec.methods import (
   ease,
   ease_dynamic,
   esler,
+  hyperease,
   item_knn,
   l3ae,
   mult_vae,
@@ -56,6 +57,20 @@ L3AE = tuple(
     (200.0, 10.0, 0.8),
   )
 )
+HYPEREASE = tuple(
+  {'l2': l2, 'l2_features': l2_features, 'trust': trust, 'weight': weight}
+  for l2, l2_features, trust, weight in (
+    (30.0, 3.0, 0.9, 1.0),
+    (100.0, 3.0, 0.9, 1.0),
+    (10.0, 3.0, 0.8, 1.0),
+    (60.0, 10.0, 0.9, 2.0),
+    (100.0, 3.0, 0.95, 0.5),
+    (30.0, 10.0, 0.9, 2.0),
+    (100.0, 1.0, 0.95, 1.0),
+    (200.0, 10.0, 0.8, 1.0),
+  )
+)
+RIDGE_MAP = _grid(weight=(2.0, 4.0), l2=(30.0, 100.0, 10.0, 300.0))
 CEASE = tuple(
   {'l2': l2, 'alpha': alpha}
   for l2, alpha in (
@@ -120,8 +135,8 @@ def new_users(features: l3ae.Features) -> dict[str, Arm]:
 def new_catalogue(features: l3ae.Features) -> dict[str, Arm]:
   """Arms of the regime in which all items are new.
 
-  Nothing that a source teaches can serve here but a network's inner layers,
-  so all others prepare nothing and fit the evidence.
+  What a source teaches can serve here where it is a network's inner layers, or
+  a map from the features of items; all others fit the evidence alone.
   """
   fitted = {
     'itemknn': Arm(item_knn.item_knn, ITEM_KNN),
@@ -137,11 +152,17 @@ def new_catalogue(features: l3ae.Features) -> dict[str, Arm]:
     name: arm._replace(build=_retrained(arm.build))
     for name, arm in fitted.items()
   }
+  generated = functools.partial(hyperease.hyperease, features)
   return {
     'popularity': Arm(popularity.popularity, ({},)),
     **fitted,
     'ease_dynamic': Arm(ease_dynamic.ease_dynamic, EASE),
     'mult_vae_finetune': Arm(mult_vae.mult_vae_finetune, MULT_VAE),
+    'ridge_map': Arm(
+      functools.partial(hyperease.ridge_map, features), RIDGE_MAP
+    ),
+    'hyperease_zero': Arm(functools.partial(generated, solve=False), HYPEREASE),
+    'hyperease': Arm(generated, HYPEREASE),
   }
 
 

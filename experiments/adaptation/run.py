@@ -46,7 +46,13 @@ _NUM_HELDOUT = flags.DEFINE_integer(
 )
 _TRIALS = flags.DEFINE_integer('trials', 3, 'Trials of every tuned arm.')
 _ORACLE = flags.DEFINE_bool('oracle', True, 'Also run the oracle arms.')
-_FEATURES = flags.DEFINE_integer('features', 128, 'Width of item features.')
+_ENCODER = flags.DEFINE_enum(
+  'text_encoder', 'tfidf', item_features.ENCODERS, 'What reads item text.'
+)
+_FEATURES = flags.DEFINE_integer('features', 128, 'Width of TF-IDF features.')
+_CACHE_DIR = flags.DEFINE_string(
+  'cache_dir', None, 'Where embeddings of item text are kept between runs.'
+)
 _REPEATS = flags.DEFINE_integer('repeats', 20, 'Times an adaptation is timed.')
 _MAX_SECONDS = flags.DEFINE_float(
   'max_seconds', 1.0, 'How long the repeats of one timing may take.'
@@ -216,9 +222,17 @@ def feature_lookup(data):
   """
   if data.item_text is None:
     return _no_features
-  table = item_features.tfidf_svd(
-    data.item_text, num_features=_FEATURES.value, seed=0
+  table, used = item_features.from_item_text(
+    data,
+    _ENCODER.value,
+    cache_folder=_CACHE_DIR.value,
+    num_features=_FEATURES.value,
   )
+  if used != _ENCODER.value:
+    raise app.UsageError(
+      f'--text_encoder={_ENCODER.value} needs an encoder that is not installed '
+      '(see the warning above): install it, or choose tfidf'
+    )
   order = np.argsort(data.item_ids)
 
   def lookup(part):

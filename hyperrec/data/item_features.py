@@ -13,7 +13,7 @@ from hyperrec.data import item_text
 DataError = interactions_lib.DataError
 Interactions = interactions_lib.Interactions
 
-ENCODERS = ('minilm', 'tfidf')
+ENCODERS = ('minilm', 'tfidf', 'both')
 
 _SMALLEST = 1e-9
 
@@ -22,7 +22,8 @@ class ItemFeatures(NamedTuple):
   """Features of a catalogue, and what made them.
 
   Attributes:
-    table: float32 [V, F]; rows of length 1, or 0 where an item has no word.
+    table: float32 [V, F]; rows of length 1, or shorter where an item has no
+      word that the encoder knows.
     encoder: one of `ENCODERS`: the one used, not the one asked for.
   """
 
@@ -40,13 +41,14 @@ def from_item_text(
 ) -> ItemFeatures:
   """Features of the items of `data` from their text, by a named encoder.
 
-  Where 'minilm' is not installed, 'tfidf' stands in for it, with a warning.
+  'both' puts the two side by side. Where MiniLM is not installed, 'tfidf'
+  stands in for what needs it, with a warning.
 
   Args:
     data: interactions with item text.
     encoder: one of `ENCODERS`.
     cache_folder: where MiniLM's embeddings are kept; None keeps none.
-    num_features: F of 'tfidf'; that of 'minilm' is 384.
+    num_features: F of 'tfidf'; MiniLM's is 384.
     seed: of 'tfidf'.
 
   Raises:
@@ -60,18 +62,26 @@ def from_item_text(
     raise DataError(
       f'{data.name or "interactions"}: no item text to make features of'
     )
-  if encoder == 'minilm':
-    try:
-      minilm = item_text.load_encoder()
-    except item_text.EncoderMissingError as error:
-      logging.warning('%s. Using TF-IDF and SVD in its place', error)
-    else:
-      if cache_folder is None:
-        return ItemFeatures(item_text.encode(texts, minilm), 'minilm')
-      table = item_text.cached(texts, minilm, cache_folder)
-      return ItemFeatures(table, 'minilm')
-  table = tfidf_svd(texts, num_features=num_features, seed=seed)
-  return ItemFeatures(table, 'tfidf')
+  learned = None if encoder == 'tfidf' else _minilm(texts, cache_folder)
+  if encoder == 'minilm' and learned is not None:
+    return ItemFeatures(learned, 'minilm')
+  words = tfidf_svd(texts, num_features=num_features, seed=seed)
+  if learned is None:
+    return ItemFeatures(words, 'tfidf')
+  both = np.concatenate([learned, words], axis=1) / np.float32(np.sqrt(2))
+  return ItemFeatures(both, 'both')
+
+
+def _minilm(texts, cache_folder):
+  """MiniLM's embeddings [V, 384]; None, with a warning, without the package."""
+  try:
+    encoder = item_text.load_encoder()
+  except item_text.EncoderMissingError as error:
+    logging.warning('%s. Using TF-IDF and SVD in its place', error)
+    return None
+  if cache_folder is None:
+    return item_text.encode(texts, encoder)
+  return item_text.cached(texts, encoder, cache_folder)
 
 
 def tfidf_svd(

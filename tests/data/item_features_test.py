@@ -114,6 +114,21 @@ def test_features_by_minilm_go_through_the_cache(monkeypatch, tmp_path):
   np.testing.assert_array_equal(made.table, 2 * table)
 
 
+def test_both_encoders_side_by_side(monkeypatch):
+  table = np.ones((len(TEXTS), 4), np.float32) / 2
+  monkeypatch.setattr(item_text, 'load_encoder', lambda: 'an encoder')
+  monkeypatch.setattr(item_text, 'encode', lambda texts, encoder: table)
+  found = item_features.from_item_text(make_data(), 'both', num_features=3)
+  assert found.encoder == 'both'
+  words = item_features.tfidf_svd(TEXTS, num_features=3, seed=0)
+  # Cosines are the mean of the two encoders' cosines.
+  np.testing.assert_allclose(
+    found.table @ found.table.T,
+    (table @ table.T + words @ words.T) / 2,
+    atol=1e-6,
+  )
+
+
 def test_tfidf_stands_in_aloud_where_minilm_is_absent(monkeypatch, caplog):
   def missing():
     raise item_text.EncoderMissingError(

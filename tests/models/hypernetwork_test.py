@@ -13,36 +13,44 @@ from flax.core import FrozenDict
 
 from hyperrec.models import conditioning, hypernetwork, output_forms
 
-KEY = jax.random.key(0)
+# An implementation of random numbers that compiles fast.
+KEY = jax.random.key(0, impl='unsafe_rbg')
 F, D = 4, 5
 FORMS = {
   'film': output_forms.Film(),
   'mixture': output_forms.Mixture(num_bases=3),
   'low_rank': output_forms.LowRank(rank=2),
-  'chunked': output_forms.Chunked(chunk_size=16, embedding_dim=8),
+  'chunked': output_forms.Chunked(chunk_size=16, embedding_dim=16),
   'full': output_forms.Full(),
 }
-X = jax.random.normal(jax.random.key(1), (8, D))
-TASKS = jax.random.normal(jax.random.key(2), (2, F))
+RANDOM = np.random.default_rng(0)
+X = RANDOM.normal(size=(8, D)).astype(np.float32)
+TASKS = RANDOM.normal(size=(2, F)).astype(np.float32)
 all_forms = pytest.mark.parametrize('form', FORMS)
 
 
 class Target(nn.Module):
-  """Kernels, biases, a norm's scale and a leaf of three axes."""
+  """Leaves of one, two and three axes."""
 
   @nn.compact
   def __call__(self, x):
-    x = nn.LayerNorm(name='norm')(nn.Dense(6, name='encoder')(x))
-    x = nn.DenseGeneral((2, 3), name='heads')(jnp.tanh(x))
-    return nn.Dense(3, name='decoder')(x.reshape(*x.shape[:-2], 6))
+    x = nn.LayerNorm(name='norm')(nn.Dense(4, name='encoder')(x))
+    return nn.DenseGeneral((2, 3), name='decoder')(x)
 
 
 MODULE = Target()
-PATHS = {
+PATHS = (
   ('norm', 'scale'), ('norm', 'bias'), ('encoder', 'kernel'),
-  ('encoder', 'bias'), ('heads', 'kernel'), ('heads', 'bias'),
-  ('decoder', 'kernel'), ('decoder', 'bias'),
-}  # fmt: skip
+  ('encoder', 'bias'), ('decoder', 'kernel'), ('decoder', 'bias'),
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True, scope='module')
+def _compile_fast():
+  """Small programs: to compile them well takes longer than to run them."""
+  jax.config.update('jax_disable_most_optimizations', True)
+  yield
+  jax.config.update('jax_disable_most_optimizations', False)
 
 
 @functools.cache
@@ -52,7 +60,13 @@ def template():
 
 @functools.cache
 def base():
-  return jax.jit(MODULE.init)(KEY, X)['params']
+  return noise(template(), 0.5)
+
+
+def noise(shapes, std):
+  random = np.random.default_rng(1)
+  draw = lambda leaf: std * random.normal(size=leaf.shape)  # noqa: E731
+  return jax.tree.map(lambda leaf: jnp.float32(draw(leaf)), shapes)
 
 
 def network(form, **options):
@@ -68,10 +82,9 @@ def fresh(form):
 @functools.cache
 def moved(form):
   """Parameters away from their start, as after some training."""
-  leaves, tree = jax.tree.flatten(fresh(form))
-  keys = jax.random.split(jax.random.key(3), len(leaves))
-  noise = lambda key, leaf: leaf + 0.3 * jax.random.normal(key, leaf.shape)  # noqa: E731
-  return tree.unflatten(map(noise, keys, leaves))
+  create = functools.partial(hypernetwork.init, network(form), KEY)
+  shapes = jax.eval_shape(create, TASKS[0], base())
+  return noise(shapes, 0.3)
 
 
 @functools.partial(jax.jit, static_argnames=('form', 'parts'))
@@ -88,13 +101,9 @@ def is_equal(first, second):
 def test_what_is_generated_is_the_template(form):
   made = generate(form, moved(form), TASKS[0], base())
   chex.assert_trees_all_equal_shapes_and_dtypes(made, template())
-  assert not any(
-    bool((a == b).any())
-    for a, b in zip(
-      jax.tree.leaves(made)[2:3], jax.tree.leaves(base())[2:3], strict=True
-    )
-  )
-  assert MODULE.apply({'params': made}, X).shape == (8, 3)
+  for leaf, start in zip(*map(jax.tree.leaves, (made, base())), strict=True):
+    assert float(jnp.abs(leaf - start).max()) > 1e-3
+  assert MODULE.apply({'params': made}, X).shape == (8, 2, 3)
 
 
 def test_a_template_stands_for_zeros():
@@ -110,10 +119,9 @@ def test_a_template_stands_for_zeros():
   )
 
 
-@all_forms
-def test_the_types_are_those_of_the_base(form):
+def test_the_types_are_those_of_the_base():
   half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), base())
-  made = generate(form, moved(form), TASKS[0], half)
+  made = generate('film', moved('film'), TASKS[0], half)
   chex.assert_trees_all_equal_shapes_and_dtypes(made, half)
 
 
@@ -121,29 +129,25 @@ def test_the_types_are_those_of_the_base(form):
 def test_training_starts_at_the_base_bit_for_bit(form):
   for task in TASKS:
     made = generate(form, fresh(form), task, base())
-    for leaf, expected in zip(
-      jax.tree.leaves(made), jax.tree.leaves(base()), strict=True
-    ):
-      np.testing.assert_array_equal(leaf, expected)
+    chex.assert_trees_all_equal(made, base())
 
 
 @all_forms
 def test_gradients_reach_every_part(form):
   def loss(theta, task, start):
     made = generate(form, theta, task, start)
-    weights = MODULE.apply({'params': made}, X)
-    return jnp.sum(weights * jnp.cos(jnp.arange(24.0)).reshape(8, 3))
+    products = jax.tree.map(jnp.vdot, made, noise(template(), 1.0))
+    return sum(jax.tree.leaves(products))
 
   gradient = jax.jit(jax.grad(loss, argnums=(0, 1, 2)))
   for leaf in jax.tree.leaves(gradient(moved(form), TASKS[0], base())):
-    assert float(jnp.abs(leaf).max()) > 0
-    assert bool(jnp.isfinite(leaf).all())
+    assert np.abs(leaf).max() > 0
+    assert np.isfinite(leaf).all()
   # At the start too, each part can be moved by some parameter of its own.
   at_start = gradient(fresh(form), TASKS[0], base())[0]['form']
-  names = ['.'.join(path) for path in PATHS]
-  for name in names:
+  for name in map('.'.join, PATHS):
     own = [g for leaf, g in at_start.items() if leaf.startswith(name)]
-    assert max(float(jnp.abs(g).max()) for g in own) > 0
+    assert max(np.abs(g).max() for g in own) > 0
 
 
 @all_forms
@@ -160,40 +164,57 @@ def test_many_at_once_equal_one_by_one(form):
   assert float(jnp.abs(together[0] - together[1]).max()) > 1e-2
 
 
-@pytest.mark.parametrize('width', [8, 48, 200])
-@pytest.mark.parametrize('form', ['mixture', 'low_rank', 'chunked', 'full'])
-def test_generated_weights_start_as_the_targets_own(form, width):
-  layer = nn.Dense(width, bias_init=nn.initializers.normal(0.3))
-  own = jax.jit(layer.init)(KEY, jnp.ones((1, 100)))['params']
+class Wide(nn.Module):
+  """Kernels of several widths; the std of each is 0.16, of a bias 0.3."""
+
+  @nn.compact
+  def __call__(self, x):
+    dense = functools.partial(nn.Dense, bias_init=nn.initializers.normal(0.3))
+    return [dense(width)(x).sum() for width in (8, 72)]
+
+
+@pytest.mark.parametrize(
+  'form',
+  [
+    output_forms.Mixture(num_bases=8),
+    output_forms.LowRank(rank=3),
+    output_forms.Chunked(chunk_size=16, embedding_dim=32),
+    output_forms.Full(),
+  ],
+)
+def test_generated_weights_start_as_the_targets_own(form):
+  own = jax.jit(Wide().init)(KEY, jnp.ones((1, 40)))['params']
   zeros, spread = hypernetwork.hyperfan(own)
-  z = conditioning.constant_norm(jax.random.normal(KEY, (64, 12)))
-  writer = FORMS[form].clone(spread=spread)
+  vectors = np.random.default_rng(0).normal(size=(50, F)).astype(np.float32)
+  writer = network('full').clone(form=form.clone(spread=spread))
 
-  def change(key, z_Z):
-    return writer.apply(writer.init(key, z_Z, zeros), z_Z, zeros)
+  def start(key, task):
+    theta = hypernetwork.init(writer, key, task, zeros)
+    return hypernetwork.generate(writer, theta, task, zeros)
 
-  made = jax.jit(jax.vmap(change))(jax.random.split(KEY, 64), z)
-  assert float(made['kernel'].std()) == pytest.approx(0.1, rel=0.05)
-  assert float(made['kernel'].std()) == pytest.approx(
-    spread['kernel'], rel=0.05
-  )
-  assert float(made['bias'].std()) == pytest.approx(spread['bias'], rel=0.15)
-  assert abs(float(made['kernel'].mean())) < 0.005
+  made = jax.jit(jax.vmap(start))(jax.random.split(KEY, 50), vectors)
+  for layer, leaves in made.items():
+    std = float(leaves['kernel'].std())
+    assert std == pytest.approx(40**-0.5, rel=0.07)
+    assert std == pytest.approx(float(own[layer]['kernel'].std()), rel=0.07)
+    assert abs(float(leaves['kernel'].mean())) < 0.01
+    own_bias = float(own[layer]['bias'].std())
+    assert float(leaves['bias'].std()) == pytest.approx(own_bias, rel=0.15)
 
 
 def test_a_generated_network_starts_as_a_fresh_one():
   """Also where a leaf has no spread: the scale of a norm stays 1."""
-  means, spread = hypernetwork.hyperfan(base())
-  encoder = conditioning.VectorEncoder(F)
-  full = hypernetwork.Hypernetwork(encoder, output_forms.Full(spread))
+  own = jax.jit(MODULE.init)(KEY, X)['params']
+  means, spread = hypernetwork.hyperfan(own)
+  full = network('full').clone(form=output_forms.Full(spread))
   theta = hypernetwork.init(full, KEY, TASKS[0], means)
   made = hypernetwork.generate(full, theta, TASKS[0], means)
-  np.testing.assert_array_equal(made['norm']['scale'], np.ones(6))
-  np.testing.assert_array_equal(made['norm']['bias'], np.zeros(6))
-  kernel = made['encoder']['kernel']
-  assert float(kernel.std()) == pytest.approx(5**-0.5, rel=0.3)
-  out = MODULE.apply({'params': made}, X)
-  assert 0.2 < float(out.std() / MODULE.apply({'params': base()}, X).std()) < 5
+  np.testing.assert_array_equal(made['norm']['scale'], np.ones(4))
+  np.testing.assert_array_equal(made['norm']['bias'], np.zeros(4))
+  out, expected = (
+    MODULE.apply({'params': params}, X).std() for params in (made, own)
+  )
+  assert 0.5 < float(out / expected) < 2
 
 
 @all_forms
@@ -215,14 +236,14 @@ def test_two_tasks_are_learned_and_the_conditioning_matters(form):
     return (optax.apply_updates(theta, updates), opt_state), None
 
   @jax.jit
-  def train(theta):
-    (theta, _), _ = jax.lax.scan(step, (theta, tx.init(theta)), length=300)
-    return loss(theta, TASKS), loss(theta, TASKS[::-1])
+  def train(start):
+    state = start, tx.init(start)
+    (theta, _), _ = jax.lax.scan(step, state, length=300)
+    return loss(start, TASKS), loss(theta, TASKS), loss(theta, TASKS[::-1])
 
-  at_start = loss(fresh(form), TASKS)
-  own, swapped = train(fresh(form))
-  assert float(own) < 0.01 * float(at_start)
-  assert float(swapped) > 50 * float(own)
+  at_start, own, swapped = train(fresh(form))
+  assert float(own) < 0.03 * float(at_start)
+  assert float(swapped) > 20 * float(own)
 
 
 def test_only_the_named_parts_are_generated():
@@ -250,7 +271,7 @@ def test_dropped_conditioning_gives_the_base():
 
   made = jax.jit(jax.vmap(run))(jax.random.split(KEY, 200))
   expected = base()['decoder']['kernel']
-  is_base = (made['decoder']['kernel'] == expected[None]).all(axis=(1, 2))
+  is_base = (made['decoder']['kernel'] == expected[None]).all(axis=(1, 2, 3))
   assert 0.35 < float(is_base.mean()) < 0.65
   kept = hypernetwork.generate(half, moved('full'), TASKS[0], base())
   others = made['decoder']['kernel'][~is_base]
@@ -258,8 +279,8 @@ def test_dropped_conditioning_gives_the_base():
 
 
 def test_an_empty_support_set_gives_the_base():
-  encoder = conditioning.FeatureSetEncoder(F)
-  full = hypernetwork.Hypernetwork(encoder, output_forms.Full())
+  encoder = conditioning.FeatureSetEncoder(F, z_dim=6, hidden_dim=7)
+  full = network('full').clone(encoder=encoder)
   empty = conditioning.MaskedSet(jnp.zeros((3, F)), jnp.zeros(3, bool))
   theta = hypernetwork.init(full, KEY, empty, base())
   theta['form'] = jax.tree.map(jnp.ones_like, theta['form'])
@@ -299,17 +320,17 @@ def test_a_predicate_that_selects_nothing_is_an_error():
 def test_another_template_is_an_error(form):
   wider = jax.eval_shape(MODULE.init, KEY, jnp.ones((1, 50)))['params']
   if form == 'film':
-    wider = {**wider, 'decoder': {'kernel': jnp.ones((6, 9))}}
+    wider = {**wider, 'decoder': {'kernel': jnp.ones((4, 2, 9))}}
   with pytest.raises(ValueError, match='another template'):
     hypernetwork.generate(network(form), moved(form), TASKS[0], wider)
   more = {**base(), 'extra': {'kernel': jnp.ones((2, 2))}}
-  with pytest.raises(ValueError, match='extra.kernel'):
+  with pytest.raises(ValueError, match=r'extra\.kernel'):
     hypernetwork.generate(network(form), moved(form), TASKS[0], more)
 
 
 @pytest.mark.parametrize('bad', [np.nan, np.inf])
 def test_conditioning_that_is_not_finite_is_located(bad):
-  task = TASKS[0].at[2].set(bad)
+  task = np.where(np.arange(F) == 2, bad, TASKS[0])
   with pytest.raises(ValueError, match=r'not finite at \[2\]'):
     hypernetwork.generate(network('full'), moved('full'), task, base())
   rows = conditioning.MaskedSet(jnp.ones((3, F)).at[1, 2].set(bad), None)
@@ -318,5 +339,5 @@ def test_conditioning_that_is_not_finite_is_located(bad):
 
 
 def test_conditioning_of_another_width_is_an_error():
-  with pytest.raises(ValueError, match='width 3 .* encoder of width 4'):
+  with pytest.raises(ValueError, match=r'width 3 .* encoder of width 4'):
     hypernetwork.generate(network('full'), moved('full'), jnp.ones(3), base())

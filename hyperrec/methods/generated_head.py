@@ -1,0 +1,274 @@
+"""Mult-VAE with a part generated for each user: hypernetworks as in print.
+
+The form of DUET (Lv et al., WWW 2023, arXiv 2209.05227): what reads a user and
+the items' own vectors are shared, and the small layer between, here the
+decoder's hidden layer, is generated from what the user has shown. Unlike DUET,
+the generated part is a change of the trained one and starts at zero.
+"""
+
+import dataclasses
+import functools
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float
+
+from hyperrec import method as method_lib
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.methods import mult_vae
+from hyperrec.models import (
+  conditioning,
+  hypernetwork,
+  output_forms,
+  variational_autoencoder,
+)
+from hyperrec.training import loop
+from hyperrec.training import step as step_lib
+
+CannotServe = method_lib.CannotServe
+Histories = method_lib.Histories
+Interactions = interactions_lib.Interactions
+Method = method_lib.Method
+
+# Users whose networks are in memory at once in scoring.
+_USERS_AT_ONCE = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """Hyper-parameters of the generator; those of the base are Mult-VAE's.
+
+  Attributes:
+    base: of the Mult-VAE, trained first and then fixed.
+    form: what is generated, see `output_forms`.
+    parts: paths of the Mult-VAE's parameters that are generated.
+    z_dim: width of the user's encoding.
+    hidden_dim: width of the encoder's layers and item embeddings.
+    condition_dropout: share of users that get the base in training.
+    epochs: passes over the users.
+    batch_size: users a step; all of them where there are fewer.
+    lr: AdamW's, after a warm-up over a tenth of the steps.
+    weight_decay: AdamW's; pulls towards the base.
+    max_norm: of the gradient, clipped beyond.
+  """
+
+  base: mult_vae.Config = dataclasses.field(default_factory=mult_vae.Config)
+  form: output_forms.Form = dataclasses.field(default_factory=output_forms.Full)
+  parts: tuple[hypernetwork.Path, ...] = (('hidden_out',),)
+  z_dim: int = 32
+  hidden_dim: int = 64
+  condition_dropout: float = 0.1
+  epochs: int = 20
+  batch_size: int = 100
+  lr: float = 1e-3
+  weight_decay: float = 1e-2
+  max_norm: float = 1.0
+
+
+class Fitted(NamedTuple):
+  """A base and its generator over one catalogue.
+
+  Attributes:
+    base: the Mult-VAE.
+    theta: the generator's parameters.
+    flops: operations of the generator's training.
+  """
+
+  base: mult_vae.Fitted
+  theta: Any
+  flops: float
+
+
+def generated_head(
+  *, base: dict[str, Any] | None = None, **hyper_parameters: Any
+) -> Method:
+  """A Mult-VAE whose decoder a hypernetwork adapts to each user.
+
+  New users need nothing but the pass that generates and scores. Another
+  catalogue is refused.
+
+  Args:
+    base: fields of `mult_vae.Config`.
+    **hyper_parameters: the other fields of `Config`.
+  """
+  config = Config(mult_vae.Config(**(base or {})), **hyper_parameters)
+  if not config.base.variational:
+    raise ValueError('base: only Mult-VAE (variational=True) can be generated')
+
+  def adapt(shared, evidence, key):
+    del key
+    if not np.array_equal(shared.base.item_ids, evidence.item_ids):
+      raise CannotServe(
+        'the generated head reads and scores the items that its generator '
+        'was trained on; another catalogue needs a training of its own'
+      )
+    return shared
+
+  return Method(
+    'generated_head',
+    functools.partial(fit, config),
+    adapt,
+    functools.partial(score, config),
+    lambda source, shared: mult_vae.fit_flops(shared.base) + shared.flops,
+  )
+
+
+def fit(config: Config, data: Interactions, key: jax.Array) -> Fitted:
+  """Trains the Mult-VAE, then its generator, on the users of `data`.
+
+  Raises:
+    CannotServe: no user has a row.
+  """
+  base_key, generator_key = jax.random.split(key)
+  base = mult_vae.fit(config.base, data, base_key)
+  return fit_generator(config, base, data, generator_key)
+
+
+def fit_generator(
+  config: Config,
+  base: mult_vae.Fitted,
+  data: Interactions,
+  key: jax.Array,
+  **run: Any,
+) -> Fitted:
+  """Trains the generator of a trained base: simulated new users.
+
+  Each step shows a random share of each user's items, from none to all, to
+  base and generator; the loss is Mult-VAE's, on all of them.
+
+  Args:
+    config: hyper-parameters.
+    base: a Mult-VAE over the catalogue of `data`.
+    data: the users' items.
+    key: a typed key: initialisation, order of the users, what is shown.
+    **run: as `mult_vae.fit`'s; parameters are the generator's.
+  """
+  x_UxV = data.csr(bool)
+  x_UxV = x_UxV[np.flatnonzero(np.diff(x_UxV.indptr))]
+  init_key, order_key, noise_key = jax.random.split(key, 3)
+  batch_size = min(config.batch_size, x_UxV.shape[0])
+  num_steps = math.ceil(config.epochs * x_UxV.shape[0] / batch_size)
+  order_seed = int(jax.random.bits(order_key))
+  params = jax.tree.map(jnp.asarray, base.params)
+
+  def batch_at(step):
+    rows = loop.batch_rows(step, batch_size, x_UxV.shape[0], order_seed)
+    return {'x': x_UxV[rows].toarray(), 'base': params}
+
+  theta = hypernetwork.init(
+    _network(config, data.num_items),
+    init_key,
+    _as_set(jnp.zeros(data.num_items, bool)),
+    params,
+    config.parts,
+  )
+  step_fn, tx = train_step(config, data.num_items, num_steps)
+  state = step_lib.init_state(theta, tx, noise_key)
+  flops = num_steps * _step_flops(step_fn, state, batch_at(0))
+  result = loop.train(
+    step_fn,
+    state,
+    batch_at,
+    loop.LoopConfig(num_steps, **run.pop('loop', {})),
+    **run,
+  )
+  theta = result.best.params if result.best else result.state.params
+  return Fitted(base, theta, flops)
+
+
+def score(config: Config, fitted: Fitted, histories: Histories) -> np.ndarray:
+  """Logits [B, V], each user's by a network of their own.
+
+  Rows are padded to a power of two, so that few sizes are ever compiled.
+  """
+  x_BxV = histories.csr(bool).toarray()
+  padding = (1 << max(0, len(x_BxV) - 1).bit_length()) - len(x_BxV)
+  x_BxV = np.pad(x_BxV, ((0, padding), (0, 0)))
+  logits_BxV = _logits(config, fitted.theta, fitted.base.params, x_BxV)
+  return np.asarray(logits_BxV)[: len(histories.items)]
+
+
+@functools.partial(jax.jit, static_argnames='config')
+def _logits(config: Config, theta: Any, base: Any, x_BxV: jax.Array):
+  def score_user(x_V):
+    return apply(config, generate(config, theta, base, x_V), x_V)
+
+  return jax.lax.map(score_user, x_BxV, batch_size=_USERS_AT_ONCE)
+
+
+def generate(
+  config: Config,
+  theta: Any,
+  base: Any,
+  shown_V: Bool[Array, ' V'],
+  dropout_key: jax.Array | None = None,
+) -> Any:
+  """The Mult-VAE's parameters for one user; see `hypernetwork.generate`."""
+  return hypernetwork.generate(
+    _network(config, len(shown_V)),
+    theta,
+    _as_set(shown_V),
+    base,
+    config.parts,
+    dropout_key=dropout_key,
+  )
+
+
+def apply(
+  config: Config, params: Any, shown_V: Bool[Array, ' V']
+) -> Float[Array, ' V']:
+  """One user's logits by a network of their own."""
+  sizes = config.base.hidden_dim, config.base.latent_dim
+  model = variational_autoencoder.MultVAE(len(shown_V), *sizes)
+  return model.apply({'params': params}, shown_V[None], train=False).logits[0]
+
+
+@functools.lru_cache(maxsize=16)
+def train_step(config: Config, num_items: int, num_steps: int):
+  """The step and its optimizer; cached, so equal runs compile once."""
+  warmup = max(1, num_steps // 10)
+  lr = optax.schedules.linear_schedule(0.0, config.lr, warmup)
+  tx = optax.chain(
+    optax.clip_by_global_norm(config.max_norm),
+    optax.adamw(lr, weight_decay=config.weight_decay),
+  )
+
+  def user_loss(theta, base, x_V, key):
+    share_key, shown_key, dropout_key = jax.random.split(key, 3)
+    share = jax.random.uniform(share_key)
+    shown_V = x_V & (jax.random.uniform(shown_key, (num_items,)) < share)
+    params = generate(config, theta, base, shown_V, dropout_key)
+    logits_V = apply(config, params, shown_V)
+    return variational_autoencoder.multinomial_nll(
+      logits_V, x_V.astype(logits_V.dtype)
+    )
+
+  def loss_fn(theta, batch, key, step):
+    del step
+    keys = jax.random.split(key, len(batch['x']))
+    users = jax.vmap(user_loss, in_axes=(None, None, 0, 0))
+    return users(theta, batch['base'], batch['x'], keys).mean(), {}
+
+  return step_lib.make_train_step(loss_fn, tx), tx
+
+
+def _step_flops(step_fn, state, batch) -> float:
+  """XLA's count, right here: matrix products, no factorisation, no loop."""
+  return float(step_fn.lower(state, batch).cost_analysis()['flops'])
+
+
+def _network(config: Config, num_items: int) -> hypernetwork.Hypernetwork:
+  encoder = conditioning.InteractionEncoder(
+    num_items, config.z_dim, config.hidden_dim
+  )
+  return hypernetwork.Hypernetwork(
+    encoder, config.form, config.condition_dropout
+  )
+
+
+def _as_set(x_V: Bool[Array, ' V']) -> conditioning.MaskedSet:
+  return conditioning.MaskedSet(jnp.arange(len(x_V)), x_V)

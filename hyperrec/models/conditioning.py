@@ -1,0 +1,150 @@
+"""What a hypernetwork is told: encoders from evidence to a vector z.
+
+Every encoder gives z of constant norm sqrt(Z), because a hypernetwork's outputs
+and gradients scale with what enters it (Ortiz, Guttag, Dalca: "Magnitude
+Invariant Parametrizations Improve Hypernetwork Learning", ICLR 2024, arXiv
+2304.07645). The one exception is z = 0: nothing is known.
+"""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+# The set size that its encoding, in [0, 1), puts at one half.
+_HALF_SIZE = 10.0
+
+
+class MaskedSet(NamedTuple):
+  """Evidence without an order; what is masked out does not matter.
+
+  A multi-hot row x of a catalogue is MaskedSet(arange(V), x).
+
+  Attributes:
+    members: item indices [L], or feature rows [L, F].
+    mask: True where a member is.
+  """
+
+  members: Int[Array, ' L'] | Float[Array, 'L F']
+  mask: Bool[Array, ' L']
+
+
+def constant_norm(x: Float[Array, '*B D']) -> Float[Array, '*B D']:
+  """Vectors scaled to norm sqrt(D); 0 stays 0, with gradient 0."""
+  square = jnp.sum(x**2, axis=-1, keepdims=True)
+  scale = jax.lax.rsqrt(jnp.where(square > 0, square, 1.0) / x.shape[-1])
+  return x * jnp.where(square > 0, scale, 0.0)
+
+
+def cos_sin(x: Float[Array, ' F']) -> Float[Array, ' 2*F']:
+  """Numbers in [0, 1] put on the quarter circle (MIP): norm sqrt(2 F)."""
+  angle = 0.5 * jnp.pi * x
+  return jnp.sqrt(2.0) * jnp.concatenate([jnp.cos(angle), jnp.sin(angle)])
+
+
+class Trunk(nn.Module):
+  """Two layers, then the constant norm; the end of every encoder."""
+
+  z_dim: int
+  hidden_dim: int
+
+  @nn.compact
+  def __call__(self, x: Float[Array, ' D']) -> Float[Array, ' Z']:
+    """Transforms an encoded input, itself of constant norm."""
+    hidden = nn.gelu(nn.Dense(self.hidden_dim, name='hidden')(x))
+    return constant_norm(nn.Dense(self.z_dim, name='out')(hidden))
+
+
+class VectorEncoder(nn.Module):
+  """A vector of width `in_dim`, of which the direction counts -> z."""
+
+  in_dim: int
+  z_dim: int = 32
+  hidden_dim: int = 64
+
+  @nn.compact
+  def __call__(self, x: Float[Array, ' F']) -> Float[Array, ' Z']:
+    """Encodes one vector; ValueError where its width is not `in_dim`."""
+    _check_width(x, self.in_dim)
+    return Trunk(self.z_dim, self.hidden_dim, name='trunk')(constant_norm(x))
+
+
+class StatisticsEncoder(nn.Module):
+  """Statistics of a domain -> z; what is far beyond the sources saturates.
+
+  Attributes:
+    mean: of each statistic over the sources.
+    std: likewise; a statistic of std 0 says nothing.
+  """
+
+  mean: tuple[float, ...]
+  std: tuple[float, ...]
+  z_dim: int = 32
+  hidden_dim: int = 64
+
+  @nn.compact
+  def __call__(self, x: Float[Array, ' F']) -> Float[Array, ' Z']:
+    """Encodes one domain; ValueError where the width is not the sources'."""
+    _check_width(x, len(self.mean))
+    scale = jnp.array([1 / std if std > 0 else 0.0 for std in self.std])
+    share = jax.scipy.special.ndtr((x - jnp.array(self.mean)) * scale)
+    return Trunk(self.z_dim, self.hidden_dim, name='trunk')(cos_sin(share))
+
+
+class FeatureSetEncoder(nn.Module):
+  """A set of feature rows, such as items' texts -> z; an empty one -> 0.
+
+  Deep sets (Zaheer et al., NeurIPS 2017, arXiv 1703.06114): a layer for each
+  row of width `in_dim`, their mean, a trunk.
+  """
+
+  in_dim: int
+  z_dim: int = 32
+  hidden_dim: int = 64
+
+  @nn.compact
+  def __call__(self, members: MaskedSet) -> Float[Array, ' Z']:
+    """Encodes one set; ValueError where the rows' width is not `in_dim`."""
+    rows, mask = members
+    _check_width(rows, self.in_dim)
+    rows = constant_norm(jnp.where(mask[:, None], rows, 0.0))
+    rows = nn.gelu(nn.Dense(self.hidden_dim, name='row')(rows))
+    return _encode_set(self, rows, mask)
+
+
+class InteractionEncoder(nn.Module):
+  """The items of a catalogue of `num_items` that a user has shown -> z."""
+
+  num_items: int
+  z_dim: int = 32
+  hidden_dim: int = 64
+
+  @nn.compact
+  def __call__(self, members: MaskedSet) -> Float[Array, ' Z']:
+    """Encodes one user; 0 without items, NaN beyond the catalogue."""
+    items, mask = members
+    rows = nn.Embed(self.num_items, self.hidden_dim, name='items')(items)
+    return _encode_set(self, rows, mask)
+
+
+def _encode_set(module, rows_LxH, mask_L):
+  """Encodes the rows' mean and number; called inside `module`."""
+  # A matrix product: where users share their rows (a multi-hot batch under
+  # vmap), it is one for them all.
+  mask = mask_L.astype(rows_LxH.dtype)
+  size = mask.sum()
+  mean_H = mask @ rows_LxH / jnp.maximum(size, 1.0)
+  amount = cos_sin((size / (size + _HALF_SIZE))[None])
+  pooled = jnp.concatenate([constant_norm(mean_H), amount])
+  z_Z = Trunk(module.z_dim, module.hidden_dim, name='trunk')(pooled)
+  return jnp.where(size > 0, z_Z, 0.0)
+
+
+def _check_width(x, expected: int) -> None:
+  if x.shape[-1] != expected:
+    raise ValueError(
+      f'conditioning of width {x.shape[-1]} (shape {x.shape}) does not fit an '
+      f'encoder of width {expected}; give the features it was built for'
+    )

@@ -19,3 +19,11 @@ def data_dir(request) -> pathlib.Path:
   if not path.is_dir():
     pytest.skip(f'{request.node.name}: real data is absent')
   return path
+
+
+@pytest.fixture(scope='module')
+def compile_fast():
+  """Small programs: to compile them well takes longer than to run them."""
+  jax.config.update('jax_disable_most_optimizations', True)
+  yield
+  jax.config.update('jax_disable_most_optimizations', False)

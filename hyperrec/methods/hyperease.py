@@ -79,7 +79,9 @@ def hyperease(
       )
     prior = _prior(features(evidence), shared.relation)
     if not solve:
-      return item_item.Fitted(_as_weights(prior), None, evidence.item_ids)
+      return item_item.Fitted(
+        linear_autoencoder.factored(*prior), None, evidence.item_ids
+      )
     ridge = np.full(evidence.num_items, float(l2))
     weights = linear_autoencoder.solve(evidence.csr(), ridge, prior)
     return item_item.Fitted(weights, None, evidence.item_ids)
@@ -142,9 +144,3 @@ def ridge_map(
 def _centred(table):
   """What sets an item apart from its catalogue, not what all of it shares."""
   return table - table.mean(axis=0)
-
-
-def _as_weights(prior) -> linear_autoencoder.FactoredWeights:
-  left, right = (part.astype(np.float32) for part in prior)
-  diagonal = -np.einsum('vr,rv->v', left, right)
-  return linear_autoencoder.FactoredWeights(left, right, diagonal)

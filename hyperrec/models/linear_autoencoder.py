@@ -57,6 +57,12 @@ class FactoredWeights(NamedTuple):
     return weights
 
 
+def factored(left, right, dtype=np.float32) -> FactoredWeights:
+  """The weights left @ right off the diagonal."""
+  left, right = left.astype(dtype), right.astype(dtype)
+  return FactoredWeights(left, right, -np.einsum('vr,rv->v', left, right))
+
+
 class SubsetWeights(NamedTuple):
   """B whose rows and columns are zero outside `items` (n of V)."""
 
@@ -237,8 +243,7 @@ def solve_dual(
   if prior is not None:
     left = np.concatenate([left, a_Vxr], axis=1)
     right = np.concatenate([right, prior.right])
-  left, right = left.astype(dtype), right.astype(dtype)
-  return FactoredWeights(left, right, -np.einsum('vr,rv->v', left, right))
+  return factored(left, right, dtype)
 
 
 def is_dual_cheaper(num_users: int, num_items: int, rank: int = 0) -> bool:
@@ -324,7 +329,6 @@ def add_prior(weights: Weights, scale: float, prior: Prior) -> Weights:
     )
     np.fill_diagonal(weights, 0)
     return weights
-  dtype = weights.left.dtype
-  left = np.concatenate([weights.left, prior.left], axis=1).astype(dtype)
-  right = np.concatenate([scale * weights.right, prior.right]).astype(dtype)
-  return FactoredWeights(left, right, -np.einsum('vr,rv->v', left, right))
+  left = np.concatenate([weights.left, prior.left], axis=1)
+  right = np.concatenate([scale * weights.right, prior.right])
+  return factored(left, right, weights.left.dtype)

@@ -19,15 +19,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
+from hyperrec.models import linear_autoencoder
 
-class Prior(NamedTuple):
-  """A prior mean B0 = left @ right; what its diagonal holds is ignored."""
-
-  left: Float[Array, 'V r']
-  right: Float[Array, 'r V']
+Prior = linear_autoencoder.Prior
 
 
 class Dual(NamedTuple):
@@ -171,8 +167,3 @@ def feature_factor(
   lower = jnp.linalg.cholesky(inner)
   w_FxV = jax.scipy.linalg.solve_triangular(lower, features_VxF.T, lower=True)
   return w_FxV, 1 / (1 - jnp.einsum('fv,fv->v', w_FxV, w_FxV))
-
-
-def as_numpy(prior: Prior) -> Prior:
-  """The same prior on the host, in float64."""
-  return Prior(*(np.asarray(part, np.float64) for part in prior))

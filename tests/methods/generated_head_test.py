@@ -16,19 +16,13 @@ from hyperrec.models import output_forms, variational_autoencoder
 from hyperrec.training import step as step_lib
 from tests.makers import make_data
 
+pytestmark = pytest.mark.usefixtures('compile_fast')
+
 # An implementation of random numbers that compiles fast.
 KEY = jax.random.key(0, impl='unsafe_rbg')
 BASE = {'hidden_dim': 16, 'latent_dim': 4, 'epochs': 20, 'batch_size': 20}
 GENERATOR = {'z_dim': 8, 'hidden_dim': 16, 'batch_size': 20, 'lr': 1e-2}
 NUM_ITEMS = 20
-
-
-@pytest.fixture(autouse=True, scope='module')
-def _compile_fast():
-  """Small programs: to compile them well takes longer than to run them."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
 
 
 def config(**options):

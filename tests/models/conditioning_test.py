@@ -9,6 +9,8 @@ import pytest
 
 from hyperrec.models import conditioning
 
+pytestmark = pytest.mark.usefixtures('compile_fast')
+
 # An implementation of random numbers that compiles fast.
 KEY = jax.random.key(0, impl='unsafe_rbg')
 V, F, L, Z = 9, 3, 6, 8
@@ -35,14 +37,6 @@ ENCODERS = {
   'interactions': (conditioning.InteractionEncoder(V, Z), _items()),
 }
 SETS = {'features': (_rows, ROWS), 'interactions': (_items, ITEMS)}
-
-
-@pytest.fixture(autouse=True, scope='module')
-def _compile_fast():
-  """Small programs: to compile them well takes longer than to run them."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
 
 
 @functools.cache

@@ -13,6 +13,8 @@ from flax.core import FrozenDict
 
 from hyperrec.models import conditioning, hypernetwork, output_forms
 
+pytestmark = pytest.mark.usefixtures('compile_fast')
+
 # An implementation of random numbers that compiles fast.
 KEY = jax.random.key(0, impl='unsafe_rbg')
 F, D = 4, 5
@@ -43,14 +45,6 @@ PATHS = (
   ('norm', 'scale'), ('norm', 'bias'), ('encoder', 'kernel'),
   ('encoder', 'bias'), ('decoder', 'kernel'), ('decoder', 'bias'),
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True, scope='module')
-def _compile_fast():
-  """Small programs: to compile them well takes longer than to run them."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
 
 
 @functools.cache

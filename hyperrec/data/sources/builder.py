@@ -52,10 +52,13 @@ class InteractionsBuilder(tfds.core.GeneratorBasedBuilder):
   def _split_generators(self, dl_manager):
     del dl_manager
     data = self._data.by_user_and_time()
-    return {'users': _user_examples(data), 'items': _item_examples(data)}
+    return {
+      'users': self._generate_examples(_user_examples(data)),
+      'items': self._generate_examples(_item_examples(data)),
+    }
 
-  def _generate_examples(self):
-    raise NotImplementedError('each split has its own examples')
+  def _generate_examples(self, examples):
+    yield from examples
 
 
 def prepare(source: str, cache_dir: Path, **options: Any) -> pathlib.Path:

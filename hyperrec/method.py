@@ -20,6 +20,8 @@ from jaxtyping import Float
 from hyperrec.data import interactions as interactions_lib
 
 Interactions = interactions_lib.Interactions
+# One domain, or one for each source domain.
+Source = Interactions | tuple[Interactions, ...]
 
 
 class CannotServe(Exception):  # noqa: N818 - a refusal, not a failure
@@ -98,7 +100,8 @@ class Method:
 
   Attributes:
     name: the name in result rows; arms add a suffix after a colon.
-    prepare: (source, key) -> shared. Learned once, amortised.
+    prepare: (source, key) -> shared. Learned once, amortised. Where the target
+      is a new domain, `source` is a tuple of domains.
     adapt: (shared, evidence, key) -> adapted. Paid per catalogue, domain, time
       slice or group of new users. `evidence` is an `Interactions` over the
       target's catalogue and may hold no row at all.
@@ -109,8 +112,8 @@ class Method:
   """
 
   name: str
-  prepare: Callable[[Interactions, jax.Array], Any]
+  prepare: Callable[[Source, jax.Array], Any]
   adapt: Callable[[Any, Interactions, jax.Array], Any]
   score: Callable[[Any, Histories], Any]
-  prepare_flops: Callable[[Interactions, Any], float] = no_flops
+  prepare_flops: Callable[[Source, Any], float] = no_flops
   adapt_flops: Callable[[Any, Interactions, Any], float] = no_flops

@@ -4,12 +4,18 @@ Every arm with hyper-parameters has the same number of trials, in an order that
 puts the most promising first, so that `--trials=N` cuts all of them alike.
 """
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
+import numpy as np
+
+from experiments.adaptation import features as features_lib
 from hyperrec import method as method_lib
+from hyperrec.data import interactions
 from hyperrec.methods import (
   ease,
   ease_dynamic,
@@ -22,6 +28,7 @@ from hyperrec.methods import (
   slim,
 )
 
+Features = features_lib.Features
 Trial = dict[str, Any]
 
 
@@ -62,17 +69,17 @@ L3AE = _rows(
   (200.0, 10.0, 0.8),
 )
 HYPEREASE = _rows(
-  'l2 l2_features trust weight',
-  (30.0, 3.0, 0.9, 1.0),
-  (100.0, 3.0, 0.9, 1.0),
-  (10.0, 3.0, 0.8, 1.0),
-  (60.0, 10.0, 0.9, 2.0),
-  (100.0, 3.0, 0.95, 0.5),
-  (30.0, 10.0, 0.9, 2.0),
-  (100.0, 1.0, 0.95, 1.0),
-  (200.0, 10.0, 0.8, 1.0),
+  'l2 l2_features trust relation transfer popularity',
+  (30.0, 3.0, 0.9, 0.2, 0.2, 0.2),
+  (100.0, 3.0, 0.8, 0.3, 0.3, 0.15),
+  (10.0, 3.0, 0.95, 0.1, 0.1, 0.1),
+  (60.0, 10.0, 0.9, 0.3, 0.1, 0.15),
+  (200.0, 3.0, 0.5, 0.2, 0.2, 0.2),
+  (30.0, 10.0, 0.97, 0.3, 0.3, 0.15),
+  (100.0, 1.0, 0.95, 0.1, 0.1, 0.1),
+  (200.0, 10.0, 0.8, 0.1, 0.1, 0.1),
 )
-RIDGE_MAP = _grid(weight=(2.0, 4.0), l2=(30.0, 100.0, 10.0, 300.0))
+RIDGE_MAP = _grid(relation=(1.0, 2.0), l2=(30.0, 100.0, 10.0, 300.0))
 CEASE = _rows(
   'l2 alpha',
   (30.0, 3.0),
@@ -110,7 +117,7 @@ MULT_VAE = _rows(
 )
 
 
-def new_users(features: l3ae.Features) -> dict[str, Arm]:
+def new_users(features: Features) -> dict[str, Arm]:
   """Arms of the regime in which the catalogue is known and users are new."""
   return {
     'popularity': Arm(popularity.popularity, ({},)),
@@ -121,15 +128,15 @@ def new_users(features: l3ae.Features) -> dict[str, Arm]:
     'slim': Arm(slim.slim, SLIM),
     'esler': Arm(esler.esler, EASE),
     'elsa': Arm(esler.elsa, ELSA),
-    'cease': Arm(functools.partial(l3ae.cease, features), CEASE),
-    'l3ae': Arm(functools.partial(l3ae.l3ae, features), L3AE),
+    'cease': Arm(functools.partial(l3ae.cease, features.own), CEASE),
+    'l3ae': Arm(functools.partial(l3ae.l3ae, features.own), L3AE),
     'mult_vae': Arm(mult_vae.mult_vae, MULT_VAE),
     'mult_vae:retrain': Arm(_retrained(mult_vae.mult_vae), MULT_VAE),
     'mult_vae_finetune': Arm(mult_vae.mult_vae_finetune, MULT_VAE),
   }
 
 
-def new_catalogue(features: l3ae.Features) -> dict[str, Arm]:
+def new_catalogue(features: Features) -> dict[str, Arm]:
   """Arms of the regime in which all items are new.
 
   What a source teaches can serve here where it is a network's inner layers, or
@@ -141,30 +148,123 @@ def new_catalogue(features: l3ae.Features) -> dict[str, Arm]:
     'slim': Arm(slim.slim, SLIM),
     'esler': Arm(esler.esler, EASE),
     'elsa': Arm(esler.elsa, ELSA),
-    'cease': Arm(functools.partial(l3ae.cease, features), CEASE),
-    'l3ae': Arm(functools.partial(l3ae.l3ae, features), L3AE),
+    'cease': Arm(functools.partial(l3ae.cease, features.own), CEASE),
+    'l3ae': Arm(functools.partial(l3ae.l3ae, features.own), L3AE),
     'mult_vae': Arm(mult_vae.mult_vae, MULT_VAE),
   }
   fitted = {
     name: arm._replace(build=_retrained(arm.build))
     for name, arm in fitted.items()
   }
-  generated = functools.partial(hyperease.hyperease, features)
+  generated = functools.partial(hyperease.hyperease, features.own)
   return {
     'popularity': Arm(popularity.popularity, ({},)),
     **fitted,
     'ease_dynamic': Arm(ease_dynamic.ease_dynamic, EASE),
     'mult_vae_finetune': Arm(mult_vae.mult_vae_finetune, MULT_VAE),
     'ridge_map': Arm(
-      functools.partial(hyperease.ridge_map, features), RIDGE_MAP
+      functools.partial(hyperease.ridge_map, features.own), RIDGE_MAP
     ),
     'hyperease_zero': Arm(functools.partial(generated, solve=False), HYPEREASE),
     'hyperease': Arm(generated, HYPEREASE),
+    **_controls(hyperease.hyperease, features.own),
   }
+
+
+def new_domain(features: Features) -> dict[str, Arm]:
+  """Arms of the regime in which users and items are of another data set.
+
+  C is made of the target's own features; what the domains teach acts on those
+  that they share.
+  """
+  alone = {
+    'popularity': Arm(popularity.popularity, ({},)),
+    'itemknn': Arm(_retrained(item_knn.item_knn), ITEM_KNN),
+    'ease': Arm(_retrained(ease.ease), EASE),
+    'slim': Arm(_retrained(slim.slim), SLIM),
+    'cease': Arm(
+      _retrained(functools.partial(l3ae.cease, features.own)), CEASE
+    ),
+    'l3ae': Arm(_retrained(functools.partial(l3ae.l3ae, features.own)), L3AE),
+  }
+  alone = {
+    name: arm._replace(build=_without_source(arm.build))
+    for name, arm in alone.items()
+  }
+  generated = functools.partial(hyperease.hyperease, *features)
+  return {
+    **alone,
+    'ridge_map': Arm(
+      functools.partial(hyperease.ridge_map, *features), RIDGE_MAP
+    ),
+    'hyperease_zero': Arm(functools.partial(generated, solve=False), HYPEREASE),
+    'hyperease': Arm(generated, HYPEREASE),
+    **_controls(hyperease.hyperease, *features),
+  }
+
+
+CONTROLS = ('hyperease:shuffled', 'hyperease:constant')
+
+
+def _controls(build, *lookups) -> dict[str, Arm]:
+  """Arms that show whether what the generator is conditioned on matters."""
+  changed = (_shuffled, _constant)
+  return {
+    name: Arm(_renamed(name, build, *map(change, lookups)), HYPEREASE)
+    for name, change in zip(CONTROLS, changed, strict=True)
+  }
+
+
+def _shuffled(features):
+  """Each item gets the features of another one of its catalogue."""
+
+  def lookup(part):
+    table = features(part)
+    return table[np.random.default_rng(0).permutation(len(table))]
+
+  return lookup
+
+
+def _constant(features):
+  """Every item gets the mean of its catalogue."""
+
+  def lookup(part):
+    table = features(part)
+    return np.broadcast_to(table.mean(axis=0), table.shape)
+
+  return lookup
+
+
+def _renamed(name, build, *lookups):
+  return functools.partial(build, *lookups, name=name)
 
 
 def _retrained(build):
   return functools.partial(build, retrain=True)
 
 
-ARMS = {'new_users': new_users, 'new_catalogue': new_catalogue}
+def _without_source(build):
+  """Builds methods that are shown no other domain, for want of use."""
+
+  def built(**trial):
+    method = build(**trial)
+
+    def prepare(source: method_lib.Source, key: jax.Array):
+      del source
+      nothing = interactions.Interactions(
+        [], [], 0, 1, item_ids=np.array(['no item'])
+      )
+      return method.prepare(nothing, key)
+
+    return dataclasses.replace(
+      method, prepare=prepare, prepare_flops=method_lib.no_flops
+    )
+
+  return built
+
+
+ARMS = {
+  'new_users': new_users,
+  'new_catalogue': new_catalogue,
+  'new_domain': new_domain,
+}

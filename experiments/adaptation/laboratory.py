@@ -1,11 +1,12 @@
 """Runs one cell: an arm on a task, tuned, adapted, judged and timed."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
 from experiments.adaptation import arms as arms_lib
 from hyperrec import method as method_lib
@@ -17,8 +18,24 @@ PRIMARY = 'ndcg@100'
 HISTORY_EDGES = (5, 20, 50)
 
 
+class Stage(NamedTuple):
+  """Where trials are judged.
+
+  Attributes:
+    prepare: (method, index of its trial) -> what it prepared; may be kept from
+      another budget of the same source.
+    judged: evidence to adapt to, and users to judge on.
+  """
+
+  prepare: Callable[[method_lib.Method, int], 'Prepared']
+  judged: regimes.Judged
+
+
 class Tuned(NamedTuple):
-  """The chosen hyper-parameters, and what choosing them cost."""
+  """The chosen hyper-parameters, and what choosing them cost.
+
+  `validation` is the chosen trial's value, averaged over the stages.
+  """
 
   index: int
   trial: arms_lib.Trial
@@ -56,13 +73,31 @@ class Prepared(NamedTuple):
 
 
 def prepare(
-  method: method_lib.Method, source: regimes.Interactions, key: jax.Array
+  method: method_lib.Method, source: method_lib.Source, key: jax.Array
 ) -> Prepared:
   """Learns from the source, timed once: preparing may take minutes."""
   shared, spent = _cost_of(lambda: method.prepare(source, key), 1, 0.0)
   return Prepared(
     shared, {**spent, 'flops': method.prepare_flops(source, shared)}
   )
+
+
+def tuning_sets(
+  task: regimes.Task, is_oracle: bool, seed: int, num_domains: int = 3
+) -> list[tuple[method_lib.Source, regimes.Judged]]:
+  """What hyper-parameters are chosen on: sources, and users to judge on.
+
+  Args:
+    task: what they are chosen for.
+    is_oracle: whether the target's validation users choose; else rehearsals of
+      the task inside its source do, and the target is not seen.
+    seed: of the rehearsals' draws.
+    num_domains: source domains that rehearse, where there are several.
+  """
+  if is_oracle:
+    return [(task.source, task.validation)]
+  inner = regimes.rehearsals(task, seed, num_domains)
+  return [(rehearsal.source, rehearsal.test) for rehearsal in inner]
 
 
 def tune(
@@ -72,28 +107,61 @@ def tune(
   judged: regimes.Judged,
   key: jax.Array,
 ) -> Tuned:
-  """The best trial on `judged`; nothing to choose costs nothing.
+  """`tune_on` a single stage."""
+  return tune_on(arm, trials, [Stage(prepare_trial, judged)], key)
+
+
+def tune_on(
+  arm: arms_lib.Arm,
+  trials: tuple[arms_lib.Trial, ...],
+  stages: Sequence[Stage],
+  key: jax.Array,
+) -> Tuned:
+  """The trial that is best over all stages; nothing to choose costs nothing.
 
   Args:
     arm: what is tuned.
     trials: the hyper-parameters to try.
-    prepare_trial: (method, index of its trial) -> what it prepared; may be
-      kept from another budget of the same source.
-    judged: evidence to adapt to, and users to judge on.
+    stages: where; one at least where there is something to choose.
     key: a typed key.
   """
   if len(trials) == 1:
     return Tuned(0, trials[0], 1, 0.0, None)
   start = time.perf_counter()
+  values = np.array(
+    [_trial_values(arm.build(**trial), index, stages, key)
+     for index, trial in enumerate(trials)]
+  )  # fmt: skip
+  best = best_trial(values)
+  seconds = time.perf_counter() - start
+  value = float(values[best].mean())
+  return Tuned(best, trials[best], len(trials), seconds, value)
+
+
+def best_trial(values: Float[np.ndarray, 'T S']) -> int:
+  """The trial (row) of the highest mean over stages, each with equal say.
+
+  A value is taken relative to the best trial's of its stage, so that no stage
+  weighs more because its numbers are larger.
+  """
+  best_of_stage = values.max(axis=0)
+  relative = values / np.where(best_of_stage > 0, best_of_stage, 1)
+  return int(np.argmax(relative.mean(axis=1)))
+
+
+def _trial_values(
+  method: method_lib.Method,
+  index: int,
+  stages: Sequence[Stage],
+  key: jax.Array,
+) -> list[float]:
+  """The primary metric on each stage."""
   values = []
-  for index, trial in enumerate(trials):
-    method = arm.build(**trial)
+  for prepare_trial, judged in stages:
     shared = prepare_trial(method, index).shared
     adapted = method.adapt(shared, judged.evidence, key)
     values.append(judge(method, adapted, judged, (PRIMARY,)).mean(PRIMARY))
-  best = int(np.argmax(values))
-  seconds = time.perf_counter() - start
-  return Tuned(best, trials[best], len(trials), seconds, values[best])
+  return values
 
 
 def run_cell(

@@ -17,13 +17,13 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import jax
-import numpy as np
 from absl import app, flags, logging
 from rich import console as console_lib
 from rich import progress as progress_lib
 
 from experiments import script, source_flags
 from experiments.adaptation import arms as arms_lib
+from experiments.adaptation import features as features_lib
 from experiments.adaptation import laboratory
 from hyperrec import method as method_lib
 from hyperrec.data import item_features, regimes
@@ -33,12 +33,29 @@ from hyperrec.training import run_log
 _REGIMES = flags.DEFINE_list(
   'regimes', ['new_users', 'new_catalogue'], 'The adaptation regimes.'
 )
-_METHODS = flags.DEFINE_list('methods', None, 'The arms to run; default all.')
+_METHODS = flags.DEFINE_list(
+  'methods', None, 'The arms to run; default all but controls.'
+)
 _USER_BUDGETS = flags.DEFINE_list(
   'user_budgets', ['0', '1', '5', '20'], 'Interactions a new user shows.'
 )
 _CATALOGUE_BUDGETS = flags.DEFINE_list(
   'catalogue_budgets', ['0', '5', '20', '100'], 'Users of a new catalogue.'
+)
+_DOMAIN_BUDGETS = flags.DEFINE_list(
+  'domain_budgets', ['0', '5', '20', '100'], 'Users of a new domain.'
+)
+_DOMAINS = flags.DEFINE_list(
+  'domains',
+  [],
+  'Of new_domain: the source domains; the target is --source. Some of '
+  f'{", ".join(source_flags.DOMAINS)}.',
+)
+_REHEARSAL_DOMAINS = flags.DEFINE_integer(
+  'rehearsal_domains',
+  3,
+  'How many source domains, in the order given, choose hyper-parameters.',
+  lower_bound=1,
 )
 _SEEDS = flags.DEFINE_integer('seeds', 1, 'Splits drawn.')
 _NUM_HELDOUT = flags.DEFINE_integer(
@@ -62,18 +79,26 @@ _WORKDIR = flags.DEFINE_string(
 )
 
 
+class Data(NamedTuple):
+  """The data set that is judged, and the source domains of new_domain."""
+
+  target: regimes.Interactions
+  domains: tuple[regimes.Interactions, ...] = ()
+
+
 def main(argv):
   """Runs every cell that is not yet there, then the table and the report."""
   del argv
   workdir = pathlib.Path(_WORKDIR.value)
-  data = source_flags.load()
   cells = list(plan())
+  data = load()
   # An impossible budget is told before hours are spent on the others.
   for regime, seed, budget in {cell[:3] for cell in cells}:
     _task(data, regime, budget, seed)
   workdir.mkdir(parents=True, exist_ok=True)
+  parts = {'data': data.target, **{d.name: d for d in data.domains}}
   run_log.write_manifest(
-    workdir, run_log.manifest(script.script_flags(), {'data': data})
+    workdir, run_log.manifest(script.script_flags(), parts)
   )
   rows = run(data, cells, workdir / 'cells.jsonl')
   results.write_json(rows, workdir / 'results.json')
@@ -81,6 +106,20 @@ def main(argv):
   console = console_lib.Console()
   console.print(report.terminal_table(rows))
   console.print(f'report: {workdir / "report.html"}', soft_wrap=True)
+
+
+def load() -> Data:
+  """What the flags name; domains only where the regime asks for them."""
+  if 'new_domain' not in _REGIMES.value:
+    return Data(source_flags.load())
+  fewest = 1 if _TRIALS.value == 1 else 2
+  if len(_DOMAINS.value) < fewest:
+    raise app.UsageError(
+      f'--regimes=new_domain needs {fewest} source domains at least, to learn '
+      'from and to choose hyper-parameters on: name more in --domains '
+      f'(of {list(source_flags.DOMAINS)}), or give --trials=1'
+    )
+  return Data(source_flags.load(), source_flags.load_domains(_DOMAINS.value))
 
 
 class Cell(NamedTuple):
@@ -98,11 +137,13 @@ def plan() -> Iterator[Cell]:
   budgets = {
     'new_users': [int(b) for b in _USER_BUDGETS.value],
     'new_catalogue': [int(b) for b in _CATALOGUE_BUDGETS.value],
+    'new_domain': [int(b) for b in _DOMAIN_BUDGETS.value],
   }
-  arms = {name: make(None) for name, make in arms_lib.ARMS.items()}
+  no_features = features_lib.Features(None, None)
+  arms = {name: make(no_features) for name, make in arms_lib.ARMS.items()}
   _check_known('regimes', _REGIMES.value, arms)
   known = dict.fromkeys(itertools.chain.from_iterable(arms.values()))
-  names = _METHODS.value or list(known)
+  names = _METHODS.value or [n for n in known if n not in arms_lib.CONTROLS]
   _check_known('methods', names, known)
   # Fair arms first: they are what the verdict rests on.
   for oracle in (False, True)[: 1 + _ORACLE.value]:
@@ -121,9 +162,14 @@ def _check_known(flag: str, given: list[str], known: Iterable[str]) -> None:
       raise app.UsageError(f'--{flag}={value} is unknown; use {list(known)}')
 
 
-def run(data, cells, path: pathlib.Path) -> list[dict]:
+def run(data: Data, cells: list[Cell], path: pathlib.Path) -> list[dict]:
   """Rows of all cells; those in `path` are read, the others run and added."""
-  features = feature_lookup(data)
+  features = features_lib.read(
+    [data.target, *data.domains],
+    _ENCODER.value,
+    cache_folder=_CACHE_DIR.value,
+    num_features=_FEATURES.value,
+  )
   done = {_cell_of(row): row for row in results.read_json_lines(path)}
   _check_same_settings(done.values(), path)
   rows, shelf = [], {}
@@ -141,12 +187,12 @@ def run(data, cells, path: pathlib.Path) -> list[dict]:
   return rows
 
 
-def run_one(data, features, cell: Cell, shelf: dict) -> dict:
+def run_one(data: Data, features, cell: Cell, shelf: dict) -> dict:
   """Tunes, runs and judges one cell.
 
   Args:
     data: all interactions.
-    features: see `feature_lookup`.
+    features: of all items.
     cell: what to run.
     shelf: what earlier cells prepared, by where it can be used again.
   """
@@ -160,9 +206,9 @@ def run_one(data, features, cell: Cell, shelf: dict) -> dict:
     jax.random.fold_in(key, cell.budget + 1)
   )
 
-  def prepared(source, is_rehearsal):
+  def prepared(source, rehearsal=None):
     def get(method, index):
-      tag = (cell.regime, cell.seed, cell.name, is_rehearsal, index)
+      tag = (cell.regime, cell.seed, cell.name, rehearsal, index)
       if tag not in shelf:
         # Only the last arm's preparations are of use again.
         for old in [t for t in shelf if t[:3] != tag[:3]]:
@@ -173,7 +219,7 @@ def run_one(data, features, cell: Cell, shelf: dict) -> dict:
     return get
 
   row = {
-    'dataset': data.name,
+    'dataset': data.target.name,
     'regime': cell.regime,
     'budget': cell.budget,
     'method': f'{cell.name}:oracle' if cell.oracle else cell.name,
@@ -181,19 +227,17 @@ def run_one(data, features, cell: Cell, shelf: dict) -> dict:
     'flags': script.script_flags(),
     **script.provenance(),
   }
-  tuning_set = task.source, task.validation
-  if not cell.oracle:
-    rehearsal = regimes.rehearsal(task, cell.seed)
-    tuning_set = rehearsal.source, rehearsal.test
-  source, judged = tuning_set
+  sets = _tuning_sets(task, cell.oracle, cell.seed) if len(trials) > 1 else ()
+  stages = [
+    laboratory.Stage(prepared(source, None if cell.oracle else place), judged)
+    for place, (source, judged) in enumerate(sets)
+  ]
   try:
-    tuned = laboratory.tune(
-      arm, trials, prepared(source, not cell.oracle), judged, tune_key
-    )
+    tuned = laboratory.tune_on(arm, trials, stages, tune_key)
     method = arm.build(**tuned.trial)
     outcome = laboratory.run_cell(
       method,
-      prepared(task.source, False)(method, tuned.index),
+      prepared(task.source)(method, tuned.index),
       task.test,
       adapt_key,
       repeats=_REPEATS.value,
@@ -214,50 +258,33 @@ def run_one(data, features, cell: Cell, shelf: dict) -> dict:
   }
 
 
-def feature_lookup(data):
-  """Interactions -> features of their catalogue, made once for all items.
-
-  Item text is known of an item without any interaction, so the features of
-  the whole catalogue are no leak.
-  """
-  if data.item_text is None:
-    return _no_features
-  table, used = item_features.from_item_text(
-    data,
-    _ENCODER.value,
-    cache_folder=_CACHE_DIR.value,
-    num_features=_FEATURES.value,
+@functools.lru_cache(maxsize=8)
+def _task(data: Data, regime: str, budget: int, seed: int) -> regimes.Task:
+  return regimes.make_task(
+    data.target,
+    regime,
+    budget,
+    seed,
+    _NUM_HELDOUT.value,
+    sources=data.domains,
   )
-  if used != _ENCODER.value:
-    raise app.UsageError(
-      f'--text_encoder={_ENCODER.value} needs an encoder that is not installed '
-      '(see the warning above): install it, or choose tfidf'
-    )
-  order = np.argsort(data.item_ids)
-
-  def lookup(part):
-    place = np.searchsorted(data.item_ids, part.item_ids, sorter=order)
-    return table[order[place]]
-
-  return lookup
 
 
-def _no_features(part):
-  raise method_lib.CannotServe(f'{part.name} has no item text')
-
-
-@functools.lru_cache(maxsize=4)
-def _task(data, regime, budget, seed):
-  return regimes.make_task(data, regime, budget, seed, _NUM_HELDOUT.value)
+@functools.lru_cache(maxsize=8)
+def _tuning_sets(task: regimes.Task, is_oracle: bool, seed: int):
+  num_domains = _REHEARSAL_DOMAINS.value
+  return laboratory.tuning_sets(task, is_oracle, seed, num_domains)
 
 
 def _check_same_settings(rows: Iterable[dict], path: pathlib.Path) -> None:
   """Raises ResultError where kept rows were made under other flags."""
   choices = {'regimes', 'methods', 'user_budgets', 'catalogue_budgets',
-             'seeds', 'oracle'}  # fmt: skip
+             'domain_budgets', 'seeds', 'oracle'}  # fmt: skip
+  of_domains = {'domains', 'rehearsal_domains'}
   now = script.script_flags()
   for row in rows:
-    for name in set(now) - choices:
+    free = choices if row['regime'] == 'new_domain' else choices | of_domains
+    for name in set(now) - free:
       then = row['flags'].get(name)
       if then != now[name]:
         raise results.ResultError(

@@ -2,9 +2,10 @@
 
 A task holds all that a method may see (`source`, `evidence`) and the users it
 is judged on. `validation` users serve the oracle arm only; the fair arm tunes
-on `rehearsal`, the same regime cut out of the source alone.
+on `rehearsals`, the same regime cut out of the source alone.
 """
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,9 @@ from hyperrec.data import splits
 DataError = interactions_lib.DataError
 HeldOut = splits.HeldOut
 Interactions = interactions_lib.Interactions
+
+
+REGIMES = ('new_users', 'new_catalogue', 'new_domain')
 
 
 class Judged(NamedTuple):
@@ -34,11 +38,19 @@ class Judged(NamedTuple):
 
 
 class Task(NamedTuple):
-  """One regime at one budget: what is known, and who is judged."""
+  """One regime at one budget: what is known, and who is judged.
+
+  Attributes:
+    regime: its name.
+    budget: of evidence.
+    source: what is known beforehand; in `new_domain` a tuple of domains.
+    validation: users that an oracle is tuned on.
+    test: users that the result is of.
+  """
 
   regime: str
   budget: int
-  source: Interactions
+  source: Interactions | tuple[Interactions, ...]
   validation: Judged
   test: Judged
 
@@ -82,68 +94,178 @@ def new_catalogue(
   Raises:
     DataError: the budget exceeds the training users.
   """
-  _check_budget(budget)
-  order = np.random.RandomState(seed).permutation(data.num_users)
-  cut = data.num_users - 2 * num_heldout
-  if cut < 1:
-    raise DataError(
-      f'{data.name}: {data.num_users} users cannot hold out 2 x '
-      f'num_heldout={num_heldout}; choose a smaller one'
-    )
+  users = _drawn_users(data, seed, num_heldout)
   source, target = splits.item_halves(data, seed)
-  train = order[:cut]
-  train = train[target.user_counts()[train] > 0]
-  if budget > len(train):
-    raise DataError(
-      f'budget={budget} users of evidence, but only {len(train)} training '
-      f'users of {data.name} touched the new catalogue; choose a smaller one'
-    )
-  evidence = target.take_users(train[:budget])
-
-  def judged(users: np.ndarray) -> Judged:
-    held = splits.fold_in(target.take_users(users), seed)
-    return Judged(held.histories, held.targets, held.histories, evidence)
-
-  return Task(
-    'new_catalogue',
-    budget,
-    source.take_users(order[:cut]),
-    judged(order[cut:-num_heldout]),
-    judged(order[-num_heldout:]),
+  source = source.take_users(users.train)
+  return _by_users(
+    source, target, users, regime='new_catalogue', budget=budget, seed=seed
   )
 
 
-REGIMES = {'new_users': new_users, 'new_catalogue': new_catalogue}
+def new_domain(
+  target: Interactions,
+  sources: tuple[Interactions, ...],
+  budget: int,
+  seed: int,
+  num_heldout: int,
+) -> Task:
+  """Users and items unseen in any source: another data set altogether.
+
+  The evidence is what the first `budget` training users of the target (in a
+  random order, so that budgets are nested; users with at least one row) did.
+  Held-out users are other users of the target.
+
+  Raises:
+    DataError: no source, a source that shares users or items with another one
+      or with the target, or a budget that exceeds the training users. Ids are
+      numbers in many data sets, so an id counts as shared only under the same
+      name.
+  """
+  if not sources:
+    raise DataError(
+      f'new_domain: {target.name} has no source domains; name one at least'
+    )
+  _check_disjoint(target, *sources)
+  users = _drawn_users(target, seed, num_heldout)
+  return _by_users(
+    sources, target, users, regime='new_domain', budget=budget, seed=seed
+  )
 
 
 def make_task(
-  data: Interactions, regime: str, budget: int, seed: int, num_heldout: int
+  data: Interactions,
+  regime: str,
+  budget: int,
+  seed: int,
+  num_heldout: int,
+  *,
+  sources: tuple[Interactions, ...] = (),
 ) -> Task:
   """The task of a named regime.
+
+  Args:
+    data: where the judged users come from.
+    regime: one of `REGIMES`.
+    budget: of evidence, in the regime's own unit.
+    seed: of every draw.
+    num_heldout: users of validation, and of test.
+    sources: the source domains of `new_domain`; the others cut their source
+      out of `data`.
 
   Raises:
     DataError: an unknown regime or an impossible budget.
   """
-  if regime not in REGIMES:
-    raise DataError(f'regime={regime!r} is unknown; use one of {list(REGIMES)}')
-  return REGIMES[regime](data, budget, seed, num_heldout)
+  if regime == 'new_domain':
+    return new_domain(data, sources, budget, seed, num_heldout)
+  regimes = {'new_users': new_users, 'new_catalogue': new_catalogue}
+  if regime not in regimes:
+    raise DataError(f'regime={regime!r} is unknown; use one of {REGIMES}')
+  return regimes[regime](data, budget, seed, num_heldout)
 
 
-def rehearsal(task: Task, seed: int) -> Task:
+def rehearsals(task: Task, seed: int, num_domains: int = 3) -> tuple[Task, ...]:
   """The same regime inside the source: what a fair arm is tuned on.
 
-  A quarter of the source's users are held out twice; the budget is capped at
-  the users that remain.
+  Where there is one source, a quarter of its users are held out twice. Where
+  there are several, each of the first `num_domains` in turn is the target and
+  all others are its sources; of users are held out as many as in the task, a
+  quarter at most. The budget is capped at the users that remain.
+
+  Raises:
+    DataError: one source domain alone, or no domain to rehearse on.
   """
-  source = task.source
-  num_heldout = max(1, source.num_users // 4)
+  if isinstance(task.source, Interactions):
+    return (_rehearsal(task, task.source, (), seed),)
+  if len(task.source) < 2 or num_domains < 1:
+    raise DataError(
+      f'hyper-parameters of {task.regime} are chosen on source domains in '
+      f'turn: that takes two domains (there are {len(task.source)}) and '
+      f'num_domains={num_domains} of at least 1; add one, or try one trial'
+    )
+  return tuple(
+    _rehearsal(task, target, task.source[:i] + task.source[i + 1 :], seed)
+    for i, target in enumerate(task.source[:num_domains])
+  )
+
+
+def _rehearsal(task: Task, target: Interactions, sources, seed: int) -> Task:
+  num_heldout = max(1, target.num_users // 4)
+  if sources:
+    num_heldout = min(num_heldout, task.test.histories.num_users)
   budget = task.budget
-  if task.regime == 'new_catalogue':
-    _, target = splits.item_halves(source, seed)
-    order = np.random.RandomState(seed).permutation(source.num_users)
-    train = order[: source.num_users - 2 * num_heldout]
-    budget = min(budget, int((target.user_counts()[train] > 0).sum()))
-  return make_task(source, task.regime, budget, seed, num_heldout)
+  if task.regime != 'new_users':
+    users = _drawn_users(target, seed, num_heldout)
+    halves = (target,) if sources else splits.item_halves(target, seed)
+    budget = min(budget, len(_with_rows(halves[-1], users.train)))
+  return make_task(
+    target, task.regime, budget, seed, num_heldout, sources=sources
+  )
+
+
+class _Users(NamedTuple):
+  """Training and held-out users of a data set, in a random order."""
+
+  train: np.ndarray
+  validation: np.ndarray
+  test: np.ndarray
+
+
+def _drawn_users(data: Interactions, seed: int, num_heldout: int) -> _Users:
+  cut = data.num_users - 2 * num_heldout
+  if num_heldout < 1 or cut < 1:
+    raise DataError(
+      f'{data.name}: {data.num_users} users cannot hold out 2 x '
+      f'num_heldout={num_heldout}; choose one in '
+      f'1..{(data.num_users - 1) // 2}'
+    )
+  order = np.random.RandomState(seed).permutation(data.num_users)
+  return _Users(order[:cut], order[cut:-num_heldout], order[-num_heldout:])
+
+
+def _by_users(
+  source,
+  target: Interactions,
+  users: _Users,
+  *,
+  regime: str,
+  budget: int,
+  seed: int,
+) -> Task:
+  """A task whose evidence is what `budget` training users did in `target`."""
+  _check_budget(budget)
+  train = _with_rows(target, users.train)
+  if budget > len(train):
+    raise DataError(
+      f'budget={budget} users of evidence, but only {len(train)} training '
+      f'users of {target.name} touched the new catalogue; choose a smaller one'
+    )
+  evidence = target.take_users(train[:budget])
+
+  def judged(held_out: np.ndarray) -> Judged:
+    held = splits.fold_in(target.take_users(held_out), seed)
+    return Judged(held.histories, held.targets, held.histories, evidence)
+
+  return Task(
+    regime, budget, source, judged(users.validation), judged(users.test)
+  )
+
+
+def _with_rows(data: Interactions, users: np.ndarray) -> np.ndarray:
+  return users[data.user_counts()[users] > 0]
+
+
+def _check_disjoint(*domains: Interactions) -> None:
+  for a, b in itertools.combinations(domains, 2):
+    if a.name != b.name:
+      continue
+    for what in ('user_ids', 'item_ids'):
+      shared = np.intersect1d(getattr(a, what), getattr(b, what))
+      if len(shared):
+        raise DataError(
+          f'new_domain: two domains are called {a.name!r} and share '
+          f'{len(shared)} {what} (such as {shared.tolist()[0]!r}); give a '
+          'domain once, and do not name the target among its sources'
+        )
 
 
 def first_rows_per_user(

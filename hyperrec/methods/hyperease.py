@@ -1,10 +1,8 @@
 """HyperEASE: a generated prior of a new catalogue's weights, an exact solve.
 
-The generator maps the features of any two items to the prior mean of their
-weight, B0 = trust C + F M F': a relation that the target's own features tell
-(C, EASE on features, which is L3AE's prior) plus one that a source teaches (M,
-in closed form). EASE around B0 then uses what evidence there is; without any,
-B0 itself scores.
+A generator learned on other items (`prior_generator`) maps the features of a
+catalogue to the prior mean B0 of its item-item weights. EASE around B0 then
+uses what evidence there is; without any, B0 itself scores.
 """
 
 from collections.abc import Callable
@@ -15,98 +13,108 @@ import numpy as np
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.methods import item_item
-from hyperrec.models import linear_autoencoder, relation_map
+from hyperrec.models import linear_autoencoder, prior_generator
 
 Features = Callable[[interactions_lib.Interactions], np.ndarray]
+Generator = prior_generator.Generator
 Interactions = interactions_lib.Interactions
 Method = method_lib.Method
 
 
-class Generator(NamedTuple):
-  """What a source teaches.
+class Shared(NamedTuple):
+  """What the sources teach.
 
   Attributes:
-    relation: M, float64 [F, F].
-    item_ids: the source's catalogue, which is not served.
+    generator: of priors.
+    catalogues: names and item ids of the sources, which are not served.
   """
 
-  relation: np.ndarray
-  item_ids: np.ndarray
+  generator: Generator
+  catalogues: tuple[tuple[str, np.ndarray], ...]
 
 
 def hyperease(
   features: Features,
+  shared_features: Features | None = None,
   *,
   l2: float,
   l2_features: float,
   trust: float,
-  weight: float,
-  l2_users: float = 300.0,
-  l2_items: float = 3.0,
+  relation: float,
+  transfer: float,
+  popularity: float,
   solve: bool = True,
+  name: str = 'hyperease',
 ) -> Method:
   """The generated prior and, with `solve`, the closed form around it.
 
-  weight 0 is L3AE; trust 0 is the ridge map alone.
+  With relation, transfer and popularity 0 this is L3AE.
 
   Args:
-    features: interactions -> features of their catalogue, float [V, F].
+    features: interactions -> features of their catalogue, float [V, G]; those
+      that C is made of.
+    shared_features: likewise, those that sources teach about: the columns must
+      mean the same in every domain. None takes `features`.
     l2: ridge of the distance to the prior.
-    l2_features: ridge of C.
-    trust: what C is multiplied by.
-    weight: what the source's relation is multiplied by.
-    l2_users: ridge of M on the side of the histories.
-    l2_items: ridge of M on the side of the scored items.
-    solve: False serves the prior as it is, whatever the evidence.
+    l2_features: see `prior_generator.Strengths`, as the next four.
+    trust: of the target's own relation C.
+    relation: of the map learned on the sources.
+    transfer: of the sources' weights, carried by likeness.
+    popularity: exponent of the popularity.
+    solve: False serves the prior as it is; what evidence there is tells only
+      how popular items are.
+    name: in result rows.
   """
-  name = 'hyperease' if trust else 'ridge_map'
+  shared_features = shared_features or features
+  strengths = prior_generator.Strengths(
+    l2_features, trust, relation, transfer, popularity
+  )
 
   def prepare(source, key):
     del key
-    relation = relation_map.fit(
-      source.csr(),
-      _centred(features(source)),
-      l2_users=l2_users,
-      l2_items=l2_items,
+    domains = _domains(source)
+    generator = prior_generator.learn(
+      [prior_generator.Domain(d.csr(), shared_features(d)) for d in domains]
     )
-    return Generator(relation, source.item_ids)
+    return Shared(generator, tuple((d.name, d.item_ids) for d in domains))
 
   def adapt(shared, evidence, key):
     del key
-    if np.array_equal(shared.item_ids, evidence.item_ids):
+    if any(
+      source == evidence.name and np.array_equal(ids, evidence.item_ids)
+      for source, ids in shared.catalogues
+    ):
       raise method_lib.CannotServe(
         f'{name} generates weights of a catalogue that its source does not hold'
       )
-    prior = _prior(features(evidence), shared.relation)
+    prior = prior_generator.generate(
+      shared.generator,
+      features(evidence),
+      shared_features(evidence),
+      evidence.csr(),
+      strengths,
+    )
     if not solve:
-      return item_item.Fitted(
-        linear_autoencoder.factored(*prior), None, evidence.item_ids
-      )
-    ridge = np.full(evidence.num_items, float(l2))
-    weights = linear_autoencoder.solve(evidence.csr(), ridge, prior)
+      weights = linear_autoencoder.factored(*prior)
+    else:
+      ridge = np.full(evidence.num_items, float(l2))
+      weights = linear_autoencoder.solve(evidence.csr(), ridge, prior)
     return item_item.Fitted(weights, None, evidence.item_ids)
 
-  def _prior(table, relation):
-    learned = relation_map.prior(_centred(table), relation, weight)
-    if not trust:
-      return learned
-    own = linear_autoencoder.feature_prior(table, l2_features, trust)
-    return relation_map.add(own, learned)
-
   def prepare_flops(source, shared):
-    width = len(shared.relation)
-    gram = 2 * len(source) * width + 2 * width**2 * source.num_users
-    return gram + 4 * width**2 * source.num_items + 5 * width**3
+    del shared
+    domains = _domains(source)
+    width = shared_features(domains[0]).shape[1]
+    return prior_generator.learn_flops([d.csr() for d in domains], width)
 
   def adapt_flops(shared, evidence, adapted):
     del adapted
-    width, items = len(shared.relation), evidence.num_items
-    generated = 2 * items * width**2
-    if trust:
-      generated += 2 * items * width**2 + width**3 / 3
+    items = evidence.num_items
+    generated, rank = prior_generator.generate_flops(
+      shared.generator, items, features(evidence).shape[1], strengths
+    )
     if not solve:
       return generated
-    rank = width * (2 if trust else 1)
     return generated + linear_autoencoder.solve_flops(
       evidence.csr().getnnz(1), items, rank
     )
@@ -123,24 +131,24 @@ def hyperease(
 
 def ridge_map(
   features: Features,
+  shared_features: Features | None = None,
   *,
   l2: float,
-  weight: float,
-  l2_users: float = 300.0,
-  l2_items: float = 3.0,
+  relation: float,
 ) -> Method:
-  """The control without the target's own relation: B0 = F M F' alone."""
+  """The control that is linear in features: B0 = F M F', learned on sources."""
   return hyperease(
     features,
+    shared_features,
     l2=l2,
     l2_features=1.0,
     trust=0.0,
-    weight=weight,
-    l2_users=l2_users,
-    l2_items=l2_items,
+    relation=relation,
+    transfer=0.0,
+    popularity=0.0,
+    name='ridge_map',
   )
 
 
-def _centred(table):
-  """What sets an item apart from its catalogue, not what all of it shares."""
-  return table - table.mean(axis=0)
+def _domains(source: method_lib.Source) -> tuple[Interactions, ...]:
+  return (source,) if isinstance(source, Interactions) else source

@@ -4,6 +4,9 @@ A linear generator of item-item weights: B0 = F M F' with M [F, F] learned on a
 source and applied to the features of any other catalogue.
 """
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 import numpy as np
 import scipy.linalg
 import scipy.sparse
@@ -14,9 +17,22 @@ from hyperrec.models import linear_autoencoder
 Prior = linear_autoencoder.Prior
 
 
+class Moments(NamedTuple):
+  """What the fit needs of a domain, each float64 [F, F].
+
+  Attributes:
+    shown: F'GF with G = X'X, of what users have shown.
+    others: F'(G - diag G)F, of pairs of distinct items.
+    items: F'F, of the catalogue.
+  """
+
+  shown: np.ndarray
+  others: np.ndarray
+  items: np.ndarray
+
+
 def fit(
-  x: scipy.sparse.csr_matrix,
-  features: Float[np.ndarray, 'V F'],
+  domains: Iterable[tuple[scipy.sparse.csr_matrix, Float[np.ndarray, 'V F']]],
   *,
   l2_users: float,
   l2_items: float,
@@ -28,31 +44,66 @@ def fit(
   with it in, M would tend to the identity. O(nnz F + (U + V) F^2 + F^3), and no
   V x V matrix.
 
+  The moments of a domain are sums over its users and items. Those of users are
+  divided by trace(F'GF) / F, that of items by trace(F'F) / F, and then averaged
+  over the domains, so that none weighs more for its size and the ridges are
+  relative to a mean eigenvalue of 1.
+
   Args:
-    x: [U, V], the source's users.
-    features: of the source's items.
+    domains: (x [U, V], features of its items) of each; all of one width F.
     l2_users: a.
     l2_items: b.
 
   Raises:
-    ValueError: another number of items, a value that is not finite, or a
-      ridge that is not positive.
+    ValueError: no domain, another number of items or width, a value that is
+      not finite, or a ridge that is not positive.
   """
-  features = np.asarray(features, np.float64)
-  if len(features) != x.shape[1]:
-    raise ValueError(f'{len(features)} rows of features, {x.shape[1]} items')
-  if not np.isfinite(features).all():
-    item = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
-    raise ValueError(f'the features of item {item} are not finite')
   for name, value in (('l2_users', l2_users), ('l2_items', l2_items)):
     if not value > 0:
       raise ValueError(f'{name}={value} must be positive')
+  scaled = [_scaled(_moments(x, features)) for x, features in domains]
+  if not scaled:
+    raise ValueError('a relation is learned on one domain at least')
+  widths = {len(moments.items) for moments in scaled}
+  if len(widths) > 1:
+    raise ValueError(
+      f'features of widths {sorted(widths)}: use the same encoder for all '
+      'domains'
+    )
+  shown, others, items = (
+    np.mean(parts, axis=0) for parts in zip(*scaled, strict=True)
+  )
+  half = _solve(shown, others, l2_users)
+  return _solve(items, half.T, l2_items).T
+
+
+def check_features(features: np.ndarray, num_items: int) -> None:
+  """Raises ValueError where a table [V, F] is not that of `num_items` items."""
+  if len(features) != num_items:
+    raise ValueError(f'{len(features)} rows of features, {num_items} items')
+  finite_V = np.isfinite(features).all(axis=1)
+  if not finite_V.all():
+    raise ValueError(f'the features of item {finite_V.argmin()} are not finite')
+
+
+def _moments(x: scipy.sparse.csr_matrix, features: np.ndarray) -> Moments:
+  features = np.asarray(features, np.float64)
+  check_features(features, x.shape[1])
   shown_UxF = x.astype(np.float64) @ features
-  gram = shown_UxF.T @ shown_UxF
+  shown = shown_UxF.T @ shown_UxF
   own_V = np.asarray(x.multiply(x).sum(axis=0)).ravel()
-  others = gram - (features.T * own_V) @ features
-  half = _solve(gram, others, l2_users)
-  return _solve(features.T @ features, half.T, l2_items).T
+  others = shown - (features.T * own_V) @ features
+  return Moments(shown, others, features.T @ features)
+
+
+def _scaled(moments: Moments) -> Moments:
+  """Users' and items' moments each in units of their mean eigenvalue."""
+  users, items = (
+    np.trace(m) / len(m) or 1.0 for m in (moments.shown, moments.items)
+  )
+  return Moments(
+    moments.shown / users, moments.others / users, moments.items / items
+  )
 
 
 def _solve(matrix, right, l2):

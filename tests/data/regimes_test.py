@@ -1,5 +1,7 @@
 """The regimes: nested budgets, fixed targets, no leak, rehearsal in source."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -48,11 +50,119 @@ def test_new_catalogue_budgets_are_nested():
   assert users[0] <= users[1] <= users[2]
 
 
-@pytest.mark.parametrize('regime', list(regimes.REGIMES))
+def domain(name, seed, **sizes):
+  """A data set of its own; ids are numbers as those of all the others."""
+  return dataclasses.replace(make_data(seed=seed, **sizes), name=name)
+
+
+def domains():
+  return domain('target', 0), (
+    domain('a', 1),
+    domain('b', 2, num_users=90),
+    domain('c', 3, num_items=20),
+  )
+
+
+def names_of(task):
+  """The data sets that a task shows or judges by."""
+  parts = [*task.source, *task.validation, *task.test]
+  return {part.name for part in parts}
+
+
+def test_new_domain_shares_neither_users_nor_items_with_a_source():
+  target, sources = domains()
+  task = regimes.new_domain(target, sources, 5, seed=1, num_heldout=8)
+  assert task.source == sources
+  held_out = []
+  for judged in (task.validation, task.test):
+    assert {part.name for part in judged} == {'target'}
+    for part in judged:
+      np.testing.assert_array_equal(part.item_ids, target.item_ids)
+    assert judged.evidence.num_users == 5
+    held_out.append(set(judged.histories.user_ids.tolist()))
+    assert len(held_out[-1]) == 8
+    assert not held_out[-1] & set(judged.evidence.user_ids.tolist())
+    assert not pairs(judged.histories) & pairs(judged.targets)
+    assert pairs(judged.histories) | pairs(judged.targets) <= pairs(target)
+  assert not held_out[0] & held_out[1]
+
+
+def test_new_domain_budgets_are_nested_and_judge_the_same_users():
+  target, sources = domains()
+  tasks = [
+    regimes.new_domain(target, sources, k, seed=1, num_heldout=8)
+    for k in (0, 3, 9)
+  ]
+  shown = [pairs(task.test.evidence) for task in tasks]
+  assert shown[0] == set()
+  assert shown[0] < shown[1] < shown[2]
+  assert len({frozenset(pairs(task.test.targets)) for task in tasks}) == 1
+
+
+def test_evidence_users_have_rows():
+  target, sources = domains()
+  silent = target.rows(target.users % 2 == 0)
+  task = regimes.new_domain(silent, sources, 6, seed=0, num_heldout=8)
+  assert (task.test.evidence.user_counts() > 0).all()
+
+
+def test_a_domain_is_given_once():
+  target, sources = domains()
+  with pytest.raises(interactions.DataError, match="called 'a' and share"):
+    regimes.new_domain(target, (*sources, sources[0]), 1, 0, 8)
+  with pytest.raises(interactions.DataError, match="called 'target' and share"):
+    regimes.new_domain(target, (target.take_users([0, 1]),), 1, 0, 8)
+  with pytest.raises(interactions.DataError, match='no source domains'):
+    regimes.new_domain(target, (), 1, 0, 8)
+
+
+def test_halves_of_one_set_are_two_domains():
+  data = make_data()
+  users, items = np.arange(40), np.arange(30)
+  one = data.take_users(users[:20]).take_items(items[:15])
+  other = data.take_users(users[20:]).take_items(items[15:])
+  assert regimes.new_domain(one, (other,), 2, 0, 5).source == (other,)
+
+
+def test_each_source_domain_rehearses_and_the_target_never_does():
+  target, sources = domains()
+  task = regimes.new_domain(target, sources, 30, seed=1, num_heldout=5)
+  inner = regimes.rehearsals(task, seed=1)
+  assert [t.test.evidence.name for t in inner] == ['a', 'b', 'c']
+  assert [t.regime for t in inner] == ['new_domain'] * 3
+  for place, rehearsal in enumerate(inner):
+    assert rehearsal.source == sources[:place] + sources[place + 1 :]
+    assert names_of(rehearsal) == {'a', 'b', 'c'}
+    assert rehearsal.test.histories.num_users == 5
+  assert [t.budget for t in inner] == [30, 30, 30]
+  (first,) = regimes.rehearsals(task, seed=1, num_domains=1)
+  assert first.test.evidence.name == 'a'
+
+
+def test_a_rehearsal_has_no_more_users_than_there_are():
+  target, sources = domains()
+  small = domain('small', 4, num_users=12)
+  task = regimes.new_domain(target, (small, *sources), 20, 0, 8)
+  inner = regimes.rehearsals(task, seed=0)[0]
+  assert inner.test.histories.num_users == 3
+  assert inner.budget == inner.test.evidence.num_users == 6
+
+
+def test_one_domain_alone_cannot_rehearse():
+  target, sources = domains()
+  task = regimes.new_domain(target, sources[:1], 2, 0, 8)
+  with pytest.raises(interactions.DataError, match='takes two domains'):
+    regimes.rehearsals(task, seed=0)
+  task = regimes.new_domain(target, sources, 2, 0, 8)
+  with pytest.raises(interactions.DataError, match='num_domains=0'):
+    regimes.rehearsals(task, seed=0, num_domains=0)
+
+
+@pytest.mark.parametrize('regime', ['new_users', 'new_catalogue'])
 def test_rehearsal_sees_the_source_only(regime):
   data = make_data(num_users=60)
   task = regimes.make_task(data, regime, 4, seed=2, num_heldout=8)
-  inner = regimes.rehearsal(task, seed=2)
+  (inner,) = regimes.rehearsals(task, seed=2)
   judged = set(task.test.histories.user_ids) | set(
     task.validation.histories.user_ids
   )
@@ -66,6 +176,11 @@ def test_impossible_budgets_are_named():
   data = make_data()
   with pytest.raises(interactions.DataError, match='budget=1000'):
     regimes.new_catalogue(data, 1000, seed=0, num_heldout=8)
+  target, sources = domains()
+  with pytest.raises(interactions.DataError, match=r'budget=25 .* only 24'):
+    regimes.new_domain(target, sources, 25, seed=0, num_heldout=8)
+  with pytest.raises(interactions.DataError, match='num_heldout=20'):
+    regimes.make_task(target, 'new_domain', 1, 0, 20, sources=sources)
   with pytest.raises(interactions.DataError, match='budget=-1'):
     regimes.new_users(data, -1, seed=0, num_heldout=8)
   with pytest.raises(interactions.DataError, match="'drifty' is unknown"):

@@ -1,12 +1,20 @@
 """The experiment, end to end on a made-up set: resumes, refuses, explains."""
 
+import dataclasses
 import json
 import pathlib
 import subprocess
 import sys
 
+import jax
+import numpy as np
 import pytest
 
+from experiments.adaptation import arms as arms_lib
+from experiments.adaptation import features as features_lib
+from experiments.adaptation import laboratory
+from hyperrec import method as method_lib
+from hyperrec.data import interactions, item_features, regimes, sources
 from hyperrec.evaluation import results
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -19,6 +27,12 @@ SMALL = (
   '--trials=2',
   '--features=8',
   '--max_seconds=0.02',
+)
+DOMAINS = (
+  *SMALL,
+  '--regimes=new_domain',
+  '--domains=synthetic,movielens_small',
+  '--domain_budgets=0,3',
 )
 
 
@@ -91,6 +105,21 @@ def test_results_of_other_flags_are_not_mixed_in(tmp_path):
     (('--source=table',), 'needs path='),
     (('--source=synthetic', '--num_heldout=900'), 'num_heldout'),
     ((*SMALL, '--catalogue_budgets=5000'), 'budget=5000'),
+    ((*DOMAINS, '--domains=a,synthetic'), '--domains=a is unknown'),
+    (
+      (
+        *DOMAINS,
+        '--domains=movielens_small',
+        '--trials=1',
+        '--domain_budgets=5000',
+      ),
+      'budget=5000',
+    ),
+    (
+      (*DOMAINS, '--source=synthetic', '--trials=1', '--domains=synthetic'),
+      "called 'synthetic' and share",
+    ),
+    (('--source=steam', '--domain=anime'), 'leave out --domain=anime'),
   ],
 )
 def test_mistakes_are_told_in_one_line(tmp_path, flags, message):
@@ -134,3 +163,157 @@ def test_a_table_of_ones_own_runs_from_another_folder(tmp_path):
   reasons = {r['method']: r.get('cannot') for r in rows}
   assert reasons['ease'] is None
   assert 'no item text' in reasons['l3ae']
+
+
+def made_domain(name, seed, num_users=90, num_items=40):
+  data = sources.load(
+    'synthetic', num_users=num_users, num_items=num_items, seed=seed
+  )
+  return dataclasses.replace(data, name=name)
+
+
+@pytest.fixture
+def shop(tmp_path):
+  """Flags that read a table with item text, which is no other data set."""
+  data = made_domain('shop', 3)
+  texts = dict(enumerate(data.item_text))
+  for file, columns, rows in (
+    ('shop.csv', 'user,item', zip(data.users, data.items, strict=True)),
+    ('text.csv', 'item,text', texts.items()),
+  ):
+    lines = [f'{a},{b}' for a, b in rows]
+    (tmp_path / file).write_text('\n'.join([columns, *lines]) + '\n')
+  return (
+    '--source=table',
+    f'--path={tmp_path / "shop.csv"}',
+    f'--item_path={tmp_path / "text.csv"}',
+    '--text_columns=text',
+    '--num_heldout=15',
+  )
+
+
+def test_every_arm_meets_a_new_domain(tmp_path, shop):
+  flags = (*DOMAINS, *shop, '--nooracle', '--rehearsal_domains=1')
+  done = run(tmp_path / 'w', *flags)
+  assert done.returncode == 0, done.stderr
+  assert 'New domain: shop' in done.stdout
+  rows = results.read_json(tmp_path / 'w' / 'results.json')
+  assert {(r['dataset'], r['regime']) for r in rows} == {('shop', 'new_domain')}
+  arms = arms_lib.new_domain(features_lib.Features(None, None))
+  assert [(r['method'], r['budget']) for r in rows] == [
+    (name, budget)
+    for name in arms
+    if name not in arms_lib.CONTROLS
+    for budget in (0, 3)
+  ]
+  cannot = {r['method'] for r in rows if 'cannot' in r}
+  assert cannot == {'popularity', 'itemknn', 'ease', 'slim'}
+  assert all(r['budget'] == 0 for r in rows if 'cannot' in r)
+  learned = {
+    r['method'] for r in rows if 'prepare' in r and r['prepare']['flops'] > 0
+  }
+  assert learned == {'ridge_map', 'hyperease_zero', 'hyperease'}
+  manifest = json.loads((tmp_path / 'w' / 'manifest.json').read_text())
+  assert set(manifest['data']) == {'data', 'synthetic', 'movielens_small'}
+  page = (tmp_path / 'w' / 'report.html').read_text()
+  assert 'of evidence in the new domain' in page
+
+
+def test_one_domain_cannot_choose_hyperparameters(tmp_path, shop):
+  flags = (*DOMAINS, *shop, '--domains=synthetic')
+  done = run(tmp_path / 'w', *flags)
+  assert done.returncode != 0
+  assert 'needs 2 source domains' in done.stdout + done.stderr
+  assert not (tmp_path / 'w').exists()
+
+
+def test_a_domain_without_text_is_refused_by_name(tmp_path, shop, data_dir):
+  if (data_dir / 'scientific' / 'Scientific.item2index').exists():
+    pytest.skip('Scientific has its text here')
+  done = run(
+    tmp_path / 'w', *DOMAINS, *shop, '--domains=synthetic,scientific',
+    f'--data_dir={data_dir}',
+  )  # fmt: skip
+  assert done.returncode == 2
+  last = done.stderr.strip().splitlines()[-1]
+  assert last.startswith('error: --domains=scientific: ')
+  assert 'no item text' in last
+
+
+@pytest.mark.parametrize('is_oracle', [False, True])
+def test_fair_tuning_never_touches_the_target(is_oracle):
+  """Only the oracle's trials meet the target, known by its catalogue's size."""
+  target = made_domain('target', 0, num_items=40)
+  domains = [made_domain(f'd{n}', n, num_items=40 + n) for n in (1, 2, 3)]
+  task = regimes.new_domain(target, tuple(domains), 6, 0, 10)
+  met = []
+
+  def build(scale):
+    def prepare(source, key):
+      del key
+      met.extend(domain.num_items for domain in source)
+
+    def adapt(shared, evidence, key):
+      del shared, key
+      met.append(evidence.num_items)
+
+    def score(adapted, histories):
+      del adapted
+      met.append(histories.num_items)
+      return np.full((len(histories.items), histories.num_items), scale)
+
+    return method_lib.Method('spy', prepare, adapt, score)
+
+  key = jax.random.key(0)
+  stages = [
+    laboratory.Stage(
+      lambda method, index, source=source: laboratory.prepare(
+        method, source, key
+      ),
+      judged,
+    )
+    for source, judged in laboratory.tuning_sets(task, is_oracle, 0)
+  ]
+  trials = ({'scale': 1.0}, {'scale': 2.0})
+  laboratory.tune_on(arms_lib.Arm(build, trials), trials, stages, key)
+  assert set(met) == ({40, 41, 42, 43} if is_oracle else {41, 42, 43})
+
+
+def test_no_domain_outweighs_another_in_tuning():
+  """The second trial gains a tenth where numbers are large, and halves else."""
+  values = np.array([[0.80, 0.10, 0.0], [0.88, 0.05, 0.0]])
+  assert laboratory.best_trial(values) == 0
+  assert laboratory.best_trial(values[:, :1]) == 1
+  assert laboratory.best_trial(np.zeros((2, 3))) == 0
+
+
+@pytest.mark.parametrize('encoder', ['tfidf', 'both'])
+def test_shared_features_mean_the_same_in_every_domain(monkeypatch, encoder):
+  domains = [made_domain(name, seed) for name, seed in (('a', 1), ('b', 2))]
+  one = domains[0].take_items([0, 1, 2, 3, 4, 5, 6])
+  twin = dataclasses.replace(one, name='twin')
+  minilm = lambda texts, folder: np.stack(  # noqa: E731
+    [np.random.default_rng(len(t)).normal(size=384) for t in texts]
+  ).astype(np.float32)
+  monkeypatch.setattr(item_features, '_minilm', minilm)
+  read = features_lib.read(
+    [*domains, twin], encoder, cache_folder=None, num_features=4
+  )
+  np.testing.assert_array_equal(read.shared(one), read.shared(twin))
+  assert read.shared(one).shape == (7, 384 if encoder == 'both' else 4)
+  width = read.own(one).shape[1]
+  assert width == (388 if encoder == 'both' else 4)
+
+
+def test_features_are_looked_up_by_the_name_of_the_data_set():
+  domains = [made_domain(name, seed) for name, seed in (('a', 1), ('b', 2))]
+  bare = dataclasses.replace(domains[1], item_text=None, name='bare')
+  options = {'cache_folder': None, 'num_features': 4}
+  read = features_lib.read([*domains, bare], 'tfidf', **options)
+  np.testing.assert_array_equal(
+    read.own(domains[1].take_items([5, 2])), read.own(domains[1])[[5, 2]]
+  )
+  with pytest.raises(method_lib.CannotServe, match='bare has no item text'):
+    read.shared(bare)
+  with pytest.raises(interactions.DataError, match=r"two .* are called 'a'"):
+    features_lib.read([domains[0]] * 2, 'tfidf', **options)

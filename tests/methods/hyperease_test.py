@@ -1,15 +1,20 @@
 """HyperEASE: what it reduces to, what it teaches, what it refuses."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
 from hyperrec import method as method_lib
-from hyperrec.data import item_features, regimes, sources
+from hyperrec.data import item_features, regimes, sources, splits
 from hyperrec.methods import hyperease, l3ae
+from hyperrec.models import linear_autoencoder
 
 KEY = jax.random.key(0)
-OPTIONS = {'l2': 30.0, 'l2_features': 2.0, 'trust': 0.9}
+OWN = {'l2': 30.0, 'l2_features': 2.0, 'trust': 0.9}
+LEARNED = {'relation': 0.2, 'transfer': 0.2, 'popularity': 0.15}
+OPTIONS = OWN | LEARNED
 
 
 @pytest.fixture(scope='module')
@@ -39,8 +44,8 @@ def adapted_weights(method, task):
 @pytest.mark.parametrize('budget', [0, 10, 100])
 def test_without_the_source_it_is_l3ae(data, features, budget):
   task = regimes.make_task(data, 'new_catalogue', budget, 0, 50)
-  ours = hyperease.hyperease(features, weight=0.0, **OPTIONS)
-  theirs = l3ae.l3ae(features, retrain=True, **OPTIONS)
+  ours = hyperease.hyperease(features, **OWN, **dict.fromkeys(LEARNED, 0.0))
+  theirs = l3ae.l3ae(features, retrain=True, **OWN)
   np.testing.assert_allclose(
     adapted_weights(ours, task), adapted_weights(theirs, task), atol=1e-5
   )
@@ -48,8 +53,8 @@ def test_without_the_source_it_is_l3ae(data, features, budget):
 
 def test_the_generated_prior_is_what_no_evidence_leaves(data, features):
   task = regimes.make_task(data, 'new_catalogue', 0, 0, 50)
-  solved = hyperease.hyperease(features, weight=1.0, **OPTIONS)
-  generated = hyperease.hyperease(features, weight=1.0, solve=False, **OPTIONS)
+  solved = hyperease.hyperease(features, **OPTIONS)
+  generated = hyperease.hyperease(features, solve=False, **OPTIONS)
   np.testing.assert_allclose(
     adapted_weights(solved, task), adapted_weights(generated, task), atol=1e-5
   )
@@ -59,7 +64,7 @@ def test_the_generated_prior_is_what_no_evidence_leaves(data, features):
 def test_weights_have_a_zero_diagonal(data, features):
   task = regimes.make_task(data, 'new_catalogue', 20, 0, 50)
   for solve in (True, False):
-    method = hyperease.hyperease(features, weight=1.0, solve=solve, **OPTIONS)
+    method = hyperease.hyperease(features, solve=solve, **OPTIONS)
     assert not np.diagonal(adapted_weights(method, task)).any()
 
 
@@ -69,13 +74,8 @@ def test_much_evidence_falls_back_to_ease(data, features):
   for budget in (5, 50, 250):
     task = regimes.make_task(data, 'new_catalogue', budget, 0, 50)
     with_prior, without = (
-      adapted_weights(
-        hyperease.hyperease(
-          features, weight=w, l2=30.0, l2_features=2.0, trust=t
-        ),
-        task,
-      )
-      for w, t in ((1.0, 0.9), (1e-9, 1e-9))
+      adapted_weights(hyperease.hyperease(features, **OPTIONS | options), task)
+      for options in ({}, dict.fromkeys(LEARNED, 0.0) | {'trust': 1e-9})
     )
     moved.append(np.linalg.norm(with_prior - without))
   assert moved[0] > moved[1] > moved[2]
@@ -83,16 +83,63 @@ def test_much_evidence_falls_back_to_ease(data, features):
 
 def test_the_known_catalogue_is_refused(data, features):
   task = regimes.make_task(data, 'new_users', 5, 0, 50)
-  method = hyperease.hyperease(features, weight=1.0, **OPTIONS)
+  method = hyperease.hyperease(features, **OPTIONS)
   with pytest.raises(method_lib.CannotServe, match='its source does not hold'):
     adapted_weights(method, task)
 
 
+@pytest.fixture(scope='module')
+def domains(data):
+  """Two source domains and a target, of unlike names."""
+  source, target = splits.item_halves(data, 0)
+  users = np.split(np.arange(400), [100, 300])
+  parts = (source, source, target)
+  return tuple(
+    dataclasses.replace(part.take_users(of), name=name)
+    for part, of, name in zip(parts, users, 'abc', strict=True)
+  )
+
+
+def test_domains_teach_by_the_features_that_they_share(features, domains):
+  """C is made of the target's own features, M of those in common."""
+  *sources_, target = domains
+  own = lambda part: features(part)[:, :5]  # noqa: E731
+  method = hyperease.hyperease(
+    own, features, solve=False, **OPTIONS | {'transfer': 0.0, 'popularity': 0.0}
+  )
+  shared = method.prepare(tuple(sources_), KEY)
+  assert len(shared.generator.relation) == features(target).shape[1]
+  weights = method.adapt(shared, target, KEY).weights.dense()
+  c = linear_autoencoder.feature_prior(own(target), 2.0, 0.9)
+  table = features(target) - features(target).mean(axis=0)
+  expected = (
+    c.left @ c.right + 0.2 * table @ shared.generator.relation @ table.T
+  )
+  np.fill_diagonal(expected, 0)
+  np.testing.assert_allclose(weights, expected, atol=1e-5)
+  one, both = (
+    method.prepare_flops(s, shared) for s in (sources_[0], tuple(sources_))
+  )
+  assert 0 < one < both
+
+
+def test_a_catalogue_is_known_by_its_name_and_its_ids(features, domains):
+  """Two data sets may number their items alike."""
+  one, other, target = domains
+  method = hyperease.ridge_map(features, l2=30.0, relation=0.2)
+  shared = method.prepare((one, other), KEY)
+  with pytest.raises(method_lib.CannotServe, match='its source does not hold'):
+    method.adapt(shared, other, KEY)
+  renamed = dataclasses.replace(other, name='d')
+  for served in (renamed, target):
+    assert method.adapt(shared, served, KEY).weights.any()
+
+
 def test_the_ridge_map_has_its_own_name_and_costs(data, features):
   task = regimes.make_task(data, 'new_catalogue', 20, 0, 50)
-  method = hyperease.ridge_map(features, l2=30.0, weight=1.0)
-  full = hyperease.hyperease(features, weight=1.0, **OPTIONS)
-  zero = hyperease.hyperease(features, weight=1.0, solve=False, **OPTIONS)
+  method = hyperease.ridge_map(features, l2=30.0, relation=0.2)
+  full = hyperease.hyperease(features, **OPTIONS)
+  zero = hyperease.hyperease(features, solve=False, **OPTIONS)
   assert method.name == 'ridge_map'
   shared = method.prepare(task.source, KEY)
   evidence = task.test.evidence

@@ -1,0 +1,106 @@
+"""Features of the items of one data set, or of several in one space."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from absl import app
+
+from hyperrec import method as method_lib
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import item_features
+from hyperrec.methods import l3ae
+
+Interactions = interactions_lib.Interactions
+
+# The width of MiniLM, which stands first where there are two encoders.
+_MINILM = 384
+
+
+class Features(NamedTuple):
+  """Two lookups, each interactions -> features of their catalogue [V, F].
+
+  Attributes:
+    own: of a data set's own encoding, the richest there is.
+    shared: of an encoding whose columns mean the same in every data set.
+  """
+
+  own: l3ae.Features
+  shared: l3ae.Features
+
+
+def read(
+  data_sets: Sequence[Interactions],
+  encoder: str,
+  *,
+  cache_folder: str | None,
+  num_features: int,
+) -> Features:
+  """Features of all items, made once.
+
+  Item text is known of an item without any interaction, so the features of
+  whole catalogues are no leak. MiniLM reads all data sets alike. TF-IDF does
+  not: each set's own words serve `own`, and `shared` is MiniLM alone; without
+  MiniLM, `shared` is a TF-IDF of all texts together.
+
+  Args:
+    data_sets: of distinct names; one without item text is refused when its
+      features are asked for.
+    encoder: one of `item_features.ENCODERS`.
+    cache_folder: where MiniLM's embeddings are kept; None keeps none.
+    num_features: width of TF-IDF features.
+
+  Raises:
+    DataError: two data sets of one name.
+    UsageError: the encoder is not installed.
+  """
+  _check_names(data_sets)
+  with_text = [data for data in data_sets if data.item_text is not None]
+  own = {}
+  for data in with_text:
+    own[data.name], used = item_features.from_item_text(
+      data, encoder, cache_folder=cache_folder, num_features=num_features
+    )
+    if used != encoder:
+      raise app.UsageError(
+        f'--text_encoder={encoder} needs an encoder that is not installed '
+        '(see the warning above): install it, or choose tfidf'
+      )
+  if encoder == 'tfidf' and len(with_text) > 1:
+    shared = _joint_tfidf(with_text, num_features)
+  elif encoder == 'both' and len(with_text) > 1:
+    shared = {name: table[:, :_MINILM] for name, table in own.items()}
+  else:
+    shared = own
+  return Features(_lookup(with_text, own), _lookup(with_text, shared))
+
+
+def _joint_tfidf(data_sets, num_features):
+  texts = np.concatenate([data.item_text for data in data_sets])
+  table = item_features.tfidf_svd(texts, num_features=num_features, seed=0)
+  ends = np.cumsum([data.num_items for data in data_sets])
+  parts = np.split(table, ends[:-1])
+  return {d.name: part for d, part in zip(data_sets, parts, strict=True)}
+
+
+def _lookup(data_sets, tables):
+  whole = {data.name: (data, np.argsort(data.item_ids)) for data in data_sets}
+
+  def lookup(part):
+    if part.name not in whole:
+      raise method_lib.CannotServe(f'{part.name} has no item text')
+    data, order = whole[part.name]
+    place = np.searchsorted(data.item_ids, part.item_ids, sorter=order)
+    return tables[part.name][order[place]]
+
+  return lookup
+
+
+def _check_names(data_sets):
+  names = [data.name for data in data_sets]
+  twice = {name for name in names if names.count(name) > 1}
+  if twice:
+    raise interactions_lib.DataError(
+      f'two data sets are called {twice.pop()!r}: --domains must name each '
+      'once, and not the target'
+    )

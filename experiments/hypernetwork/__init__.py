@@ -1,0 +1,1 @@
+"""What generated parameters are worth, and what generating them costs."""

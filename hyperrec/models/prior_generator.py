@@ -1,0 +1,239 @@
+"""HyperEASE's generator: from features of items to a prior of their weights.
+
+    B0 = D^-k (trust C + relation F M F' + transfer T B T') D^k
+
+C is what the target's own features tell (EASE on features, L3AE's prior); F M
+F' (`relation_map`) and T B T' (`relation_transfer`) are what source domains
+teach; D = diag(exp p) turns likeness into likelihood, p being each item's log
+popularity as far as features and evidence tell it (`item_popularity`). Every
+part is a closed form, and B0 stays in factors.
+
+Both learned parts are scaled to the norm of C *on the source*, so that their
+strengths mean the same everywhere, and so that T B T', which averages to little
+where no anchor is much alike, says little of an unfamiliar catalogue.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse
+from jaxtyping import Float
+
+from hyperrec.models import (
+  item_popularity,
+  linear_autoencoder,
+  relation_map,
+  relation_transfer,
+)
+
+Csr = scipy.sparse.csr_matrix
+Prior = linear_autoencoder.Prior
+
+_L2_FEATURES = 3.0
+
+
+class Domain(NamedTuple):
+  """What a generator learns from.
+
+  Attributes:
+    x: [U, V], binary.
+    features: [V, F], columns that mean the same in every domain.
+  """
+
+  x: Csr
+  features: np.ndarray
+
+
+class Strengths(NamedTuple):
+  """How much each part counts; all 0 but `trust` and l2_features is L3AE.
+
+  Attributes:
+    l2_features: ridge of C.
+    trust: what C is multiplied by.
+    relation: what F M F' is multiplied by.
+    transfer: what T B T' is multiplied by.
+    popularity: the exponent k.
+  """
+
+  l2_features: float
+  trust: float
+  relation: float
+  transfer: float
+  popularity: float
+
+
+class Generator(NamedTuple):
+  """What source domains teach.
+
+  Attributes:
+    relation: M, float64 [F, F].
+    anchors: items of each domain, and their weights.
+    popularity: a map from features.
+  """
+
+  relation: np.ndarray
+  anchors: tuple[relation_transfer.Anchors, ...]
+  popularity: item_popularity.PopularityMap
+
+
+def learn(
+  domains: list[Domain],
+  *,
+  l2_users: float = 1.0,
+  l2_items: float = 1.5,
+  l2_weights: float = 100.0,
+) -> Generator:
+  """Closed forms over all domains.
+
+  Args:
+    domains: one at least, all of one width F.
+    l2_users: ridge of M, relative; see `relation_map.fit`.
+    l2_items: likewise.
+    l2_weights: ridge of EASE on each domain.
+
+  Raises:
+    ValueError: no domain, or features that do not fit their domain.
+  """
+  for x, features in domains:
+    relation_map.check_features(features, x.shape[1])
+  domains = [Domain(x, _centred(features)) for x, features in domains]
+  relation = relation_map.fit(domains, l2_users=l2_users, l2_items=l2_items)
+  # However many the domains, carrying costs the same.
+  share = {
+    'rank': max(1, relation_transfer.RANK // len(domains)),
+    'num_anchors': max(1, relation_transfer.MAX_ANCHORS // len(domains)),
+  }
+  anchors = [relation_transfer.fit(*d, l2=l2_weights, **share) for d in domains]
+  scales = np.mean(
+    [_scales(d, relation, a) for d, a in zip(domains, anchors, strict=True)],
+    axis=0,
+  )
+  return Generator(
+    relation * scales[0],
+    tuple(relation_transfer.scaled(a, scales[1]) for a in anchors),
+    item_popularity.pool([item_popularity.fit(*d) for d in domains]),
+  )
+
+
+def _scales(domain, relation, anchors):
+  """What brings M's and B's priors to the norm of C on their own domain."""
+  own = linear_autoencoder.feature_prior(domain.features, _L2_FEATURES, 1.0)
+  near = relation_transfer.likeness(
+    anchors.features, anchors.features, exclude_self=True
+  )
+  learned = (
+    relation_map.prior(domain.features, relation),
+    relation_transfer.carry([anchors], near, 1.0),
+  )
+  # A part without any weight (a domain in which nothing was co-bought) is 0
+  # however it is scaled.
+  return [norm(own) / max(norm(part), 1e-12) for part in learned]
+
+
+def norm(prior: Prior) -> float:
+  """The Frobenius norm of left @ right, in O(V r^2)."""
+  left, right = prior.left.T @ prior.left, prior.right @ prior.right.T
+  return float(np.sqrt(max(np.einsum('ij,ji->', left, right), 0.0)))
+
+
+def generate(
+  generator: Generator,
+  own: Float[np.ndarray, 'V G'],
+  shared: Float[np.ndarray, 'V F'],
+  evidence: Csr,
+  strengths: Strengths,
+) -> Prior:
+  """B0 of a catalogue; a strength of 0 leaves its part out.
+
+  Args:
+    generator: what the sources taught.
+    own: features that C is made of.
+    shared: features in the sources' columns.
+    evidence: [U, V], binary; what it tells is only how popular items are.
+    strengths: of the parts.
+
+  Raises:
+    ValueError: the features do not fit the generator.
+  """
+  for table in (own, shared):
+    relation_map.check_features(table, evidence.shape[1])
+  shared = _centred(shared)
+  parts = []
+  if strengths.trust:
+    parts.append(
+      linear_autoencoder.feature_prior(
+        own, strengths.l2_features, strengths.trust
+      )
+    )
+  if strengths.relation:
+    parts.append(
+      relation_map.prior(shared, generator.relation, strengths.relation)
+    )
+  if strengths.transfer:
+    parts.append(
+      relation_transfer.prior(generator.anchors, shared, strengths.transfer)
+    )
+  total = relation_map.add(*parts)
+  if not strengths.popularity:
+    return total
+  log_rate_V = item_popularity.log_posterior(
+    generator.popularity, shared, evidence
+  )
+  tilt_V = np.exp(strengths.popularity * log_rate_V)
+  return Prior(total.left / tilt_V[:, None], total.right * tilt_V)
+
+
+def _centred(table):
+  """What sets an item apart from its catalogue, not what all of it shares."""
+  table = np.asarray(table, np.float64)
+  return table - table.mean(axis=0)
+
+
+def learn_flops(domains: list[Csr], width: int) -> float:
+  """Operations of `learn` on domains x [U, V] with features of a width F."""
+  most = relation_transfer.MAX_ANCHORS // len(domains)
+  rank = relation_transfer.RANK // len(domains)
+  return 5 * width**3 + sum(
+    _learn_flops(x, width, min(most, x.shape[1]), rank) for x in domains
+  )
+
+
+def _learn_flops(x, width, anchors, rank):
+  users, items = x.shape
+  rank = min(rank, anchors)
+  moments = 2 * x.nnz * width + 2 * (users + 2 * items) * width**2
+  popularity = 4 * items * width**2 + 9 * width**3
+  weights = 2 * float(np.square(x.getnnz(axis=1)).sum()) + anchors**3
+  factors = 16 * anchors**2 * rank
+  likeness = 2 * anchors**2 * width
+  norms = 4 * items * width**2 + 4 * anchors * rank**2
+  return moments + popularity + weights + factors + likeness + norms
+
+
+def generate_flops(
+  generator: Generator, num_items: int, own_width: int, strengths: Strengths
+) -> tuple[float, int]:
+  """Operations of `generate`, and the rank of the prior.
+
+  Args:
+    generator: what the sources taught.
+    num_items: V of the catalogue.
+    own_width: G.
+    strengths: a strength of 0 leaves its part out.
+  """
+  width, flops, rank = len(generator.relation), 0.0, 0
+  if strengths.trust:
+    flops += 2 * num_items * own_width**2 + own_width**3 / 3
+    rank += own_width
+  if strengths.relation:
+    flops += 2 * num_items * width**2
+    rank += width
+  if strengths.transfer:
+    anchors = sum(len(a.features) for a in generator.anchors)
+    carried = sum(len(a.weights.right) for a in generator.anchors)
+    flops += 2 * num_items * anchors * width
+    flops += 4 * num_items * relation_transfer.NEIGHBOURS * carried
+    rank += carried
+  if strengths.popularity:
+    flops += 2 * num_items * (width + rank)
+  return flops, rank

@@ -21,6 +21,7 @@ from hyperrec.methods import (
   ease_dynamic,
   esler,
   hyperease,
+  hyperease_learned,
   item_knn,
   l3ae,
   mult_vae,
@@ -203,15 +204,22 @@ def new_domain(features: Features) -> dict[str, Arm]:
   }
 
 
-CONTROLS = ('hyperease:shuffled', 'hyperease:constant')
+CONTROLS = ('hyperease:shuffled', 'hyperease:constant', 'hyperease:learned')
 
 
 def _controls(build, *lookups) -> dict[str, Arm]:
-  """Arms that show whether what the generator is conditioned on matters."""
-  changed = (_shuffled, _constant)
+  """Arms that show what matters of the generator; left out by default."""
+  shuffled, constant, learned = CONTROLS
   return {
-    name: Arm(_renamed(name, build, *map(change, lookups)), HYPEREASE)
-    for name, change in zip(CONTROLS, changed, strict=True)
+    shuffled: Arm(
+      _renamed(shuffled, build, *map(_shuffled, lookups)), HYPEREASE
+    ),
+    constant: Arm(
+      _renamed(constant, build, *map(_constant, lookups)), HYPEREASE
+    ),
+    learned: Arm(
+      functools.partial(hyperease_learned.hyperease_learned, *lookups), ({},)
+    ),
   }
 
 

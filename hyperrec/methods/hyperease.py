@@ -72,7 +72,7 @@ def hyperease(
 
   def prepare(source, key):
     del key
-    domains = _domains(source)
+    domains = domains_of(source)
     generator = prior_generator.learn(
       [prior_generator.Domain(d.csr(), shared_features(d)) for d in domains]
     )
@@ -103,7 +103,7 @@ def hyperease(
 
   def prepare_flops(source, shared):
     del shared
-    domains = _domains(source)
+    domains = domains_of(source)
     width = shared_features(domains[0]).shape[1]
     return prior_generator.learn_flops([d.csr() for d in domains], width)
 
@@ -150,5 +150,6 @@ def ridge_map(
   )
 
 
-def _domains(source: method_lib.Source) -> tuple[Interactions, ...]:
+def domains_of(source: method_lib.Source) -> tuple[Interactions, ...]:
+  """The source domains, one or several."""
   return (source,) if isinstance(source, Interactions) else source

@@ -1,0 +1,298 @@
+"""HyperEASE with generated strengths: meta-learned through the solve."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import scipy.sparse
+
+from hyperrec import method as method_lib
+from hyperrec.methods import hyperease
+from hyperrec.models import item_popularity, prior_generator
+from hyperrec.models import strength_generator as strengths_lib
+
+Csr = scipy.sparse.csr_matrix
+Domain = prior_generator.Domain
+Generated = strengths_lib.Generated
+Method = method_lib.Method
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """How strengths are meta-learned.
+
+  Attributes:
+    num_sets: catalogues that tasks are drawn from, where there is one source.
+    max_items: of such a catalogue, where there are several sources.
+    max_users: of evidence in a task; budgets are drawn log-uniformly up to it.
+    num_queries: users a task is judged on.
+    tasks: in a step.
+    steps: of training.
+    learning_rate: at its start; it decays to 0 by a cosine.
+    penalty: of the squared log distance from the base strengths.
+  """
+
+  num_sets: int = 4
+  max_items: int = 1200
+  max_users: int = 100
+  num_queries: int = 48
+  tasks: int = 3
+  steps: int = 150
+  learning_rate: float = 0.02
+  penalty: float = 0.02
+
+
+class Catalogue(NamedTuple):
+  """Where tasks are drawn from.
+
+  Attributes:
+    parts: what a generator that has not seen these items says of them.
+    evidence: [U, V], users who may be shown.
+    queries: [W, V], others, who are judged on.
+  """
+
+  parts: strengths_lib.Parts
+  evidence: Csr
+  queries: Csr
+
+
+class Task(NamedTuple):
+  """Evidence [K, V] (rows of zeros pad), and histories and targets [B, V]."""
+
+  x: np.ndarray
+  histories: np.ndarray
+  targets: np.ndarray
+
+
+class Shared(NamedTuple):
+  """What the sources teach: priors, and the strengths' network."""
+
+  base: hyperease.Shared
+  params: dict
+
+
+def hyperease_learned(
+  features: hyperease.Features,
+  shared_features: hyperease.Features | None = None,
+  *,
+  l2: float = 30.0,
+  l2_features: float = 3.0,
+  trust: float = 0.9,
+  relation: float = 0.2,
+  transfer: float = 0.2,
+  popularity: float = 0.2,
+  config: Config = Config(),
+) -> Method:
+  """`hyperease` whose ridge and strengths depend on the evidence.
+
+  The arguments but `config` are those of `hyperease`, and the base that
+  training starts at.
+  """
+  shared_features = shared_features or features
+  base = Generated(l2, trust, relation, transfer, popularity)
+  network = strengths_lib.StrengthGenerator(base)
+
+  def build(generated: Generated) -> Method:
+    options = {k: float(v) for k, v in generated._asdict().items()}
+    return hyperease.hyperease(
+      features,
+      shared_features,
+      l2_features=l2_features,
+      name='hyperease:learned',
+      **options,
+    )
+
+  fixed = build(base)
+
+  def prepare(source, key):
+    domains = [
+      (Domain(d.csr(), shared_features(d)), features(d))
+      for d in hyperease.domains_of(source)
+    ]
+    order_key, init_key = jax.random.split(key)
+    rng = np.random.default_rng(int(jax.random.bits(order_key)))
+    catalogues = list(_catalogues(domains, l2_features, config, rng))
+    params = train(network, catalogues, config, rng, init_key)
+    return Shared(fixed.prepare(source, key), params)
+
+  def strengths(shared, evidence):
+    x = evidence.csr()
+    # Users and interactions are all that the description reads of it.
+    z = strengths_lib.describe(jnp.asarray(x.sum(axis=1), jnp.float32))
+    return build(network.apply({'params': shared.params['network']}, z))
+
+  def adapt(shared, evidence, key):
+    return strengths(shared, evidence).adapt(shared.base, evidence, key)
+
+  return dataclasses.replace(
+    fixed,
+    prepare=prepare,
+    adapt=adapt,
+    prepare_flops=lambda source, shared: (
+      fixed.prepare_flops(source, shared.base)
+      + train_flops(source, shared_features, config)
+    ),
+    adapt_flops=lambda shared, evidence, adapted: fixed.adapt_flops(
+      shared.base, evidence, adapted
+    ),
+  )
+
+
+def _catalogues(domains, l2_features, config, rng) -> Iterator[Catalogue]:
+  """Catalogues that the generator of their parts has not seen.
+
+  One source: its items are cut in halves, its users four to one, and the other
+  half teaches by the larger part of them. Several: each in turn is unseen, cut
+  down to items of the same number, that all steps have one shape.
+  """
+  if len(domains) > 1:
+    size = min(config.max_items, *(d.x.shape[1] for d, _ in domains))
+    for place, (domain, own) in enumerate(domains):
+      others = [d for d, _ in domains[:place] + domains[place + 1 :]]
+      items = rng.choice(domain.x.shape[1], size, replace=False)
+      cut = Cut(items, *_four_to_one(domain, rng))
+      seen = prior_generator.learn(others)
+      yield _catalogue(seen, domain, own, cut, l2_features)
+    return
+  ((domain, own),) = domains
+  half = domain.x.shape[1] // 2
+  for _ in range(config.num_sets):
+    order = rng.permutation(domain.x.shape[1])
+    cut = Cut(order[half : 2 * half], *_four_to_one(domain, rng))
+    known = domain.x[cut.shown][:, order[:half]]
+    seen = prior_generator.learn([Domain(known, domain.features[order[:half]])])
+    yield _catalogue(seen, domain, own, cut, l2_features)
+
+
+class Cut(NamedTuple):
+  """Items of a catalogue, and the users who may be shown or are judged on."""
+
+  items: np.ndarray
+  shown: np.ndarray
+  judged: np.ndarray
+
+
+def _four_to_one(domain, rng):
+  users = rng.permutation(domain.x.shape[0])
+  return np.split(users, [len(users) * 4 // 5])
+
+
+def _catalogue(seen, domain, own, cut: Cut, l2_features) -> Catalogue:
+  x = domain.x[:, cut.items]
+  rows = x.getnnz(axis=1)
+  return Catalogue(
+    _parts(seen, own[cut.items], domain.features[cut.items], l2_features),
+    x[cut.shown[rows[cut.shown] > 0]],
+    x[cut.judged[rows[cut.judged] > 2]],
+  )
+
+
+def _parts(generator, own, shared, l2_features) -> strengths_lib.Parts:
+  """What `prior_generator.generate` weighs, each part by itself."""
+  nothing = scipy.sparse.csr_matrix((0, len(own)), dtype=np.float32)
+  centred = shared - shared.mean(axis=0)
+  units = [
+    prior_generator.Strengths(l2_features, *row, 0.0) for row in np.eye(3)
+  ]
+  parts = strengths_lib.Parts(
+    *(
+      prior_generator.generate(generator, own, shared, nothing, unit)
+      for unit in units
+    ),
+    item_popularity.log_posterior(generator.popularity, centred, nothing),
+    np.asarray(max(generator.popularity.variance, 1e-6)),
+  )
+  return jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), parts)
+
+
+def draw(catalogue: Catalogue, config: Config, rng) -> Task:
+  """A budget, that many users to see, and others' items cut in two."""
+  most = min(config.max_users, catalogue.evidence.shape[0])
+  budget = int(np.floor(np.exp(rng.uniform(0, np.log(most + 1))))) - 1
+  chosen = rng.choice(catalogue.evidence.shape[0], budget, replace=False)
+  x = np.zeros((config.max_users, catalogue.evidence.shape[1]), np.float32)
+  x[:budget] = catalogue.evidence[chosen].toarray()
+  judged = rng.integers(0, catalogue.queries.shape[0], config.num_queries)
+  rows = catalogue.queries[judged].toarray().astype(np.float32)
+  targets = rows * (rng.random(rows.shape) < 0.25)
+  return Task(x, rows - targets, targets)
+
+
+def task_loss(network, params, parts, task: Task, penalty: float):
+  """The loss of one task, and how far its strengths moved."""
+  generated = network.apply(
+    {'params': params['network']}, strengths_lib.describe(task.x)
+  )
+  moved = sum(
+    jnp.square(jnp.log(g / b))
+    for g, b in zip(generated, network.base, strict=True)
+  )
+  scores = strengths_lib.scores(generated, parts, task.x, task.histories)
+  return penalty * moved + strengths_lib.multinomial_loss(
+    scores, task.histories, task.targets, params['log_temperature']
+  )
+
+
+def train(network, catalogues, config: Config, rng, key) -> dict:
+  """Adam on `config.tasks` tasks a step, of one catalogue after the other.
+
+  Raises:
+    CannotServe: a source leaves no users to be shown or judged on.
+  """
+  for c in catalogues:
+    if min(c.evidence.shape[0], c.queries.shape[0]) < 1:
+      raise method_lib.CannotServe(
+        'strengths are learned on users of the source with three items at '
+        'least in half of its catalogue; it has too few'
+      )
+  params = {
+    'network': network.init(key, jnp.zeros(2))['params'],
+    'log_temperature': jnp.log(5.0),
+  }
+  tx = optax.chain(
+    optax.clip_by_global_norm(1.0),
+    optax.adam(
+      optax.cosine_decay_schedule(config.learning_rate, max(1, config.steps))
+    ),
+  )
+
+  @jax.jit
+  def step(params, state, parts, tasks):
+    def loss(params):
+      # Tasks in turn, not by vmap: each keeps thin products of its own only.
+      return jnp.mean(
+        jax.lax.map(
+          lambda t: task_loss(network, params, parts, t, config.penalty), tasks
+        )
+      )
+
+    updates, state = tx.update(jax.grad(loss)(params), state)
+    return optax.apply_updates(params, updates), state
+
+  state = tx.init(params)
+  for number in range(config.steps):
+    catalogue = catalogues[number % len(catalogues)]
+    tasks = [draw(catalogue, config, rng) for _ in range(config.tasks)]
+    tasks = jax.tree.map(lambda *a: np.stack(a), *tasks)
+    params, state = step(params, state, catalogue.parts, tasks)
+  return params
+
+
+def train_flops(source, shared_features, config: Config) -> float:
+  """Operations of the meta-training: three times its forward passes."""
+  domains = hyperease.domains_of(source)
+  width = shared_features(domains[0]).shape[1]
+  items = min(d.num_items for d in domains)
+  items = min(items, config.max_items) if len(domains) > 1 else items // 2
+  users, rank = config.max_users, 2 * width + 256
+  solve = 2 * users**2 * items + users**3 / 3
+  columns = rank + config.num_queries
+  one = solve + 4 * users * items * columns
+  one += 4 * config.num_queries * items * rank
+  sets = len(domains) if len(domains) > 1 else config.num_sets
+  learned = prior_generator.learn_flops([d.csr() for d in domains], width)
+  return 3 * config.steps * config.tasks * one + sets * learned

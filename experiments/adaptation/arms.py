@@ -204,22 +204,35 @@ def new_domain(features: Features) -> dict[str, Arm]:
   }
 
 
-CONTROLS = ('hyperease:shuffled', 'hyperease:constant', 'hyperease:learned')
+_PARTS = ('relation', 'transfer', 'popularity')
+CONTROLS = (
+  'hyperease:learned',
+  'hyperease:shuffled',
+  'hyperease:constant',
+  *(f'hyperease:no_{part}' for part in _PARTS),
+)
 
 
 def _controls(build, *lookups) -> dict[str, Arm]:
   """Arms that show what matters of the generator; left out by default."""
-  shuffled, constant, learned = CONTROLS
+  learned, shuffled, constant, *without = CONTROLS
   return {
-    shuffled: Arm(
-      _renamed(shuffled, build, *map(_shuffled, lookups)), HYPEREASE
-    ),
-    constant: Arm(
-      _renamed(constant, build, *map(_constant, lookups)), HYPEREASE
-    ),
     learned: Arm(
       functools.partial(hyperease_learned.hyperease_learned, *lookups), ({},)
     ),
+    **{
+      name: Arm(
+        functools.partial(build, *map(change, lookups), name=name), HYPEREASE
+      )
+      for name, change in ((shuffled, _shuffled), (constant, _constant))
+    },
+    **{
+      name: Arm(
+        functools.partial(build, *lookups, name=name),
+        tuple({**trial, part: 0.0} for trial in HYPEREASE),
+      )
+      for name, part in zip(without, _PARTS, strict=True)
+    },
   }
 
 
@@ -241,10 +254,6 @@ def _constant(features):
     return np.broadcast_to(table.mean(axis=0), table.shape)
 
   return lookup
-
-
-def _renamed(name, build, *lookups):
-  return functools.partial(build, *lookups, name=name)
 
 
 def _retrained(build):

@@ -1,0 +1,296 @@
+"""Collects the runs of all settings, and rewrites the README's tables.
+
+  python -m experiments.hypernetwork.tables --runs=DIR   (DIR/*/cells.jsonl)
+  python -m experiments.hypernetwork.tables              (from the summary)
+
+A ratio is one method's NDCG@100 over another's, of the same users and seeds;
+its interval a paired bootstrap over seeds and users. Means over settings are
+geometric.
+"""
+
+import collections
+import json
+import pathlib
+
+import matplotlib.figure
+import numpy as np
+from absl import flags
+
+from experiments import script
+from hyperrec.evaluation import (
+  report,
+  report_figures,
+  report_styles,
+  results,
+  significance,
+)
+
+_RUNS = flags.DEFINE_string(
+  'runs', None, 'A folder of workdirs to collect; none reads the summary.'
+)
+
+_FOLDER = pathlib.Path('experiments/hypernetwork')
+_SUMMARY = _FOLDER / 'results' / 'summary.json'
+_PICTURE = str(_FOLDER / 'results' / 'ratios-{}.svg')
+_INKS = {'light': '#1b1f24', 'dark': '#e4e8ec'}
+
+_RIVALS = ('ease', 'l3ae', 'l3ae:oracle', 'ridge_map')
+_METHOD = 'hyperease'
+_REGIMES = {'new_catalogue': 'New catalogue', 'new_domain': 'New domain'}
+# (rival, budgets, least mean ratio): the goals, stated before the runs.
+_GOALS = (
+  ('ease', (5,), 1.8),
+  ('ease', (20,), 1.4),
+  ('l3ae', (0, 5, 10, 20, 50), 1.05),
+  ('l3ae', (100, 200), 0.99),
+  ('l3ae:oracle', (0, 5, 10, 20, 50, 100, 200), 0.99),
+)
+
+
+def main(argv):
+  """Writes the summary where runs are given, then the README's blocks."""
+  del argv
+  if _RUNS.value:
+    rows = [
+      row
+      for file in sorted(pathlib.Path(_RUNS.value).glob('*/cells.jsonl'))
+      for row in results.read_json_lines(file)
+    ]
+    results.write_whole(json.dumps(summary(rows), indent=0), _SUMMARY)
+  entries = json.loads(_SUMMARY.read_text())
+  for scheme, ink in _INKS.items():
+    pathlib.Path(_PICTURE.format(scheme)).write_text(
+      report_figures.svg(figure(entries), ink)
+    )
+  readme = _FOLDER / 'README.md'
+  report.replace_block(readme, 'goals', goals_table(entries))
+  report.replace_block(readme, 'settings', settings_table(entries))
+  report.replace_block(readme, 'arms', arms_table(entries))
+
+
+def summary(rows: list[dict]) -> list[dict]:
+  """One entry for each setting, budget and method: means, ratios, costs.
+
+  A ratio is taken over the seeds that both methods have.
+  """
+  settings = collections.defaultdict(lambda: collections.defaultdict(dict))
+  for row in rows:
+    if 'cannot' not in row:
+      place = row['regime'], row['dataset'], row['budget']
+      settings[place][row['method']][row['seed']] = row
+  return [
+    _entry(*place, name, methods)
+    for place, methods in sorted(settings.items())
+    for name in methods
+  ]
+
+
+def _entry(regime, dataset, budget, name, methods) -> dict:
+  own = dict(sorted(methods[name].items()))
+  return {
+    'regime': regime,
+    'dataset': dataset,
+    'budget': budget,
+    'method': name,
+    'seeds': list(own),
+    'ndcg@100': [row['metrics']['ndcg@100'] for row in own.values()],
+    'recall@20': [row['metrics']['recall@20'] for row in own.values()],
+    'adapt_flops': _average(row['adapt']['flops'] for row in own.values()),
+    'prepare_flops': _average(row['prepare']['flops'] for row in own.values()),
+    'ratios': {
+      rival: ratio(
+        *([m[seed] for seed in own if seed in methods[rival]]
+          for m in (own, methods[rival]))
+      )
+      for rival in _RIVALS
+      if rival != name and set(own) & set(methods.get(rival, ()))
+    },
+    'commits': sorted({row['commit'] for row in own.values()}),
+  }  # fmt: skip
+
+
+def _average(values) -> float:
+  return float(np.mean(list(values)))
+
+
+def ratio(rows: list[dict], others: list[dict]) -> list[float]:
+  """A ratio of means, and the ends of its 95% interval."""
+  found = significance.paired_bootstrap(
+    *([np.array(r['per_user']) for r in side] for side in (rows, others)),
+    seed=0,
+  )
+  return [round(1 + v, 4) for v in (found.relative, found.low, found.high)]
+
+
+def _of(entries, **wanted) -> list[dict]:
+  return [
+    e for e in entries if all(e[key] == value for key, value in wanted.items())
+  ]
+
+
+def _mean(values) -> float:
+  return float(np.exp(np.mean(np.log(values))))
+
+
+def goals_table(entries: list[dict]) -> str:
+  """Ratios by budget: their mean over settings, and the lowest one."""
+  budgets = sorted({e['budget'] for e in entries})
+  lines = [
+    f'| regime | HyperEASE over | | {" | ".join(map(str, budgets))} |',
+    f'|---|---|---|{"---|" * len(budgets)}',
+  ]
+  for regime, title in _REGIMES.items():
+    for rival in _RIVALS:
+      own = [
+        e
+        for e in _of(entries, regime=regime, method=_METHOD)
+        if rival in e['ratios']
+      ]
+      if not own:
+        continue
+      means, lowest = [], []
+      for budget in budgets:
+        found = {
+          e['dataset']: e['ratios'][rival][0] for e in _of(own, budget=budget)
+        }
+        means.append(_judged(found, rival, budget))
+        lowest.append(
+          '{1:.3f} ({0})'.format(*min(found.items(), key=lambda f: f[1]))
+          if found
+          else ''
+        )
+      count = len({e['dataset'] for e in own})
+      lines.append(
+        f'| {title} | {rival} | mean of {count} | {" | ".join(means)} |'
+      )
+      lines.append(f'| | | lowest | {" | ".join(lowest)} |')
+  return '\n'.join(lines)
+
+
+def _judged(found: dict[str, float], rival: str, budget: int) -> str:
+  """The mean, and whether it reaches the goal that was set for it."""
+  if not found:
+    return ''
+  mean = _mean(list(found.values()))
+  for other, budgets, goal in _GOALS:
+    if other == rival and budget in budgets:
+      word = 'met' if mean >= goal else 'missed'
+      return f'**{mean:.3f}** (goal {goal:g} {word})'
+  return f'{mean:.3f}'
+
+
+def _interval(found: list[float]) -> str:
+  return '{:.3f} [{:.3f}, {:.3f}]'.format(*found)
+
+
+def settings_table(entries: list[dict]) -> str:
+  """NDCG@100 of HyperEASE, and its ratio to fair L3AE, in every setting."""
+  budgets = sorted({e['budget'] for e in entries})
+  lines = [
+    f'| regime | target | seeds | {" | ".join(map(str, budgets))} |',
+    f'|---|---|---:|{"---|" * len(budgets)}',
+  ]
+  places = dict.fromkeys((e['regime'], e['dataset']) for e in entries)
+  for regime, dataset in places:
+    own = _of(entries, regime=regime, dataset=dataset, method=_METHOD)
+    cells = {e['budget']: e for e in own if 'l3ae' in e['ratios']}
+    if not cells:
+      continue
+    seeds = min(len(e['seeds']) for e in own)
+    shown = [_setting_cell(cells.get(budget)) for budget in budgets]
+    lines.append(
+      f'| {_REGIMES[regime]} | {dataset} | {seeds} | {" | ".join(shown)} |'
+    )
+  return '\n'.join(lines)
+
+
+def _setting_cell(entry: dict | None) -> str:
+  if entry is None:
+    return ''
+  ndcg = np.mean(entry['ndcg@100'])
+  return f'{ndcg:.3f}: {_interval(entry["ratios"]["l3ae"])}'
+
+
+def arms_table(entries: list[dict]) -> str:
+  """Every arm's mean ratio to fair L3AE over the settings that have it."""
+  budgets = sorted({e['budget'] for e in entries})
+  lines = [
+    f'| regime | arm | {" | ".join(map(str, budgets))} | FLOPs to adapt |',
+    f'|---|---|{"---:|" * len(budgets)}---:|',
+  ]
+  for regime, title in _REGIMES.items():
+    of_regime = _of(entries, regime=regime)
+    for method in dict.fromkeys(e['method'] for e in of_regime):
+      own = _of(of_regime, method=method)
+      if method == 'l3ae':
+        continue
+      shown = []
+      for budget in budgets:
+        found = [
+          e['ratios']['l3ae'][0]
+          for e in _of(own, budget=budget)
+          if e['ratios'].get('l3ae', [0])[0] > 0
+        ]
+        shown.append(f'{_mean(found):.3f}' if found else 'cannot')
+      flops = _mean([max(1.0, e['adapt_flops']) for e in own])
+      lines.append(
+        f'| {title} | {method} | {" | ".join(shown)} | {flops:.1e} |'
+      )
+  return '\n'.join(lines)
+
+
+def figure(entries: list[dict]) -> matplotlib.figure.Figure:
+  """HyperEASE over L3AE by budget: each setting, and the mean, by regime."""
+  drawn = matplotlib.figure.Figure(figsize=(9.4, 3.6), dpi=72)
+  boxes = ((0.07, 0.14, 0.34, 0.76), (0.55, 0.14, 0.34, 0.76))
+  for (regime, title), box in zip(_REGIMES.items(), boxes, strict=True):
+    axes = report_styles.axes(drawn, box)
+    own = _of(entries, regime=regime, method=_METHOD)
+    own = [e for e in own if 'l3ae' in e['ratios']]
+    budgets = sorted({e['budget'] for e in own})
+    place = {budget: i for i, budget in enumerate(budgets)}
+    axes.axhline(1, lw=0.8, color='#888888')
+    lines = {
+      name: {
+        e['budget']: e['ratios']['l3ae'][0] for e in _of(own, dataset=name)
+      }
+      for name in dict.fromkeys(e['dataset'] for e in own)
+    }
+    lines['mean'] = {
+      b: _mean([e['ratios']['l3ae'][0] for e in _of(own, budget=b)])
+      for b in budgets
+    }
+    _draw_lines(axes, lines, place)
+    axes.set_xticks(range(len(budgets)), [f'{b:,}' for b in budgets])
+    axes.set_xlabel('users of evidence')
+    axes.set_ylabel('NDCG@100 over that of L3AE')
+    axes.set_title(title, size=10, color=report_styles.INK, loc='left')
+  return drawn
+
+
+def _draw_lines(axes, lines, place) -> None:
+  """One labelled line a setting; the mean stands out."""
+  for name, line in lines.items():
+    is_mean = name == 'mean'
+    axes.plot(
+      [place[budget] for budget in line],
+      list(line.values()),
+      lw=2.4 if is_mean else 1.0,
+      color='#d55e00' if is_mean else '#2a7fc0',
+      marker='*' if is_mean else '',
+      ms=8,
+    )
+  low, high = axes.get_ylim()
+  last = -np.inf
+  for value, name in sorted(
+    (list(ln.values())[-1], n) for n, ln in lines.items()
+  ):
+    last = max(value, last + (high - low) / 14)
+    axes.text(
+      len(place) - 0.85, last, name, size=report_styles.SMALL,
+      color=report_styles.INK, va='center', parse_math=False,
+    )  # fmt: skip
+
+
+if __name__ == '__main__':
+  script.run(main)

@@ -192,15 +192,16 @@ def new_domain(features: Features) -> dict[str, Arm]:
     name: arm._replace(build=_without_source(arm.build))
     for name, arm in alone.items()
   }
-  generated = functools.partial(hyperease.hyperease, *features)
+  lookups = features.own, features.shared
+  generated = functools.partial(hyperease.hyperease, *lookups)
   return {
     **alone,
     'ridge_map': Arm(
-      functools.partial(hyperease.ridge_map, *features), RIDGE_MAP
+      functools.partial(hyperease.ridge_map, *lookups), RIDGE_MAP
     ),
     'hyperease_zero': Arm(functools.partial(generated, solve=False), HYPEREASE),
     'hyperease': Arm(generated, HYPEREASE),
-    **_controls(hyperease.hyperease, *features),
+    **_controls(hyperease.hyperease, *lookups),
   }
 
 

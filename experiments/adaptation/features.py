@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from absl import app
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
@@ -23,10 +22,13 @@ class Features(NamedTuple):
   Attributes:
     own: of a data set's own encoding, the richest there is.
     shared: of an encoding whose columns mean the same in every data set.
+    encoder: what read the text: not what was asked for where that is missing;
+      None where no set has text.
   """
 
   own: l3ae.Features
   shared: l3ae.Features
+  encoder: str | None
 
 
 def read(
@@ -52,27 +54,21 @@ def read(
 
   Raises:
     DataError: two data sets of one name.
-    UsageError: the encoder is not installed.
   """
   _check_names(data_sets)
   with_text = [data for data in data_sets if data.item_text is not None]
-  own = {}
+  own, used = {}, None
   for data in with_text:
     own[data.name], used = item_features.from_item_text(
       data, encoder, cache_folder=cache_folder, num_features=num_features
     )
-    if used != encoder:
-      raise app.UsageError(
-        f'--text_encoder={encoder} needs an encoder that is not installed '
-        '(see the warning above): install it, or choose tfidf'
-      )
-  if encoder == 'tfidf' and len(with_text) > 1:
+  if used == 'tfidf' and len(with_text) > 1:
     shared = _joint_tfidf(with_text, num_features)
-  elif encoder == 'both' and len(with_text) > 1:
+  elif used == 'both' and len(with_text) > 1:
     shared = {name: table[:, :_MINILM] for name, table in own.items()}
   else:
     shared = own
-  return Features(_lookup(with_text, own), _lookup(with_text, shared))
+  return Features(_lookup(with_text, own), _lookup(with_text, shared), used)
 
 
 def _joint_tfidf(data_sets, num_features):

@@ -208,6 +208,9 @@ def provenance(rows: list[results.Row]) -> str:
     'time spent on tuning, all rows': words.seconds(
       sum(one.get('seconds', 0.0) for one in tuned)
     ),
+    'item text was read by': _listed(
+      row['text_encoder'] for row in rows if row.get('text_encoder')
+    ),
     'commit': _listed(row['commit'] for row in rows if row.get('commit')),
   }
   for part, sign in (('versions', ' '), ('flags', '=')):

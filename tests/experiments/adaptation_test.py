@@ -15,7 +15,7 @@ from experiments.adaptation import features as features_lib
 from experiments.adaptation import laboratory
 from hyperrec import method as method_lib
 from hyperrec.data import interactions, item_features, regimes, sources
-from hyperrec.evaluation import results
+from hyperrec.evaluation import report_tables, results
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL = (
@@ -199,7 +199,7 @@ def test_every_arm_meets_a_new_domain(tmp_path, shop):
   assert 'New domain: shop' in done.stdout
   rows = results.read_json(tmp_path / 'w' / 'results.json')
   assert {(r['dataset'], r['regime']) for r in rows} == {('shop', 'new_domain')}
-  arms = arms_lib.new_domain(features_lib.Features(None, None))
+  arms = arms_lib.new_domain(features_lib.Features(None, None, None))
   assert [(r['method'], r['budget']) for r in rows] == [
     (name, budget)
     for name in arms
@@ -303,6 +303,18 @@ def test_shared_features_mean_the_same_in_every_domain(monkeypatch, encoder):
   assert read.shared(one).shape == (7, 384 if encoder == 'both' else 4)
   width = read.own(one).shape[1]
   assert width == (388 if encoder == 'both' else 4)
+
+
+def test_without_its_encoder_text_is_read_by_tfidf_and_that_is_said(
+  monkeypatch,
+):
+  monkeypatch.setattr(item_features, '_minilm', lambda texts, folder: None)
+  read = features_lib.read(
+    [made_domain('a', 1)], 'both', cache_folder=None, num_features=4
+  )
+  assert read.encoder == 'tfidf'
+  rows = [{'seed': 0, 'text_encoder': read.encoder}]
+  assert 'read by</dt><dd>tfidf' in report_tables.provenance(rows)
 
 
 def test_features_are_looked_up_by_the_name_of_the_data_set():

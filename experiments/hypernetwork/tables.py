@@ -242,11 +242,13 @@ def arms_table(entries: list[dict]) -> str:
 def figure(entries: list[dict]) -> matplotlib.figure.Figure:
   """HyperEASE over L3AE by budget: each setting, and the mean, by regime."""
   drawn = matplotlib.figure.Figure(figsize=(9.4, 3.6), dpi=72)
-  boxes = ((0.07, 0.14, 0.34, 0.76), (0.55, 0.14, 0.34, 0.76))
+  boxes = ((0.06, 0.14, 0.33, 0.76), (0.56, 0.14, 0.33, 0.76))
   for (regime, title), box in zip(_REGIMES.items(), boxes, strict=True):
     axes = report_styles.axes(drawn, box)
     own = _of(entries, regime=regime, method=_METHOD)
     own = [e for e in own if 'l3ae' in e['ratios']]
+    if not own:
+      continue
     budgets = sorted({e['budget'] for e in own})
     place = {budget: i for i, budget in enumerate(budgets)}
     axes.axhline(1, lw=0.8, color='#888888')

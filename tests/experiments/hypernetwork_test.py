@@ -1,0 +1,82 @@
+"""The tables of the hypernetwork experiment, from made-up rows."""
+
+import numpy as np
+import pytest
+
+from experiments.hypernetwork import tables
+from hyperrec.evaluation import report_figures
+
+
+def row(dataset, method, budget, seed, quality):
+  users = np.random.default_rng(seed).uniform(0.5, 1.5, 40)
+  return {
+    'regime': 'new_catalogue',
+    'dataset': dataset,
+    'method': method,
+    'budget': budget,
+    'seed': seed,
+    'metrics': {'ndcg@100': quality, 'recall@20': quality},
+    'per_user': (quality * users / users.mean()).tolist(),
+    'prepare': {'flops': 10.0},
+    'adapt': {'flops': 100.0},
+    'commit': 'abc',
+  }
+
+
+@pytest.fixture
+def rows():
+  made = [
+    row(dataset, method, budget, seed, quality * (1 + seed))
+    for dataset, gain in (('one', 1.21), ('two', 1.0))
+    for method, quality in (('l3ae', 0.2), ('hyperease', 0.2 * gain))
+    for budget in (0, 5)
+    for seed in (0, 1)
+  ]
+  made.append({**row('one', 'ease', 0, 0, 0.1), 'cannot': 'no evidence'})
+  made.append(row('one', 'ease', 5, 0, 0.1))
+  return made
+
+
+def test_ratios_are_of_the_same_seeds(rows):
+  entries = {
+    (e['dataset'], e['budget'], e['method']): e for e in tables.summary(rows)
+  }
+  ours = entries['one', 5, 'hyperease']
+  assert ours['seeds'] == [0, 1]
+  ratio, low, high = ours['ratios']['l3ae']
+  assert ratio == pytest.approx(1.21, abs=1e-3)
+  assert low <= ratio <= high
+  assert ours['ratios']['ease'][0] == pytest.approx(2.42, abs=1e-3)
+  assert ('one', 0, 'ease') not in entries
+  assert 'ease' not in entries['one', 0, 'hyperease']['ratios']
+
+
+def test_goals_are_judged_on_the_mean_over_settings(rows):
+  table = tables.goals_table(tables.summary(rows))
+  assert (
+    '| New catalogue | l3ae | mean of 2 | **1.100** (goal 1.05 met)' in table
+  )
+  assert '1.000 (two)' in table
+  worse = [
+    {**r, 'per_user': [v * 0.8 for v in r['per_user']]}
+    if r['method'] == 'hyperease'
+    else r
+    for r in rows
+  ]
+  assert '(goal 1.05 missed)' in tables.goals_table(tables.summary(worse))
+
+
+def test_every_setting_and_arm_has_its_line(rows):
+  entries = tables.summary(rows)
+  assert '| New catalogue | two | 2 | 0.300: 1.000' in (
+    tables.settings_table(entries)
+  )
+  arms = tables.arms_table(entries)
+  assert '| New catalogue | ease | cannot | 0.500 | 1.0e+02 |' in arms
+  assert 'l3ae |' not in arms
+
+
+def test_the_picture_names_its_lines(rows):
+  svg = report_figures.svg(tables.figure(tables.summary(rows)))
+  for text in ('one', 'two', 'mean', 'users of evidence', 'New catalogue'):
+    assert text in svg

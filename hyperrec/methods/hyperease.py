@@ -74,7 +74,8 @@ def hyperease(
     del key
     domains = domains_of(source)
     generator = prior_generator.learn(
-      [prior_generator.Domain(d.csr(), shared_features(d)) for d in domains]
+      [prior_generator.Domain(d.csr(), shared_features(d)) for d in domains],
+      carries=transfer > 0,
     )
     return Shared(generator, tuple((d.name, d.item_ids) for d in domains))
 
@@ -105,7 +106,9 @@ def hyperease(
     del shared
     domains = domains_of(source)
     width = shared_features(domains[0]).shape[1]
-    return prior_generator.learn_flops([d.csr() for d in domains], width)
+    return prior_generator.learn_flops(
+      [d.csr() for d in domains], width, carries=transfer > 0
+    )
 
   def adapt_flops(shared, evidence, adapted):
     del adapted

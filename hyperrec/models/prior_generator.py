@@ -79,6 +79,7 @@ class Generator(NamedTuple):
 def learn(
   domains: list[Domain],
   *,
+  carries: bool = True,
   l2_users: float = 1.0,
   l2_items: float = 1.5,
   l2_weights: float = 100.0,
@@ -87,6 +88,7 @@ def learn(
 
   Args:
     domains: one at least, all of one width F.
+    carries: False learns no anchors, for a transfer of strength 0.
     l2_users: ridge of M, relative; see `relation_map.fit`.
     l2_items: likewise.
     l2_weights: ridge of EASE on each domain.
@@ -98,36 +100,44 @@ def learn(
     relation_map.check_features(features, x.shape[1])
   domains = [Domain(x, _centred(features)) for x, features in domains]
   relation = relation_map.fit(domains, l2_users=l2_users, l2_items=l2_items)
+  own = [
+    norm(linear_autoencoder.feature_prior(d.features, _L2_FEATURES, 1.0))
+    for d in domains
+  ]
+  mapped = [norm(relation_map.prior(d.features, relation)) for d in domains]
+  return Generator(
+    relation * _scale(own, mapped),
+    _anchors(domains, own, l2_weights) if carries else (),
+    item_popularity.pool([item_popularity.fit(*d) for d in domains]),
+  )
+
+
+def _anchors(domains, own, l2_weights):
   # However many the domains, carrying costs the same.
   share = {
     'rank': max(1, relation_transfer.RANK // len(domains)),
     'num_anchors': max(1, relation_transfer.MAX_ANCHORS // len(domains)),
   }
   anchors = [relation_transfer.fit(*d, l2=l2_weights, **share) for d in domains]
-  scales = np.mean(
-    [_scales(d, relation, a) for d, a in zip(domains, anchors, strict=True)],
-    axis=0,
-  )
-  return Generator(
-    relation * scales[0],
-    tuple(relation_transfer.scaled(a, scales[1]) for a in anchors),
-    item_popularity.pool([item_popularity.fit(*d) for d in domains]),
-  )
+  carried = []
+  for one in anchors:
+    near = relation_transfer.likeness(
+      one.features, one.features, exclude_self=True
+    )
+    carried.append(norm(relation_transfer.carry([one], near, 1.0)))
+  scale = _scale(own, carried)
+  return tuple(relation_transfer.scaled(one, scale) for one in anchors)
 
 
-def _scales(domain, relation, anchors):
-  """What brings M's and B's priors to the norm of C on their own domain."""
-  own = linear_autoencoder.feature_prior(domain.features, _L2_FEATURES, 1.0)
-  near = relation_transfer.likeness(
-    anchors.features, anchors.features, exclude_self=True
+def _scale(own: list[float], learned: list[float]) -> float:
+  """What brings a part to the norm of C, on average over the domains.
+
+  A part without any weight (a domain in which nothing was co-bought) is 0
+  however it is scaled.
+  """
+  return float(
+    np.mean([a / max(b, 1e-12) for a, b in zip(own, learned, strict=True)])
   )
-  learned = (
-    relation_map.prior(domain.features, relation),
-    relation_transfer.carry([anchors], near, 1.0),
-  )
-  # A part without any weight (a domain in which nothing was co-bought) is 0
-  # however it is scaled.
-  return [norm(own) / max(norm(part), 1e-12) for part in learned]
 
 
 def norm(prior: Prior) -> float:
@@ -189,25 +199,27 @@ def _centred(table):
   return table - table.mean(axis=0)
 
 
-def learn_flops(domains: list[Csr], width: int) -> float:
+def learn_flops(
+  domains: list[Csr], width: int, *, carries: bool = True
+) -> float:
   """Operations of `learn` on domains x [U, V] with features of a width F."""
-  most = relation_transfer.MAX_ANCHORS // len(domains)
-  rank = relation_transfer.RANK // len(domains)
-  return 5 * width**3 + sum(
-    _learn_flops(x, width, min(most, x.shape[1]), rank) for x in domains
-  )
+  total = 5 * width**3
+  for x in domains:
+    users, items = x.shape
+    total += 2 * x.nnz * width + 2 * (users + 2 * items) * width**2
+    # The popularity map, and the norms of C and of F M F'.
+    total += 8 * items * width**2 + 9 * width**3
+    if carries:
+      total += _anchor_flops(x, width, len(domains))
+  return total
 
 
-def _learn_flops(x, width, anchors, rank):
-  users, items = x.shape
-  rank = min(rank, anchors)
-  moments = 2 * x.nnz * width + 2 * (users + 2 * items) * width**2
-  popularity = 4 * items * width**2 + 9 * width**3
-  weights = 2 * float(np.square(x.getnnz(axis=1)).sum()) + anchors**3
-  factors = 16 * anchors**2 * rank
-  likeness = 2 * anchors**2 * width
-  norms = 4 * items * width**2 + 4 * anchors * rank**2
-  return moments + popularity + weights + factors + likeness + norms
+def _anchor_flops(x, width, num_domains):
+  anchors = min(relation_transfer.MAX_ANCHORS // num_domains, x.shape[1])
+  rank = min(relation_transfer.RANK // num_domains, anchors)
+  gram = 2 * float(np.square(x.getnnz(axis=1)).sum())
+  factors = 16 * anchors**2 * rank + 4 * anchors * rank**2
+  return gram + anchors**3 + factors + 2 * anchors**2 * width
 
 
 def generate_flops(

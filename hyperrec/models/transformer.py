@@ -11,7 +11,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 gelu = functools.partial(jax.nn.gelu, approximate=False)
 
@@ -33,18 +33,38 @@ def attention_mask(
   return jnp.tril(allowed_BxLxL) if causal else allowed_BxLxL
 
 
+def segment_mask(segments_BxL: Int[Array, 'B L']) -> Bool[Array, 'B L L']:
+  """Causal, for rows that hold several sequences side by side.
+
+  Args:
+    segments_BxL: the number of the sequence of each position, 0 is padding.
+
+  Returns:
+    [b, q, k] is True where position q may see position k: no later, and of
+    the same sequence.
+  """
+  same_BxLxL = segments_BxL[:, :, None] == segments_BxL[:, None, :]
+  return attention_mask(segments_BxL > 0, causal=True) & same_BxLxL
+
+
 class Attention(nn.Module):
   """Multi-head scaled dot-product attention (paper, section 3.2).
 
   Attributes:
     num_heads: H; must divide D.
+    dropout: share of the attention weights dropped in training.
   """
 
   num_heads: int
+  dropout: float = 0.0
 
   @nn.compact
   def __call__(
-    self, x_BxLxD: Float[Array, 'B L D'], allowed_BxLxL: Bool[Array, 'B L L']
+    self,
+    x_BxLxD: Float[Array, 'B L D'],
+    allowed_BxLxL: Bool[Array, 'B L L'],
+    *,
+    train: bool = False,
   ) -> Float[Array, 'B L D']:
     """Each position's mixture of the positions that it may see.
 
@@ -66,6 +86,9 @@ class Attention(nn.Module):
       allowed_BxLxL[:, None], logits_BxHxLxL, jnp.finfo(x_BxLxD.dtype).min
     )
     weights_BxHxLxL = jax.nn.softmax(logits_BxHxLxL, axis=-1)
+    weights_BxHxLxL = nn.Dropout(self.dropout)(
+      weights_BxHxLxL, deterministic=not train
+    )
     mixed_BxLxHxE = jnp.einsum('bhqk,bkhe->bqhe', weights_BxHxLxL, v_BxLxHxE)
     return nn.Dense(D, name='out')(mixed_BxLxHxE.reshape(B, L, D))
 
@@ -80,6 +103,8 @@ class Block(nn.Module):
       2002.04745), not the sum that leaves it (post-LN, the paper and BERT).
     activation: between the two layers.
     norm_epsilon: added to the variance in the layer norms.
+    dropout: share dropped in training, of the attention weights and of what
+      each part adds.
   """
 
   num_heads: int
@@ -87,20 +112,28 @@ class Block(nn.Module):
   norm_first: bool
   activation: Callable[[Array], Array] = gelu
   norm_epsilon: float = 1e-6
+  dropout: float = 0.0
 
   @nn.compact
   def __call__(
-    self, x_BxLxD: Float[Array, 'B L D'], allowed_BxLxL: Bool[Array, 'B L L']
+    self,
+    x_BxLxD: Float[Array, 'B L D'],
+    allowed_BxLxL: Bool[Array, 'B L L'],
+    *,
+    train: bool = False,
   ) -> Float[Array, 'B L D']:
     """Transforms each position by what it may see (`attention_mask`)."""
-    attend = Attention(self.num_heads, name='attention')
+    attend = Attention(self.num_heads, self.dropout, name='attention')
     expand = nn.Dense(self.hidden_dim, name='expand')
     contract = nn.Dense(x_BxLxD.shape[-1], name='contract')
+    drop = nn.Dropout(self.dropout, deterministic=not train)
     x_BxLxD = self._residual(
-      lambda h: attend(h, allowed_BxLxL), x_BxLxD, 'attention_norm'
+      lambda h: drop(attend(h, allowed_BxLxL, train=train)),
+      x_BxLxD,
+      'attention_norm',
     )
     return self._residual(
-      lambda h: contract(self.activation(expand(h))), x_BxLxD, 'net_norm'
+      lambda h: drop(contract(self.activation(expand(h)))), x_BxLxD, 'net_norm'
     )
 
   def _residual(self, part, x_BxLxD, name):

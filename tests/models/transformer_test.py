@@ -152,3 +152,31 @@ def test_heads_that_do_not_fit():
   allowed = transformer.attention_mask(jnp.ones((B, L), bool))
   with pytest.raises(ValueError, match='num_heads=3 must divide the width 8'):
     random_params(layer, allowed)
+
+
+def test_sequences_of_a_row_do_not_see_each_other():
+  segments = jnp.array([[1, 1, 2, 0]])
+  np.testing.assert_array_equal(
+    transformer.segment_mask(segments),
+    [[[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]],
+  )
+
+
+def test_dropout_is_for_training_and_adds_no_parameter():
+  allowed = transformer.attention_mask(jnp.ones((B, L), bool))
+  x = random_input()
+  plain, dropping = (
+    transformer.Block(H, hidden_dim=16, norm_first=True, dropout=share)
+    for share in (0.0, 0.5)
+  )
+  params = random_params(plain, allowed)
+  np.testing.assert_array_equal(
+    plain.apply(params, x, allowed), dropping.apply(params, x, allowed)
+  )
+  first, second = (
+    dropping.apply(
+      params, x, allowed, train=True, rngs={'dropout': jax.random.key(seed)}
+    )
+    for seed in range(2)
+  )
+  assert abs(first - second).max() > 0.1

@@ -1,0 +1,213 @@
+"""One row of the SASRec table: train, rank, compare with what is published.
+
+  python -m experiments.sasrec.run --data_dir=DIR --workdir=WORKDIR \
+    --flagfile=experiments/sasrec/beauty.flags
+
+Paper: Kang & McAuley, "Self-attentive sequential recommendation", ICDM 2018,
+arXiv 1808.09781. Each user's last item is test, the one before it validation;
+the whole catalogue is ranked without the items seen. The parameters judged are
+those with the best validation NDCG@10. The same command with the same workdir
+resumes.
+"""
+
+import dataclasses
+import json
+import pathlib
+import time
+
+import jax
+from absl import app, flags, logging
+
+from experiments import script, source_flags
+from hyperrec import method as method_lib
+from hyperrec.data import sequences, splits
+from hyperrec.evaluation import cost, ranking, significance
+from hyperrec.methods import sasrec
+from hyperrec.training import run_log
+
+_DEFAULT = sasrec.Config()
+
+_ROW = flags.DEFINE_string('row', None, 'Name of the row.', required=True)
+_LENGTH = flags.DEFINE_integer('length', _DEFAULT.length, 'Longest history.')
+_DIM = flags.DEFINE_integer('dim', _DEFAULT.dim, 'Width of the embeddings.')
+_LAYERS = flags.DEFINE_integer('num_layers', _DEFAULT.num_layers, 'Blocks.')
+_HEADS = flags.DEFINE_integer('num_heads', _DEFAULT.num_heads, 'Of attention.')
+_DROPOUT = flags.DEFINE_float('dropout', _DEFAULT.dropout, 'Share dropped.')
+_EPOCHS = flags.DEFINE_integer('epochs', _DEFAULT.epochs, 'Over the users.')
+_BATCH_SIZE = flags.DEFINE_integer(
+  'batch_size', _DEFAULT.batch_size, 'Packed rows a step.'
+)
+_LR = flags.DEFINE_float('lr', _DEFAULT.lr, "AdamW's, at the start.")
+_WEIGHT_DECAY = flags.DEFINE_float(
+  'weight_decay', _DEFAULT.weight_decay, "AdamW's."
+)
+_NEGATIVES = flags.DEFINE_integer(
+  'num_negatives', _DEFAULT.num_negatives, 'Of a step; 0: the full softmax.'
+)
+_SEED = flags.DEFINE_integer('seed', 0, 'Of everything that is drawn.')
+_MASK_SEEN = flags.DEFINE_bool(
+  'mask_seen', True, 'Leave the history out of the ranking.'
+)
+_EVALUATE_EVERY = flags.DEFINE_integer(
+  'evaluate_every', 1000, 'Steps between validations and checkpoints.'
+)
+_EXPECT = flags.DEFINE_list(
+  'expect', [], 'Published metrics, as recall@10=0.0921,ndcg@10=0.0531.'
+)
+_WORKDIR = flags.DEFINE_string(
+  'workdir', None, 'For checkpoints and metrics; none trains in memory.'
+)
+_OUTPUT = flags.DEFINE_string(
+  'output', None, 'The JSON file; default experiments/sasrec/results/ROW.json.'
+)
+
+METRICS = ('recall@5', 'ndcg@5', 'recall@10', 'ndcg@10', 'mrr')
+
+
+def main(argv):
+  """Trains and judges one row."""
+  del argv
+  expected = _expected()
+  data = source_flags.load()
+  split = splits.leave_one_out(data)
+  if _MASK_SEEN.value:
+    for held in (split.validation, split.test):
+      sequences.check_targets_unseen(held.histories, held.targets)
+  config = _config()
+  if _WORKDIR.value:
+    record = run_log.manifest(script.script_flags(), {'train': split.train})
+    run_log.write_manifest(_WORKDIR.value, record)
+  start = time.perf_counter()
+  fitted, peak = cost.peak_bytes(lambda: _fit(config, split))
+  seconds = time.perf_counter() - start
+  if _WORKDIR.value:
+    path = pathlib.Path(_WORKDIR.value) / 'metrics.jsonl'
+    seconds = training_seconds(run_log.read_metrics(path))
+  validation = judge(config, fitted, split.validation, METRICS)
+  test = judge(config, fitted, split.test, METRICS)
+  row = {
+    'row': _ROW.value,
+    'dataset': data.name,
+    'split': 'leave_one_out',
+    'method': 'sasrec',
+    'config': dataclasses.asdict(config),
+    'users': len(test.users),
+    'items': data.num_items,
+    'validation': {name: validation.mean(name) for name in METRICS},
+    'metrics': {name: test.mean(name) for name in METRICS},
+    'interval': {
+      name: list(significance.bootstrap_interval(test.values[name], seed=0))
+      for name in METRICS
+    },
+    'expected': expected,
+    'prepare': {
+      'flops': sasrec.fit_flops(config, fitted),
+      'seconds': seconds,
+      'peak_bytes': peak,
+    },
+    'flags': script.script_flags(),
+    **script.provenance(),
+  }
+  _write(row)
+  _compare(row)
+
+
+def judge(config, fitted, held, metrics):
+  """Full ranking of the next item."""
+  histories = held.histories.by_user_and_time()
+  shown = held.histories.csr()
+  return ranking.evaluate(
+    lambda users: sasrec.score(
+      config, fitted, method_lib.Histories.of(histories, users)
+    ),
+    shown,
+    held.targets.csr(),
+    metrics=metrics,
+    seen=shown if _MASK_SEEN.value else shown * 0,
+  )
+
+
+def training_seconds(records) -> float:
+  """Of a whole run, from the clock of its records, which resuming resets."""
+  total = last = 0.0
+  for seconds in (r['seconds'] for r in records if 'seconds' in r):
+    total += seconds - last if seconds >= last else seconds
+    last = seconds
+  return total
+
+
+def _fit(config, split):
+  template = sasrec.Fitted(
+    None, sasrec.popularity(split.train), 0, 0, None, split.train.item_ids
+  )
+  start = time.perf_counter()
+
+  def evaluate(params):
+    fitted = template._replace(params=params)
+    found = judge(config, fitted, split.validation, ('recall@10', 'ndcg@10'))
+    values = {f'validation_{n}': found.mean(n) for n in found.values}
+    logging.info('%s', values)
+    return {**values, 'seconds': time.perf_counter() - start}
+
+  every = _EVALUATE_EVERY.value
+  return sasrec.fit(
+    config,
+    split.train,
+    jax.random.key(_SEED.value),
+    evaluate=evaluate,
+    workdir=_WORKDIR.value,
+    description=_ROW.value,
+    loop={
+      'evaluate_every': every,
+      'checkpoint_every': every,
+      'best_metric': 'validation_ndcg@10',
+    },
+  )
+
+
+def _config() -> sasrec.Config:
+  return sasrec.Config(
+    length=_LENGTH.value,
+    dim=_DIM.value,
+    num_layers=_LAYERS.value,
+    num_heads=_HEADS.value,
+    dropout=_DROPOUT.value,
+    epochs=_EPOCHS.value,
+    batch_size=_BATCH_SIZE.value,
+    lr=_LR.value,
+    weight_decay=_WEIGHT_DECAY.value,
+    num_negatives=_NEGATIVES.value,
+  )
+
+
+def _expected() -> dict[str, float]:
+  expected = {}
+  for entry in _EXPECT.value:
+    name, _, value = entry.partition('=')
+    try:
+      expected[name] = float(value)
+    except ValueError:
+      raise app.UsageError(f'--expect={entry}: write METRIC=NUMBER') from None
+    if name not in METRICS:
+      raise app.UsageError(f'--expect={entry}: {name} is none of {METRICS}')
+  return expected
+
+
+def _write(row) -> None:
+  path = pathlib.Path(
+    _OUTPUT.value or f'experiments/sasrec/results/{_ROW.value}.json'
+  )
+  path.parent.mkdir(parents=True, exist_ok=True)
+  path.write_text(json.dumps(row, indent=2) + '\n')
+
+
+def _compare(row) -> None:
+  print(json.dumps(row['metrics'], indent=2))
+  for name, value in row['expected'].items():
+    found = row['metrics'][name]
+    gap = found / value - 1
+    print(f'{name}: {found:.4f}, published {value:.4f}: {gap:+.1%}')
+
+
+if __name__ == '__main__':
+  script.run(main)

@@ -1,0 +1,181 @@
+"""Users' sequences as arrays of static shape, repeats and order kept.
+
+Training rows are *packed*: several users side by side in one row, so that a
+set whose mean history is 9 items does not compute 50 positions for each.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from hyperrec.data import interactions as interactions_lib
+
+DataError = interactions_lib.DataError
+Interactions = interactions_lib.Interactions
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Sequences:
+  """The items of each user in the order of time, end to end.
+
+  Attributes:
+    items: int32 [n].
+    ends: int64 [U], where each user's items end.
+    num_items: V.
+  """
+
+  items: np.ndarray
+  ends: np.ndarray
+  num_items: int
+
+  @classmethod
+  def of(cls, data: Interactions) -> 'Sequences':
+    """The sequences of all users; equal times keep the file's order."""
+    ends = np.cumsum(data.user_counts())
+    return cls(data.by_user_and_time().items, ends, data.num_items)
+
+  def lengths(self) -> Int[np.ndarray, ' U']:
+    """Items of each user."""
+    return np.diff(self.ends, prepend=0)
+
+
+class PackedRows(NamedTuple):
+  """Next-item prediction from every prefix, R rows of L positions.
+
+  Attributes:
+    inputs: int32 [R, L], an item.
+    targets: int32 [R, L], the one that followed it.
+    segments: int32 [R, L], which sequence of the row, from 1; 0 is padding.
+    places: int32 [R, L], position within its sequence, from 0.
+  """
+
+  inputs: np.ndarray
+  targets: np.ndarray
+  segments: np.ndarray
+  places: np.ndarray
+
+  def rows(self, index: np.ndarray) -> 'PackedRows':
+    """The rows at `index`."""
+    return PackedRows(*(array[index] for array in self))
+
+
+def pack(sequences: Sequences, length: int) -> PackedRows:
+  """Every user's last `length` + 1 items as inputs and targets, packed.
+
+  Users with one item teach nothing and are left out.
+
+  Args:
+    sequences: of the users.
+    length: L, of a row; also the longest history that is used.
+
+  Raises:
+    DataError: `length` is not positive, or no user has two items.
+  """
+  if length < 1:
+    raise DataError(f'length={length}: histories need at least 1 item')
+  sizes = np.minimum(sequences.lengths() - 1, length)
+  users = np.flatnonzero(sizes > 0)
+  if len(users) == 0:
+    raise DataError('no user has two items, so there is no next item to learn')
+  sizes, ends = sizes[users], sequences.ends[users]
+  row, first = _best_fit(sizes, length)
+  # One entry for each position: its sequence, and its place therein.
+  owner = np.repeat(np.arange(len(users)), sizes)
+  place = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+  source = (ends - sizes - 1)[owner] + place
+  columns = (
+    sequences.items[source],
+    sequences.items[source + 1],
+    _number_within(row)[owner] + 1,
+    place,
+  )
+  arrays = []
+  for column in columns:
+    array = np.zeros((row.max() + 1, length), np.int32)
+    array[row[owner], first[owner] + place] = column
+    arrays.append(array)
+  return PackedRows(*arrays)
+
+
+def _best_fit(sizes: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+  """Row and first position of each sequence: the fullest row that takes it.
+
+  From the longest on (best-fit decreasing), which leaves hardly a gap.
+  """
+  row, first = np.empty_like(sizes), np.empty_like(sizes)
+  open_rows = [[] for _ in range(length + 1)]  # by the space left in them
+  num_rows = 0
+  for i in np.argsort(-sizes, kind='stable'):
+    size = int(sizes[i])
+    space = next((s for s in range(size, length + 1) if open_rows[s]), 0)
+    if not space:
+      space = length
+      open_rows[space].append(num_rows)
+      num_rows += 1
+    row[i], first[i] = open_rows[space].pop(), length - space
+    open_rows[space - size].append(row[i])
+  return row, first
+
+
+def _number_within(group: np.ndarray) -> np.ndarray:
+  """The how-manieth of its group each entry is, from 0."""
+  order = np.argsort(group, kind='stable')
+  sizes = np.bincount(group)
+  starts = np.cumsum(sizes) - sizes
+  number = np.empty_like(group)
+  number[order] = np.arange(len(group)) - starts[group[order]]
+  return number
+
+
+def last_items(
+  items: Int[np.ndarray, 'B M'], mask: np.ndarray, length: int
+) -> tuple[Int[np.ndarray, 'B L'], Int[np.ndarray, ' B']]:
+  """The last `length` items of padded histories, from position 0 on.
+
+  Args:
+    items: padded histories.
+    mask: bool [B, M], True where an item is.
+    length: L.
+
+  Returns:
+    The items, 0 beyond the end, and how many there are of each.
+  """
+  counts = mask.sum(axis=1)
+  sizes = np.minimum(counts, length)
+  # Real items first, in their order, wherever the padding was.
+  order = np.argsort(~mask, axis=1, kind='stable')
+  place = np.arange(length)[None]
+  rank = (counts - sizes)[:, None] + place
+  is_real = place < sizes[:, None]
+  column = np.take_along_axis(order, np.where(is_real, rank, 0), axis=1)
+  taken = np.take_along_axis(items, column, axis=1)
+  return np.where(is_real, taken, 0).astype(np.int32), sizes
+
+
+def buckets(longest: int, shortest: int = 8) -> tuple[int, ...]:
+  """Lengths that histories are padded to: doubling, and the longest."""
+  lengths = []
+  while shortest < longest:
+    lengths.append(shortest)
+    shortest *= 2
+  return (*lengths, longest)
+
+
+def check_targets_unseen(histories: Interactions, targets: Interactions):
+  """Raises DataError where a target is in its user's history.
+
+  A ranking that leaves out what was seen could never find it.
+  """
+  pair = lambda data: (  # noqa: E731
+    data.users.astype(np.int64) * data.num_items + data.items
+  )
+  repeated = np.flatnonzero(np.isin(pair(targets), pair(histories)))
+  if len(repeated):
+    user = targets.user_ids[targets.users[repeated[0]]]
+    raise DataError(
+      f'{targets.name}: {len(repeated)} targets are repeats, the first of user '
+      f'{user}; a ranking without seen items cannot find them: rank all items '
+      '(mask_seen=false), or drop repeats (duplicates=first)'
+    )

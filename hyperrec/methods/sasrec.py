@@ -1,0 +1,311 @@
+"""SASRec behind the contract: the sequential model to retrain or fine-tune."""
+
+import dataclasses
+import functools
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hyperrec import method as method_lib
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import sequences as sequences_lib
+from hyperrec.models import sequential_recommender
+from hyperrec.training import loop, optimizers
+from hyperrec.training import step as step_lib
+
+CannotServe = method_lib.CannotServe
+DataError = interactions_lib.DataError
+Histories = method_lib.Histories
+Interactions = interactions_lib.Interactions
+Method = method_lib.Method
+SASRec = sequential_recommender.SASRec
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """Hyper-parameters.
+
+  Attributes:
+    length: the longest history, and the length of a packed row.
+    dim: width of the embeddings.
+    num_layers: blocks.
+    num_heads: must divide dim.
+    dropout: share dropped in training.
+    epochs: passes over the users.
+    batch_size: packed rows a step (see `sequences.pack`); all of them where
+      there are fewer.
+    lr: AdamW's at the start; falls to 0 along a cosine.
+    weight_decay: AdamW's, of matrices only.
+    num_negatives: items drawn at each step in place of the catalogue; 0 is
+      the full softmax.
+    finetune_epochs: passes over the evidence in fine-tuning.
+
+  Raises:
+    DataError: a value that no network can have.
+  """
+
+  length: int = 50
+  dim: int = 64
+  num_layers: int = 2
+  num_heads: int = 2
+  dropout: float = 0.5
+  epochs: int = 100
+  batch_size: int = 16
+  lr: float = 1e-3
+  weight_decay: float = 0.0
+  num_negatives: int = 0
+  finetune_epochs: int = 20
+
+  def __post_init__(self):
+    for name in ('lr', 'weight_decay', 'num_negatives'):
+      if not getattr(self, name) >= 0:
+        raise DataError(f'{name}={getattr(self, name)} must not be negative')
+    for field in dataclasses.fields(self):
+      value = getattr(self, field.name)
+      if field.type is int and field.name != 'num_negatives' and value < 1:
+        raise DataError(f'{field.name}={value} must be at least 1')
+    if not 0 <= self.dropout < 1:
+      raise DataError(f'dropout={self.dropout} must be within 0 and below 1')
+    if self.dim % self.num_heads:
+      raise DataError(f'num_heads={self.num_heads} must divide dim={self.dim}')
+
+
+class Fitted(NamedTuple):
+  """A network over one catalogue.
+
+  Attributes:
+    params: of the network; None where nothing was trained yet.
+    popularity: float32 [V], log(1 + count): the scores of a user who has
+      shown nothing.
+    steps: train steps that made them from what they started with.
+    batch_size: packed rows a step.
+    source: what they were trained on; None once adapted.
+    item_ids: the catalogue.
+  """
+
+  params: Any
+  popularity: np.ndarray | None
+  steps: int
+  batch_size: int
+  source: Interactions | None
+  item_ids: np.ndarray
+
+
+def sasrec(*, retrain: bool = False, **hyper_parameters: Any) -> Method:
+  """SASRec, trained once on the source; new users need a forward pass.
+
+  On another catalogue it is trained from scratch on the evidence.
+
+  Args:
+    retrain: prepare nothing, train on source and evidence at each adaptation.
+    **hyper_parameters: fields of `Config`.
+  """
+  config = Config(**hyper_parameters)
+
+  def prepare(source, key):
+    if retrain:
+      return Fitted(None, None, 0, 0, source, source.item_ids)
+    return fit(config, source, key)
+
+  def adapt(shared, evidence, key):
+    data = evidence
+    if np.array_equal(shared.item_ids, evidence.item_ids):
+      if not retrain:
+        return shared
+      data = interactions_lib.stack_users(shared.source, evidence)
+    return fit(config, data, key)._replace(source=None)
+
+  return _method('sasrec', config, prepare, adapt)
+
+
+def sasrec_finetune(**hyper_parameters: Any) -> Method:
+  """SASRec whose training goes on, on the evidence alone.
+
+  On another catalogue the items' embeddings start anew, positions and blocks
+  from the source's, and all are trained.
+
+  Args:
+    **hyper_parameters: fields of `Config`.
+  """
+  config = Config(**hyper_parameters)
+
+  def adapt(shared, evidence, key):
+    is_new = not np.array_equal(shared.item_ids, evidence.item_ids)
+    if not is_new and not _can_teach(evidence):
+      return shared
+    init_key, train_key = jax.random.split(key)
+    params = shared.params
+    if is_new:
+      fresh = _init(_model(config, evidence.num_items), init_key)
+      params = sequential_recommender.keep_all_but_items(params, fresh)
+    adapted = fit(config, evidence, train_key, params)._replace(source=None)
+    return adapted if is_new else adapted._replace(popularity=shared.popularity)
+
+  prepare = functools.partial(fit, config)
+  return _method('sasrec_finetune', config, prepare, adapt)
+
+
+def _method(name, config, prepare, adapt) -> Method:
+  def adapt_flops(shared, evidence, adapted):
+    del evidence
+    return 0.0 if adapted is shared else fit_flops(config, adapted)
+
+  return Method(
+    name,
+    prepare,
+    adapt,
+    functools.partial(score, config),
+    lambda source, shared: fit_flops(config, shared),
+    adapt_flops,
+  )
+
+
+def fit(
+  config: Config,
+  data: Interactions,
+  key: jax.Array,
+  params: Any = None,
+  **run: Any,
+) -> Fitted:
+  """Trains on the sequences of `data`, each prefix predicting the next item.
+
+  Args:
+    config: hyper-parameters.
+    data: the users' items; their order is by time, or that of the rows.
+    key: a typed key: initialisation, order of the rows, noise.
+    params: to fine-tune for `config.finetune_epochs`; None trains from
+      scratch for `config.epochs`.
+    **run: `evaluate`, `workdir`, ... of `loop.train`, and `loop`, fields of
+      `LoopConfig`. With an evaluation the best parameters are kept.
+
+  Raises:
+    CannotServe: no user has two items.
+  """
+  if not _can_teach(data):
+    raise CannotServe('a sequential model needs a user with two items or more')
+  packed = sequences_lib.pack(sequences_lib.Sequences.of(data), config.length)
+  init_key, order_key, noise_key = jax.random.split(key, 3)
+  num_rows = len(packed.inputs)
+  batch_size = min(config.batch_size, num_rows)
+  epochs = config.epochs if params is None else config.finetune_epochs
+  num_steps = math.ceil(epochs * num_rows / batch_size)
+  order_seed = int(jax.random.bits(order_key))
+  counts = jnp.asarray(data.item_counts(), jnp.float32)
+
+  def batch_at(step):
+    rows = loop.batch_rows(step, batch_size, num_rows, order_seed)
+    return {'rows': packed.rows(rows), 'counts': counts}
+
+  model = _model(config, data.num_items)
+  params = _init(model, init_key) if params is None else params
+  tx = optimizers.cosine_adamw(config.lr, num_steps, config.weight_decay)
+  result = loop.train(
+    train_step(model, config.weight_decay, config.num_negatives),
+    step_lib.init_state(params, tx, noise_key),
+    batch_at,
+    loop.LoopConfig(num_steps, **run.pop('loop', {})),
+    **run,
+  )
+  params = result.best.params if result.best else result.state.params
+  return Fitted(
+    params, popularity(data), num_steps, batch_size, data, data.item_ids
+  )
+
+
+def popularity(data: Interactions) -> np.ndarray:
+  """Scores [V] of a user who has shown nothing: log(1 + count)."""
+  return np.log1p(data.item_counts()).astype(np.float32)
+
+
+def score(config: Config, fitted: Fitted, histories: Histories) -> np.ndarray:
+  """Scores [B, V] of the next item; popularity where nothing was shown.
+
+  Users go through the network together with those of about their length, in
+  numbers padded to a power of two, so that few shapes are ever compiled.
+  """
+  items_BxL, sizes_B = sequences_lib.last_items(
+    histories.items, histories.mask, config.length
+  )
+  model = _model(config, histories.num_items)
+  hidden_BxD = np.zeros((len(items_BxL), config.dim), np.float32)
+  shorter = 0
+  for length in sequences_lib.buckets(config.length):
+    users = np.flatnonzero((sizes_B > shorter) & (sizes_B <= length))
+    shorter = length
+    if len(users):
+      padding = (1 << (len(users) - 1).bit_length()) - len(users)
+      rows = np.concatenate([users, np.repeat(users[:1], padding)])
+      hidden = _last_hidden(
+        model, fitted.params, items_BxL[rows, :length], sizes_B[rows]
+      )
+      hidden_BxD[users] = np.asarray(hidden)[: len(users)]
+  scores_BxV = hidden_BxD @ np.asarray(fitted.params['items']).T
+  scores_BxV[sizes_B == 0] = fitted.popularity
+  return scores_BxV
+
+
+def fit_flops(config: Config, fitted: Fitted) -> float:
+  """Operations of the steps that were done: three forward passes each."""
+  if fitted.params is None:
+    return 0.0
+  num_items = len(fitted.item_ids)
+  candidates = config.num_negatives + 1 if config.num_negatives else num_items
+  return (
+    3
+    * fitted.steps
+    * sequential_recommender.forward_flops(
+      _model(config, num_items), fitted.batch_size, config.length, candidates
+    )
+  )
+
+
+def _can_teach(data: Interactions) -> bool:
+  return bool(data.user_counts().max(initial=0) > 1)
+
+
+def _model(config: Config, num_items: int) -> SASRec:
+  return SASRec(
+    num_items,
+    length=config.length,
+    dim=config.dim,
+    num_layers=config.num_layers,
+    num_heads=config.num_heads,
+    hidden_dim=4 * config.dim,
+    dropout=config.dropout,
+  )
+
+
+@functools.partial(jax.jit, static_argnames='model')
+def _init(model: SASRec, key: jax.Array):
+  row = jnp.zeros((1, model.length), jnp.int32)
+  return model.init(key, row, row, row)['params']
+
+
+@functools.partial(jax.jit, static_argnames='model')
+def _last_hidden(model: SASRec, params: Any, items_BxL, sizes_B):
+  return sequential_recommender.last_hidden(model, params, items_BxL, sizes_B)
+
+
+@functools.lru_cache(maxsize=16)
+def train_step(
+  model: SASRec, weight_decay: float, num_negatives: int
+) -> step_lib.Step:
+  """The step; cached, so that equal models compile once."""
+
+  def loss_fn(params, batch, key, step):
+    del step
+    loss = sequential_recommender.next_item_loss(
+      model,
+      params,
+      batch['rows'],
+      key,
+      counts_V=batch['counts'],
+      num_negatives=num_negatives,
+    )
+    return loss, {}
+
+  tx = optimizers.cosine_adamw(0.0, 0, weight_decay)
+  return step_lib.make_train_step(loss_fn, tx)

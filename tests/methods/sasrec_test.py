@@ -1,0 +1,290 @@
+"""SASRec behind the contract: learn an order, keep, retrain, fine-tune."""
+
+import dataclasses
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from hyperrec import method as method_lib
+from hyperrec.data import interactions
+from hyperrec.evaluation import ranking
+from hyperrec.methods import popularity, sasrec
+from hyperrec.training import run_log
+from tests.makers import make_data
+
+KEY = jax.random.key(0)
+# Few shapes in this file, so that little is compiled.
+SMALL = {
+  'length': 8,
+  'dim': 8,
+  'num_layers': 1,
+  'num_heads': 1,
+  'epochs': 2,
+  'finetune_epochs': 2,
+  'batch_size': 4,
+  'lr': 1e-2,
+}
+pytestmark = pytest.mark.usefixtures('compile_fast')
+
+
+def histories(data, users=None):
+  users = np.arange(data.num_users) if users is None else np.array(users)
+  return method_lib.Histories.of(data.by_user_and_time(), users)
+
+
+def chain(num_users=200, num_items=30, length=6, seed=0):
+  """Walks along a fixed permutation; every eighth step goes astray."""
+  random = np.random.default_rng(seed)
+  follows = np.random.default_rng(7).permutation(num_items)
+  items = np.empty((num_users, length), int)
+  items[:, 0] = random.integers(0, num_items, num_users)
+  for step in range(1, length):
+    astray = random.random(num_users) < 1 / 8
+    stray = random.integers(0, num_items, num_users)
+    items[:, step] = np.where(astray, stray, follows[items[:, step - 1]])
+  return interactions.Interactions(
+    np.repeat(np.arange(num_users), length),
+    items.reshape(-1),
+    num_users,
+    num_items,
+    timestamps=np.tile(np.arange(length), num_users),
+  )
+
+
+def hits(method, data):
+  """Hit rate at 1 of the last item, repeats among the candidates."""
+  last = data.timestamps == data.timestamps.max()
+  shown = data.rows(~last)
+  shared = method.prepare(shown, KEY)
+  found = ranking.evaluate(
+    lambda users: method.score(shared, histories(shown, users)),
+    shown.csr(),
+    data.rows(last).csr(),
+    metrics=('hr@1',),
+    seen=shown.csr() * 0,
+  )
+  return found.mean('hr@1')
+
+
+@pytest.mark.parametrize('num_negatives', [0, 8])
+def test_learns_an_order_that_popularity_cannot(num_negatives):
+  sizes = {**SMALL, 'dim': 32, 'dropout': 0.1, 'epochs': 40}
+  method = sasrec.sasrec(**sizes, num_negatives=num_negatives)
+  data = chain()
+  assert hits(method, data) > 0.75
+  assert hits(popularity.popularity(), data) < 0.2
+
+
+def test_the_same_key_gives_the_same_network():
+  method = sasrec.sasrec(**SMALL)
+  first, second = (method.prepare(chain(), KEY) for _ in range(2))
+  chex.assert_trees_all_equal(first.params, second.params)
+  other = method.prepare(chain(), jax.random.key(1))
+  assert not np.array_equal(first.params['items'], other.params['items'])
+
+
+def test_new_users_need_a_pass_only():
+  data = chain()
+  method = sasrec.sasrec(**SMALL)
+  shared = method.prepare(data.take_users(np.arange(150)), KEY)
+  new = data.take_users([150, 151])
+  adapted = method.adapt(shared, new, KEY)
+  assert adapted is shared
+  assert method.adapt_flops(shared, new, adapted) == 0
+  scores = method.score(adapted, histories(new))
+  assert scores.shape == (2, 30)
+  assert scores.dtype == np.float32
+
+
+def test_who_has_shown_nothing_gets_the_popular():
+  data = chain()
+  method = sasrec.sasrec(**SMALL)
+  shared = method.prepare(data, KEY)
+  nothing = data.take_users([0, 1]).rows(np.array([], int))
+  scores = method.score(shared, histories(nothing))
+  expected = np.log1p(data.item_counts())
+  np.testing.assert_allclose(scores, [expected, expected], rtol=1e-6)
+
+
+def test_scores_do_not_depend_on_the_batch():
+  random = np.random.default_rng(0)
+  rows = [
+    (user, item)
+    for user, count in enumerate([1, 3, 8, 9, 20, 2])
+    for item in random.integers(0, 30, count)
+  ]
+  data = interactions.from_columns(
+    *zip(*rows, strict=True), timestamp=range(len(rows)), duplicates='keep'
+  )
+  config = sasrec.Config(**{**SMALL, 'length': 12})
+  fitted = sasrec.fit(config, data, KEY)
+  whole = sasrec.score(config, fitted, histories(data))
+  for users in ([3], [4, 0, 3], [5, 5, 1, 2]):
+    part = sasrec.score(config, fitted, histories(data, users))
+    np.testing.assert_allclose(part, whole[users], atol=1e-5)
+
+
+def test_only_the_last_items_count():
+  data = chain(length=12)
+  method = sasrec.sasrec(**SMALL)
+  shared = method.prepare(data, KEY)
+  recent = data.rows(data.timestamps >= 4)
+  np.testing.assert_allclose(
+    method.score(shared, histories(data)),
+    method.score(shared, histories(recent)),
+    atol=1e-5,
+  )
+
+
+def test_retraining_equals_training_on_everyone():
+  data = chain()
+  source = data.take_users(np.arange(150))
+  new = data.take_users(np.arange(150, 200))
+  method = sasrec.sasrec(retrain=True, **SMALL)
+  shared = method.prepare(source, KEY)
+  assert method.prepare_flops(source, shared) == 0
+  adapted = method.adapt(shared, new, KEY)
+  everyone = interactions.stack_users(source, new)
+  expected = sasrec.sasrec(**SMALL).prepare(everyone, KEY)
+  chex.assert_trees_all_equal(adapted.params, expected.params)
+  assert adapted.source is None
+  assert method.adapt_flops(shared, new, adapted) > 0
+
+
+@pytest.mark.parametrize('retrain', [False, True])
+def test_a_new_catalogue_is_trained_from_the_evidence_alone(retrain):
+  data = make_data()
+  source, target = data.take_items(range(15)), data.take_items(range(15, 30))
+  method = sasrec.sasrec(retrain=retrain, **SMALL)
+  adapted = method.adapt(method.prepare(source, KEY), target, KEY)
+  expected = sasrec.sasrec(**SMALL).prepare(target, KEY)
+  chex.assert_trees_all_equal(adapted.params, expected.params)
+  scores = method.score(adapted, histories(target))
+  assert scores.shape == (target.num_users, 15)
+
+
+def test_fine_tuning_goes_on_from_the_source():
+  data = chain()
+  source = data.take_users(np.arange(150))
+  new = data.take_users(np.arange(150, 200))
+  method = sasrec.sasrec_finetune(**{**SMALL, 'lr': 1e-4})
+  shared = method.prepare(source, KEY)
+  before = jax.tree.map(np.array, shared.params)
+  adapted = method.adapt(shared, new, KEY)
+  chex.assert_trees_all_equal(shared.params, before)
+  # Adam moves a weight by at most about lr a step.
+  chex.assert_trees_all_close(
+    adapted.params, shared.params, atol=2e-4 * adapted.steps
+  )
+  assert not np.array_equal(adapted.params['items'], shared.params['items'])
+  np.testing.assert_array_equal(adapted.popularity, shared.popularity)
+  nothing = new.rows(np.array([], int))
+  assert method.adapt(shared, nothing, KEY) is shared
+  assert method.adapt_flops(shared, nothing, shared) == 0
+
+
+def test_fine_tuning_on_a_new_catalogue_keeps_all_but_the_items():
+  data = make_data()
+  source, target = data.take_items(range(15)), data.take_items(range(15, 30))
+  method = sasrec.sasrec_finetune(**{**SMALL, 'lr': 1e-6})
+  shared = method.prepare(source, KEY)
+  adapted = method.adapt(shared, target, jax.random.key(1))
+  for name in ('places', 'block_0', 'norm'):
+    chex.assert_trees_all_close(
+      adapted.params[name], shared.params[name], atol=1e-4
+    )
+  assert abs(adapted.params['items'] - shared.params['items']).max() > 1e-2
+
+
+@pytest.mark.parametrize('build', [sasrec.sasrec, sasrec.sasrec_finetune])
+def test_evidence_without_a_next_item_is_refused(build):
+  data = make_data()
+  source, target = data.take_items(range(15)), data.take_items(range(15, 30))
+  _, first = np.unique(target.users, return_index=True)
+  method = build(**SMALL)
+  shared = method.prepare(source, KEY)
+  for evidence in (target.rows(first), target.rows([])):
+    with pytest.raises(method_lib.CannotServe, match='two items or more'):
+      method.adapt(shared, evidence, KEY)
+
+
+def test_a_resumed_run_equals_one_that_was_not_stopped(tmp_path):
+  config = sasrec.Config(**SMALL)
+  whole = sasrec.fit(config, chain(), KEY)
+  validated = []
+
+  def evaluate(params):
+    del params
+    validated.append(len(validated))
+    if len(validated) == 3:
+      raise KeyboardInterrupt
+    return {'quality': float(len(validated))}
+
+  often = {'checkpoint_every': 30, 'evaluate_every': 30}
+  run = {
+    'evaluate': evaluate,
+    'workdir': tmp_path,
+    'loop': {**often, 'best_metric': 'quality'},
+  }
+  with pytest.raises(KeyboardInterrupt):
+    sasrec.fit(config, chain(), KEY, **run)
+  assert not (tmp_path / 'checkpoints' / str(whole.steps)).exists()
+  resumed = sasrec.fit(config, chain(), KEY, **run)
+  chex.assert_trees_all_equal(resumed.params, whole.params)
+  records = run_log.read_metrics(tmp_path / 'metrics.jsonl')
+  validations = [r['step'] for r in records if 'quality' in r]
+  assert validations == [30, 60, 90, 100]
+
+
+def test_equal_models_are_compiled_once():
+  config = sasrec.Config(**SMALL, dropout=0.4)
+  step_fn = sasrec.train_step(sasrec._model(config, 30), 0.0, 0)
+  for seed, epochs in enumerate((1, 1, 3)):
+    one = dataclasses.replace(config, epochs=epochs, lr=1e-2 / epochs)
+    sasrec.fit(one, chain(), jax.random.key(seed))
+  assert step_fn._cache_size() == 1
+
+
+def test_one_trace_for_each_length_of_history():
+  config = sasrec.Config(**{**SMALL, 'length': 32})
+  fitted = sasrec.fit(config, chain(), KEY)
+  before = sasrec._last_hidden._cache_size()
+  for seed in range(3):
+    random = np.random.default_rng(seed)
+    items = random.integers(0, 30, (12, 40)).astype(np.int32)
+    sizes = np.repeat([3, 9, 20], 4) + random.integers(0, 5, 12)
+    mask = np.arange(40)[None] < sizes[:, None]
+    shown = method_lib.Histories(items, mask, 30)
+    assert np.isfinite(sasrec.score(config, fitted, shown)).all()
+  assert sasrec._last_hidden._cache_size() - before <= 3
+
+
+def test_flops_count_the_steps_done():
+  method = sasrec.sasrec(**SMALL)
+  shared = method.prepare(chain(), KEY)
+  one = method.prepare_flops(None, shared._replace(steps=1))
+  assert shared.steps > 1
+  assert method.prepare_flops(None, shared) == pytest.approx(shared.steps * one)
+  sampled = dataclasses.replace(sasrec.Config(**SMALL), num_negatives=4)
+  assert sasrec.fit_flops(sampled, shared) < shared.steps * one
+
+
+@pytest.mark.parametrize(
+  ('wrong', 'told'),
+  [
+    ({'epochs': 0}, 'epochs=0 must be at least 1'),
+    ({'dropout': 1.0}, 'dropout=1.0 must be within 0 and below 1'),
+    ({'dim': 10, 'num_heads': 3}, 'num_heads=3 must divide dim=10'),
+    ({'num_negatives': -1}, 'num_negatives=-1'),
+  ],
+)
+def test_wrong_hyper_parameters_are_told(wrong, told):
+  with pytest.raises(interactions.DataError, match=told):
+    sasrec.sasrec(**wrong)
+
+
+def test_an_unknown_hyper_parameter_is_named():
+  with pytest.raises(TypeError, match='widht'):
+    sasrec.sasrec(widht=3)

@@ -1,0 +1,1 @@
+"""PReF: questions instead of new weights."""

@@ -1,0 +1,116 @@
+"""Ten questions at the terminal, and recommendations with reasons."""
+
+import json
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import item_features
+from hyperrec.methods import pref
+from hyperrec.models import interview, question_rules
+
+NUM_QUESTIONS = 10
+_MENU = '1 the first, 2 the second, d don\'t know, q stop: '  # fmt: skip
+
+
+def run(data, config, *, num_pool: int, read=input, show=print) -> int:
+  """Asks, listens, recommends.
+
+  Args:
+    data: with item text.
+    config: of the base functions.
+    num_pool: most rated items that may be asked about.
+    read: shows a prompt, gives a line, raises EOFError at the end of input.
+    show: prints a line.
+  """
+  if data.item_text is None:
+    raise interactions_lib.DataError(
+      f'{data.name}: questions need item text; this source has none'
+    )
+  show('Learning what people like ...')
+  data = data.take_items(np.flatnonzero(data.item_counts() >= 5))
+  shared = pref.fit(
+    config, data, jax.random.key(0), text_features(data, config)
+  )
+  items, pool = pref.make_pool(shared, num_pool)
+  belief = interview.start(shared.prior, pool, NUM_QUESTIONS)
+  ask = jax.jit(
+    lambda b, k: question_rules.ask(question_rules.bald, pool, b, k)
+  )
+  learn = jax.jit(lambda b, p, f, w: interview.update(pool, b, p, f, w))
+  shown = set()
+  for number in range(NUM_QUESTIONS):
+    first, second, is_left = ask(belief, jax.random.key(number))
+    if not is_left:
+      break
+    pair = [int(items[int(place)]) for place in (first, second)]
+    shown |= set(pair)
+    show(f'\nQuestion {number + 1} of {NUM_QUESTIONS}: which do you prefer?')
+    show(f'  1  {data.item_text[pair[0]]}\n  2  {data.item_text[pair[1]]}')
+    key = answer(read, show)
+    if key == 'q':
+      break
+    is_first, weight = float(key == '1'), float(key != 'd')
+    belief = learn(belief, (first, second), is_first, weight)
+  recommend(data, shared, belief, hidden=shown, show=show)
+  return 0
+
+
+def answer(read, show) -> str:
+  """One of 1, 2, d, q; asks again after any other; q at the end of input."""
+  while True:
+    try:
+      key = read(_MENU).strip().lower()
+    except EOFError:
+      show('')
+      return 'q'
+    if key in ('1', '2', 'd', 'q'):
+      return key
+    show(f'{key!r} is no answer here.')
+
+
+def recommend(data, shared, belief, *, hidden, show, count: int = 10) -> None:
+  """Prints the best items, and which tastes set this user apart."""
+  mean_J = np.asarray(belief.posterior.mean)
+  scores_V = np.asarray(shared.features @ belief.posterior.mean)
+  best = [i for i in np.argsort(-scores_V) if int(i) not in hidden][:count]
+  show('\nRecommended:')
+  for place, item in enumerate(best):
+    show(f'  {place + 1:2d}  {data.item_text[item]}')
+  spread_J = np.sqrt(np.diag(np.linalg.inv(np.asarray(shared.prior.precision))))
+  apart_J = (mean_J - np.asarray(shared.prior.mean)) / spread_J
+  show('\nHow you differ from others (in standard deviations):')
+  for j in np.argsort(-np.abs(apart_J))[:3]:
+    sign = math.copysign(1, apart_J[j])
+    likes, dislikes = poles(data, shared, int(j), sign)
+    show(f'  {abs(apart_J[j]):.1f} towards {likes}\n      away from {dislikes}')
+
+
+def poles(data, shared, j: int, sign: float) -> tuple[str, str]:
+  """The well-known items at either end of a base function."""
+  known = np.argsort(-shared.counts, kind='stable')[:300]
+  order = known[np.argsort(-sign * np.asarray(shared.features)[known, j])]
+  title = lambda i: str(data.item_text[i]).split('|')[0].strip()  # noqa: E731
+  ends = order[:3], order[::-1][:3]
+  return tuple('; '.join(title(i) for i in end) for end in ends)
+
+
+def text_features(data, config):
+  """Item features where the base functions are made of text."""
+  if config.base != 'text':
+    return None
+  return jnp.asarray(item_features.from_item_text(data, 'tfidf').table)
+
+
+def as_json(document) -> str:
+  """Readable JSON; what is no number is null."""
+  clean = lambda v: (  # noqa: E731
+    {k: clean(x) for k, x in v.items()} if isinstance(v, dict)
+    else [clean(x) for x in v] if isinstance(v, (list, tuple))
+    else None if isinstance(v, float) and not math.isfinite(v)
+    else v
+  )  # fmt: skip
+  return json.dumps(clean(document), indent=1) + '\n'

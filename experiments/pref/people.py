@@ -1,0 +1,129 @@
+"""Simulated users: some of their ratings answer questions, others judge."""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse
+
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.evaluation import ranking
+
+Interactions = interactions_lib.Interactions
+
+
+class People(NamedTuple):
+  """Training users, and test users in two halves.
+
+  Attributes:
+    train: other users, over the same catalogue.
+    answers: ratings [B, V] that answer questions; 0 where there is none.
+    targets: ratings [B, V] that methods are judged on.
+    liked: the targets of at least the `liked` rating, binary.
+  """
+
+  train: Interactions
+  answers: scipy.sparse.csr_matrix
+  targets: scipy.sparse.csr_matrix
+  liked: scipy.sparse.csr_matrix
+
+
+def draw(
+  data: Interactions, *, num_test: int, min_rows: int, liked: float, seed: int
+) -> People:
+  """Test users drawn at random; a random half of each one's ratings answers.
+
+  Args:
+    data: with ratings.
+    num_test: users.
+    min_rows: items with fewer training rows are left out.
+    liked: least rating of what is to be recommended.
+    seed: of both draws.
+
+  Raises:
+    DataError: no ratings, or too few users.
+  """
+  if data.ratings is None:
+    raise interactions_lib.DataError(
+      f'{data.name}: answers are made of ratings; this source has none'
+    )
+  if not 0 < num_test < data.num_users:
+    raise interactions_lib.DataError(
+      f'--num_test={num_test}: choose 1..{data.num_users - 1} users'
+    )
+  rng = np.random.default_rng(seed)
+  order = rng.permutation(data.num_users)
+  train = data.take_users(np.sort(order[num_test:]))
+  items = np.flatnonzero(train.item_counts() >= min_rows)
+  train = train.take_items(items)
+  test = data.take_items(items).take_users(np.sort(order[:num_test]))
+  is_answer = rng.random(len(test)) < 0.5
+  targets = test.rows(~is_answer)
+  return People(
+    train,
+    ratings_of(test.rows(is_answer)),
+    ratings_of(targets),
+    targets.rows(targets.ratings >= liked).csr(),
+  )
+
+
+def ratings_of(data: Interactions) -> scipy.sparse.csr_matrix:
+  """Ratings [U, V]; 0 where there is none."""
+  return scipy.sparse.csr_matrix(
+    (data.ratings, (data.users, data.items)),
+    shape=(data.num_users, data.num_items),
+  )
+
+
+def of_pool(ratings: scipy.sparse.csr_matrix, items: np.ndarray) -> np.ndarray:
+  """Ratings of a pool's items [B, N]; NaN where there is none."""
+  dense = ratings[:, items].toarray()
+  return np.where(dense == 0, np.nan, dense).astype(np.float32)
+
+
+def some_likes(
+  people: People, count: int, liked: float, seed: int
+) -> Interactions:
+  """At most `count` random likes of each user's answering half."""
+  rng = np.random.default_rng(seed)
+  rows, columns = [], []
+  for user in range(people.answers.shape[0]):
+    row = people.answers[user]
+    likes = rng.permutation(row.indices[row.data >= liked])[:count]
+    rows += [user] * len(likes)
+    columns += likes.tolist()
+  return dataclasses.replace(
+    people.train,
+    users=np.array(rows, np.int32),
+    items=np.array(columns, np.int32),
+    num_users=people.answers.shape[0],
+    user_ids=None,
+    ratings=None,
+    timestamps=None,
+  )
+
+
+def judge(scores: np.ndarray, people: People, metric: str) -> dict:
+  """The ranking metric and the pairwise AUC of every user who has them."""
+  found = ranking.evaluate(
+    lambda users: scores[users],
+    people.answers,
+    people.liked,
+    metrics=(metric,),
+  )
+  return {metric: found.values[metric], 'auc': aucs(scores, people.targets)}
+
+
+def aucs(scores: np.ndarray, targets: scipy.sparse.csr_matrix) -> np.ndarray:
+  """Share of rated pairs in the right order; equal scores count a half.
+
+  Users without two targets of unlike ratings are left out.
+  """
+  values = []
+  for user, row_V in enumerate(scores):
+    row = targets[user]
+    above = row.data[:, None] > row.data[None]
+    if above.any():
+      gap = row_V[row.indices][:, None] - row_V[row.indices][None]
+      values.append(((gap > 0) + 0.5 * (gap == 0))[above].mean())
+  return np.array(values)

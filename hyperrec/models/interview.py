@@ -1,0 +1,137 @@
+"""An interview: ask, hear, update; of a person or of held-out ratings."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from hyperrec.models import question_rules
+from hyperrec.models import reward_factorization as rf
+
+Belief = question_rules.Belief
+Pool = question_rules.Pool
+# From the last MAP, one more answer is this many Newton steps away.
+WARM_STEPS = 3
+
+
+class Record(NamedTuple):
+  """A simulated interview of Q questions.
+
+  Attributes:
+    coefficients: [Q + 1, J] the MAP after 0, 1, ... questions.
+    pairs: [Q, 2] places in the pool.
+    is_first: [Q] the answers.
+    weights: [Q] 0 where the answer was "I don't know".
+  """
+
+  coefficients: Float[Array, 'Q1 J']
+  pairs: Array
+  is_first: Float[Array, ' Q']
+  weights: Float[Array, ' Q']
+
+
+def start(prior: rf.Gaussian, pool: Pool, num_questions: int) -> Belief:
+  """Nothing asked, room for `num_questions`."""
+  n, j = pool.features.shape
+  answers = rf.Answers(
+    jnp.zeros((num_questions, j)),
+    jnp.zeros(num_questions),
+    jnp.zeros(num_questions),
+  )
+  return Belief(
+    prior,
+    prior,
+    answers,
+    jnp.zeros((j, j)),
+    jnp.zeros((), jnp.int32),
+    jnp.zeros((n, n), bool),
+  )
+
+
+def update(
+  pool: Pool,
+  belief: Belief,
+  pair: tuple[Array, Array],
+  is_first: Array,
+  weight: Array,
+  *,
+  num_steps: int = WARM_STEPS,
+) -> Belief:
+  """The belief after one question.
+
+  Args:
+    pool: what is asked about.
+    belief: before.
+    pair: places of the two items in the pool, first < second.
+    is_first: 1 where the first was preferred, 0 the second.
+    weight: 1 for an answer, 0 for "I don't know", which still counts.
+    num_steps: of Newton, from the last MAP.
+  """
+  first, second = pair
+  v_J = pool.features[first] - pool.features[second]
+  place = belief.count
+  answers = rf.Answers(
+    belief.answers.differences.at[place].set(v_J),
+    belief.answers.is_first.at[place].set(is_first),
+    belief.answers.weights.at[place].set(weight),
+  )
+  expected = question_rules.expected_slope(
+    jnp.stack([v_J, jnp.zeros_like(v_J)]), belief.prior
+  )[0, 1]
+  expected *= pool.known[first] * pool.known[second]
+  return Belief(
+    belief.prior,
+    rf.posterior(
+      belief.prior, answers, belief.posterior.mean, num_steps=num_steps
+    ),
+    answers,
+    belief.planned + expected * jnp.outer(v_J, v_J),
+    place + 1,
+    belief.asked.at[first, second].set(True),
+  )
+
+
+def simulate(
+  rule: question_rules.Rule,
+  prior: rf.Gaussian,
+  pool: Pool,
+  ratings: Float[Array, ' N'],
+  key: jax.Array,
+  *,
+  num_questions: int,
+  noise: float = 0.0,
+) -> Record:
+  """Interviews one user, who answers from ratings that no model has seen.
+
+  Who has not rated both items, or rated them alike, does not know. Where no
+  pair is left to ask, nothing more is learned.
+
+  Args:
+    rule: of question selection.
+    prior: of the population.
+    pool: what may be asked about.
+    ratings: [N] of the pool's items; NaN where the user has none.
+    key: of random choices and of noise.
+    num_questions: Q.
+    noise: probability that an answer is the wrong way round.
+  """
+
+  def turn(belief, key):
+    rule_key, noise_key = jax.random.split(key)
+    first, second, is_left = question_rules.ask(rule, pool, belief, rule_key)
+    gap = ratings[first] - ratings[second]
+    knows = is_left & ~jnp.isnan(gap) & (gap != 0)
+    is_wrong = jax.random.uniform(noise_key) < noise
+    is_first = jnp.where(knows & ((gap > 0) ^ is_wrong), 1.0, 0.0)
+    weight = knows.astype(jnp.float32)
+    belief = update(pool, belief, (first, second), is_first, weight)
+    pair = jnp.stack([first, second])
+    return belief, (belief.posterior.mean, pair, is_first, weight)
+
+  belief = start(prior, pool, num_questions)
+  _, (means, pairs, is_first, weights) = jax.lax.scan(
+    turn, belief, jax.random.split(key, num_questions)
+  )
+  means = jnp.concatenate([prior.mean[None], means])
+  return Record(means, pairs, is_first, weights)

@@ -1,0 +1,114 @@
+"""The simulated users, the conversation, and the tables of PReF."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments.pref import attributes, conversation, people, tables
+from hyperrec.data import interactions
+from hyperrec.methods import pref
+
+
+@pytest.fixture(scope='module')
+def data():
+  random = np.random.default_rng(0)
+  users, items = np.nonzero(random.random((60, 25)) < 0.6)
+  return interactions.from_columns(
+    users,
+    items,
+    rating=random.integers(1, 6, len(users)).astype(float),
+    item_text={i: f'Film {i}' for i in range(25)},
+    name='rated',
+  )
+
+
+def test_answers_and_targets_do_not_overlap(data):
+  drawn = people.draw(data, num_test=20, min_rows=1, liked=4.0, seed=0)
+  assert drawn.answers.multiply(drawn.targets).nnz == 0
+  assert drawn.train.num_users == 40
+  assert (drawn.targets[drawn.liked.nonzero()] >= 4).all()
+  likes = people.some_likes(drawn, 3, 4.0, seed=0)
+  assert likes.user_counts().max() <= 3
+  assert (drawn.answers[likes.users, likes.items] >= 4).all()
+  fewer = people.some_likes(drawn, 2, 4.0, seed=0)
+  assert fewer.num_items == drawn.train.num_items
+
+
+def test_auc_counts_ordered_pairs(data):
+  drawn = people.draw(data, num_test=20, min_rows=1, liked=4.0, seed=0)
+  perfect = drawn.targets.toarray()
+  np.testing.assert_allclose(people.aucs(perfect, drawn.targets), 1)
+  np.testing.assert_allclose(people.aucs(-perfect, drawn.targets), 0)
+  np.testing.assert_allclose(people.aucs(0 * perfect, drawn.targets), 0.5)
+
+
+def test_ratings_are_needed(data):
+  bare = interactions.from_columns([0, 1], [0, 1], name='bare')
+  with pytest.raises(interactions.DataError, match='ratings'):
+    people.draw(bare, num_test=1, min_rows=1, liked=4.0, seed=0)
+  with pytest.raises(interactions.DataError, match='num_test=60'):
+    people.draw(data, num_test=60, min_rows=1, liked=4.0, seed=0)
+
+
+def talk(data, keys):
+  keys, lines = iter(keys), []
+
+  def read(prompt):
+    lines.append(prompt)
+    try:
+      return next(keys)
+    except StopIteration:
+      raise EOFError from None
+
+  config = pref.Config(rank=3, steps=20, per_user=20, batch_size=64)
+  code = conversation.run(
+    data, config, num_pool=8, read=read, show=lines.append
+  )
+  assert code == 0
+  return '\n'.join(lines)
+
+
+def test_a_wrong_key_asks_again_and_the_end_of_input_ends(data):
+  said = talk(data, ['1', 'x', '2', 'd'])
+  assert "'x' is no answer" in said
+  assert said.count('which do you prefer') == 4
+  assert 'Recommended:' in said
+  assert 'towards' in said
+
+
+def test_ten_questions_are_enough(data):
+  said = talk(data, ['1'] * 30)
+  assert said.count('which do you prefer') == 10
+
+
+def test_there_are_84_users():
+  found = attributes.users()
+  assert len(np.unique(found, axis=0)) == 84
+  assert (np.abs(found).sum(axis=1) == 2).all()
+
+
+def test_tables_and_plots_come_from_results(tmp_path):
+  numbers = {'mean': 0.5, 'low': 0.4, 'high': 0.6, 'by_seed': [0.5]}
+  document = {
+    'curves': [
+      {
+        'arm': arm,
+        'condition': condition,
+        'questions': q,
+        'answered': 1.0,
+        'metrics': {'auc': numbers},
+        'against_random': {},
+      }
+      for arm, condition in (('bald', 'all'), ('ease', 'likes'))
+      for q in (0, 10)
+    ]
+  }
+  assert '| bald | 0.500 ±0.100 |' in tables.curves_table(document, 'auc')
+  tables.draw(document, 'auc', tmp_path / 'auc.svg')
+  assert (tmp_path / 'auc.svg').read_text().startswith('<?xml')
+
+
+def test_what_is_no_number_is_null():
+  text = conversation.as_json({'a': [float('nan'), 1.5]})
+  assert json.loads(text) == {'a': [None, 1.5]}

@@ -1,0 +1,86 @@
+"""PReF behind the contract, on preferences made of planted factors."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hyperrec import method as method_lib
+from hyperrec.data import interactions
+from hyperrec.methods import pref
+from tests import makers
+
+SMALL = {'rank': 3, 'steps': 200, 'per_user': 60, 'batch_size': 256}
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope='module')
+def rated():
+  random = np.random.default_rng(0)
+  item_VxJ = random.normal(size=(40, 2))
+  user_UxJ = random.normal(size=(80, 2)) + np.array([1.0, 0.0])
+  utility = user_UxJ @ item_VxJ.T
+  users, items = np.nonzero(random.random(utility.shape) < 0.5)
+  values = np.clip(np.round(2 * utility[users, items]) / 2 + 3, 0.5, 5)
+  data = interactions.from_columns(users, items, rating=values, name='rated')
+  return data, user_UxJ, utility
+
+
+@pytest.mark.parametrize('base', ['preferences', 'svd', 'ease', 'text'])
+def test_base_functions_order_items_as_people_do(rated, base):
+  data, _, utility = rated
+  features = np.random.default_rng(1).normal(size=(40, 8))
+  features[:, :2] = np.linalg.svd(utility)[2][:2].T * 5
+  config = pref.Config(base=base, unseen_share=0.0, **SMALL)
+  shared = pref.fit(config, data, KEY, features)
+  assert shared.features.shape == (40, 3)
+  assert np.isfinite(shared.features).all()
+  scores = pref.rewards(shared, shared.prior.mean[None])[0]
+  found = np.corrcoef(scores, utility.mean(axis=0))[0, 1]
+  if base in ('preferences', 'text'):
+    assert found > 0.8
+  items, pool = pref.make_pool(shared, 10)
+  assert pool.features.shape == (10, 3)
+  assert (np.diff(shared.counts[items]) <= 0).all()
+
+
+def test_shown_items_move_the_scores_towards_them(rated):
+  data, *_ = rated
+  method = pref.pref(**SMALL)
+  shared = method.prepare(data, KEY)
+  adapted = method.adapt(shared, data.rows(np.zeros(0, int)), KEY)
+  items = np.array([[3, 0], [0, 0]], np.int32)
+  mask = np.array([[True, False], [False, False]])
+  scores = method.score(adapted, method_lib.Histories(items, mask, 40))
+  prior = pref.rewards(shared, shared.prior.mean[None])[0]
+  np.testing.assert_allclose(scores[1], prior, rtol=1e-5, atol=1e-6)
+  shift = scores[0] - scores[1]
+  assert shift[3] > shift[data.items].mean()
+
+
+def test_another_catalogue_is_refused(rated):
+  data, *_ = rated
+  method = pref.pref(**SMALL)
+  shared = method.prepare(data, KEY)
+  other = makers.make_data()
+  with pytest.raises(method_lib.CannotServe, match='another one'):
+    method.adapt(shared, other, KEY)
+
+
+def test_data_without_ratings_is_likes():
+  shared = pref.fit(pref.Config(**SMALL), makers.make_data(), KEY)
+  assert np.isfinite(shared.prior.mean).all()
+  assert jnp.linalg.eigvalsh(shared.prior.precision).min() > 0
+
+
+@pytest.mark.parametrize(
+  'wrong, message',
+  [
+    ({'base': 'magic'}, 'magic'),
+    ({'base': 'text'}, 'needs features'),
+    ({'rank': 100}, 'rank=100'),
+  ],
+)
+def test_mistakes_are_told(wrong, message):
+  with pytest.raises(pref.DataError, match=message):
+    pref.fit(pref.Config(**wrong), makers.make_data(), KEY)

@@ -1,0 +1,139 @@
+"""Each rule against a brute-force evaluation of its formula."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hyperrec.models import interview, question_rules
+from hyperrec.models import reward_factorization as rf
+
+N, J = 7, 3
+
+
+def sigmoid(x):
+  return 1 / (1 + np.exp(-x))
+
+
+def slope(x):
+  return sigmoid(x) * (1 - sigmoid(x))
+
+
+@pytest.fixture
+def pool():
+  random = np.random.default_rng(0)
+  features = jnp.asarray(random.normal(size=(N, J)), jnp.float32)
+  return question_rules.Pool(
+    features, jnp.ones(N), jnp.linspace(0.9, 0.1, N), jnp.eye(J)
+  )
+
+
+@pytest.fixture
+def belief(pool):
+  found = interview.start(rf.Gaussian(jnp.zeros(J), jnp.eye(J)), pool, 10)
+  for pair, is_first in (((0, 1), 1.0), ((2, 5), 0.0), ((1, 6), 1.0)):
+    found = interview.update(
+      pool, found, pair, is_first, 1.0, num_steps=8
+    )  # fmt: skip
+  return found
+
+
+def brute(pool, value):
+  features = np.asarray(pool.features, np.float64)
+  return np.array(
+    [[value(a - b) for b in features] for a in features], np.float64
+  )
+
+
+KEY = jax.random.key(0)
+
+
+def test_the_papers_rule(pool, belief):
+  mean = np.asarray(belief.posterior.mean, np.float64)
+  sigma = 0.001 * np.eye(J)
+  for v in np.asarray(belief.answers.differences)[:3]:
+    sigma += slope(mean @ v) * np.outer(v, v)
+  inverse = np.linalg.inv(sigma)
+  want = brute(pool, lambda v: slope(mean @ v) ** 2 * v @ inverse @ v)
+  found = question_rules.paper(pool, belief, KEY)
+  np.testing.assert_allclose(found, want, rtol=2e-3, atol=1e-4)
+  first, second, is_left = question_rules.ask(
+    question_rules.paper, pool, belief, KEY
+  )
+  want[np.tril_indices(N)] = -np.inf
+  for pair in ((0, 1), (2, 5), (1, 6)):
+    want[pair] = -np.inf
+  assert (int(first), int(second)) == np.unravel_index(want.argmax(), (N, N))
+  assert is_left
+
+
+def test_d_optimal_is_the_fall_of_the_log_determinant(pool, belief):
+  mean = np.asarray(belief.posterior.mean, np.float64)
+  precision = np.asarray(belief.posterior.precision, np.float64)
+
+  def fall(v):
+    more = precision + slope(mean @ v) * np.outer(v, v)
+    return np.linalg.slogdet(more)[1] - np.linalg.slogdet(precision)[1]
+
+  found = question_rules.d_optimal(pool, belief, KEY)
+  np.testing.assert_allclose(found, brute(pool, fall), rtol=1e-3, atol=1e-5)
+
+
+def test_bald_is_near_the_integrated_mutual_information(pool, belief):
+  nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+  weights = weights / weights.sum()
+  mean = np.asarray(belief.posterior.mean, np.float64)
+  covariance = np.linalg.inv(np.asarray(belief.posterior.precision))
+
+  def entropy(p):
+    p = np.clip(p, 1e-12, 1 - 1e-12)
+    return -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
+
+  def information(v):
+    p = sigmoid(mean @ v + np.sqrt(max(v @ covariance @ v, 0)) * nodes)
+    return entropy(weights @ p) - weights @ entropy(p)
+
+  found = question_rules.bald(pool, belief, KEY)
+  want = brute(pool, information)
+  np.testing.assert_allclose(found, want, rtol=0.15, atol=1e-3)
+  above = np.triu_indices(N, 1)
+  assert np.corrcoef(found[above], want[above])[0, 1] > 0.995
+
+
+def test_static_ignores_answers_and_is_the_fall_of_the_error(pool, belief):
+  other = belief._replace(
+    posterior=belief.posterior._replace(mean=belief.posterior.mean + 1)
+  )
+  found = question_rules.static(pool, belief, KEY)
+  np.testing.assert_array_equal(found, question_rules.static(pool, other, KEY))
+  precision = np.eye(J) + np.asarray(belief.planned, np.float64)
+
+  def fall(v):
+    scale = np.sqrt(1 + np.pi / 8 * v @ v)
+    more = precision + 0.25 / scale * np.outer(v, v)
+    return np.trace(np.linalg.inv(precision) - np.linalg.inv(more))
+
+  np.testing.assert_allclose(found, brute(pool, fall), rtol=1e-3, atol=1e-5)
+
+
+def test_what_is_not_known_is_not_asked(pool, belief):
+  known = pool._replace(known=jnp.zeros(N).at[jnp.array([3, 4])].set(1.0))
+  for rule in (
+    question_rules.random,
+    question_rules.popular,
+    question_rules.paper,
+    question_rules.d_optimal,
+    question_rules.bald,
+    question_rules.static,
+  ):
+    first, second, is_left = question_rules.ask(rule, known, belief, KEY)
+    assert (int(first), int(second), bool(is_left)) == (3, 4, True)
+  nothing = known._replace(known=jnp.zeros(N))
+  assert not question_rules.ask(question_rules.bald, nothing, belief, KEY)[2]
+
+
+def test_popular_asks_the_most_rated_pair(pool, belief):
+  first, second, _ = question_rules.ask(
+    question_rules.popular, pool, belief, KEY
+  )
+  assert (int(first), int(second)) == (0, 2)  # (0, 1) was asked

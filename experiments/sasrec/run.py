@@ -82,7 +82,7 @@ def main(argv):
   seconds = time.perf_counter() - start
   if _WORKDIR.value:
     path = pathlib.Path(_WORKDIR.value) / 'metrics.jsonl'
-    seconds = training_seconds(run_log.read_metrics(path))
+    seconds = run_log.training_seconds(run_log.read_metrics(path))
   validation = judge(config, fitted, split.validation, METRICS)
   test = judge(config, fitted, split.test, METRICS)
   row = {
@@ -125,15 +125,6 @@ def judge(config, fitted, held, metrics):
     metrics=metrics,
     seen=shown if _MASK_SEEN.value else shown * 0,
   )
-
-
-def training_seconds(records) -> float:
-  """Of a whole run, from the clock of its records, which resuming resets."""
-  total = last = 0.0
-  for seconds in (r['seconds'] for r in records if 'seconds' in r):
-    total += seconds - last if seconds >= last else seconds
-    last = seconds
-  return total
 
 
 def _fit(config, split):

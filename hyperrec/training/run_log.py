@@ -190,3 +190,12 @@ def _describe(data: interactions_lib.Interactions) -> dict[str, Any]:
     'interactions': len(data),
     'sha256': data_checksum(data),
   }
+
+
+def training_seconds(records) -> float:
+  """Of a whole run, from the clock of its records, which resuming resets."""
+  total = last = 0.0
+  for seconds in (r['seconds'] for r in records if 'seconds' in r):
+    total += seconds - last if seconds >= last else seconds
+    last = seconds
+  return total

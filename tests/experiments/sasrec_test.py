@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from experiments.sasrec import run as run_lib
 from experiments.sasrec import tables
 from tests.experiments.adaptation_test import ROOT, run
 
@@ -53,8 +52,3 @@ def test_flag_files_are_read(name, tmp_path):
   assert done.returncode == 2
   assert 'Traceback' not in done.stderr
   assert 'error: ' in done.stderr
-
-
-def test_the_clock_of_a_resumed_run():
-  records = [{'seconds': s} for s in (10, 25, 5, 20)] + [{'loss': 1}]
-  assert run_lib.training_seconds(records) == 45

@@ -91,3 +91,8 @@ def test_tensorboard_gets_every_scalar(monkeypatch, tmp_path):
   monkeypatch.setitem(sys.modules, 'tensorboardX', fake)
   run_log.tensorboard_writer(tmp_path)(3, {'loss': 0.5})
   assert seen == [str(tmp_path), ('loss', 0.5, 3), 'flush']
+
+
+def test_the_clock_of_a_resumed_run():
+  records = [{'seconds': s} for s in (10, 25, 5, 20)] + [{'loss': 1}]
+  assert run_log.training_seconds(records) == 45

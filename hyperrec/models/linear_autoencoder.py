@@ -265,21 +265,32 @@ def solve(
 
 
 def feature_prior(
-  features: Float[np.ndarray, 'V F'], l2: float, weight: float = 1.0
+  features: Float[np.ndarray, 'V F'],
+  l2: float | Float[np.ndarray, ' V'],
+  weight: float = 1.0,
+  dtype=np.float64,
 ) -> Prior:
   """EASE on item features times `weight`, as a prior in factors of rank F.
 
-  C = EASE(F'; l2) has the off-diagonal of W'W diag(1 / diag P) (dual form),
-  so it never needs a V x V matrix (L3AE, arXiv 2508.13500, its first step).
+  With P = (F F' + diag(l2))^-1, C has the off-diagonal of -P diag(1 / diag P).
+  By Woodbury's identity that is W'W diag(1 / diag P) with a W [F, V], so that
+  no V x V matrix is needed (L3AE, arXiv 2508.13500, its first step).
+
+  Args:
+    features: F, one row an item.
+    l2: the ridge, one for all items or one for each.
+    weight: what C is multiplied by.
+    dtype: of the computation and of the factors.
   """
-  features = np.asarray(features, np.float64)
-  inner = features.T @ features
-  inner[np.diag_indices(len(inner))] += l2
+  features = np.asarray(features, dtype)
+  l2_V = np.broadcast_to(np.asarray(l2, dtype), (len(features),))
+  scaled = features / l2_V[:, None]
+  inner = features.T @ scaled
+  inner[np.diag_indices(len(inner))] += 1.0
   lower = scipy.linalg.cholesky(inner, lower=True)
-  w_FxV = scipy.linalg.solve_triangular(lower, features.T, lower=True)
-  # (F F' + l2 I)^-1 = (I - W'W) / l2: the factor l2 cancels in W'W / diag P.
-  shrink = weight / (1 - np.einsum('fv,fv->v', w_FxV, w_FxV))
-  return Prior(w_FxV.T, w_FxV * shrink)
+  w_FxV = scipy.linalg.solve_triangular(lower, scaled.T, lower=True)
+  diagonal_V = 1.0 / l2_V - np.einsum('fv,fv->v', w_FxV, w_FxV)
+  return Prior(w_FxV.T, w_FxV * (weight / diagonal_V))
 
 
 def scores(x: Csr, weights: Weights) -> Float[np.ndarray, 'B V']:

@@ -2,11 +2,12 @@
 
     B0 = D^-k (trust C + relation F M F' + transfer T B T') D^k
 
-C is what the target's own features tell (EASE on features, L3AE's prior); F M
-F' (`relation_map`) and T B T' (`relation_transfer`) are what source domains
-teach; D = diag(exp p) turns likeness into likelihood, p being each item's log
-popularity as far as features and evidence tell it (`item_popularity`). Every
-part is a closed form, and B0 stays in factors.
+C is what the target's own features tell: EASE on features, L3AE's prior, or the
+same of a kernel between items (`item_kernel`). F M F' (`relation_map`) and T B
+T' (`relation_transfer`) are what source domains teach; D = diag(exp p) turns
+likeness into likelihood, p being each item's log popularity as far as features
+and evidence tell it (`item_popularity`). Every part is a closed form, and B0
+stays in factors.
 
 Both learned parts are scaled to the norm of C *on the source*, so that their
 strengths mean the same everywhere, and so that T B T', which averages to little
@@ -20,6 +21,7 @@ import scipy.sparse
 from jaxtyping import Float
 
 from hyperrec.models import (
+  item_kernel,
   item_popularity,
   linear_autoencoder,
   relation_map,
@@ -53,6 +55,7 @@ class Strengths(NamedTuple):
     relation: what F M F' is multiplied by.
     transfer: what T B T' is multiplied by.
     popularity: the exponent k.
+    sharpness: of the kernel that C is made of; 0 is the linear one.
   """
 
   l2_features: float
@@ -60,6 +63,7 @@ class Strengths(NamedTuple):
   relation: float
   transfer: float
   popularity: float
+  sharpness: float = 0.0
 
 
 class Generator(NamedTuple):
@@ -170,11 +174,7 @@ def generate(
   shared = _centred(shared)
   parts = []
   if strengths.trust:
-    parts.append(
-      linear_autoencoder.feature_prior(
-        own, strengths.l2_features, strengths.trust
-      )
-    )
+    parts.append(own_relation(own, strengths))
   if strengths.relation:
     parts.append(
       relation_map.prior(shared, generator.relation, strengths.relation)
@@ -191,6 +191,16 @@ def generate(
   )
   tilt_V = np.exp(strengths.popularity * log_rate_V)
   return Prior(total.left / tilt_V[:, None], total.right * tilt_V)
+
+
+def own_relation(
+  features: Float[np.ndarray, 'V G'], strengths: Strengths
+) -> Prior:
+  """Trust C of a catalogue's features."""
+  l2, trust = strengths.l2_features, strengths.trust
+  if not strengths.sharpness:
+    return linear_autoencoder.feature_prior(features, l2, trust)
+  return item_kernel.prior(features, strengths.sharpness, l2, trust)
 
 
 def _centred(table):
@@ -235,8 +245,12 @@ def generate_flops(
   """
   width, flops, rank = len(generator.relation), 0.0, 0
   if strengths.trust:
-    flops += 2 * num_items * own_width**2 + own_width**3 / 3
-    rank += own_width
+    if strengths.sharpness:
+      flops += item_kernel.flops(num_items, own_width)
+      rank += item_kernel.rank_of(num_items)
+    else:
+      flops += 2 * num_items * own_width**2 + own_width**3 / 3
+      rank += own_width
   if strengths.relation:
     flops += 2 * num_items * width**2
     rank += width

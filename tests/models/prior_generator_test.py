@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from hyperrec.models import linear_autoencoder, prior_generator
+from hyperrec.models import (
+  item_kernel,
+  linear_autoencoder,
+  prior_generator,
+)
 
 STRENGTHS = prior_generator.Strengths(2.0, 0.9, 0.2, 0.3, 0.15)
 ALONE = STRENGTHS._replace(relation=0.0, transfer=0.0, popularity=0.0)
@@ -53,6 +57,22 @@ def test_parts_add_up(generator):
   products = [p.left @ p.right for p in (generate(generator, s) for s in parts)]
   whole = generate(generator, STRENGTHS._replace(popularity=0.0))
   np.testing.assert_allclose(whole.left @ whole.right, sum(products))
+
+
+def test_a_kernel_changes_c_alone(generator):
+  features = make(seed=3).features
+  kernel = STRENGTHS._replace(sharpness=2.0)
+  own = item_kernel.prior(features, 2.0, 2.0, 0.9)
+  others = generate(generator, STRENGTHS._replace(trust=0.0, popularity=0.0))
+  whole = generate(generator, kernel._replace(popularity=0.0))
+  np.testing.assert_allclose(
+    whole.left @ whole.right,
+    own.left @ own.right + others.left @ others.right,
+    atol=1e-6,
+  )
+  flops, rank = prior_generator.generate_flops(generator, 40, 6, kernel)
+  assert rank == generate(generator, kernel).left.shape[1]
+  assert flops > prior_generator.generate_flops(generator, 40, 6, STRENGTHS)[0]
 
 
 def test_popularity_tilts_columns_up_and_rows_down(generator):

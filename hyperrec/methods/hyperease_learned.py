@@ -1,6 +1,7 @@
 """HyperEASE with generated strengths: meta-learned through the solve."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -201,15 +202,21 @@ def _parts(generator, own, shared, unit) -> strengths_lib.Parts:
   units = [
     unit._replace(**{name: 1.0}) for name in ('trust', 'relation', 'transfer')
   ]
+  generate = functools.partial(
+    prior_generator.generate, generator, own, shared, nothing
+  )
   parts = strengths_lib.Parts(
-    *(
-      prior_generator.generate(generator, own, shared, nothing, one)
-      for one in units
-    ),
+    *(_factors(generate(one)) for one in units),
     item_popularity.log_posterior(generator.popularity, centred, nothing),
     np.asarray(max(generator.popularity.variance, 1e-6)),
   )
   return jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), parts)
+
+
+def _factors(prior) -> prior_generator.Prior:
+  if not isinstance(prior, np.ndarray):
+    return prior
+  return prior_generator.Prior(prior, np.eye(len(prior)))
 
 
 def draw(catalogue: Catalogue, config: Config, rng) -> Task:

@@ -251,6 +251,34 @@ def is_dual_cheaper(num_users: int, num_items: int, rank: int = 0) -> bool:
   return 2 * (num_users + rank) < num_items
 
 
+def solve_around(
+  x: Csr, ridge: np.ndarray, prior_VxV: Float[np.ndarray, 'V V']
+) -> Float[np.ndarray, 'V V']:
+  """The same solution around a dense B0, which is overwritten with B.
+
+  O(U V^2) for few users, else O(V^3); in the precision of B0, whose diagonal
+  must be 0.
+  """
+  weights, dtype = prior_VxV, prior_VxV.dtype
+  active = np.flatnonzero(np.diff(x.indptr))
+  ridge_V = np.asarray(ridge, dtype)
+  if is_dual_cheaper(len(active), x.shape[1]):
+    w_UxV = dual_factor(x[active], np.asarray(ridge, np.float64))
+    p_diag = 1 / ridge - np.einsum('uv,uv->v', w_UxV, w_UxV)
+    w_UxV = w_UxV.astype(dtype)
+    weights -= w_UxV.T @ (w_UxV @ (weights * ridge_V[:, None]))
+    scale = ((1 + np.diagonal(weights)) / p_diag).astype(dtype)
+    weights += w_UxV.T @ (w_UxV * scale)
+  else:
+    p_VxV = precision(x, ridge, dtype)
+    weights *= ridge_V[:, None]
+    weights[...] = p_VxV @ weights
+    scale = (1 + np.diagonal(weights)) / np.diagonal(p_VxV)
+    weights -= p_VxV * scale
+  np.fill_diagonal(weights, 0)
+  return weights
+
+
 def solve(
   x: Csr,
   ridge: np.ndarray,
@@ -265,32 +293,21 @@ def solve(
 
 
 def feature_prior(
-  features: Float[np.ndarray, 'V F'],
-  l2: float | Float[np.ndarray, ' V'],
-  weight: float = 1.0,
-  dtype=np.float64,
+  features: Float[np.ndarray, 'V F'], l2: float, weight: float = 1.0
 ) -> Prior:
   """EASE on item features times `weight`, as a prior in factors of rank F.
 
-  With P = (F F' + diag(l2))^-1, C has the off-diagonal of -P diag(1 / diag P).
-  By Woodbury's identity that is W'W diag(1 / diag P) with a W [F, V], so that
-  no V x V matrix is needed (L3AE, arXiv 2508.13500, its first step).
-
-  Args:
-    features: F, one row an item.
-    l2: the ridge, one for all items or one for each.
-    weight: what C is multiplied by.
-    dtype: of the computation and of the factors.
+  C = EASE(F'; l2) has the off-diagonal of W'W diag(1 / diag P) (dual form),
+  so it never needs a V x V matrix (L3AE, arXiv 2508.13500, its first step).
   """
-  features = np.asarray(features, dtype)
-  l2_V = np.broadcast_to(np.asarray(l2, dtype), (len(features),))
-  scaled = features / l2_V[:, None]
-  inner = features.T @ scaled
-  inner[np.diag_indices(len(inner))] += 1.0
+  features = np.asarray(features, np.float64)
+  inner = features.T @ features
+  inner[np.diag_indices(len(inner))] += l2
   lower = scipy.linalg.cholesky(inner, lower=True)
-  w_FxV = scipy.linalg.solve_triangular(lower, scaled.T, lower=True)
-  diagonal_V = 1.0 / l2_V - np.einsum('fv,fv->v', w_FxV, w_FxV)
-  return Prior(w_FxV.T, w_FxV * (weight / diagonal_V))
+  w_FxV = scipy.linalg.solve_triangular(lower, features.T, lower=True)
+  # (F F' + l2 I)^-1 = (I - W'W) / l2: the factor l2 cancels in W'W / diag P.
+  shrink = weight / (1 - np.einsum('fv,fv->v', w_FxV, w_FxV))
+  return Prior(w_FxV.T, w_FxV * shrink)
 
 
 def scores(x: Csr, weights: Weights) -> Float[np.ndarray, 'B V']:
@@ -327,6 +344,15 @@ def solve_flops(
   inner = 2 * users * counts.sum() + users**3 / 3
   factor = users**2 * items + 3 * users * items
   return inner + factor + 4 * users * items * rank + 3 * rank * items
+
+
+def solve_around_flops(row_counts: np.ndarray, num_items: int) -> float:
+  """Operations of `solve_around`; see `solve_flops`."""
+  users, items = float(np.count_nonzero(row_counts)), float(num_items)
+  if not is_dual_cheaper(int(users), num_items):
+    gram_flops = 2 * np.square(np.asarray(row_counts, np.float64)).sum()
+    return gram_flops + 3 * items**3 + 4 * items**2
+  return solve_flops(row_counts, num_items) + 6 * users * items**2
 
 
 def add_prior(weights: Weights, scale: float, prior: Prior) -> Weights:

@@ -61,18 +61,39 @@ def test_parts_add_up(generator):
 
 def test_a_kernel_changes_c_alone(generator):
   features = make(seed=3).features
-  kernel = STRENGTHS._replace(sharpness=2.0)
-  own = item_kernel.prior(features, 2.0, 2.0, 0.9)
-  others = generate(generator, STRENGTHS._replace(trust=0.0, popularity=0.0))
-  whole = generate(generator, kernel._replace(popularity=0.0))
-  np.testing.assert_allclose(
-    whole.left @ whole.right,
-    own.left @ own.right + others.left @ others.right,
-    atol=1e-6,
+  kernel = STRENGTHS._replace(sharpness=2.0, popularity=0.0)
+  own = item_kernel.relation(features, 2.0, 2.0)
+  left, right = generate(
+    generator, STRENGTHS._replace(trust=0.0, popularity=0.0)
   )
-  flops, rank = prior_generator.generate_flops(generator, 40, 6, kernel)
-  assert rank == generate(generator, kernel).left.shape[1]
-  assert flops > prior_generator.generate_flops(generator, 40, 6, STRENGTHS)[0]
+  learned = left @ right
+  np.fill_diagonal(learned, 0)
+  whole = generate(generator, kernel)
+  np.testing.assert_allclose(whole, 0.9 * own + learned, atol=1e-6)
+
+
+def test_a_kernel_is_tilted_likewise(generator):
+  kernel = STRENGTHS._replace(sharpness=2.0)
+  tilted, plain = (
+    generate(generator, strengths, evidence=50)
+    for strengths in (kernel, kernel._replace(popularity=0.0))
+  )
+  linear, flat = (
+    generate(generator, strengths, evidence=50)
+    for strengths in (STRENGTHS, STRENGTHS._replace(popularity=0.0))
+  )
+  tilt = (linear.left @ linear.right) / (flat.left @ flat.right)
+  np.testing.assert_allclose(tilted, plain * tilt, rtol=1e-4, atol=1e-7)
+
+
+def test_large_catalogues_have_no_kernel(generator, monkeypatch):
+  monkeypatch.setattr(item_kernel, 'LIMIT', 39)
+  kernel = STRENGTHS._replace(sharpness=2.0)
+  ours, theirs = generate(generator, kernel), generate(generator, STRENGTHS)
+  np.testing.assert_array_equal(ours.right, theirs.right)
+  assert prior_generator.generate_flops(
+    generator, 40, 6, kernel
+  ) == prior_generator.generate_flops(generator, 40, 6, STRENGTHS)
 
 
 def test_popularity_tilts_columns_up_and_rows_down(generator):
@@ -145,6 +166,9 @@ def test_costs_grow_with_the_parts(generator):
   assert 0 < one < all_
   assert rank == 6
   assert ranks == generate(generator, STRENGTHS).left.shape[1]
+  kernel = STRENGTHS._replace(sharpness=1.0)
+  dense, rank = prior_generator.generate_flops(generator, 40, 6, kernel)
+  assert rank == 40 and dense > 40**3
   x = make().x
   once = prior_generator.learn_flops([x], 6)
   assert 40**3 < once < prior_generator.learn_flops([x, x], 6)

@@ -20,8 +20,10 @@ from hyperrec.methods import (
   ease,
   ease_dynamic,
   esler,
+  generated_head,
   hyperease,
   hyperease_learned,
+  hyperease_user,
   item_knn,
   l3ae,
   mult_vae,
@@ -116,6 +118,18 @@ MULT_VAE = _rows(
   (100, 32, 60, 1.0),
   batch_size=50,
 )
+GENERATED_HEAD = tuple({'base': trial} for trial in MULT_VAE)
+HYPEREASE_USER = _rows(
+  'l2 dropout rank',
+  (300.0, 0.5, 32),
+  (100.0, 0.5, 32),
+  (300.0, 0.5, 64),
+  (30.0, 0.5, 32),
+  (300.0, 0.2, 32),
+  (200.0, 0.7, 64),
+  (600.0, 0.5, 32),
+  (100.0, 0.2, 16),
+)
 
 
 def new_users(features: Features) -> dict[str, Arm]:
@@ -134,6 +148,15 @@ def new_users(features: Features) -> dict[str, Arm]:
     'mult_vae': Arm(mult_vae.mult_vae, MULT_VAE),
     'mult_vae:retrain': Arm(_retrained(mult_vae.mult_vae), MULT_VAE),
     'mult_vae_finetune': Arm(mult_vae.mult_vae_finetune, MULT_VAE),
+    'generated_head': Arm(generated_head.generated_head, GENERATED_HEAD),
+    'hyperease_user': Arm(hyperease_user.hyperease_user, HYPEREASE_USER),
+    **{
+      f'hyperease_user:{what}': Arm(
+        functools.partial(hyperease_user.hyperease_user, conditioning=what),
+        HYPEREASE_USER,
+      )
+      for what in _USER_CONTROLS
+    },
   }
 
 
@@ -213,11 +236,14 @@ _WITHOUT = {
   'hyperease:no_source': dict.fromkeys(_PARTS, 0.0),
   'hyperease:no_kernel': {'sharpness': 0.0},
 }
+# What a control tells the generator of a user instead of her history.
+_USER_CONTROLS = ('size', 'constant', 'shuffled')
 CONTROLS = (
   'hyperease:learned',
   'hyperease:shuffled',
   'hyperease:constant',
   *_WITHOUT,
+  *(f'hyperease_user:{what}' for what in _USER_CONTROLS),
 )
 
 

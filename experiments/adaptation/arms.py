@@ -20,8 +20,10 @@ from hyperrec.methods import (
   ease,
   ease_dynamic,
   esler,
+  generated_head,
   hyperease,
   hyperease_learned,
+  hyperease_user,
   item_knn,
   l3ae,
   mult_vae,
@@ -70,15 +72,15 @@ L3AE = _rows(
   (200.0, 10.0, 0.8),
 )
 HYPEREASE = _rows(
-  'l2 l2_features trust relation transfer popularity',
-  (30.0, 3.0, 0.9, 0.2, 0.2, 0.2),
-  (100.0, 3.0, 0.8, 0.3, 0.3, 0.15),
-  (10.0, 3.0, 0.95, 0.1, 0.1, 0.1),
-  (60.0, 10.0, 0.9, 0.3, 0.1, 0.15),
-  (200.0, 3.0, 0.5, 0.2, 0.2, 0.2),
-  (30.0, 10.0, 0.97, 0.3, 0.3, 0.15),
-  (100.0, 1.0, 0.95, 0.1, 0.1, 0.1),
-  (200.0, 10.0, 0.8, 0.1, 0.1, 0.1),
+  'l2 l2_features trust relation transfer popularity sharpness',
+  (30.0, 2.0, 0.9, 0.1, 0.1, 0.1, 2.0),
+  (100.0, 2.0, 0.8, 0.2, 0.2, 0.2, 2.0),
+  (30.0, 2.0, 0.8, 0.2, 0.2, 0.2, 1.0),
+  (30.0, 4.0, 0.9, 0.3, 0.3, 0.15, 1.0),
+  (10.0, 2.0, 0.95, 0.1, 0.1, 0.1, 2.0),
+  (30.0, 1.0, 0.9, 0.1, 0.1, 0.1, 3.0),
+  (100.0, 4.0, 0.8, 0.3, 0.3, 0.15, 1.0),
+  (200.0, 4.0, 0.6, 0.2, 0.2, 0.2, 2.0),
 )
 RIDGE_MAP = _grid(relation=(1.0, 2.0), l2=(30.0, 100.0, 10.0, 300.0))
 CEASE = _rows(
@@ -116,6 +118,18 @@ MULT_VAE = _rows(
   (100, 32, 60, 1.0),
   batch_size=50,
 )
+GENERATED_HEAD = tuple({'base': trial} for trial in MULT_VAE)
+HYPEREASE_USER = _rows(
+  'l2 dropout rank',
+  (300.0, 0.5, 32),
+  (100.0, 0.5, 32),
+  (300.0, 0.5, 64),
+  (30.0, 0.5, 32),
+  (300.0, 0.2, 32),
+  (200.0, 0.7, 64),
+  (600.0, 0.5, 32),
+  (100.0, 0.2, 16),
+)
 
 
 def new_users(features: Features) -> dict[str, Arm]:
@@ -134,6 +148,15 @@ def new_users(features: Features) -> dict[str, Arm]:
     'mult_vae': Arm(mult_vae.mult_vae, MULT_VAE),
     'mult_vae:retrain': Arm(_retrained(mult_vae.mult_vae), MULT_VAE),
     'mult_vae_finetune': Arm(mult_vae.mult_vae_finetune, MULT_VAE),
+    'generated_head': Arm(generated_head.generated_head, GENERATED_HEAD),
+    'hyperease_user': Arm(hyperease_user.hyperease_user, HYPEREASE_USER),
+    **{
+      f'hyperease_user:{what}': Arm(
+        functools.partial(hyperease_user.hyperease_user, conditioning=what),
+        HYPEREASE_USER,
+      )
+      for what in _USER_CONTROLS
+    },
   }
 
 
@@ -157,7 +180,8 @@ def new_catalogue(features: Features) -> dict[str, Arm]:
     name: arm._replace(build=_retrained(arm.build))
     for name, arm in fitted.items()
   }
-  generated = functools.partial(hyperease.hyperease, features.own)
+  lookups = features.units, features.own
+  generated = functools.partial(hyperease.hyperease, *lookups)
   return {
     'popularity': Arm(popularity.popularity, ({},)),
     **fitted,
@@ -168,7 +192,7 @@ def new_catalogue(features: Features) -> dict[str, Arm]:
     ),
     'hyperease_zero': Arm(functools.partial(generated, solve=False), HYPEREASE),
     'hyperease': Arm(generated, HYPEREASE),
-    **_controls(hyperease.hyperease, features.own),
+    **_controls(*lookups),
   }
 
 
@@ -192,7 +216,7 @@ def new_domain(features: Features) -> dict[str, Arm]:
     name: arm._replace(build=_without_source(arm.build))
     for name, arm in alone.items()
   }
-  lookups = features.own, features.shared
+  lookups = features.units, features.shared
   generated = functools.partial(hyperease.hyperease, *lookups)
   return {
     **alone,
@@ -201,22 +225,32 @@ def new_domain(features: Features) -> dict[str, Arm]:
     ),
     'hyperease_zero': Arm(functools.partial(generated, solve=False), HYPEREASE),
     'hyperease': Arm(generated, HYPEREASE),
-    **_controls(hyperease.hyperease, *lookups),
+    **_controls(*lookups),
   }
 
 
 _PARTS = ('relation', 'transfer', 'popularity')
+# What a control leaves out of the generator.
+_WITHOUT = {
+  **{f'hyperease:no_{part}': {part: 0.0} for part in _PARTS},
+  'hyperease:no_source': dict.fromkeys(_PARTS, 0.0),
+  'hyperease:no_kernel': {'sharpness': 0.0},
+}
+# What a control tells the generator of a user instead of her history.
+_USER_CONTROLS = ('size', 'constant', 'shuffled')
 CONTROLS = (
   'hyperease:learned',
   'hyperease:shuffled',
   'hyperease:constant',
-  *(f'hyperease:no_{part}' for part in _PARTS),
+  *_WITHOUT,
+  *(f'hyperease_user:{what}' for what in _USER_CONTROLS),
 )
 
 
-def _controls(build, *lookups) -> dict[str, Arm]:
+def _controls(*lookups) -> dict[str, Arm]:
   """Arms that show what matters of the generator; left out by default."""
-  learned, shuffled, constant, *without = CONTROLS
+  learned, shuffled, constant = CONTROLS[:3]
+  build = hyperease.hyperease
   return {
     learned: Arm(
       functools.partial(hyperease_learned.hyperease_learned, *lookups), ({},)
@@ -230,9 +264,9 @@ def _controls(build, *lookups) -> dict[str, Arm]:
     **{
       name: Arm(
         functools.partial(build, *lookups, name=name),
-        tuple({**trial, part: 0.0} for trial in HYPEREASE),
+        tuple({**trial, **change} for trial in HYPEREASE),
       )
-      for name, part in zip(without, _PARTS, strict=True)
+      for name, change in _WITHOUT.items()
     },
   }
 

@@ -139,7 +139,7 @@ def plan() -> Iterator[Cell]:
     'new_catalogue': [int(b) for b in _CATALOGUE_BUDGETS.value],
     'new_domain': [int(b) for b in _DOMAIN_BUDGETS.value],
   }
-  no_features = features_lib.Features(None, None, None)
+  no_features = features_lib.Features(None, None, None, None)
   arms = {name: make(no_features) for name, make in arms_lib.ARMS.items()}
   _check_known('regimes', _REGIMES.value, arms)
   known = dict.fromkeys(itertools.chain.from_iterable(arms.values()))

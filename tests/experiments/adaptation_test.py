@@ -199,7 +199,7 @@ def test_every_arm_meets_a_new_domain(tmp_path, shop):
   assert 'New domain: shop' in done.stdout
   rows = results.read_json(tmp_path / 'w' / 'results.json')
   assert {(r['dataset'], r['regime']) for r in rows} == {('shop', 'new_domain')}
-  arms = arms_lib.new_domain(features_lib.Features(None, None, None))
+  arms = arms_lib.new_domain(features_lib.Features(None, None, None, None))
   assert [(r['method'], r['budget']) for r in rows] == [
     (name, budget)
     for name in arms

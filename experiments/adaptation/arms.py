@@ -26,6 +26,8 @@ from hyperrec.methods import (
   l3ae,
   mult_vae,
   popularity,
+  pref,
+  pref_interview,
   slim,
 )
 
@@ -34,10 +36,17 @@ Trial = dict[str, Any]
 
 
 class Arm(NamedTuple):
-  """A builder of a `Method` and the hyper-parameters to try on it."""
+  """A builder of a `Method` and the hyper-parameters to try on it.
+
+  Attributes:
+    build: takes the fields of a trial, and `num_questions` of an interview.
+    trials: most promising first.
+    interviews: the budget is of questions, not of shown items.
+  """
 
   build: Callable[..., method_lib.Method]
   trials: tuple[Trial, ...]
+  interviews: bool = False
 
 
 def _grid(**axes) -> tuple[Trial, ...]:
@@ -104,6 +113,17 @@ ELSA = _rows(
   (64, 10),
   lr=0.03,
 )
+PREF = _rows(
+  'base rank',
+  ('ease', 16),
+  ('ease', 8),
+  ('ials', 16),
+  ('ease', 32),
+  ('svd', 16),
+  ('svd', 8),
+  ('ials', 8),
+  ('ials', 32),
+)
 MULT_VAE = _rows(
   'hidden_dim latent_dim epochs anneal_cap',
   (200, 64, 60, 0.2),
@@ -134,6 +154,8 @@ def new_users(features: Features) -> dict[str, Arm]:
     'mult_vae': Arm(mult_vae.mult_vae, MULT_VAE),
     'mult_vae:retrain': Arm(_retrained(mult_vae.mult_vae), MULT_VAE),
     'mult_vae_finetune': Arm(mult_vae.mult_vae_finetune, MULT_VAE),
+    'pref': Arm(pref_interview.pref_interview, PREF, interviews=True),
+    'pref:shown': Arm(pref.pref, PREF),
   }
 
 

@@ -102,12 +102,6 @@ def ratings_of(data: Interactions) -> scipy.sparse.csr_matrix:
   )
 
 
-def of_pool(ratings: scipy.sparse.csr_matrix, items: np.ndarray) -> np.ndarray:
-  """Ratings of a pool's items [B, N]; NaN where there is none."""
-  dense = ratings[:, items].toarray()
-  return np.where(dense == 0, np.nan, dense).astype(np.float32)
-
-
 def some_likes(
   people: People, count: int, liked: float, seed: int
 ) -> Interactions:

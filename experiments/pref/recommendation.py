@@ -34,13 +34,23 @@ _TREE_DEPTH, _TREE_ITEMS = 8, 50
 
 
 def measure(
-  people, config, *, budgets, num_pool, metric, seed, noise, arms, text=None
+  people,
+  config,
+  *,
+  budgets,
+  num_pool,
+  metric,
+  seed,
+  noise,
+  arms,
+  taken=True,
+  text=None,
 ):
   """Yields `Measured` of every arm, condition and number of questions."""
   key = jax.random.key(seed)
   shared = pref.fit(config, people.train, key, text)
-  items, pool = pref.make_pool(shared, num_pool)
-  ratings = people_lib.of_pool(people.answers, items)
+  items, pool = pref.make_pool(shared, num_pool, taken=taken)
+  ratings = pref.of_pool(people.answers, items)
 
   def judge(coefficients):
     choice = pref.rewards(shared.choice, coefficients)
@@ -157,7 +167,7 @@ def tree_profiles(
   found = jax.jit(jax.vmap(rf.posterior, (None, 0)))(shared.prior, answers)
   num_asked = min(_TREE_ITEMS, len(items))
   tree = interview_tree.grow(
-    people_lib.of_pool(train, items),
+    pref.of_pool(train, items),
     np.asarray(found.mean, np.float64),
     np.array(np.triu_indices(num_asked, 1)).T,
     np.asarray(pool.importance, np.float64),

@@ -18,6 +18,7 @@ _SEEDS = flags.DEFINE_integer('seeds', 5, 'Random splits.', lower_bound=1)
 _BUDGETS = flags.DEFINE_list(
   'questions', ['0', '1', '2', '5', '10', '20', '40'], 'Numbers of questions.'
 )
+_FIRST_SEED = flags.DEFINE_integer('first_seed', 0, 'Of the splits.')
 _NUM_TEST = flags.DEFINE_integer('num_test', 130, 'Test users.')
 _MIN_ROWS = flags.DEFINE_integer(
   'min_rows', 5, 'Items with fewer training rows are left out.'
@@ -30,7 +31,7 @@ _NOISE = flags.DEFINE_float(
 )
 _METRIC = flags.DEFINE_string('metric', 'ndcg@20', 'Of the full ranking.')
 _ARMS = flags.DEFINE_list(
-  'arms', list(recommendation.ARMS), 'Ways to choose questions.'
+  'arms', list(recommendation.ARMS[:-1]), 'Ways to choose questions.'
 )
 _BASE = flags.DEFINE_enum('base', 'ease', pref.BASES, 'Makes phi.')
 _RANK = flags.DEFINE_integer(
@@ -41,6 +42,9 @@ _CONSENSUS = flags.DEFINE_bool(
 )
 _SEPARATE = flags.DEFINE_bool(
   'separate', True, 'Taste and choice have coefficients of their own.'
+)
+_TAKEN = flags.DEFINE_bool(
+  'taken', True, 'An answer also tells that the user took both items up.'
 )
 _UNSEEN = flags.DEFINE_float(
   'unseen_share',
@@ -89,7 +93,7 @@ def main(argv):
 def measure(data, config, asked: list[int]) -> list[curves.Measured]:
   """Every seed's values."""
   measured = []
-  for seed in range(_SEEDS.value):
+  for seed in range(_FIRST_SEED.value, _FIRST_SEED.value + _SEEDS.value):
     drawn = people.draw(
       data,
       num_test=_NUM_TEST.value,
@@ -106,6 +110,7 @@ def measure(data, config, asked: list[int]) -> list[curves.Measured]:
       seed=seed,
       noise=_NOISE.value,
       arms=_ARMS.value,
+      taken=_TAKEN.value,
       text=conversation.text_features(drawn.train, config),
     )
     logging.info('seed %d done', seed)

@@ -26,7 +26,7 @@ Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
 Method = method_lib.Method
 
-BASES = ('ease', 'svd', 'preferences', 'text')
+BASES = ('ease', 'svd', 'ials', 'preferences', 'text')
 # Users whose coefficients are inferred at a time.
 _BLOCK = 512
 _STEPS_SHOWN = 4
@@ -38,8 +38,9 @@ class Config:
 
   Attributes:
     base: where base functions come from: `ease` (factors of EASE's
-      predictions), `svd` (factors of the likes), `preferences` (the paper: SVD
-      start, joint maximum likelihood) or `text` (that, linear in features).
+      predictions), `svd` or `ials` (factors of the likes), `preferences` (the
+      paper: SVD start, joint maximum likelihood) or `text` (that, linear in
+      features).
     rank: how many; 5 in the paper.
     consensus: popularity and mean rating are base functions, too.
     separate: a user has coefficients of taste (which of two rated items is
@@ -100,7 +101,7 @@ def pref(features: Any = None, **hyper_parameters: Any) -> Method:
 
   Each shown item counts as one answer: it was chosen before a random one. With
   nothing shown a user has the prior's mean. Answered questions are the
-  business of `interview`; they give coefficients of the same kind.
+  business of `pref_interview`; they give coefficients of the same kind.
 
   Args:
     features: data -> [V, F] of its items, for base `text`.
@@ -193,10 +194,23 @@ def rating_matrix(data: Interactions, liked: float) -> scipy.sparse.csr_matrix:
   )
 
 
+def of_pool(
+  ratings: scipy.sparse.csr_matrix, items: np.ndarray
+) -> Float[np.ndarray, 'U N']:
+  """Ratings of a pool's items; NaN where there is none."""
+  dense = ratings[:, items].toarray()
+  return np.where(dense == 0, np.nan, dense).astype(np.float32)
+
+
 def make_pool(
-  shared: Shared, num_items: int
+  shared: Shared, num_items: int, *, taken: bool = True
 ) -> tuple[np.ndarray, question_rules.Pool]:
   """The most rated items, and what is known of them.
+
+  Args:
+    shared: what all users share.
+    num_items: N.
+    taken: an answer also tells that the user took both items up.
 
   Returns:
     Their numbers in the catalogue [N], and the pool, in which the chance to
@@ -206,19 +220,26 @@ def make_pool(
   share_N = jnp.asarray(shared.counts[items] / shared.num_users, jnp.float32)
   importance = shared.taste.T @ shared.taste + shared.choice.T @ shared.choice
   importance /= len(shared.counts)
-  pool = question_rules.Pool(shared.taste[items], share_N, share_N, importance)
+  told_NxJ = _against_average(shared)[items] if taken else None
+  pool = question_rules.Pool(
+    shared.taste[items], share_N, share_N, importance, told_NxJ
+  )
   return items, pool
 
 
 def score(shared: Shared, histories: Histories) -> Float[np.ndarray, 'B V']:
   """Scores from shown items, each an answer against a random item."""
-  v_VxJ = shared.choice - shared.choice.mean(axis=0)[None]
+  v_VxJ = _against_average(shared)
   blocks = []
   for start in range(0, len(histories.items), _BLOCK):
     items = jnp.asarray(histories.items[start : start + _BLOCK])
     mask = jnp.asarray(histories.mask[start : start + _BLOCK], jnp.float32)
     blocks.append(_coefficients(shared.prior, v_VxJ, items, mask))
   return rewards(shared.choice, jnp.concatenate(blocks))
+
+
+def _against_average(shared: Shared) -> Float[Array, 'V J']:
+  return shared.choice - shared.choice.mean(axis=0)[None]
 
 
 def rewards(
@@ -241,6 +262,8 @@ def _phi(config, ratings, rng, features, key) -> np.ndarray:
   likes = (ratings >= config.liked).astype(np.float32)
   if config.base == 'svd':
     return base_functions.svd_factors(likes, config.rank)
+  if config.base == 'ials':
+    return base_functions.ials_factors(likes, config.rank)
   if config.base == 'ease':
     return base_functions.ease_factors(likes, config.rank, config.ease_l2)
   used = features if config.base == 'text' else None
@@ -281,6 +304,8 @@ def fit_flops(config: Config, data: Interactions, shared: Shared) -> float:
   shape, counts = likes.shape, likes.getnnz(1)
   if config.base == 'svd':
     return prior + base_functions.truncated_flops(*shape, likes.nnz, rank)
+  if config.base == 'ials':
+    return prior + base_functions.ials_flops(*shape, likes.nnz, rank)
   solved = linear_autoencoder.solve_flops(counts, shape[1])
   solved += 2.0 * likes.nnz * shape[1]
   factors = base_functions.truncated_flops(*shape, shape[0] * shape[1], rank)

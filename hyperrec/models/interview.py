@@ -34,11 +34,8 @@ class Record(NamedTuple):
 def start(prior: rf.Gaussian, pool: Pool, num_questions: int) -> Belief:
   """Nothing asked, room for `num_questions`."""
   n, j = pool.features.shape
-  answers = rf.Answers(
-    jnp.zeros((num_questions, j)),
-    jnp.zeros(num_questions),
-    jnp.zeros(num_questions),
-  )
+  room = num_questions * (1 if pool.taken is None else 3)
+  answers = rf.Answers(jnp.zeros((room, j)), jnp.zeros(room), jnp.zeros(room))
   return Belief(
     prior,
     prior,
@@ -70,12 +67,21 @@ def update(
   """
   first, second = pair
   v_J = pool.features[first] - pool.features[second]
-  place = belief.count
-  answers = rf.Answers(
-    belief.answers.differences.at[place].set(v_J),
-    belief.answers.is_first.at[place].set(is_first),
-    belief.answers.weights.at[place].set(weight),
-  )
+  told = [(v_J, is_first, weight)]
+  if pool.taken is not None:
+    told += [
+      (pool.taken[first], 1.0, weight),
+      (pool.taken[second], 1.0, weight),
+    ]
+  place = len(told) * belief.count
+  answers = belief.answers
+  for row in told:
+    answers = jax.tree.map(
+      lambda kept, new, place=place: kept.at[place].set(new),
+      answers,
+      rf.Answers(*row),
+    )
+    place += 1
   expected = question_rules.expected_slope(
     jnp.stack([v_J, jnp.zeros_like(v_J)]), belief.prior
   )[0, 1]
@@ -87,7 +93,7 @@ def update(
     ),
     answers,
     belief.planned + expected * jnp.outer(v_J, v_J),
-    place + 1,
+    belief.count + 1,
     belief.asked.at[first, second].set(True),
   )
 

@@ -27,12 +27,16 @@ class Pool(NamedTuple):
     popularity: [N] share of training users who rated it.
     importance: [J, J] second moment of phi over the catalogue, that is, the
       weight of an error in each direction of the coefficients.
+    taken: [N, J] what it tells that the user has taken an item up at all, as
+      an answer against an average one; None lets it tell nothing. Who can
+      compare two items has taken both up.
   """
 
   features: Float[Array, 'N J']
   known: Float[Array, ' N']
   popularity: Float[Array, ' N']
   importance: Float[Array, 'J J']
+  taken: Float[Array, 'N J'] | None = None
 
 
 class Belief(NamedTuple):

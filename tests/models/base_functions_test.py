@@ -79,3 +79,15 @@ def test_joint_fit_explains_the_comparisons():
     return 1 - ((factors - fitted) ** 2).sum() / (factors**2).sum()
 
   assert explained(phi[300]) > max(0.7, explained(phi[1]))
+
+
+def test_ials_factors_tell_two_crowds_apart():
+  random = np.random.default_rng(0)
+  is_own = np.arange(40)[:, None] % 2 == np.arange(20)[None] % 2
+  x = (random.random((40, 20)) < np.where(is_own, 0.7, 0.02)) * 1.0
+  found = base_functions.ials_factors(scipy.sparse.csr_matrix(x), 2)
+  unit = found / np.linalg.norm(found, axis=1, keepdims=True)
+  cosines = unit @ unit.T
+  is_like = np.arange(20)[:, None] % 2 == np.arange(20)[None] % 2
+  assert cosines[is_like].min() > cosines[~is_like].max()
+  assert cosines[is_like].mean() > cosines[~is_like].mean() + 0.7

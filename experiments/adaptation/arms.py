@@ -116,8 +116,8 @@ ELSA = _rows(
 PREF = _rows(
   'base rank',
   ('ease', 16),
-  ('ease', 8),
   ('ials', 16),
+  ('ease', 8),
   ('ease', 32),
   ('svd', 16),
   ('svd', 8),
@@ -140,6 +140,7 @@ MULT_VAE = _rows(
 
 def new_users(features: Features) -> dict[str, Arm]:
   """Arms of the regime in which the catalogue is known and users are new."""
+  known, shown = PREF_CONTROLS
   return {
     'popularity': Arm(popularity.popularity, ({},)),
     'itemknn': Arm(item_knn.item_knn, ITEM_KNN),
@@ -155,7 +156,12 @@ def new_users(features: Features) -> dict[str, Arm]:
     'mult_vae:retrain': Arm(_retrained(mult_vae.mult_vae), MULT_VAE),
     'mult_vae_finetune': Arm(mult_vae.mult_vae_finetune, MULT_VAE),
     'pref': Arm(pref_interview.pref_interview, PREF, interviews=True),
-    'pref:shown': Arm(pref.pref, PREF),
+    known: Arm(
+      functools.partial(pref_interview.pref_interview, only_known=True),
+      PREF,
+      interviews=True,
+    ),
+    shown: Arm(pref.pref, PREF),
   }
 
 
@@ -227,18 +233,21 @@ def new_domain(features: Features) -> dict[str, Arm]:
   }
 
 
+# PReF that asks only about what users know, and that sees shown items.
+PREF_CONTROLS = ('pref:known', 'pref:shown')
 _PARTS = ('relation', 'transfer', 'popularity')
-CONTROLS = (
+HYPEREASE_CONTROLS = (
   'hyperease:learned',
   'hyperease:shuffled',
   'hyperease:constant',
   *(f'hyperease:no_{part}' for part in _PARTS),
 )
+CONTROLS = PREF_CONTROLS + HYPEREASE_CONTROLS
 
 
 def _controls(build, *lookups) -> dict[str, Arm]:
   """Arms that show what matters of the generator; left out by default."""
-  learned, shuffled, constant, *without = CONTROLS
+  learned, shuffled, constant, *without = HYPEREASE_CONTROLS
   return {
     learned: Arm(
       functools.partial(hyperease_learned.hyperease_learned, *lookups), ({},)

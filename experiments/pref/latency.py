@@ -43,6 +43,7 @@ def one_answer(rule) -> dict:
     jnp.ones(POOL),
     jnp.ones(POOL),
     jnp.eye(J) / J,
+    jnp.asarray(features[:, ::-1], jnp.float32),
   )
   belief = interview.start(rf.Gaussian(jnp.zeros(J), jnp.eye(J)), pool, 20)
   key = jax.random.key(0)
@@ -53,7 +54,7 @@ def one_answer(rule) -> dict:
     return belief, question_rules.ask(rule, pool, belief, key)
 
   pair = jnp.int32(0), jnp.int32(1)
-  seconds = times(lambda: turn(belief, pair), 500)
+  seconds = times(lambda: turn(belief, pair), 300)
   micros = 1e6 * np.median(seconds)
   return {
     'what': f'update and next question ({rule.__name__}), J = {J}, pool {POOL}',

@@ -57,7 +57,7 @@ _INTERACTIVE = flags.DEFINE_bool(
   'interactive', False, 'Ask a person ten questions instead.'
 )
 _OUTPUT = flags.DEFINE_string(
-  'output', 'experiments/pref/results/movielens_small.json', 'The JSON file.'
+  'output', 'experiments/pref/results/recommendation.json', 'The JSON file.'
 )
 
 

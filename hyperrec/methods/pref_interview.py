@@ -21,8 +21,9 @@ Histories = method_lib.Histories
 Interactions = method_lib.Interactions
 Method = method_lib.Method
 
-# Users who are interviewed at a time: each has a gain for all pairs.
-_BLOCK = 256
+# Users who are interviewed at a time, and the questions that room is made for:
+# whatever their numbers, one compiled interview serves.
+_BLOCK, _ROOM = 128, 32
 
 
 class Adapted(NamedTuple):
@@ -42,17 +43,20 @@ def pref_interview(
   *,
   num_questions: int,
   num_pool: int = 150,
+  only_known: bool = False,
   **hyper_parameters: Any,
 ) -> Method:
   """Asks each user `num_questions` times which of two items she prefers.
 
   Pairs are chosen by mutual information (`question_rules.bald`) among popular
-  items, whether or not the user knows them; "I don't know" costs a question.
+  items. "I don't know" costs a question.
 
   Args:
     features: see `pref.pref`.
     num_questions: Q, of a user.
     num_pool: most rated items that may be asked about.
+    only_known: the user is asked about nothing that she has not rated, as if
+      she had ticked what she knows, which tells more than the answers do.
     **hyper_parameters: fields of `pref.Config`.
   """
   shown = pref.pref(features, **hyper_parameters)
@@ -66,20 +70,18 @@ def pref_interview(
       )
     items, pool = pref.make_pool(shared, num_pool)
     ratings_UxN = pref.of_pool(pref.rating_matrix(evidence, 0.0), items)
-    keys = jax.random.split(key, len(ratings_UxN))
-    blocks = [
-      np.asarray(
-        coefficients(
-          shared.prior,
-          pool,
-          ratings_UxN[start : start + _BLOCK],
-          keys[start : start + _BLOCK],
-          num_questions=num_questions,
-        )
+    found = [
+      _interview_block(
+        shared.prior,
+        pool,
+        ratings_UxN[start : start + _BLOCK],
+        jax.random.fold_in(key, start),
+        num_questions=num_questions,
+        only_known=only_known,
       )
       for start in range(0, len(ratings_UxN), _BLOCK)
     ]
-    return Adapted(shared.choice, np.concatenate(blocks))
+    return Adapted(shared.choice, np.concatenate(found))
 
   return Method(
     'pref',
@@ -91,29 +93,44 @@ def pref_interview(
   )
 
 
-@functools.partial(jax.jit, static_argnames='num_questions')
-def coefficients(
-  prior: rf.Gaussian,
-  pool: question_rules.Pool,
-  ratings: Float[Array, 'B N'],
-  keys: Array,
-  *,
-  num_questions: int,
-) -> Float[Array, 'B J']:
-  """What is known of each user after the questions."""
+def _interview_block(
+  prior, pool, ratings_BxN, key, *, num_questions, only_known
+):
+  """Coefficients [B, J] of a block of users, filled up with unknown ones."""
+  count = len(ratings_BxN)
+  filled = np.full((_BLOCK, ratings_BxN.shape[1]), np.nan, np.float32)
+  filled[:count] = ratings_BxN
+  known_BxN = np.broadcast_to(pool.known, filled.shape)
+  if only_known:
+    known_BxN = np.where(np.isnan(filled), 0.0, 1.0).astype(np.float32)
+  room = _ROOM * max(1, -(-num_questions // _ROOM))
+  found = _interviews(
+    (prior, pool), filled, known_BxN, key, num_questions, room=room
+  )
+  return np.asarray(found)[:count]
 
-  def one(ratings_N, key):
-    found = interview.simulate(
-      question_rules.bald,
-      prior,
-      pool,
-      ratings_N,
-      key,
-      num_questions=num_questions,
-    )
-    return found.coefficients[-1]
 
-  return jax.vmap(one)(ratings, keys)
+@functools.partial(jax.jit, static_argnames='room')
+def _interviews(asked_of, ratings_BxN, known_BxN, key, num_questions, *, room):
+  prior, pool = asked_of
+
+  def one(ratings_N, known_N, key):
+    own = pool._replace(known=known_N)
+
+    def step(number, belief):
+      return interview.turn(
+        question_rules.bald,
+        own,
+        belief,
+        ratings_N,
+        jax.random.fold_in(key, number),
+      )[0]
+
+    belief = interview.start(prior, own, room)
+    return jax.lax.fori_loop(0, num_questions, step, belief).posterior.mean
+
+  keys = jax.random.split(key, len(ratings_BxN))
+  return jax.vmap(one)(ratings_BxN, known_BxN, keys)
 
 
 def score(adapted: Adapted, histories: Histories) -> Float[np.ndarray, 'B V']:

@@ -98,6 +98,43 @@ def update(
   )
 
 
+def turn(
+  rule: question_rules.Rule,
+  pool: Pool,
+  belief: Belief,
+  ratings: Float[Array, ' N'],
+  key: jax.Array,
+  *,
+  noise: float = 0.0,
+) -> tuple[Belief, Array, Array, Array]:
+  """One question to a simulated user, and what is believed then.
+
+  Who has not rated both items, or rated them alike, does not know. Where no
+  pair is left to ask, nothing more is learned.
+
+  Args:
+    rule: of question selection.
+    pool: what may be asked about.
+    belief: before.
+    ratings: [N] of the pool's items; NaN where the user has none.
+    key: of random choices and of noise.
+    noise: probability that an answer is the wrong way round.
+
+  Returns:
+    The belief, the pair [2], whether the first was preferred, and the weight of
+    the answer, 0 where the user did not know.
+  """
+  rule_key, noise_key = jax.random.split(key)
+  first, second, is_left = question_rules.ask(rule, pool, belief, rule_key)
+  gap = ratings[first] - ratings[second]
+  knows = is_left & ~jnp.isnan(gap) & (gap != 0)
+  is_wrong = jax.random.uniform(noise_key) < noise
+  is_first = jnp.where(knows & ((gap > 0) ^ is_wrong), 1.0, 0.0)
+  weight = knows.astype(jnp.float32)
+  belief = update(pool, belief, (first, second), is_first, weight)
+  return belief, jnp.stack([first, second]), is_first, weight
+
+
 def simulate(
   rule: question_rules.Rule,
   prior: rf.Gaussian,
@@ -110,9 +147,6 @@ def simulate(
 ) -> Record:
   """Interviews one user, who answers from ratings that no model has seen.
 
-  Who has not rated both items, or rated them alike, does not know. Where no
-  pair is left to ask, nothing more is learned.
-
   Args:
     rule: of question selection.
     prior: of the population.
@@ -123,21 +157,15 @@ def simulate(
     noise: probability that an answer is the wrong way round.
   """
 
-  def turn(belief, key):
-    rule_key, noise_key = jax.random.split(key)
-    first, second, is_left = question_rules.ask(rule, pool, belief, rule_key)
-    gap = ratings[first] - ratings[second]
-    knows = is_left & ~jnp.isnan(gap) & (gap != 0)
-    is_wrong = jax.random.uniform(noise_key) < noise
-    is_first = jnp.where(knows & ((gap > 0) ^ is_wrong), 1.0, 0.0)
-    weight = knows.astype(jnp.float32)
-    belief = update(pool, belief, (first, second), is_first, weight)
-    pair = jnp.stack([first, second])
+  def step(belief, key):
+    belief, pair, is_first, weight = turn(
+      rule, pool, belief, ratings, key, noise=noise
+    )
     return belief, (belief.posterior.mean, pair, is_first, weight)
 
   belief = start(prior, pool, num_questions)
   _, (means, pairs, is_first, weights) = jax.lax.scan(
-    turn, belief, jax.random.split(key, num_questions)
+    step, belief, jax.random.split(key, num_questions)
   )
   means = jnp.concatenate([prior.mean[None], means])
   return Record(means, pairs, is_first, weights)

@@ -112,7 +112,7 @@ def test_every_arm_is_measured_and_compared(data):
       metric='ndcg@5',
       seed=0,
       noise=0.0,
-      arms=['random', 'static', 'tree', 'pref_sgd'],
+      arms=['random', 'tree', 'pref_sgd'],
     )
   )
   places = {(row.arm, row.condition, row.questions) for row in measured}
@@ -151,6 +151,30 @@ def test_tables_and_plots_come_from_results(tmp_path):
   assert '| bald | 0.500 ±0.100 |' in tables.curves_table(document, 'auc')
   tables.draw(document, 'auc', tmp_path / 'auc.svg')
   assert (tmp_path / 'auc.svg').read_text().startswith('<?xml')
+
+
+def test_latency_tells_whether_goals_are_met():
+  row = {'what': 'x', 'median': '2 µs', 'best': '1 µs', 'goal': '< 3 µs'}
+  found = tables.latency_table({'rows': [{**row, 'is_met': True}]})
+  assert '| x | 2 µs | 1 µs | < 3 µs | met |' in found
+
+
+def test_bases_are_rows(tmp_path):
+  numbers = {'mean': 0.5, 'low': 0.4, 'high': 0.6, 'by_seed': [0.5]}
+  curve = [
+    {
+      'arm': 'pref',
+      'condition': 'known',
+      'questions': q,
+      'metrics': {'auc': numbers},
+    }
+    for q in (0, 10)
+  ]
+  file = tmp_path / 'ials.json'
+  file.write_text(json.dumps({'curves': curve, 'flags': {'rank': 16}}))
+  found = tables.bases_table([file], 10)
+  assert '| base | J | auc, q = 0 | auc, q = 10 |' in found
+  assert '| ials | 16 | 0.500 ±0.100 | 0.500 ±0.100 |' in found
 
 
 def test_what_is_no_number_is_null():

@@ -48,7 +48,7 @@ def test_a_user_is_scored_by_her_own_answers(interviewed):
   _, judged, method, shared = interviewed
   adapted = method.adapt(shared, judged.evidence, KEY)
   assert adapted.coefficients.shape == (20, shared.choice.shape[1])
-  users = np.array([3, 0, 3])
+  users = np.array([1, 4, 1])
   histories = method_lib.Histories.of(judged.histories, users)
   scores = method.score(adapted, histories)
   np.testing.assert_array_equal(scores[0], scores[2])

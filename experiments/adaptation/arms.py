@@ -28,6 +28,8 @@ from hyperrec.methods import (
   l3ae,
   mult_vae,
   popularity,
+  pref,
+  pref_interview,
   slim,
 )
 
@@ -36,10 +38,17 @@ Trial = dict[str, Any]
 
 
 class Arm(NamedTuple):
-  """A builder of a `Method` and the hyper-parameters to try on it."""
+  """A builder of a `Method` and the hyper-parameters to try on it.
+
+  Attributes:
+    build: takes the fields of a trial, and `num_questions` of an interview.
+    trials: most promising first.
+    interviews: the budget is of questions, not of shown items.
+  """
 
   build: Callable[..., method_lib.Method]
   trials: tuple[Trial, ...]
+  interviews: bool = False
 
 
 def _grid(**axes) -> tuple[Trial, ...]:
@@ -106,6 +115,17 @@ ELSA = _rows(
   (64, 10),
   lr=0.03,
 )
+PREF = _rows(
+  'base rank',
+  ('ease', 16),
+  ('ials', 16),
+  ('ease', 8),
+  ('ease', 32),
+  ('svd', 16),
+  ('svd', 8),
+  ('ials', 8),
+  ('ials', 32),
+)
 MULT_VAE = _rows(
   'hidden_dim latent_dim epochs anneal_cap',
   (200, 64, 60, 0.2),
@@ -134,6 +154,7 @@ HYPEREASE_USER = _rows(
 
 def new_users(features: Features) -> dict[str, Arm]:
   """Arms of the regime in which the catalogue is known and users are new."""
+  known, shown = PREF_CONTROLS
   return {
     'popularity': Arm(popularity.popularity, ({},)),
     'itemknn': Arm(item_knn.item_knn, ITEM_KNN),
@@ -157,6 +178,13 @@ def new_users(features: Features) -> dict[str, Arm]:
       )
       for what in _USER_CONTROLS
     },
+    'pref': Arm(pref_interview.pref_interview, PREF, interviews=True),
+    known: Arm(
+      functools.partial(pref_interview.pref_interview, only_known=True),
+      PREF,
+      interviews=True,
+    ),
+    shown: Arm(pref.pref, PREF),
   }
 
 
@@ -229,6 +257,8 @@ def new_domain(features: Features) -> dict[str, Arm]:
   }
 
 
+# PReF that asks only about what users know, and that sees shown items.
+PREF_CONTROLS = ('pref:known', 'pref:shown')
 _PARTS = ('relation', 'transfer', 'popularity')
 # What a control leaves out of the generator.
 _WITHOUT = {
@@ -238,18 +268,22 @@ _WITHOUT = {
 }
 # What a control tells the generator of a user instead of her history.
 _USER_CONTROLS = ('size', 'constant', 'shuffled')
-CONTROLS = (
+HYPEREASE_CONTROLS = (
   'hyperease:learned',
   'hyperease:shuffled',
   'hyperease:constant',
   *_WITHOUT,
+)
+CONTROLS = (
+  *PREF_CONTROLS,
+  *HYPEREASE_CONTROLS,
   *(f'hyperease_user:{what}' for what in _USER_CONTROLS),
 )
 
 
 def _controls(*lookups) -> dict[str, Arm]:
   """Arms that show what matters of the generator; left out by default."""
-  learned, shuffled, constant = CONTROLS[:3]
+  learned, shuffled, constant = HYPEREASE_CONTROLS[:3]
   build = hyperease.hyperease
   return {
     learned: Arm(

@@ -230,6 +230,17 @@ def _cost_of(
   }
 
 
+def per_answer(
+  adapt: dict[str, float], num_users: int, num_questions: int
+) -> dict[str, float]:
+  """Entries of a row: what one interviewed user, and one answer, cost."""
+  num_answers = num_users * max(1, num_questions)
+  return {
+    'user_bytes': adapt['stored_bytes'] / num_users,
+    'answer_microseconds': 1e6 * adapt['seconds'] / num_answers,
+  }
+
+
 def _score_cost(method, adapted, judged, repeats, max_seconds):
   """Seconds to score 1 user and 1024 users (repeated where there are fewer)."""
   histories = judged.histories.by_user_and_time()

@@ -199,6 +199,9 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> dict:
   start = time.perf_counter()
   task = _task(data, cell.regime, cell.budget, cell.seed)
   arm = arms_lib.ARMS[cell.regime](features)[cell.name]
+  if arm.interviews:
+    build = functools.partial(arm.build, num_questions=cell.budget)
+    arm = arm._replace(build=build)
   trials = arm.trials[: _TRIALS.value]
   key = jax.random.key(cell.seed)
   prepare_key = jax.random.fold_in(key, 0)
@@ -230,7 +233,9 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> dict:
   }
   sets = _tuning_sets(task, cell.oracle, cell.seed) if len(trials) > 1 else ()
   stages = [
-    laboratory.Stage(prepared(source, None if cell.oracle else place), judged)
+    laboratory.Stage(
+      prepared(source, None if cell.oracle else place), _shown_to(arm, judged)
+    )
     for place, (source, judged) in enumerate(sets)
   ]
   try:
@@ -239,13 +244,17 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> dict:
     outcome = laboratory.run_cell(
       method,
       prepared(task.source)(method, tuned.index),
-      task.test,
+      _shown_to(arm, task.test),
       adapt_key,
       repeats=_REPEATS.value,
       max_seconds=_MAX_SECONDS.value,
     )
   except method_lib.CannotServe as refusal:
     return {**row, 'cannot': str(refusal)}
+  if arm.interviews:
+    outcome['adapt'] |= laboratory.per_answer(
+      outcome['adapt'], task.test.seen.num_users, cell.budget
+    )
   logging.info(
     '%s %s budget %d seed %d: %s %.4f in %.1f s',
     cell.regime, row['method'], cell.budget, cell.seed, laboratory.PRIMARY,
@@ -257,6 +266,10 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> dict:
     'hyperparameters': tuned.trial,
     'tuning': {'trials': tuned.trials, 'seconds': tuned.seconds},
   }
+
+
+def _shown_to(arm: arms_lib.Arm, judged: regimes.Judged) -> regimes.Judged:
+  return regimes.interviewed(judged) if arm.interviews else judged
 
 
 @functools.lru_cache(maxsize=8)

@@ -26,6 +26,7 @@ from hyperrec.methods import (
   l3ae,
   mult_vae,
   popularity,
+  sasrec,
   slim,
 )
 
@@ -116,6 +117,19 @@ MULT_VAE = _rows(
   (100, 32, 60, 1.0),
   batch_size=50,
 )
+SASREC = _rows(
+  'lr epochs dim num_layers dropout',
+  (5e-3, 5, 32, 1, 0.2),
+  (2e-3, 10, 32, 1, 0.2),
+  (1e-3, 40, 32, 1, 0.2),
+  (1e-3, 40, 64, 2, 0.5),
+  (1e-3, 80, 32, 1, 0.5),
+  (2e-3, 20, 64, 1, 0.5),
+  (1e-3, 20, 128, 1, 0.2),
+  (3e-3, 20, 32, 2, 0.2),
+  num_heads=1,
+  batch_size=8,
+)
 
 
 def new_users(features: Features) -> dict[str, Arm]:
@@ -134,6 +148,9 @@ def new_users(features: Features) -> dict[str, Arm]:
     'mult_vae': Arm(mult_vae.mult_vae, MULT_VAE),
     'mult_vae:retrain': Arm(_retrained(mult_vae.mult_vae), MULT_VAE),
     'mult_vae_finetune': Arm(mult_vae.mult_vae_finetune, MULT_VAE),
+    'sasrec': Arm(sasrec.sasrec, SASREC),
+    'sasrec:retrain': Arm(_retrained(sasrec.sasrec), SASREC),
+    'sasrec_finetune': Arm(sasrec.sasrec_finetune, SASREC),
   }
 
 
@@ -152,6 +169,7 @@ def new_catalogue(features: Features) -> dict[str, Arm]:
     'cease': Arm(functools.partial(l3ae.cease, features.own), CEASE),
     'l3ae': Arm(functools.partial(l3ae.l3ae, features.own), L3AE),
     'mult_vae': Arm(mult_vae.mult_vae, MULT_VAE),
+    'sasrec': Arm(sasrec.sasrec, SASREC),
   }
   fitted = {
     name: arm._replace(build=_retrained(arm.build))
@@ -163,6 +181,7 @@ def new_catalogue(features: Features) -> dict[str, Arm]:
     **fitted,
     'ease_dynamic': Arm(ease_dynamic.ease_dynamic, EASE),
     'mult_vae_finetune': Arm(mult_vae.mult_vae_finetune, MULT_VAE),
+    'sasrec_finetune': Arm(sasrec.sasrec_finetune, SASREC),
     'ridge_map': Arm(
       functools.partial(hyperease.ridge_map, features.own), RIDGE_MAP
     ),

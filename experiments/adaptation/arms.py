@@ -30,6 +30,7 @@ from hyperrec.methods import (
   popularity,
   pref,
   pref_interview,
+  sasrec,
   slim,
 )
 
@@ -150,6 +151,19 @@ HYPEREASE_USER = _rows(
   (600.0, 0.5, 32),
   (100.0, 0.2, 16),
 )
+SASREC = _rows(
+  'lr epochs dim num_layers dropout',
+  (5e-3, 5, 32, 1, 0.2),
+  (2e-3, 10, 32, 1, 0.2),
+  (1e-3, 40, 32, 1, 0.2),
+  (1e-3, 40, 64, 2, 0.5),
+  (1e-3, 80, 32, 1, 0.5),
+  (2e-3, 20, 64, 1, 0.5),
+  (1e-3, 20, 128, 1, 0.2),
+  (3e-3, 20, 32, 2, 0.2),
+  num_heads=1,
+  batch_size=8,
+)
 
 
 def new_users(features: Features) -> dict[str, Arm]:
@@ -185,6 +199,9 @@ def new_users(features: Features) -> dict[str, Arm]:
       interviews=True,
     ),
     shown: Arm(pref.pref, PREF),
+    'sasrec': Arm(sasrec.sasrec, SASREC),
+    'sasrec:retrain': Arm(_retrained(sasrec.sasrec), SASREC),
+    'sasrec_finetune': Arm(sasrec.sasrec_finetune, SASREC),
   }
 
 
@@ -203,6 +220,7 @@ def new_catalogue(features: Features) -> dict[str, Arm]:
     'cease': Arm(functools.partial(l3ae.cease, features.own), CEASE),
     'l3ae': Arm(functools.partial(l3ae.l3ae, features.own), L3AE),
     'mult_vae': Arm(mult_vae.mult_vae, MULT_VAE),
+    'sasrec': Arm(sasrec.sasrec, SASREC),
   }
   fitted = {
     name: arm._replace(build=_retrained(arm.build))
@@ -215,6 +233,7 @@ def new_catalogue(features: Features) -> dict[str, Arm]:
     **fitted,
     'ease_dynamic': Arm(ease_dynamic.ease_dynamic, EASE),
     'mult_vae_finetune': Arm(mult_vae.mult_vae_finetune, MULT_VAE),
+    'sasrec_finetune': Arm(sasrec.sasrec_finetune, SASREC),
     'ridge_map': Arm(
       functools.partial(hyperease.ridge_map, features.own), RIDGE_MAP
     ),

@@ -1,6 +1,7 @@
 """The experiment: which way of adapting ranks best per unit of cost.
 
-  python -m experiments.adaptation.run                      (the quick run)
+  python -m experiments.adaptation.run \
+    --flagfile=experiments/adaptation/quick.flags
   python -m experiments.adaptation.run \
     --flagfile=experiments/adaptation/full.flags --workdir=DIR
 

@@ -240,6 +240,15 @@ def test_a_domain_without_text_is_refused_by_name(tmp_path, shop, data_dir):
   assert 'no item text' in last
 
 
+@pytest.mark.parametrize('regime', list(arms_lib.ARMS))
+def test_every_tuned_arm_has_as_many_trials_and_all_can_be_built(regime):
+  arms = arms_lib.ARMS[regime](features_lib.Features(None, None, None))
+  assert {len(arm.trials) for arm in arms.values()} == {1, 8}
+  for arm in arms.values():
+    names = {arm.build(**trial).name for trial in arm.trials}
+    assert len(names) == 1
+
+
 @pytest.mark.parametrize('is_oracle', [False, True])
 def test_fair_tuning_never_touches_the_target(is_oracle):
   """Only the oracle's trials meet the target, known by its catalogue's size."""

@@ -8,9 +8,9 @@ import jax
 import numpy as np
 
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.methods import vqrec_config, vqrec_stages, vqrec_training
+from hyperrec.methods import vqrec_stages, vqrec_training
 
-Config = vqrec_config.Config
+Config = vqrec_stages.Config
 Fitted = vqrec_stages.Fitted
 
 

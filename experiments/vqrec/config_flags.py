@@ -4,9 +4,9 @@ import dataclasses
 
 from absl import flags
 
-from hyperrec.methods import vqrec_config
+from hyperrec.methods import vqrec_stages
 
-_DEFAULT = vqrec_config.Config()
+_DEFAULT = vqrec_stages.Config()
 
 _NUM_GROUPS = flags.DEFINE_integer(
   'num_groups', _DEFAULT.num_groups, 'Codes of an item.'
@@ -55,16 +55,16 @@ _FINETUNE_LR = flags.DEFINE_float(
 )
 
 
-def pretraining(replaced: float) -> vqrec_config.Config:
+def pretraining(replaced: float) -> vqrec_stages.Config:
   """What the flags say, for the sources."""
   return dataclasses.replace(
     config(), epochs=_PRETRAIN_EPOCHS.value, replaced=replaced
   )
 
 
-def config() -> vqrec_config.Config:
+def config() -> vqrec_stages.Config:
   """What the flags say, for the target."""
-  return vqrec_config.Config(
+  return vqrec_stages.Config(
     num_groups=_NUM_GROUPS.value,
     num_codes=_NUM_CODES.value,
     length=_LENGTH.value,

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.methods import vqrec_config, vqrec_stages, vqrec_training
+from hyperrec.methods import vqrec_stages, vqrec_training
 from hyperrec.models import product_quantizer
 
 DataError = interactions_lib.DataError
@@ -27,7 +27,7 @@ class Model(NamedTuple):
     fitted: the network, the index and the catalogue.
   """
 
-  config: vqrec_config.Config
+  config: vqrec_stages.Config
   text_encoder: str
   fitted: vqrec_stages.Fitted
 
@@ -65,7 +65,7 @@ def load(path: str | os.PathLike) -> Model:
     with np.load(path, allow_pickle=False) as file:
       arrays = dict(file)
     about = json.loads(str(arrays.pop(_ABOUT)))
-    config = vqrec_config.Config(**about['config'])
+    config = vqrec_stages.Config(**about['config'])
     index = product_quantizer.ProductQuantizer(
       *(
         arrays[f'index/{k}'] for k in product_quantizer.ProductQuantizer._fields

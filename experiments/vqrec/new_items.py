@@ -22,7 +22,7 @@ from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data.sources import columns
 from hyperrec.evaluation import ranking
-from hyperrec.methods import vqrec, vqrec_index, vqrec_stages
+from hyperrec.methods import vqrec, vqrec_stages, vqrec_training
 
 DataError = interactions_lib.DataError
 
@@ -97,7 +97,7 @@ def extended(
   known = np.isin(ids, fitted.item_ids)
   if known.any():
     raise DataError(f'the item {ids[known][0]!r} is not new: the model has it')
-  codes = vqrec_index.codes_of(fitted.index, table)
+  codes = vqrec_training.codes_of(fitted.index, table)
   unseen = np.zeros(len(ids), np.float32)
   return fitted._replace(
     codes=np.concatenate([fitted.codes, codes]),

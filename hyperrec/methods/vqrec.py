@@ -14,13 +14,13 @@ import numpy as np
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.methods import by_length, vqrec_config, vqrec_training
+from hyperrec.methods import by_length, vqrec_stages, vqrec_training
 from hyperrec.models import product_quantizer
 from hyperrec.models import vqrec as vqrec_lib
 
-Config = vqrec_config.Config
+Config = vqrec_stages.Config
 Features = Callable[[interactions_lib.Interactions], np.ndarray]
-Fitted = vqrec_training.Fitted
+Fitted = vqrec_stages.Fitted
 Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
 Method = method_lib.Method

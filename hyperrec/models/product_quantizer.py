@@ -20,6 +20,10 @@ from hyperrec.models import k_means
 _SAME = 1e-6
 
 
+class TooFewVectorsError(ValueError):
+  """Fewer distinct vectors than there are codes."""
+
+
 class ProductQuantizer(NamedTuple):
   """What codes mean.
 
@@ -162,9 +166,11 @@ def collision_share(codes_VxG: Int[np.ndarray, 'V G']) -> float:
 
 
 def check_vectors(x_VxF: Float[np.ndarray, 'V F'], num_codes: int) -> None:
-  """Raises ValueError where vectors cannot have codes.
+  """Raises an error where vectors cannot have codes.
 
-  That is where one is not finite, or fewer are distinct than there are codes.
+  Raises:
+    TooFewVectorsError: fewer are distinct than there are codes.
+    ValueError: one is not finite, or there is none at all.
   """
   if num_codes < 2:
     raise ValueError(f'num_codes={num_codes} must be at least 2')
@@ -177,14 +183,14 @@ def check_vectors(x_VxF: Float[np.ndarray, 'V F'], num_codes: int) -> None:
       'not finite; make the features anew, or leave the items out'
     )
   if len(x_VxF) < num_codes:
-    raise ValueError(
+    raise TooFewVectorsError(
       f'{len(x_VxF)} items cannot teach num_codes={num_codes} codes a group; '
       'choose fewer codes'
     )
   spread = np.abs(x_VxF).max() or 1.0
   distinct = len(np.unique(np.round(x_VxF / (spread * _SAME)), axis=0))
   if distinct < num_codes:
-    raise ValueError(
+    raise TooFewVectorsError(
       f'{len(x_VxF)} items have {distinct} distinct vectors, which cannot '
       f'teach num_codes={num_codes} codes a group; are their texts empty or '
       'the same? Choose fewer codes otherwise'

@@ -12,8 +12,6 @@ from hyperrec.data import interactions
 from hyperrec.evaluation import cost
 from hyperrec.methods import (
   vqrec,
-  vqrec_config,
-  vqrec_index,
   vqrec_stages,
   vqrec_training,
 )
@@ -211,7 +209,7 @@ def test_the_alignment_puts_scrambled_codes_in_order(shared):
     ('learned', 0),
     ('learned', 1),
   ):
-    config = vqrec_config.Config(
+    config = vqrec_stages.Config(
       **{
         **SMALL,
         'alignment': alignment,
@@ -238,7 +236,7 @@ def test_retraining_equals_training_on_everyone():
   method = vqrec.vqrec_retrain(features, **SMALL)
   adapted = method.adapt(method.prepare(source, KEY), new, KEY)
   both = interactions.stack_users(source, new)
-  config = vqrec_config.Config(**SMALL)
+  config = vqrec_stages.Config(**SMALL)
   expected = vqrec_training.from_scratch(config, both, features(both), KEY)
   chex.assert_trees_all_equal(adapted, expected)
   assert method.adapt_flops(source, new, adapted) > 0
@@ -276,7 +274,7 @@ def test_scores_are_cosines_and_do_not_depend_on_the_batch(shared):
 
 
 def test_a_resumed_run_equals_one_that_was_not_stopped(tmp_path):
-  config = vqrec_config.Config(**SMALL)
+  config = vqrec_stages.Config(**SMALL)
   table = features(chain())
   whole = vqrec_training.from_scratch(config, chain(), table, KEY)
   asked = []
@@ -303,7 +301,7 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(tmp_path):
 
 
 def test_equal_stages_are_compiled_once():
-  config = vqrec_config.Config(**SMALL)
+  config = vqrec_stages.Config(**SMALL)
   stage = vqrec_stages.pretraining(config)
   step = vqrec_stages.train_step(stage.loss, config.encoder(), stage.options)
   before = step._cache_size()
@@ -316,11 +314,11 @@ def test_equal_stages_are_compiled_once():
 
 
 def test_any_width_of_features_is_coded(shared):
-  made = vqrec_index.make(
+  index, _ = vqrec_training.make_index(
     features(chain())[:, :7], KEY, num_groups=2, num_codes=8
   )
-  assert made.index.codebooks.shape == (2, 8, 4)
-  codes = vqrec_index.codes_of(made.index, features(chain())[:, :7])
+  assert index.codebooks.shape == (2, 8, 4)
+  codes = vqrec_training.codes_of(index, features(chain())[:, :7])
   assert codes.dtype == np.uint8
   assert codes.shape == (30, 2)
 
@@ -328,7 +326,7 @@ def test_any_width_of_features_is_coded(shared):
 def test_items_without_text_are_told_and_share_a_code(shared, caplog):
   table = features(chain())
   table[[3, 7]] = 0
-  codes = vqrec_index.codes_of(shared.index, table)
+  codes = vqrec_training.codes_of(shared.index, table)
   assert '2 items have no text' in caplog.text
   np.testing.assert_array_equal(codes[3], codes[7])
 
@@ -336,24 +334,24 @@ def test_items_without_text_are_told_and_share_a_code(shared, caplog):
 def test_wrong_features_are_told(shared):
   table = features(chain())
   with pytest.raises(interactions.DataError, match='4 features an item, but'):
-    vqrec_index.codes_of(shared.index, table[:, :4])
+    vqrec_training.codes_of(shared.index, table[:, :4])
   table[5, 2] = np.nan
   with pytest.raises(interactions.DataError, match='the first of them item 5'):
-    vqrec_index.codes_of(shared.index, table)
+    vqrec_training.codes_of(shared.index, table)
   with pytest.raises(interactions.DataError, match='of them item 5'):
-    vqrec_index.make(table, KEY, num_groups=2, num_codes=8)
+    vqrec_training.make_index(table, KEY, num_groups=2, num_codes=8)
   with pytest.raises(interactions.DataError, match=r"'a': 8, 'b': 4"):
-    vqrec_index.stacked(
+    vqrec_training.stacked(
       [features(chain()), features(chain())[:, :4]], ['a', 'b']
     )
 
 
 def test_a_small_or_wordless_catalogue_is_told():
   small = {**SMALL, 'num_codes': 64}
-  with pytest.raises(interactions.DataError, match='30 items cannot teach'):
+  with pytest.raises(method_lib.CannotServe, match='30 items cannot teach'):
     vqrec.vqrec(features, **small).prepare(chain(), KEY)
   same = vqrec.vqrec(lambda data: np.ones((data.num_items, 4)), **SMALL)
-  with pytest.raises(interactions.DataError, match='1 distinct vectors'):
+  with pytest.raises(method_lib.CannotServe, match='1 distinct vectors'):
     same.prepare(chain(), KEY)
 
 

@@ -27,6 +27,7 @@ from hyperrec.methods import (
   mult_vae,
   popularity,
   slim,
+  vqrec,
 )
 
 Features = features_lib.Features
@@ -116,6 +117,27 @@ MULT_VAE = _rows(
   (100, 32, 60, 1.0),
   batch_size=50,
 )
+# More than ten epochs of fine-tuning forget: the evidence is small.
+VQREC = _rows(
+  'epochs finetune_epochs finetune_lr temperature dropout',
+  (5, 10, 3e-3, 0.1, 0.5),
+  (10, 5, 1e-2, 0.1, 0.5),
+  (20, 10, 3e-3, 0.1, 0.5),
+  (20, 20, 3e-3, 0.1, 0.5),
+  (20, 10, 3e-3, 0.2, 0.5),
+  (40, 10, 3e-3, 0.2, 0.2),
+  (20, 5, 3e-3, 0.1, 0.2),
+  (10, 20, 1e-3, 0.07, 0.5),
+  num_groups=32,
+  num_codes=32,
+  length=20,
+  dim=64,
+  num_layers=1,
+  hidden_dim=128,
+  batch_size=8,
+  lr=3e-3,
+  finetune_all=True,
+)
 
 
 def new_users(features: Features) -> dict[str, Arm]:
@@ -163,6 +185,7 @@ def new_catalogue(features: Features) -> dict[str, Arm]:
     **fitted,
     'ease_dynamic': Arm(ease_dynamic.ease_dynamic, EASE),
     'mult_vae_finetune': Arm(mult_vae.mult_vae_finetune, MULT_VAE),
+    **_vqrec(features.own),
     'ridge_map': Arm(
       functools.partial(hyperease.ridge_map, features.own), RIDGE_MAP
     ),
@@ -196,12 +219,22 @@ def new_domain(features: Features) -> dict[str, Arm]:
   generated = functools.partial(hyperease.hyperease, *lookups)
   return {
     **alone,
+    **_vqrec(features.shared),
     'ridge_map': Arm(
       functools.partial(hyperease.ridge_map, *lookups), RIDGE_MAP
     ),
     'hyperease_zero': Arm(functools.partial(generated, solve=False), HYPEREASE),
     'hyperease': Arm(generated, HYPEREASE),
     **_controls(hyperease.hyperease, *lookups),
+  }
+
+
+def _vqrec(lookup) -> dict[str, Arm]:
+  return {
+    'vqrec_lookup': Arm(functools.partial(vqrec.vqrec, lookup), VQREC),
+    'vqrec_finetune': Arm(
+      functools.partial(vqrec.vqrec_finetune, lookup), VQREC
+    ),
   }
 
 

@@ -1,6 +1,5 @@
 """How VQ-Rec learns: its index, its parameters, and two-stage fine-tuning."""
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -285,16 +284,21 @@ def _index(config: Config, table: Table, key: jax.Array):
   )
 
 
-@functools.partial(jax.jit, static_argnames='config')
 def init(config: Config, key: jax.Array):
   """Fresh parameters, see `models.vqrec.init`."""
-  return vqrec.init(
+  return _init(
     config.encoder(),
     key,
     num_groups=config.num_groups,
     num_codes=config.num_codes,
     dim=config.dim,
   )
+
+
+# Compiled once for all configurations of the same sizes.
+_init = jax.jit(
+  vqrec.init, static_argnames=('encoder', 'num_groups', 'num_codes', 'dim')
+)
 
 
 def _joined(parts: Sequence[Sequences]) -> Sequences:

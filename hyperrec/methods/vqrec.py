@@ -115,9 +115,12 @@ def score(config: Config, fitted: Fitted, histories: Histories) -> np.ndarray:
 
 def _method(name, config, features, adapt) -> Method:
   def prepare(source, key):
-    domains = (source,) if isinstance(source, Interactions) else source
+    is_one = isinstance(source, Interactions)
+    domains = (source,) if is_one else source
     tables = [features(domain) for domain in domains]
-    return vqrec_training.pretrain(config, domains, tables, key)
+    shared = vqrec_training.pretrain(config, domains, tables, key)
+    # Ids are mere numbers in many sets: another domain may have the same.
+    return shared if is_one else shared._replace(item_ids=None)
 
   def adapt_flops(shared, evidence, adapted):
     del evidence

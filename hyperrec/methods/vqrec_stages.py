@@ -13,7 +13,7 @@ import numpy as np
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import sequences as sequences_lib
-from hyperrec.models import product_quantizer, vqrec
+from hyperrec.models import permutation, product_quantizer, vqrec
 from hyperrec.training import loop, optimizers
 from hyperrec.training import step as step_lib
 
@@ -144,7 +144,7 @@ class Stage(NamedTuple):
   """A part of training.
 
   Attributes:
-    loss: (encoder, trained parameters, batch, key, **options) -> loss.
+    loss: (encoder, parameters, rows, codes, key, **options) -> loss.
     options: what the loss is told, as hashable pairs.
     epochs: passes over the users.
     lr: AdamW's at the start.
@@ -228,82 +228,62 @@ def train_step(loss, encoder, options) -> step_lib.Step:
 
   def loss_fn(trained, batch, key, step):
     del step
-    return loss(encoder, trained, batch, key, **dict(options)), {}
+    params = _merged(batch['fixed'], trained)
+    rows, codes = batch['rows'], batch['codes']
+    return loss(encoder, params, rows, codes, key, **dict(options)), {}
 
   return step_lib.make_train_step(loss_fn, optimizers.cosine_adamw(0.0, 0))
 
 
 def pretraining(config: Config) -> Stage:
   """All parameters, by the contrast with other items and fakes."""
-
-  def step_flops(batch_size):
-    positions = batch_size * config.length
-    return 3 * _forward_flops(config, batch_size, positions, 3 * positions)
-
   options = (
     ('replaced', config.replaced),
     ('temperature', config.temperature),
   )
-  return Stage(_pretraining_loss, options, config.epochs, config.lr, step_flops)
+  flops = _step_flops(config, None)
+  return Stage(vqrec.contrastive_loss, options, config.epochs, config.lr, flops)
 
 
 def catalogue(config: Config, num_items: int, epochs: int, lr: float) -> Stage:
   """Any parameters, by the softmax over a catalogue of `num_items`."""
-
-  def step_flops(batch_size):
-    return 3 * _forward_flops(config, batch_size, num_items, num_items)
-
   options = (('temperature', config.temperature),)
-  return Stage(_catalogue_loss, options, epochs, lr, step_flops)
+  flops = _step_flops(config, num_items)
+  return Stage(vqrec.catalogue_loss, options, epochs, lr, flops)
 
 
 def alignment(config: Config, num_items: int) -> Stage:
   """`logits` [G, M, M] of permutations alone, by the same softmax."""
-  mixing = 2 * config.num_groups * config.num_codes**2 * config.dim
-
-  def step_flops(batch_size):
-    forward = _forward_flops(config, batch_size, num_items, num_items)
-    return 3 * (forward + mixing)
-
   options = (
     ('align_noise', config.align_noise),
     ('align_temperature', config.align_temperature),
     ('temperature', config.temperature),
   )
+  mixing = 2 * config.num_groups * config.num_codes**2 * config.dim
+  flops = _step_flops(config, num_items, mixing)
   return Stage(
-    _alignment_loss, options, config.align_epochs, config.align_lr, step_flops
-  )
-
-
-def _pretraining_loss(encoder, trained, batch, key, **options):
-  return vqrec.contrastive_loss(
-    encoder, trained, batch['rows'], batch['codes'], key, **options
-  )
-
-
-def _catalogue_loss(encoder, trained, batch, key, **options):
-  params = _merged(batch['fixed'], trained)
-  return vqrec.catalogue_loss(
-    encoder, params, batch['rows'], batch['codes'], key, **options
+    _alignment_loss, options, config.align_epochs, config.align_lr, flops
   )
 
 
 def _alignment_loss(
-  encoder, trained, batch, key, *, align_noise, align_temperature, temperature
+  encoder,
+  params,
+  rows,
+  codes_VxG,
+  key,
+  *,
+  align_noise,
+  align_temperature,
+  temperature,
 ):
   noise_key, loss_key = jax.random.split(key)
-  weights = vqrec.soft_alignment(
-    noise_key, trained['logits'], align_temperature, align_noise
+  weights = permutation.draw(
+    noise_key, params['logits'], align_temperature, align_noise
   )
-  codes = vqrec.aligned(batch['fixed']['codes'], weights)
-  params = {**batch['fixed'], 'codes': codes}
+  params = {**params, 'codes': vqrec.aligned(params['codes'], weights)}
   return vqrec.catalogue_loss(
-    encoder,
-    params,
-    batch['rows'],
-    batch['codes'],
-    loss_key,
-    temperature=temperature,
+    encoder, params, rows, codes_VxG, loss_key, temperature=temperature
   )
 
 
@@ -313,12 +293,19 @@ def _merged(fixed, trained):
   return {**fixed, **trained, 'encoder': encoder}
 
 
-def _forward_flops(config, batch_size, num_candidates, num_looked_up):
-  return vqrec.forward_flops(
-    config.encoder(),
-    num_rows=batch_size,
-    dim=config.dim,
-    num_candidates=num_candidates,
-    num_looked_up=num_looked_up,
-    num_groups=config.num_groups,
-  )
+def _step_flops(config, num_items, more=0):
+  """Batch size -> operations, three forward passes; None: in-batch items."""
+
+  def of(batch_size):
+    positions = batch_size * config.length
+    forward = vqrec.forward_flops(
+      config.encoder(),
+      num_rows=batch_size,
+      dim=config.dim,
+      num_candidates=num_items or positions,
+      num_looked_up=num_items or 3 * positions,
+      num_groups=config.num_groups,
+    )
+    return 3 * (forward + more)
+
+  return of

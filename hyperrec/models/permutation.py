@@ -10,6 +10,9 @@ import numpy as np
 import scipy.optimize
 from jaxtyping import Array, Float, Int
 
+# Of Sinkhorn in training; VQ-Rec's published code has 3.
+_TRAINING_ITERATIONS = 5
+
 
 def sinkhorn(
   logits: Float[Array, '*G M M'], iterations: int = 20
@@ -44,6 +47,24 @@ def gumbel_sinkhorn(
   """
   gumbel = jax.random.gumbel(key, logits.shape, logits.dtype)
   return sinkhorn((logits + noise * gumbel) / temperature, iterations)
+
+
+def draw(
+  key: jax.Array,
+  logits: Float[Array, '*G M M'],
+  temperature: float,
+  noise: float,
+) -> Float[Array, '*G M M']:
+  """What `logits` have learned: hard rows with a soft gradient, for training.
+
+  Args:
+    key: of the noise.
+    logits: what is learned.
+    temperature: see `gumbel_sinkhorn`.
+    noise: likewise.
+  """
+  soft = gumbel_sinkhorn(key, logits, temperature, noise, _TRAINING_ITERATIONS)
+  return straight_through(soft)
 
 
 def rounded(

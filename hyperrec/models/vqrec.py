@@ -13,11 +13,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from hyperrec.models import permutation, transformer
+from hyperrec.models import transformer
 
 _TINY = 1e-12
-# Of Sinkhorn while an alignment is learned; the paper's code has 3.
-_TRAINING_ITERATIONS = 5
 
 
 class SequenceEncoder(nn.Module):
@@ -233,20 +231,6 @@ def aligned(
   Paper, section 3.3; `weights` are permutations, soft ones while learned.
   """
   return jnp.einsum('gmn,gnd->gmd', weights_GxMxM, table_GxMxD)
-
-
-def soft_alignment(
-  key: jax.Array,
-  logits_GxMxM: Float[Array, 'G M M'],
-  temperature: float,
-  noise: float,
-) -> Float[Array, 'G M M']:
-  """What `logits` have learned, for `aligned` in training."""
-  return permutation.straight_through(
-    permutation.gumbel_sinkhorn(
-      key, logits_GxMxM, temperature, noise, _TRAINING_ITERATIONS
-    )
-  )
 
 
 def last_hidden(

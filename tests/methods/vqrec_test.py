@@ -122,6 +122,13 @@ def test_several_domains_teach_one_network():
   assert kind_hits(method, adapted, new) > 0.8
 
 
+def test_another_domain_is_new_even_with_the_same_ids():
+  method = vqrec.vqrec(features, **SMALL)
+  shared = method.prepare((chain(),), KEY)
+  other = chain(name='other')
+  assert method.adapt(shared, other, KEY) is not shared
+
+
 def test_known_items_need_no_look_up(shared):
   method = learner()
   new = chain(seed=5)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hyperrec.data import sequences
-from hyperrec.models import vqrec
+from hyperrec.models import permutation, vqrec
 
 KEY = jax.random.key(0)
 GROUPS, CODES, WIDTH, LENGTH, ITEMS = 3, 4, 8, 6, 10
@@ -196,7 +196,7 @@ def test_the_alignment_gets_a_gradient(params, codes):
   rows = rows_of(*USERS)
 
   def loss(logits):
-    weights = vqrec.soft_alignment(KEY, logits, 0.7, 1.0)
+    weights = permutation.draw(KEY, logits, 0.7, 1.0)
     moved = {**params, 'codes': vqrec.aligned(params['codes'], weights)}
     return catalogue(moved, codes, rows)
 

@@ -60,12 +60,14 @@ class Target(NamedTuple):
   Attributes:
     train: the training part.
     table: features of the items.
+    made: their own index; None where none is needed.
     evaluate: on validation users.
     loop: fields of `loop.LoopConfig`.
   """
 
   train: interactions_lib.Interactions
   table: np.ndarray
+  made: vqrec_training.Made | None
   evaluate: Callable[[Fitted], dict[str, float]]
   loop: dict[str, Any]
 
@@ -92,7 +94,11 @@ def fit(
     key: a typed key.
   """
   config = configured(arm, config)
-  run = {'evaluate': target.evaluate, 'loop': target.loop}
+  run = {
+    'made': target.made,
+    'evaluate': target.evaluate,
+    'loop': target.loop,
+  }
   if shared is None:
     return vqrec_training.from_scratch(
       config, target.train, target.table, key, **run

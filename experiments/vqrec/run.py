@@ -15,6 +15,7 @@ import functools
 import json
 import pathlib
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -73,7 +74,7 @@ def main(argv):
   run_log.write_manifest(workdir, record)
   for seed in range(_SEEDS.value):
     source = _pretraining(domains, source_tables, seed)
-    judged = _Judged(split, table, item_tables.random(data.num_items, seed))
+    judged = _judged(split, table, seed)
     for name, arm in chosen.items():
       path = workdir / 'cells' / f'{name}_{seed}.json'
       unsaved = _SAVE.value and not pathlib.Path(_SAVE.value).exists()
@@ -117,6 +118,8 @@ def judge(config, fitted, held, metrics):
 
 def _pretraining(domains, tables, seed):
   """Share of fakes' codes -> what is pre-trained, kept in the workdir."""
+  names = [domain.name for domain in domains]
+  index = _index_of(lambda: vqrec_training.stacked(tables, names), seed)
 
   @functools.cache
   def source(replaced):
@@ -131,6 +134,7 @@ def _pretraining(domains, tables, seed):
       domains,
       tables,
       jax.random.key(seed),
+      made=index(),
       workdir=pathlib.Path(_WORKDIR.value) / f'pretrained_{kind}_{seed}',
       description=f'pre-training, seed {seed}',
       loop={'checkpoint_every': 500},
@@ -140,11 +144,36 @@ def _pretraining(domains, tables, seed):
 
 
 class _Judged(NamedTuple):
-  """The target's parts, and two features of its items."""
+  """The target's parts and features, its text's at True, random at False."""
 
   split: splits.Split
-  table: np.ndarray
-  random_table: np.ndarray
+  tables: dict[bool, np.ndarray]
+  indices: dict[bool, Callable[[], vqrec_training.Made]]
+
+
+def _judged(split, table, seed) -> _Judged:
+  tables = {True: table, False: item_tables.random(len(table), seed)}
+  indices = {
+    has_text: _index_of(lambda made_of=made_of: made_of, seed)
+    for has_text, made_of in tables.items()
+  }
+  return _Judged(split, tables, indices)
+
+
+def _index_of(table, seed) -> Callable[[], vqrec_training.Made]:
+  """Makes an index when it is first asked for: all arms of a seed share it."""
+  config = config_flags.config()
+
+  @functools.cache
+  def made():
+    return vqrec_training.make_index(
+      table(),
+      jax.random.fold_in(jax.random.key(seed), 2),
+      num_groups=config.num_groups,
+      num_codes=config.num_codes,
+    )
+
+  return made
 
 
 def _cell(arm, judged: _Judged, source, seed) -> rows.Cell:
@@ -156,13 +185,15 @@ def _cell(arm, judged: _Judged, source, seed) -> rows.Cell:
     found = judge(config, fitted, split.validation, ('ndcg@10',))
     return {'ndcg@10': found.mean('ndcg@10')}
 
+  configured = arms_lib.configured(arm, config)
+  needs_own = not arm.pretrained or configured.index == 'target'
   target = arms_lib.Target(
     split.train,
-    judged.table if arm.has_text else judged.random_table,
+    judged.tables[arm.has_text],
+    judged.indices[arm.has_text]() if needs_own else None,
     evaluate,
     {'evaluate_every': _EVALUATE_EVERY.value, 'best_metric': 'ndcg@10'},
   )
-  configured = arms_lib.configured(arm, config)
   shared = source(configured.replaced) if arm.pretrained else None
   key = jax.random.fold_in(jax.random.key(seed), 1)
   start = time.perf_counter()

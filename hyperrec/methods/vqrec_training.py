@@ -22,6 +22,8 @@ Index = product_quantizer.ProductQuantizer
 Interactions = interactions_lib.Interactions
 Sequences = sequences_lib.Sequences
 Table = Float[np.ndarray, 'V F']
+# An index, and the operations that it took.
+Made = tuple[Index, float]
 
 
 def pretrain(
@@ -29,6 +31,8 @@ def pretrain(
   domains: Sequence[Interactions],
   tables: Sequence[Table],
   key: jax.Array,
+  *,
+  made: Made | None = None,
   **run: Any,
 ) -> Fitted:
   """An index of all domains' items, and a network trained on their users.
@@ -40,6 +44,7 @@ def pretrain(
     domains: the sources.
     tables: features of each one's items, in one space.
     key: a typed key.
+    made: the index of all of them, where it is made already.
     **run: see `vqrec_stages.train`.
 
   Raises:
@@ -48,7 +53,7 @@ def pretrain(
   """
   table = stacked(tables, [d.name for d in domains])
   index_key, init_key, train_key = jax.random.split(key, 3)
-  index, index_flops = _index(config, table, index_key)
+  index, index_flops = made or _index(config, table, index_key)
   fitted = Fitted(
     init(config, init_key),
     index,
@@ -70,7 +75,13 @@ def pretrain(
 
 
 def from_scratch(
-  config: Config, data: Interactions, table: Table, key: jax.Array, **run: Any
+  config: Config,
+  data: Interactions,
+  table: Table,
+  key: jax.Array,
+  *,
+  made: Made | None = None,
+  **run: Any,
 ) -> Fitted:
   """An index and a network of one catalogue, by the softmax over all of it.
 
@@ -82,6 +93,7 @@ def from_scratch(
     data: the users' items.
     table: features of the items.
     key: a typed key.
+    made: their index, where it is made already.
     **run: see `vqrec_stages.train`.
 
   Raises:
@@ -89,7 +101,7 @@ def from_scratch(
     DataError: features that are not finite.
   """
   index_key, init_key, train_key = jax.random.split(key, 3)
-  index, index_flops = _index(config, table, index_key)
+  index, index_flops = made or _index(config, table, index_key)
   params = init(config, init_key)
   fitted = Fitted(params, index, None, None, None, index_flops)
   fitted = look_up(fitted, data, table)
@@ -126,6 +138,8 @@ def finetune(
   data: Interactions,
   table: Table,
   key: jax.Array,
+  *,
+  made: Made | None = None,
   **run: Any,
 ) -> Fitted:
   """The paper's two stages (section 3.3): align codes, then embeddings.
@@ -138,6 +152,7 @@ def finetune(
     data: the evidence.
     table: features of its items.
     key: a typed key.
+    made: their own index, where it is made already.
     **run: of the second stage, see `vqrec_stages.train`.
 
   Raises:
@@ -149,7 +164,7 @@ def finetune(
   is_new = not np.array_equal(source.item_ids, data.item_ids)
   source = source._replace(flops=0.0)
   if is_new and config.index == 'target':
-    index, index_flops = _index(config, table, index_key)
+    index, index_flops = made or _index(config, table, index_key)
     source = source._replace(index=index, flops=index_flops)
   fitted = look_up(source, data, table)
   if is_new:
@@ -201,7 +216,7 @@ def popularity(data: Interactions) -> np.ndarray:
 
 def make_index(
   table: Table, key: jax.Array, *, num_groups: int, num_codes: int
-) -> tuple[Index, float]:
+) -> Made:
   """An index (optimised product quantization) of items, and its operations.
 
   Args:
@@ -278,7 +293,7 @@ def _filled(table: Table, num_groups: int) -> Table:
   return np.pad(table, ((0, 0), (0, -table.shape[1] % num_groups)))
 
 
-def _index(config: Config, table: Table, key: jax.Array):
+def _index(config: Config, table: Table, key: jax.Array) -> Made:
   return make_index(
     table, key, num_groups=config.num_groups, num_codes=config.num_codes
   )

@@ -13,6 +13,7 @@ from hyperrec.evaluation import report
 _FOLDER = pathlib.Path('experiments/vqrec')
 _TARGETS = {
   'scientific': 'Scientific',
+  'scientific_128': 'Scientific, 128 numbers a code',
   'scientific_paper_size': "Scientific, the paper's size",
   'scientific_random': 'Scientific, random codes',
   'office': 'Office',
@@ -36,9 +37,11 @@ def arms_tables(folder: pathlib.Path) -> str:
       parts.append(f'**{title}** (`{name}.flags`): not run yet.')
       continue
     sources = ', '.join(document['sources']) or 'none'
+    first = next(iter(document['arms'].values()))
+    num_seeds = len(first['metrics']['ndcg@10']['by_seed'])
     parts.append(
       f'**{title}** (`{name}.flags`): {document["users"]:,} users, '
-      f'{document["items"]:,} items, sources {sources}.\n\n'
+      f'{document["items"]:,} items, sources {sources}, seeds: {num_seeds}.\n\n'
       f'{rows.as_table(document)}'
     )
   return '\n\n'.join(parts)

@@ -93,7 +93,13 @@ def test_arms_are_run_resumed_and_kept(tmp_path, shop):
 
 @pytest.mark.parametrize(
   'name',
-  ['office', 'scientific', 'scientific_random', 'scientific_paper_size'],
+  [
+    'office',
+    'scientific',
+    'scientific_128',
+    'scientific_paper_size',
+    'scientific_random',
+  ],
 )
 def test_flag_files_are_read(name, tmp_path):
   path = ROOT / 'experiments' / 'vqrec' / f'{name}.flags'

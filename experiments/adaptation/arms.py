@@ -32,6 +32,7 @@ from hyperrec.methods import (
   pref_interview,
   sasrec,
   slim,
+  vqrec,
 )
 
 Features = features_lib.Features
@@ -164,6 +165,27 @@ SASREC = _rows(
   num_heads=1,
   batch_size=8,
 )
+# More than ten epochs of fine-tuning forget: the evidence is small.
+VQREC = _rows(
+  'epochs finetune_epochs finetune_lr temperature dropout',
+  (5, 10, 3e-3, 0.1, 0.5),
+  (10, 5, 1e-2, 0.1, 0.5),
+  (20, 10, 3e-3, 0.1, 0.5),
+  (20, 20, 3e-3, 0.1, 0.5),
+  (20, 10, 3e-3, 0.2, 0.5),
+  (40, 10, 3e-3, 0.2, 0.2),
+  (20, 5, 3e-3, 0.1, 0.2),
+  (10, 20, 1e-3, 0.07, 0.5),
+  num_groups=32,
+  num_codes=32,
+  length=20,
+  dim=64,
+  num_layers=1,
+  hidden_dim=128,
+  batch_size=8,
+  lr=3e-3,
+  finetune_all=True,
+)
 
 
 def new_users(features: Features) -> dict[str, Arm]:
@@ -234,6 +256,7 @@ def new_catalogue(features: Features) -> dict[str, Arm]:
     'ease_dynamic': Arm(ease_dynamic.ease_dynamic, EASE),
     'mult_vae_finetune': Arm(mult_vae.mult_vae_finetune, MULT_VAE),
     'sasrec_finetune': Arm(sasrec.sasrec_finetune, SASREC),
+    **_vqrec(features.own),
     'ridge_map': Arm(
       functools.partial(hyperease.ridge_map, features.own), RIDGE_MAP
     ),
@@ -267,6 +290,7 @@ def new_domain(features: Features) -> dict[str, Arm]:
   generated = functools.partial(hyperease.hyperease, *lookups)
   return {
     **alone,
+    **_vqrec(features.shared),
     'ridge_map': Arm(
       functools.partial(hyperease.ridge_map, *lookups), RIDGE_MAP
     ),
@@ -278,6 +302,17 @@ def new_domain(features: Features) -> dict[str, Arm]:
 
 # PReF that asks only about what users know, and that sees shown items.
 PREF_CONTROLS = ('pref:known', 'pref:shown')
+
+
+def _vqrec(lookup) -> dict[str, Arm]:
+  return {
+    'vqrec_lookup': Arm(functools.partial(vqrec.vqrec, lookup), VQREC),
+    'vqrec_finetune': Arm(
+      functools.partial(vqrec.vqrec_finetune, lookup), VQREC
+    ),
+  }
+
+
 _PARTS = ('relation', 'transfer', 'popularity')
 # What a control leaves out of the generator.
 _WITHOUT = {

@@ -105,8 +105,8 @@ def load(path: str | os.PathLike) -> Tokenizer:
 def train(texts: Iterable[str], vocab_size: int) -> Tokenizer:
   """A tokenizer for texts like these.
 
-  Digits are read in pairs from the left, "1234" as "12", "34", with or
-  without a space before; no other piece holds a digit.
+  Digits are read in pairs, "1234" as "12", "34", with or without a space
+  before (of an odd number one stands alone); no other piece holds a digit.
 
   Args:
     texts: to learn the pieces from.

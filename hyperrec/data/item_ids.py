@@ -21,6 +21,7 @@ Interactions = interactions_lib.Interactions
 INDEXINGS = ('random', 'sequential', 'collaborative', 'given')
 
 _RANK = 32
+_RULE_DEPTH = 100
 
 
 def number_items(
@@ -139,7 +140,8 @@ def next_number_scores(
   """Scores of a rule that learns nothing: what a leak alone is worth.
 
   First the number after the largest of the history, then the one after the
-  last item's, then two after the largest, and so on.
+  last item's, then two after the largest, and so on; a hundred of each. All
+  other items come last, alike.
 
   Args:
     numbers_V: of the items.
@@ -151,11 +153,14 @@ def next_number_scores(
   last_B = np.where(mask_BxL, place[None], -1).max(axis=1, initial=0)
   largest_Bx1 = shown_BxL.max(axis=1, keepdims=True)
   last_Bx1 = np.take_along_axis(shown_BxL, last_B[:, None], axis=1)
-  scores_BxV = np.full((len(items_BxL), len(numbers_V)), -np.inf)
-  for start_Bx1, late in ((largest_Bx1, 0), (last_Bx1, 1)):
-    ahead_BxV = numbers_V[None] - start_Bx1
-    turn_BxV = 2.0 * ahead_BxV + late
-    scores_BxV = np.where(
-      ahead_BxV > 0, np.maximum(scores_BxV, -turn_BxV), scores_BxV
-    )
-  return np.maximum(scores_BxV, -4.0 * len(numbers_V))
+  item_V, num_items = np.argsort(numbers_V), len(numbers_V)
+  ahead = np.arange(1, _RULE_DEPTH + 1)
+  scores_BxV = np.full(
+    (len(items_BxL), num_items), -4.0 * _RULE_DEPTH, np.float32
+  )
+  # The largest's turn always comes first, so it is written over the last's.
+  for start_Bx1, late in ((last_Bx1, 1), (largest_Bx1, 0)):
+    rows, steps = np.nonzero(start_Bx1 + ahead < num_items)
+    numbers = start_Bx1[rows, 0] + ahead[steps]
+    scores_BxV[rows, item_V[numbers]] = -2.0 * ahead[steps] - late
+  return scores_BxV

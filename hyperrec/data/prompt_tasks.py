@@ -20,7 +20,7 @@ _ATTRIBUTE_FIELDS = frozenset(['attributes', 'feature'])
 _RATING_FIELDS = frozenset(['rating', 'liked'])
 _USER_FIELDS = frozenset(['user'])
 _ALWAYS = frozenset(['item', 'history', 'other', 'taken', 'candidates'])
-_NOTHING = 'nothing'
+NOTHING = 'nothing'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,9 +47,9 @@ def item_names(numbers: np.ndarray) -> list[str]:
 
 
 def split_text(text: str) -> tuple[str, str]:
-  """Title and attributes: what is before the first ". ", and after it."""
-  title, _, attributes = text.partition('. ')
-  return title, attributes
+  """Title and attributes: what is before the last ". ", and after it."""
+  title, stop, attributes = text.rpartition('. ')
+  return (title, attributes) if stop else (text, '')
 
 
 def corpus(
@@ -65,7 +65,7 @@ def corpus(
   # Few wordings must not drown in many titles.
   repeats = 1 + len(texts) // (4 * len(wordings))
   plain = [text.replace('{', '').replace('}', '') for text in wordings]
-  return [*plain, _NOTHING, 'yes no'] * repeats + texts
+  return [*plain, NOTHING, 'yes no'] * repeats + texts
 
 
 class Tasks:
@@ -80,7 +80,7 @@ class Tasks:
   def __init__(
     self,
     train: Interactions,
-    names: Sequence[str],
+    names: Sequence[Tokens],
     tokenizer: tokenizer_lib.Tokenizer,
     config: Config,
     *,
@@ -90,7 +90,7 @@ class Tasks:
 
     Args:
       train: all that is known; nothing held out.
-      names: [V] what each item is called.
+      names: [V] tokens of what each item is called.
       tokenizer: reads names and texts.
       config: see `Config`.
       user_seed: numbers the users by chance; None: users have no number.
@@ -102,7 +102,7 @@ class Tasks:
     encode = functools.lru_cache(None)(tokenizer.encode)
     self.config = config
     self.data = train.by_user_and_time()
-    self.names = [encode(name) for name in names]
+    self.names = [list(name) for name in names]
     self._encode = encode
     ends = np.cumsum(train.user_counts())
     self._starts = ends - train.user_counts()
@@ -142,7 +142,7 @@ class Tasks:
   def history(self, items: Sequence[int]) -> list[Tokens]:
     """The last items of a history, or a word for nothing."""
     last = list(items)[-self.config.max_history :]
-    return [self.names[item] for item in last] or [self._encode(_NOTHING)]
+    return [self.names[item] for item in last] or [self._encode(NOTHING)]
 
   def values(
     self,
@@ -186,7 +186,7 @@ class Tasks:
     if 'title' in self.fields:
       values['title'] = self._titles[item]
     if 'attributes' in self.fields:
-      words = self._attributes[item].split() or [_NOTHING]
+      words = self._attributes[item].split() or [NOTHING]
       values |= {
         'attributes': self._encode(' '.join(words)),
         'feature': self._encode(words[random.integers(len(words))]),

@@ -1,0 +1,397 @@
+"""P5 behind the contract: one text-to-text model, adapted by its prompt alone.
+
+Geng et al.: "Recommendation as language processing" (RecSys 2022, arXiv
+2203.13366), trained from scratch in a small size. Nothing is paid for an
+adaptation: a user's history is what the prompt says, and new items are known
+by the text that names them.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hyperrec import method as method_lib
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import item_ids, prompt_tasks, prompts
+from hyperrec.data import tokenizer as tokenizer_lib
+from hyperrec.models import decoding, prefix_tree, t5
+from hyperrec.training import loop, optimizers
+from hyperrec.training import step as step_lib
+
+CannotServe = method_lib.CannotServe
+DataError = interactions_lib.DataError
+Histories = method_lib.Histories
+Interactions = interactions_lib.Interactions
+Method = method_lib.Method
+Tokenizer = tokenizer_lib.Tokenizer
+
+NAMES = ('random', 'sequential', 'collaborative', 'given', 'text')
+
+# Numbers that are made of one batch while it is scored, at most: 128 MB.
+_MOST_NUMBERS = 2**25
+_MOST_USERS = 128
+# Tokens of a name beyond its text: a number of up to six digits, and the end.
+_TELLING_APART = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """Hyper-parameters.
+
+  Attributes:
+    names: what items are called: a numbering of `item_ids`, or by their text.
+    dim: width of the network.
+    num_layers: of the encoder and of the decoder.
+    head_dim: of one head of attention; must divide dim.
+    dropout: share dropped in training.
+    vocab_size: pieces of the tokenizer at most.
+    num_whole_words: rows of the whole-word embedding; 0 tells no words.
+    max_history: items of a history at most, the last ones.
+    name_tokens: tokens of a name by text at most.
+    source_length: tokens of a prompt at most.
+    target_length: tokens of an answer at most.
+    num_steps: of training.
+    batch_size: prompts a step.
+    lr: AdamW's at the start; falls to 0 along a cosine.
+    weight_decay: AdamW's, of matrices only.
+
+  Raises:
+    DataError: a value that no network can have.
+  """
+
+  names: str = 'sequential'
+  dim: int = 128
+  num_layers: int = 2
+  head_dim: int = 32
+  dropout: float = 0.1
+  vocab_size: int = 2000
+  num_whole_words: int = 512
+  max_history: int = 20
+  name_tokens: int = 8
+  source_length: int = 64
+  target_length: int = 12
+  num_steps: int = 2000
+  batch_size: int = 64
+  lr: float = 1e-3
+  weight_decay: float = 0.01
+
+  def __post_init__(self):
+    if self.names not in NAMES:
+      raise DataError(f'names={self.names!r} is unknown; use one of {NAMES}')
+    for field in dataclasses.fields(self):
+      value = getattr(self, field.name)
+      least = int(field.name != 'num_whole_words')
+      if field.type is int and value < least:
+        raise DataError(f'{field.name}={value} must be at least {least}')
+    for name in ('lr', 'weight_decay'):
+      if not getattr(self, name) >= 0:
+        raise DataError(f'{name}={getattr(self, name)} must not be negative')
+    if not 0 <= self.dropout < 1:
+      raise DataError(f'dropout={self.dropout} must be within 0 and below 1')
+    if self.dim % self.head_dim:
+      raise DataError(f'head_dim={self.head_dim} must divide dim={self.dim}')
+    if self.target_length < self.name_tokens + _TELLING_APART:
+      raise DataError(
+        f'target_length={self.target_length} has no room for '
+        f'name_tokens={self.name_tokens} and {_TELLING_APART} more, which end '
+        'a name and tell equal ones apart'
+      )
+
+  def t5(self, vocab_size: int) -> t5.Config:
+    """The network's own configuration."""
+    return t5.Config(
+      vocab_size,
+      d_model=self.dim,
+      d_kv=self.head_dim,
+      d_ff=4 * self.dim,
+      num_layers=self.num_layers,
+      num_decoder_layers=self.num_layers,
+      num_heads=self.dim // self.head_dim,
+      dropout_rate=self.dropout,
+      num_whole_words=self.num_whole_words,
+    )
+
+  def writer(self, tokenizer: Tokenizer) -> prompts.Writer:
+    """What fills in templates."""
+    return prompts.Writer(tokenizer, self.source_length, self.target_length)
+
+
+class Catalogue(NamedTuple):
+  """What items are called.
+
+  Attributes:
+    names: [V] tokens of each.
+    tree: of the names.
+    item_ids: the catalogue.
+  """
+
+  names: tuple[tuple[int, ...], ...]
+  tree: prefix_tree.PrefixTree
+  item_ids: np.ndarray
+
+
+class Fitted(NamedTuple):
+  """A network, and a catalogue that it is asked about.
+
+  Attributes:
+    params: of `t5.T5`.
+    tokenizer: reads prompts.
+    catalogue: None before one of several domains' is chosen.
+  """
+
+  params: Any
+  tokenizer: Tokenizer
+  catalogue: Catalogue | None
+
+
+# Users are new in every regime, and have no number that a prompt could say.
+TEMPLATES = tuple(
+  template
+  for template in prompts.TEMPLATES
+  if template.family == 'sequential' and 'user' not in template.fields
+)
+
+
+def p5(**hyper_parameters: Any) -> Method:
+  """P5, trained once on next-item prompts; it is never adapted.
+
+  Args:
+    **hyper_parameters: fields of `Config`. Only names='text' can serve
+      another catalogue.
+  """
+  config = Config(**hyper_parameters)
+  return Method(
+    'p5',
+    functools.partial(prepare, config),
+    functools.partial(adapt, config),
+    functools.partial(score, config),
+    lambda source, shared: fit_flops(config, shared.tokenizer.vocab_size),
+  )
+
+
+def prepare(
+  config: Config, source: method_lib.Source, key: jax.Array
+) -> Fitted:
+  """Trains on the sequences of the source, or of all source domains.
+
+  Raises:
+    CannotServe: several domains, or names by text, without item text.
+  """
+  domains = (source,) if isinstance(source, Interactions) else source
+  if len(domains) > 1 and config.names != 'text':
+    raise CannotServe('numbers of items mean nothing in another domain')
+  texts = [text for data in domains for text in prompt_tasks.corpus(data)]
+  tokenizer = tokenizer_lib.train(texts, config.vocab_size)
+  name_key, fit_key = jax.random.split(key)
+  seed = int(jax.random.bits(name_key))
+  catalogues = [name_items(config, data, tokenizer, seed) for data in domains]
+  asked = prompt_tasks.Config(max_history=config.max_history)
+  tasks = [
+    prompt_tasks.Tasks(data, catalogue.names, tokenizer, asked)
+    for data, catalogue in zip(domains, catalogues, strict=True)
+  ]
+  params = fit(config, tasks, tokenizer, TEMPLATES, fit_key)
+  alone = catalogues[0] if len(domains) == 1 else None
+  return Fitted(params, tokenizer, alone)
+
+
+def adapt(
+  config: Config, shared: Fitted, evidence: Interactions, key: jax.Array
+) -> Fitted:
+  """The same network; of another catalogue it learns the names, no more.
+
+  Raises:
+    CannotServe: numbers name the items, or the new ones have no text.
+  """
+  del key
+  known = shared.catalogue
+  if known is not None and np.array_equal(known.item_ids, evidence.item_ids):
+    return shared
+  if config.names != 'text':
+    raise CannotServe('numbers of items mean nothing in another catalogue')
+  catalogue = name_items(config, evidence, shared.tokenizer, 0)
+  return shared._replace(catalogue=catalogue)
+
+
+def name_items(
+  config: Config, data: Interactions, tokenizer: Tokenizer, seed: int
+) -> Catalogue:
+  """What the items of a catalogue are called, by number or by text.
+
+  Raises:
+    CannotServe: names by text, and there is none.
+  """
+  if config.names == 'text':
+    if data.item_text is None:
+      raise CannotServe(f'{data.name} has no item text to name items by')
+    names = _names_by_text(config, data.item_text, tokenizer)
+  else:
+    numbers = item_ids.number_items(data, config.names, seed)
+    names = [
+      tuple(tokenizer.encode(name)) for name in prompt_tasks.item_names(numbers)
+    ]
+  tree = prefix_tree.build(names, tokenizer_lib.EOS)
+  return Catalogue(tuple(names), tree, data.item_ids)
+
+
+def _names_by_text(config, texts, tokenizer) -> list[tuple[int, ...]]:
+  """The first tokens of titles; a number tells equal ones apart."""
+  names, taken = [], set()
+  for text in texts:
+    title, _ = prompt_tasks.split_text(str(text))
+    name = tuple(tokenizer.encode(title or 'item')[: config.name_tokens])
+    number, unique = 1, name
+    while not unique or unique in taken:
+      number += 1
+      unique = (*name, *tokenizer.encode(str(number)))
+    taken.add(unique)
+    names.append(unique)
+  return names
+
+
+def fit(
+  config: Config,
+  tasks: Sequence[prompt_tasks.Tasks],
+  tokenizer: Tokenizer,
+  templates: Sequence[prompts.Template],
+  key: jax.Array,
+  **run: Any,
+) -> Any:
+  """Trains on prompts about training rows; each domain has an equal share.
+
+  Args:
+    config: hyper-parameters.
+    tasks: of the domains.
+    tokenizer: reads prompts.
+    templates: to draw from; only those with `seen`.
+    key: a typed key: initialisation, prompts, noise.
+    **run: `evaluate`, `workdir`, ... of `loop.train`, and `loop`, fields of
+      `LoopConfig`. With an evaluation the best parameters are returned.
+  """
+  init_key, draw_key, noise_key = jax.random.split(key, 3)
+  network = config.t5(tokenizer.vocab_size)
+  writer = config.writer(tokenizer)
+  seed = int(jax.random.bits(draw_key))
+
+  def batch_at(step):
+    random = np.random.default_rng((seed, step))
+    domain = tasks[random.integers(len(tasks))]
+    return prompt_tasks.draw_batch(
+      domain, writer, templates, config.batch_size, random
+    )
+
+  tx = optimizers.cosine_adamw(config.lr, config.num_steps, config.weight_decay)
+  result = loop.train(
+    train_step(network, config.weight_decay),
+    step_lib.init_state(_init(network, init_key), tx, noise_key),
+    batch_at,
+    loop.LoopConfig(config.num_steps, **run.pop('loop', {})),
+    **run,
+  )
+  return result.best.params if result.best else result.state.params
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _init(network: t5.Config, key: jax.Array):
+  return t5.init_params(network, _quick_key(key))
+
+
+def _quick_key(key: jax.Array) -> jax.Array:
+  """A key of a generator that compiles in a third of the time (XLA's own).
+
+  Each dropout has its own copy of the default generator's program.
+  """
+  data = jax.random.key_data(key)
+  return jax.random.wrap_key_data(jnp.tile(data, 2), impl='rbg')
+
+
+@functools.lru_cache(maxsize=16)
+def train_step(network: t5.Config, weight_decay: float) -> step_lib.Step:
+  """The step; cached, so that equal models compile once."""
+
+  def loss_fn(params, batch, key, step):
+    del step
+    logits_BxTxW = t5.T5(network).apply(
+      {'params': params},
+      batch.source,
+      batch.inputs,
+      train=True,
+      rngs={'dropout': _quick_key(key)},
+    )
+    log_BxTxW = jax.nn.log_softmax(logits_BxTxW)
+    nll_BxT = -jnp.take_along_axis(
+      log_BxTxW, batch.targets[..., None], axis=-1
+    )[..., 0]
+    # The mean of each answer's own mean, as in P5: long ones weigh no more.
+    count_B = batch.target_mask.sum(axis=1)
+    nll_B = jnp.where(batch.target_mask, nll_BxT, 0).sum(axis=1) / count_B
+    return nll_B.mean(), {}
+
+  return step_lib.make_train_step(
+    loss_fn, optimizers.cosine_adamw(0.0, 0, weight_decay)
+  )
+
+
+def score(config: Config, fitted: Fitted, histories: Histories) -> np.ndarray:
+  """Log-probabilities [B, V] of each item's name as the next of a history."""
+  catalogue = fitted.catalogue
+  names = catalogue.names
+  nothing = fitted.tokenizer.encode(prompt_tasks.NOTHING)
+  writer = config.writer(fitted.tokenizer)
+  sources = []
+  for items, mask in zip(histories.items, histories.mask, strict=True):
+    last = items[mask][-config.max_history :]
+    shown = [list(names[item]) for item in last] or [nothing]
+    sources.append(writer.source(TEMPLATES[0], {'history': shown}))
+  return score_sources(config, fitted, writer, sources)
+
+
+def score_sources(
+  config: Config,
+  fitted: Fitted,
+  writer: prompts.Writer,
+  sources: Sequence[prompts.Tokens],
+) -> np.ndarray:
+  """Log-probabilities [N, V] of each item's name as the answer to prompts.
+
+  Prompts go through the network in batches whose number is a power of two, so
+  that few shapes are ever compiled.
+  """
+  tree = fitted.catalogue.tree
+  network = config.t5(fitted.tokenizer.vocab_size)
+  size = _batch_size(config, tree, len(sources))
+  scores = []
+  for first in range(0, len(sources), size):
+    part = sources[first : first + size]
+    padded = [*part, *[part[0]] * (size - len(part))]
+    found = decoding.score_catalogue(
+      fitted.params, writer.batch(padded).source, tree, config=network
+    )
+    scores.append(np.asarray(found)[: len(part)])
+  return np.concatenate(scores)
+
+
+def _batch_size(config, tree, num_prompts) -> int:
+  widest = max(len(tree.alphabet), tree.num_steps * config.dim)
+  numbers = len(tree.tokens) * widest + tree.path_nodes.size
+  size = min(_MOST_USERS, max(1, _MOST_NUMBERS // numbers), num_prompts)
+  return 1 << (size - 1).bit_length()
+
+
+def fit_flops(config: Config, vocab_size: int) -> float:
+  """Operations of training: three forward passes a step."""
+  forward = t5.forward_flops(
+    config.t5(vocab_size),
+    config.batch_size,
+    config.source_length,
+    config.target_length,
+  )
+  answers = config.batch_size * config.target_length
+  return (
+    3 * config.num_steps * (forward + 2.0 * answers * config.dim * vocab_size)
+  )

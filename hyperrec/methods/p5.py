@@ -364,7 +364,7 @@ def score_sources(
   """
   tree = fitted.catalogue.tree
   network = config.t5(fitted.tokenizer.vocab_size)
-  size = _batch_size(config, tree, len(sources))
+  size = batch_size(config, tree, len(sources))
   scores = []
   for first in range(0, len(sources), size):
     part = sources[first : first + size]
@@ -376,7 +376,10 @@ def score_sources(
   return np.concatenate(scores)
 
 
-def _batch_size(config, tree, num_prompts) -> int:
+def batch_size(
+  config: Config, tree: prefix_tree.PrefixTree, num_prompts: int
+) -> int:
+  """Prompts to score at a time: a power of two whose work fits in memory."""
   widest = max(len(tree.alphabet), tree.num_steps * config.dim)
   numbers = len(tree.tokens) * widest + tree.path_nodes.size
   size = min(_MOST_USERS, max(1, _MOST_NUMBERS // numbers), num_prompts)

@@ -32,7 +32,7 @@ from hyperrec.data import (
   splits,
 )
 from hyperrec.data import tokenizer as tokenizer_lib
-from hyperrec.evaluation import cost
+from hyperrec.evaluation import cost, results
 from hyperrec.methods import p5
 from hyperrec.models import prefix_tree
 from hyperrec.training import run_log
@@ -273,7 +273,7 @@ def _write(row) -> None:
     _OUTPUT.value or f'experiments/p5/results/{_ROW.value}-{_SEED.value}.json'
   )
   path.parent.mkdir(parents=True, exist_ok=True)
-  path.write_text(json.dumps(row, indent=2) + '\n')
+  results.write_whole(json.dumps(row, indent=2) + '\n', path)
   for record in row['templates']:
     print(record['template'], json.dumps(record['metrics']))
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hyperrec.models import t5, t5_weights
+from hyperrec.models import t5, t5_layers, t5_weights
 
 pytestmark = pytest.mark.usefixtures('compile_fast')
 CONFIG = t5.Config(
@@ -68,14 +68,14 @@ def test_initial_logits_are_about_one():
 def test_buckets_of_distances():
   """Small distances are exact, and the last bucket holds all beyond."""
   back = -np.arange(200)
-  causal = np.asarray(t5.relative_buckets(back, bidirectional=False))
+  causal = np.asarray(t5_layers.relative_buckets(back, bidirectional=False))
   np.testing.assert_array_equal(causal[:16], np.arange(16))
   assert (np.diff(causal) >= 0).all()
   assert causal[127] == causal[199] == 31
-  assert t5.relative_buckets(np.array([5]), bidirectional=False) == 0
-  both = np.asarray(t5.relative_buckets(back, bidirectional=True))
+  assert t5_layers.relative_buckets(np.array([5]), bidirectional=False) == 0
+  both = np.asarray(t5_layers.relative_buckets(back, bidirectional=True))
   np.testing.assert_array_equal(both[:8], np.arange(8))
-  later = np.asarray(t5.relative_buckets(-back[1:], bidirectional=True))
+  later = np.asarray(t5_layers.relative_buckets(-back[1:], bidirectional=True))
   np.testing.assert_array_equal(later, both[1:] + 16)
 
 

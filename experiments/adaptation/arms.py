@@ -25,6 +25,7 @@ from hyperrec.methods import (
   item_knn,
   l3ae,
   mult_vae,
+  p5,
   popularity,
   slim,
 )
@@ -116,6 +117,20 @@ MULT_VAE = _rows(
   (100, 32, 60, 1.0),
   batch_size=50,
 )
+# One setting each: it takes minutes to train, and nothing else depends on it.
+P5 = (
+  {
+    'dim': 64,
+    'num_layers': 1,
+    'dropout': 0.0,
+    'max_history': 10,
+    'source_length': 48,
+    'batch_size': 16,
+    'lr': 1e-2,
+    'num_steps': 200,
+  },
+)
+P5_LONG = ({**P5[0], 'batch_size': 64, 'lr': 3e-3, 'num_steps': 6000},)
 
 
 def new_users(features: Features) -> dict[str, Arm]:
@@ -134,6 +149,7 @@ def new_users(features: Features) -> dict[str, Arm]:
     'mult_vae': Arm(mult_vae.mult_vae, MULT_VAE),
     'mult_vae:retrain': Arm(_retrained(mult_vae.mult_vae), MULT_VAE),
     'mult_vae_finetune': Arm(mult_vae.mult_vae_finetune, MULT_VAE),
+    **_prompted('sequential'),
   }
 
 
@@ -168,6 +184,7 @@ def new_catalogue(features: Features) -> dict[str, Arm]:
     ),
     'hyperease_zero': Arm(functools.partial(generated, solve=False), HYPEREASE),
     'hyperease': Arm(generated, HYPEREASE),
+    **_prompted('text'),
     **_controls(hyperease.hyperease, features.own),
   }
 
@@ -201,12 +218,22 @@ def new_domain(features: Features) -> dict[str, Arm]:
     ),
     'hyperease_zero': Arm(functools.partial(generated, solve=False), HYPEREASE),
     'hyperease': Arm(generated, HYPEREASE),
+    **_prompted('text'),
     **_controls(hyperease.hyperease, *lookups),
   }
 
 
+def _prompted(names: str) -> dict[str, Arm]:
+  """P5, which no evidence changes; trained longer where it is asked for."""
+  build = functools.partial(p5.p5, names=names)
+  return {'p5': Arm(build, P5), LONG: Arm(build, P5_LONG)}
+
+
+LONG = 'p5:long'
 _PARTS = ('relation', 'transfer', 'popularity')
+# Left out unless they are named.
 CONTROLS = (
+  LONG,
   'hyperease:learned',
   'hyperease:shuffled',
   'hyperease:constant',
@@ -216,7 +243,7 @@ CONTROLS = (
 
 def _controls(build, *lookups) -> dict[str, Arm]:
   """Arms that show what matters of the generator; left out by default."""
-  learned, shuffled, constant, *without = CONTROLS
+  learned, shuffled, constant, *without = CONTROLS[1:]
   return {
     learned: Arm(
       functools.partial(hyperease_learned.hyperease_learned, *lookups), ({},)

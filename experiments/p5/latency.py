@@ -38,7 +38,7 @@ def main(argv):
   for what, names in (
     ('2,000 numbers', numbers(tokenizer, 2_000)),
     ('50,000 numbers', numbers(tokenizer, 50_000)),
-    ('2,000 titles', p5.name_items(by_text, popular, tokenizer, 0).names),
+    ('2,000 titles', p5.name_items(by_text, popular, tokenizer, 0)),
   ):
     rows += measured(what, names, network, params)
     print(rows[-1])

@@ -34,7 +34,6 @@ from hyperrec.data import (
 from hyperrec.data import tokenizer as tokenizer_lib
 from hyperrec.evaluation import cost, results
 from hyperrec.methods import p5
-from hyperrec.models import prefix_tree
 from hyperrec.training import run_log
 
 _DEFAULT = p5.Config()
@@ -135,11 +134,8 @@ def _untrained(config, train):
   """The model without parameters, numbers, templates, families left out."""
   numbers = item_ids.number_items(train, config.names, _SEED.value)
   tokenizer = _tokenizer(config, train, numbers)
-  names = [
-    tuple(tokenizer.encode(name)) for name in prompt_tasks.item_names(numbers)
-  ]
-  tree = prefix_tree.build(names, tokenizer_lib.EOS)
-  catalogue = p5.Catalogue(tuple(names), tree, train.item_ids)
+  names = list(map(tokenizer.encode, prompt_tasks.item_names(numbers)))
+  catalogue = p5.Catalogue.of(names, train.item_ids)
   tasks = prompt_tasks.Tasks(
     train,
     names,

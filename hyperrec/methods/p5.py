@@ -34,7 +34,7 @@ NAMES = ('random', 'sequential', 'collaborative', 'given', 'text')
 
 # Numbers that are made of one batch while it is scored, at most: 128 MB.
 _MOST_NUMBERS = 2**25
-_MOST_USERS = 128
+_MOST_USERS = 64
 # Tokens of a name beyond its text: a number of up to six digits, and the end.
 _TELLING_APART = 4
 
@@ -134,6 +134,12 @@ class Catalogue(NamedTuple):
   tree: prefix_tree.PrefixTree
   item_ids: np.ndarray
 
+  @classmethod
+  def of(cls, names: Sequence[Sequence[int]], ids: np.ndarray) -> 'Catalogue':
+    """The items `ids`, so called."""
+    tree = prefix_tree.build(names, tokenizer_lib.EOS)
+    return cls(tuple(map(tuple, names)), tree, ids)
+
 
 class Fitted(NamedTuple):
   """A network, and a catalogue that it is asked about.
@@ -189,15 +195,17 @@ def prepare(
   tokenizer = tokenizer_lib.train(texts, config.vocab_size)
   name_key, fit_key = jax.random.split(key)
   seed = int(jax.random.bits(name_key))
-  catalogues = [name_items(config, data, tokenizer, seed) for data in domains]
+  names = [name_items(config, data, tokenizer, seed) for data in domains]
   asked = prompt_tasks.Config(max_history=config.max_history)
   tasks = [
-    prompt_tasks.Tasks(data, catalogue.names, tokenizer, asked)
-    for data, catalogue in zip(domains, catalogues, strict=True)
+    prompt_tasks.Tasks(data, called, tokenizer, asked)
+    for data, called in zip(domains, names, strict=True)
   ]
   params = fit(config, tasks, tokenizer, TEMPLATES, fit_key)
-  alone = catalogues[0] if len(domains) == 1 else None
-  return Fitted(params, tokenizer, alone)
+  catalogue = None
+  if len(domains) == 1:
+    catalogue = Catalogue.of(names[0], domains[0].item_ids)
+  return Fitted(params, tokenizer, catalogue)
 
 
 def adapt(
@@ -214,14 +222,14 @@ def adapt(
     return shared
   if config.names != 'text':
     raise CannotServe('numbers of items mean nothing in another catalogue')
-  catalogue = name_items(config, evidence, shared.tokenizer, 0)
-  return shared._replace(catalogue=catalogue)
+  names = name_items(config, evidence, shared.tokenizer, 0)
+  return shared._replace(catalogue=Catalogue.of(names, evidence.item_ids))
 
 
 def name_items(
   config: Config, data: Interactions, tokenizer: Tokenizer, seed: int
-) -> Catalogue:
-  """What the items of a catalogue are called, by number or by text.
+) -> list[tuple[int, ...]]:
+  """Tokens of what each item is called, by number or by text.
 
   Raises:
     CannotServe: names by text, and there is none.
@@ -229,14 +237,11 @@ def name_items(
   if config.names == 'text':
     if data.item_text is None:
       raise CannotServe(f'{data.name} has no item text to name items by')
-    names = _names_by_text(config, data.item_text, tokenizer)
-  else:
-    numbers = item_ids.number_items(data, config.names, seed)
-    names = [
-      tuple(tokenizer.encode(name)) for name in prompt_tasks.item_names(numbers)
-    ]
-  tree = prefix_tree.build(names, tokenizer_lib.EOS)
-  return Catalogue(tuple(names), tree, data.item_ids)
+    return _names_by_text(config, data.item_text, tokenizer)
+  numbers = item_ids.number_items(data, config.names, seed)
+  return [
+    tuple(tokenizer.encode(name)) for name in prompt_tasks.item_names(numbers)
+  ]
 
 
 def _names_by_text(config, texts, tokenizer) -> list[tuple[int, ...]]:
@@ -359,8 +364,7 @@ def score_sources(
 ) -> np.ndarray:
   """Log-probabilities [N, V] of each item's name as the answer to prompts.
 
-  Prompts go through the network in batches whose number is a power of two, so
-  that few shapes are ever compiled.
+  The last batch is filled up with prompts that count for nothing.
   """
   tree = fitted.catalogue.tree
   network = config.t5(fitted.tokenizer.vocab_size)
@@ -379,11 +383,16 @@ def score_sources(
 def batch_size(
   config: Config, tree: prefix_tree.PrefixTree, num_prompts: int
 ) -> int:
-  """Prompts to score at a time: a power of two whose work fits in memory."""
+  """Prompts to score at a time: one, or as many as fit in memory.
+
+  Two shapes are all that is ever compiled, which takes seconds each.
+  """
+  if num_prompts == 1:
+    return 1
   widest = max(len(tree.alphabet), tree.num_steps * config.dim)
   numbers = len(tree.tokens) * widest + tree.path_nodes.size
-  size = min(_MOST_USERS, max(1, _MOST_NUMBERS // numbers), num_prompts)
-  return 1 << (size - 1).bit_length()
+  size = min(_MOST_USERS, max(1, _MOST_NUMBERS // numbers))
+  return 1 << (size.bit_length() - 1)
 
 
 def fit_flops(config: Config, vocab_size: int) -> float:

@@ -212,7 +212,7 @@ def test_every_arm_meets_a_new_domain(tmp_path, shop):
   learned = {
     r['method'] for r in rows if 'prepare' in r and r['prepare']['flops'] > 0
   }
-  assert learned == {'ridge_map', 'hyperease_zero', 'hyperease'}
+  assert learned == {'ridge_map', 'hyperease_zero', 'hyperease', 'p5'}
   manifest = json.loads((tmp_path / 'w' / 'manifest.json').read_text())
   assert set(manifest['data']) == {'data', 'synthetic', 'movielens_small'}
   page = (tmp_path / 'w' / 'report.html').read_text()

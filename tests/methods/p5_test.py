@@ -139,7 +139,7 @@ def test_equal_titles_are_told_apart():
     in_a_circle(text=False).take_items(np.arange(4)), item_text=texts
   )
   config = p5.Config(names='text')
-  names = p5.name_items(config, data, pieces, 0).names
+  names = p5.name_items(config, data, pieces, 0)
   assert len(set(names)) == 4
   assert pieces.decode(names[1]) == 'red thing 2'
 

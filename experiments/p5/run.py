@@ -33,7 +33,7 @@ from hyperrec.data import (
 )
 from hyperrec.data import tokenizer as tokenizer_lib
 from hyperrec.evaluation import cost, results
-from hyperrec.methods import p5
+from hyperrec.methods import p5, p5_training
 from hyperrec.training import run_log
 
 _DEFAULT = p5.Config()
@@ -119,7 +119,7 @@ def main(argv):
     'number_rule': _number_rule(numbers, split.test),
     'mean_rating': judging.mean_rating(split.train, split.test),
     'prepare': {
-      'flops': p5.fit_flops(config, model.fitted.tokenizer.vocab_size),
+      'flops': p5_training.fit_flops(config, model.fitted.tokenizer.vocab_size),
       'seconds': seconds,
       'peak_bytes': peak,
       'parameters': sum(x.size for x in jax.tree.leaves(model.fitted.params)),
@@ -189,7 +189,7 @@ def _trained(model, templates, split):
     logging.info('%s', values)
     return {**values, 'seconds': time.perf_counter() - start}
 
-  params = p5.fit(
+  params = p5_training.fit(
     model.config,
     [model.tasks],
     model.fitted.tokenizer,

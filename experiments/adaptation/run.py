@@ -23,9 +23,10 @@ from rich import console as console_lib
 from rich import progress as progress_lib
 
 from experiments import script, source_flags
+from experiments.adaptation import arm as arm_lib
 from experiments.adaptation import arms as arms_lib
+from experiments.adaptation import controls, laboratory
 from experiments.adaptation import features as features_lib
-from experiments.adaptation import laboratory
 from hyperrec import method as method_lib
 from hyperrec.data import item_features, regimes
 from hyperrec.evaluation import report, results
@@ -144,7 +145,7 @@ def plan() -> Iterator[Cell]:
   arms = {name: make(no_features) for name, make in arms_lib.ARMS.items()}
   _check_known('regimes', _REGIMES.value, arms)
   known = dict.fromkeys(itertools.chain.from_iterable(arms.values()))
-  names = _METHODS.value or [n for n in known if n not in arms_lib.CONTROLS]
+  names = _METHODS.value or [n for n in known if n not in controls.NAMES]
   _check_known('methods', names, known)
   # Fair arms first: they are what the verdict rests on.
   for oracle in (False, True)[: 1 + _ORACLE.value]:
@@ -269,7 +270,7 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> dict:
   }
 
 
-def _shown_to(arm: arms_lib.Arm, judged: regimes.Judged) -> regimes.Judged:
+def _shown_to(arm: arm_lib.Arm, judged: regimes.Judged) -> regimes.Judged:
   return regimes.interviewed(judged) if arm.interviews else judged
 
 

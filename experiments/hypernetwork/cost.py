@@ -23,7 +23,7 @@ import numpy as np
 from absl import flags
 
 from experiments import script
-from experiments.adaptation import arms
+from experiments.adaptation import grids
 from experiments.benchmarks import inputs
 from hyperrec import method as method_lib
 from hyperrec.evaluation import cost, flops
@@ -120,7 +120,7 @@ def generated(source, target) -> list[Row]:
     for name in (source.name, target.name)
   }
   method = hyperease.hyperease(
-    lambda data: features[data.name], solve=False, **arms.HYPEREASE[0]
+    lambda data: features[data.name], solve=False, **grids.HYPEREASE[0]
   )
   key, name = jax.random.key(0), method.name
   shared, prepared = _row(

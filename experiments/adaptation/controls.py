@@ -1,4 +1,4 @@
-"""Control arms, which show what a method owes its parts; left out by default."""
+"""Control arms: what a method owes to its parts. Left out unless named."""
 
 import functools
 

@@ -20,15 +20,19 @@ from hyperrec.methods import (
   ease,
   ease_dynamic,
   esler,
+  generated_head,
   hyperease,
   hyperease_learned,
+  hyperease_user,
   item_knn,
   l3ae,
   mult_vae,
   popularity,
   pref,
   pref_interview,
+  sasrec,
   slim,
+  vqrec,
 )
 
 Features = features_lib.Features
@@ -79,15 +83,15 @@ L3AE = _rows(
   (200.0, 10.0, 0.8),
 )
 HYPEREASE = _rows(
-  'l2 l2_features trust relation transfer popularity',
-  (30.0, 3.0, 0.9, 0.2, 0.2, 0.2),
-  (100.0, 3.0, 0.8, 0.3, 0.3, 0.15),
-  (10.0, 3.0, 0.95, 0.1, 0.1, 0.1),
-  (60.0, 10.0, 0.9, 0.3, 0.1, 0.15),
-  (200.0, 3.0, 0.5, 0.2, 0.2, 0.2),
-  (30.0, 10.0, 0.97, 0.3, 0.3, 0.15),
-  (100.0, 1.0, 0.95, 0.1, 0.1, 0.1),
-  (200.0, 10.0, 0.8, 0.1, 0.1, 0.1),
+  'l2 l2_features trust relation transfer popularity sharpness',
+  (30.0, 2.0, 0.9, 0.1, 0.1, 0.1, 2.0),
+  (100.0, 2.0, 0.8, 0.2, 0.2, 0.2, 2.0),
+  (30.0, 2.0, 0.8, 0.2, 0.2, 0.2, 1.0),
+  (30.0, 4.0, 0.9, 0.3, 0.3, 0.15, 1.0),
+  (10.0, 2.0, 0.95, 0.1, 0.1, 0.1, 2.0),
+  (30.0, 1.0, 0.9, 0.1, 0.1, 0.1, 3.0),
+  (100.0, 4.0, 0.8, 0.3, 0.3, 0.15, 1.0),
+  (200.0, 4.0, 0.6, 0.2, 0.2, 0.2, 2.0),
 )
 RIDGE_MAP = _grid(relation=(1.0, 2.0), l2=(30.0, 100.0, 10.0, 300.0))
 CEASE = _rows(
@@ -136,6 +140,52 @@ MULT_VAE = _rows(
   (100, 32, 60, 1.0),
   batch_size=50,
 )
+GENERATED_HEAD = tuple({'base': trial} for trial in MULT_VAE)
+HYPEREASE_USER = _rows(
+  'l2 dropout rank',
+  (300.0, 0.5, 32),
+  (100.0, 0.5, 32),
+  (300.0, 0.5, 64),
+  (30.0, 0.5, 32),
+  (300.0, 0.2, 32),
+  (200.0, 0.7, 64),
+  (600.0, 0.5, 32),
+  (100.0, 0.2, 16),
+)
+SASREC = _rows(
+  'lr epochs dim num_layers dropout',
+  (5e-3, 5, 32, 1, 0.2),
+  (2e-3, 10, 32, 1, 0.2),
+  (1e-3, 40, 32, 1, 0.2),
+  (1e-3, 40, 64, 2, 0.5),
+  (1e-3, 80, 32, 1, 0.5),
+  (2e-3, 20, 64, 1, 0.5),
+  (1e-3, 20, 128, 1, 0.2),
+  (3e-3, 20, 32, 2, 0.2),
+  num_heads=1,
+  batch_size=8,
+)
+# More than ten epochs of fine-tuning forget: the evidence is small.
+VQREC = _rows(
+  'epochs finetune_epochs finetune_lr temperature dropout',
+  (5, 10, 3e-3, 0.1, 0.5),
+  (10, 5, 1e-2, 0.1, 0.5),
+  (20, 10, 3e-3, 0.1, 0.5),
+  (20, 20, 3e-3, 0.1, 0.5),
+  (20, 10, 3e-3, 0.2, 0.5),
+  (40, 10, 3e-3, 0.2, 0.2),
+  (20, 5, 3e-3, 0.1, 0.2),
+  (10, 20, 1e-3, 0.07, 0.5),
+  num_groups=32,
+  num_codes=32,
+  length=20,
+  dim=64,
+  num_layers=1,
+  hidden_dim=128,
+  batch_size=8,
+  lr=3e-3,
+  finetune_all=True,
+)
 
 
 def new_users(features: Features) -> dict[str, Arm]:
@@ -155,6 +205,15 @@ def new_users(features: Features) -> dict[str, Arm]:
     'mult_vae': Arm(mult_vae.mult_vae, MULT_VAE),
     'mult_vae:retrain': Arm(_retrained(mult_vae.mult_vae), MULT_VAE),
     'mult_vae_finetune': Arm(mult_vae.mult_vae_finetune, MULT_VAE),
+    'generated_head': Arm(generated_head.generated_head, GENERATED_HEAD),
+    'hyperease_user': Arm(hyperease_user.hyperease_user, HYPEREASE_USER),
+    **{
+      f'hyperease_user:{what}': Arm(
+        functools.partial(hyperease_user.hyperease_user, conditioning=what),
+        HYPEREASE_USER,
+      )
+      for what in _USER_CONTROLS
+    },
     'pref': Arm(pref_interview.pref_interview, PREF, interviews=True),
     known: Arm(
       functools.partial(pref_interview.pref_interview, only_known=True),
@@ -162,6 +221,9 @@ def new_users(features: Features) -> dict[str, Arm]:
       interviews=True,
     ),
     shown: Arm(pref.pref, PREF),
+    'sasrec': Arm(sasrec.sasrec, SASREC),
+    'sasrec:retrain': Arm(_retrained(sasrec.sasrec), SASREC),
+    'sasrec_finetune': Arm(sasrec.sasrec_finetune, SASREC),
   }
 
 
@@ -180,23 +242,27 @@ def new_catalogue(features: Features) -> dict[str, Arm]:
     'cease': Arm(functools.partial(l3ae.cease, features.own), CEASE),
     'l3ae': Arm(functools.partial(l3ae.l3ae, features.own), L3AE),
     'mult_vae': Arm(mult_vae.mult_vae, MULT_VAE),
+    'sasrec': Arm(sasrec.sasrec, SASREC),
   }
   fitted = {
     name: arm._replace(build=_retrained(arm.build))
     for name, arm in fitted.items()
   }
-  generated = functools.partial(hyperease.hyperease, features.own)
+  lookups = features.units, features.own
+  generated = functools.partial(hyperease.hyperease, *lookups)
   return {
     'popularity': Arm(popularity.popularity, ({},)),
     **fitted,
     'ease_dynamic': Arm(ease_dynamic.ease_dynamic, EASE),
     'mult_vae_finetune': Arm(mult_vae.mult_vae_finetune, MULT_VAE),
+    'sasrec_finetune': Arm(sasrec.sasrec_finetune, SASREC),
+    **_vqrec(features.own),
     'ridge_map': Arm(
       functools.partial(hyperease.ridge_map, features.own), RIDGE_MAP
     ),
     'hyperease_zero': Arm(functools.partial(generated, solve=False), HYPEREASE),
     'hyperease': Arm(generated, HYPEREASE),
-    **_controls(hyperease.hyperease, features.own),
+    **_controls(*lookups),
   }
 
 
@@ -220,34 +286,59 @@ def new_domain(features: Features) -> dict[str, Arm]:
     name: arm._replace(build=_without_source(arm.build))
     for name, arm in alone.items()
   }
-  lookups = features.own, features.shared
+  lookups = features.units, features.shared
   generated = functools.partial(hyperease.hyperease, *lookups)
   return {
     **alone,
+    **_vqrec(features.shared),
     'ridge_map': Arm(
       functools.partial(hyperease.ridge_map, *lookups), RIDGE_MAP
     ),
     'hyperease_zero': Arm(functools.partial(generated, solve=False), HYPEREASE),
     'hyperease': Arm(generated, HYPEREASE),
-    **_controls(hyperease.hyperease, *lookups),
+    **_controls(*lookups),
   }
 
 
 # PReF that asks only about what users know, and that sees shown items.
 PREF_CONTROLS = ('pref:known', 'pref:shown')
+
+
+def _vqrec(lookup) -> dict[str, Arm]:
+  return {
+    'vqrec_lookup': Arm(functools.partial(vqrec.vqrec, lookup), VQREC),
+    'vqrec_finetune': Arm(
+      functools.partial(vqrec.vqrec_finetune, lookup), VQREC
+    ),
+  }
+
+
 _PARTS = ('relation', 'transfer', 'popularity')
+# What a control leaves out of the generator.
+_WITHOUT = {
+  **{f'hyperease:no_{part}': {part: 0.0} for part in _PARTS},
+  'hyperease:no_source': dict.fromkeys(_PARTS, 0.0),
+  'hyperease:no_kernel': {'sharpness': 0.0},
+}
+# What a control tells the generator of a user instead of her history.
+_USER_CONTROLS = ('size', 'constant', 'shuffled')
 HYPEREASE_CONTROLS = (
   'hyperease:learned',
   'hyperease:shuffled',
   'hyperease:constant',
-  *(f'hyperease:no_{part}' for part in _PARTS),
+  *_WITHOUT,
 )
-CONTROLS = PREF_CONTROLS + HYPEREASE_CONTROLS
+CONTROLS = (
+  *PREF_CONTROLS,
+  *HYPEREASE_CONTROLS,
+  *(f'hyperease_user:{what}' for what in _USER_CONTROLS),
+)
 
 
-def _controls(build, *lookups) -> dict[str, Arm]:
+def _controls(*lookups) -> dict[str, Arm]:
   """Arms that show what matters of the generator; left out by default."""
-  learned, shuffled, constant, *without = HYPEREASE_CONTROLS
+  learned, shuffled, constant = HYPEREASE_CONTROLS[:3]
+  build = hyperease.hyperease
   return {
     learned: Arm(
       functools.partial(hyperease_learned.hyperease_learned, *lookups), ({},)
@@ -261,9 +352,9 @@ def _controls(build, *lookups) -> dict[str, Arm]:
     **{
       name: Arm(
         functools.partial(build, *lookups, name=name),
-        tuple({**trial, part: 0.0} for trial in HYPEREASE),
+        tuple({**trial, **change} for trial in HYPEREASE),
       )
-      for name, part in zip(without, _PARTS, strict=True)
+      for name, change in _WITHOUT.items()
     },
   }
 

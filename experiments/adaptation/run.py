@@ -1,6 +1,7 @@
 """The experiment: which way of adapting ranks best per unit of cost.
 
-  python -m experiments.adaptation.run                      (the quick run)
+  python -m experiments.adaptation.run \
+    --flagfile=experiments/adaptation/quick.flags
   python -m experiments.adaptation.run \
     --flagfile=experiments/adaptation/full.flags --workdir=DIR
 
@@ -139,7 +140,7 @@ def plan() -> Iterator[Cell]:
     'new_catalogue': [int(b) for b in _CATALOGUE_BUDGETS.value],
     'new_domain': [int(b) for b in _DOMAIN_BUDGETS.value],
   }
-  no_features = features_lib.Features(None, None, None)
+  no_features = features_lib.Features(None, None, None, None)
   arms = {name: make(no_features) for name, make in arms_lib.ARMS.items()}
   _check_known('regimes', _REGIMES.value, arms)
   known = dict.fromkeys(itertools.chain.from_iterable(arms.values()))

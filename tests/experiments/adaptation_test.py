@@ -199,7 +199,7 @@ def test_every_arm_meets_a_new_domain(tmp_path, shop):
   assert 'New domain: shop' in done.stdout
   rows = results.read_json(tmp_path / 'w' / 'results.json')
   assert {(r['dataset'], r['regime']) for r in rows} == {('shop', 'new_domain')}
-  arms = arms_lib.new_domain(features_lib.Features(None, None, None))
+  arms = arms_lib.new_domain(features_lib.Features(None, None, None, None))
   assert [(r['method'], r['budget']) for r in rows] == [
     (name, budget)
     for name in arms
@@ -212,7 +212,10 @@ def test_every_arm_meets_a_new_domain(tmp_path, shop):
   learned = {
     r['method'] for r in rows if 'prepare' in r and r['prepare']['flops'] > 0
   }
-  assert learned == {'ridge_map', 'hyperease_zero', 'hyperease'}
+  assert learned == {
+    'vqrec_lookup', 'vqrec_finetune', 'ridge_map', 'hyperease_zero',
+    'hyperease',
+  }  # fmt: skip
   manifest = json.loads((tmp_path / 'w' / 'manifest.json').read_text())
   assert set(manifest['data']) == {'data', 'synthetic', 'movielens_small'}
   page = (tmp_path / 'w' / 'report.html').read_text()
@@ -238,6 +241,15 @@ def test_a_domain_without_text_is_refused_by_name(tmp_path, shop, data_dir):
   last = done.stderr.strip().splitlines()[-1]
   assert last.startswith('error: --domains=scientific: ')
   assert 'no item text' in last
+
+
+@pytest.mark.parametrize('regime', list(arms_lib.ARMS))
+def test_every_tuned_arm_has_as_many_trials_and_all_can_be_built(regime):
+  arms = arms_lib.ARMS[regime](features_lib.Features(None, None, None))
+  assert {len(arm.trials) for arm in arms.values()} == {1, 8}
+  for arm in arms.values():
+    names = {arm.build(**trial).name for trial in arm.trials}
+    assert len(names) == 1
 
 
 @pytest.mark.parametrize('is_oracle', [False, True])

@@ -47,6 +47,39 @@ def segment_mask(segments_BxL: Int[Array, 'B L']) -> Bool[Array, 'B L L']:
   return attention_mask(segments_BxL > 0, causal=True) & same_BxLxL
 
 
+def mix(
+  q_QxHxE: Float[Array, '*b Q H E'],
+  k_KxHxE: Float[Array, '*b K H E'],
+  v_KxHxE: Float[Array, '*b K H E'],
+  allowed_QxK: Bool[Array, '*b Q K'],
+  *,
+  bias_HxQxK: Float[Array, '*c H Q K'] | None = None,
+  drop: Callable[[Array], Array] = lambda weights: weights,
+) -> Float[Array, '*b Q H E']:
+  """Each query's mixture of the values that it may see (paper, equation 1).
+
+  The scale of the logits is the caller's. A query that may see nothing gets
+  the plain mean.
+
+  Args:
+    q_QxHxE: queries.
+    k_KxHxE: keys.
+    v_KxHxE: values.
+    allowed_QxK: [..., q, k] is True where q may see k.
+    bias_HxQxK: added to the logits, alike for leading axes that it lacks.
+    drop: applied to the weights.
+  """
+  logits_HxQxK = jnp.einsum('...qhe,...khe->...hqk', q_QxHxE, k_KxHxE)
+  if bias_HxQxK is not None:
+    lacking = range(logits_HxQxK.ndim - bias_HxQxK.ndim)
+    logits_HxQxK += jnp.expand_dims(bias_HxQxK, tuple(lacking))
+  logits_HxQxK = jnp.where(
+    allowed_QxK[..., None, :, :], logits_HxQxK, jnp.finfo(q_QxHxE.dtype).min
+  )
+  weights_HxQxK = drop(jax.nn.softmax(logits_HxQxK, axis=-1))
+  return jnp.einsum('...hqk,...khe->...qhe', weights_HxQxK, v_KxHxE)
+
+
 class Attention(nn.Module):
   """Multi-head scaled dot-product attention (paper, section 3.2).
 
@@ -80,16 +113,14 @@ class Attention(nn.Module):
       return projected.reshape(B, L, self.num_heads, D // self.num_heads)
 
     q_BxLxHxE, k_BxLxHxE, v_BxLxHxE = map(heads, ('query', 'key', 'value'))
-    logits_BxHxLxL = jnp.einsum('bqhe,bkhe->bhqk', q_BxLxHxE, k_BxLxHxE)
-    logits_BxHxLxL /= jnp.sqrt(jnp.asarray(D // self.num_heads, x_BxLxD.dtype))
-    logits_BxHxLxL = jnp.where(
-      allowed_BxLxL[:, None], logits_BxHxLxL, jnp.finfo(x_BxLxD.dtype).min
+    scale = jnp.sqrt(jnp.asarray(D // self.num_heads, x_BxLxD.dtype))
+    mixed_BxLxHxE = mix(
+      q_BxLxHxE / scale,
+      k_BxLxHxE,
+      v_BxLxHxE,
+      allowed_BxLxL,
+      drop=nn.Dropout(self.dropout, deterministic=not train),
     )
-    weights_BxHxLxL = jax.nn.softmax(logits_BxHxLxL, axis=-1)
-    weights_BxHxLxL = nn.Dropout(self.dropout)(
-      weights_BxHxLxL, deterministic=not train
-    )
-    mixed_BxLxHxE = jnp.einsum('bhqk,bkhe->bqhe', weights_BxHxLxL, v_BxLxHxE)
     return nn.Dense(D, name='out')(mixed_BxLxHxE.reshape(B, L, D))
 
 

@@ -1,0 +1,1 @@
+"""P5: one text-to-text model, asked in prompts."""

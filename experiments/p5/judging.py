@@ -1,0 +1,169 @@
+"""How each family of prompts is judged on held-out rows."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from hyperrec.data import interactions, item_ids, prompt_tasks, prompts, splits
+from hyperrec.data import tokenizer as tokenizer_lib
+from hyperrec.evaluation import ranking, text_metrics
+from hyperrec.methods import p5
+from hyperrec.models import decoding
+
+METRICS = ('hr@5', 'ndcg@5', 'hr@10', 'ndcg@10')
+# What no text or ranking tells: yes or no, and lists to pick from.
+_NOT_JUDGED = frozenset(['liked', 'taken', 'candidates'])
+_BATCH_SIZE = 64
+
+
+class Model(NamedTuple):
+  """A network, and what its prompts are filled in with.
+
+  Attributes:
+    config: hyper-parameters.
+    fitted: parameters, tokenizer and names of items.
+    tasks: the training rows.
+  """
+
+  config: p5.Config
+  fitted: p5.Fitted
+  tasks: prompt_tasks.Tasks
+
+  @property
+  def writer(self) -> prompts.Writer:
+    """What fills in templates."""
+    return self.config.writer(self.fitted.tokenizer)
+
+
+class Asked(NamedTuple):
+  """One template, filled in for each held-out row.
+
+  Attributes:
+    sources: tokens of the prompts.
+    answers: tokens of the right answers.
+    users: whose row each is.
+  """
+
+  sources: list[prompts.Tokens]
+  answers: list[prompts.Tokens]
+  users: np.ndarray
+
+
+def ask(
+  model: Model, template: prompts.Template, held: splits.HeldOut, seed: int
+) -> Asked:
+  """Prompts about the rows to be found, given the histories."""
+  shown = held.histories.by_user_and_time()
+  ends = np.cumsum(shown.user_counts())
+  starts = ends - shown.user_counts()
+  random = np.random.default_rng(seed)
+  asked = Asked([], [], held.targets.users)
+  for row, user in enumerate(held.targets.users):
+    history = shown.items[starts[user] : ends[user]].tolist()
+    values = model.tasks.values(row, history, random, data=held.targets)
+    asked.sources.append(model.writer.source(template, values))
+    asked.answers.append(model.writer.target(template, values))
+  return asked
+
+
+def judge(
+  model: Model,
+  template: prompts.Template,
+  held: splits.HeldOut,
+  *,
+  seed: int = 0,
+  metrics: tuple[str, ...] = METRICS,
+) -> dict[str, float] | None:
+  """The metrics of a template's family; None of what is not judged.
+
+  Ratings: RMSE and MAE of what is written. Items: full ranking without those
+  seen. Texts: BLEU and ROUGE of what is written.
+  """
+  if template.fields & _NOT_JUDGED:
+    return None
+  asked = ask(model, template, held, seed)
+  if template.target == '{item}':
+    return rank(model, asked, held, metrics)
+  written = write(model, asked.sources)
+  if template.target == '{rating}':
+    mean = float(model.tasks.data.ratings.mean())
+    errors = text_metrics.rating_errors(
+      written, held.targets.ratings, default=mean
+    )
+    return errors._asdict()
+  decode = model.fitted.tokenizer.decode
+  return text_metrics.text_overlap(written, list(map(decode, asked.answers)))
+
+
+def rank(
+  model: Model,
+  asked: Asked,
+  held: splits.HeldOut,
+  metrics: tuple[str, ...] = METRICS,
+) -> dict[str, float]:
+  """Full ranking of the catalogue by its names' probabilities."""
+  row_of = np.zeros(held.targets.num_users, np.int64)
+  row_of[asked.users] = np.arange(len(asked.users))
+
+  def score(users):
+    sources = [asked.sources[row_of[user]] for user in users]
+    return p5.score_sources(model.config, model.fitted, model.writer, sources)
+
+  return ranked(score, held, metrics)
+
+
+def ranked(score, held: splits.HeldOut, metrics=METRICS) -> dict[str, float]:
+  """The metrics of scores of users; what they have seen is left out."""
+  found = ranking.evaluate(
+    score, held.histories.csr(), held.targets.csr(), metrics=metrics
+  )
+  return {name: found.mean(name) for name in metrics}
+
+
+def write(model: Model, sources: Sequence[prompts.Tokens]) -> list[str]:
+  """The model's own text to each prompt, the best token at each place."""
+  tokenizer = model.fitted.tokenizer
+  texts = []
+  for first in range(0, len(sources), _BATCH_SIZE):
+    part = list(sources[first : first + _BATCH_SIZE])
+    padded = [*part, *[part[0]] * (_BATCH_SIZE - len(part))]
+    tokens = decoding.greedy(
+      model.fitted.params,
+      model.writer.batch(padded).source,
+      config=model.config.t5(tokenizer.vocab_size),
+      length=model.config.target_length,
+      end=tokenizer_lib.EOS,
+    )
+    texts += map(tokenizer.decode, np.asarray(tokens)[: len(part)])
+  return texts
+
+
+def mean_rating(
+  train: interactions.Interactions, held: splits.HeldOut
+) -> dict[str, float] | None:
+  """Errors of the mean training rating as the answer to everything."""
+  if train.ratings is None:
+    return None
+  errors = text_metrics.constant_errors(
+    held.targets.ratings, float(train.ratings.mean())
+  )
+  return errors._asdict()
+
+
+def number_rule(
+  numbers: np.ndarray, held: splits.HeldOut, histories
+) -> dict[str, float]:
+  """What the numbers alone give away (`item_ids.next_number_scores`).
+
+  Args:
+    numbers: [V] of the items.
+    held: what is to be found.
+    histories: users [B] -> their `Histories`.
+  """
+
+  def score(users):
+    shown = histories(users)
+    return item_ids.next_number_scores(numbers, shown.items, shown.mask)
+
+  return ranked(score, held)

@@ -1,0 +1,74 @@
+"""What item numbers alone give away: a rule that learns nothing, ranked.
+
+  python -m experiments.p5.leak --data_dir=DIR
+
+The rule answers with the number after the largest of the history, then the one
+after the last item's, and so on (`item_ids.next_number_scores`). Numbers that
+were handed out along full sequences hold the answer; those of a function of
+the training interactions do not.
+"""
+
+import json
+import pathlib
+
+from absl import app, flags, logging
+
+from experiments import script
+from hyperrec import method as method_lib
+from hyperrec.data import item_ids, sources, splits
+from hyperrec.evaluation import ranking
+
+SETS = {
+  'beauty': ('amazon_2014', {'domain': 'Beauty'}),
+  'sports': ('amazon_2014', {'domain': 'Sports_and_Outdoors'}),
+  'toys': ('amazon_2014', {'domain': 'Toys_and_Games'}),
+}
+METRICS = ('hr@5', 'ndcg@5', 'hr@10', 'ndcg@10')
+
+_SETS = flags.DEFINE_list('sets', list(SETS), f'Some of {", ".join(SETS)}.')
+_DATA_DIR = flags.DEFINE_string('data_dir', None, "The sources' files.")
+_SEED = flags.DEFINE_integer('seed', 0, 'Of the numberings.')
+_OUTPUT = flags.DEFINE_string(
+  'output', 'experiments/p5/results/leak.json', 'The JSON file.'
+)
+
+
+def main(argv):
+  """Judges the rule on every kind of number of every set."""
+  del argv
+  unknown = set(_SETS.value) - set(SETS)
+  if unknown:
+    raise app.UsageError(f'--sets={sorted(unknown)} is unknown; use {[*SETS]}')
+  rows = [
+    {'set': name, 'users': users, 'numbers': kind, 'metrics': metrics}
+    for name in _SETS.value
+    for users, kind, metrics in judged(name, _DATA_DIR.value, _SEED.value)
+  ]
+  found = {'seed': _SEED.value, 'rows': rows, **script.provenance()}
+  path = pathlib.Path(_OUTPUT.value)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  path.write_text(json.dumps(found, indent=2) + '\n')
+
+
+def judged(name: str, data_dir: str | None, seed: int):
+  """Yields (test users, kind of numbers, metrics of the rule)."""
+  source, options = SETS[name]
+  data = sources.load(source, data_dir, duplicates='keep', **options)
+  split = splits.leave_one_out(data)
+  histories = split.test.histories.by_user_and_time()
+  shown, targets = split.test.histories.csr(), split.test.targets.csr()
+  for kind in reversed(item_ids.INDEXINGS):
+    numbers = item_ids.number_items(split.train, kind, seed)
+
+    def score(users, numbers=numbers):
+      batch = method_lib.Histories.of(histories, users)
+      return item_ids.next_number_scores(numbers, batch.items, batch.mask)
+
+    found = ranking.evaluate(score, shown, targets, metrics=METRICS)
+    metrics = {metric: round(found.mean(metric), 5) for metric in METRICS}
+    logging.info('%s, %s numbers: %s', name, kind, metrics)
+    yield len(found.users), kind, metrics
+
+
+if __name__ == '__main__':
+  script.run(main)

@@ -1,0 +1,278 @@
+"""One row of the P5 tables: train on prompts, judge every family.
+
+  python -m experiments.p5.run --workdir=WORKDIR \
+    --flagfile=experiments/p5/movielens_small.flags
+
+Paper: Geng et al., "Recommendation as language processing", RecSys 2022, arXiv
+2203.13366. Each user's last row is test, the one before it validation; items
+are ranked in full without those seen. The parameters judged are those with the
+best validation NDCG@10 of the next item. The same command with the same workdir
+resumes.
+"""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+import time
+
+import jax
+import numpy as np
+from absl import app, flags, logging
+
+from experiments import script, source_flags
+from experiments.p5 import judging
+from hyperrec import method as method_lib
+from hyperrec.data import (
+  interactions,
+  item_ids,
+  prompt_tasks,
+  prompts,
+  sequences,
+  splits,
+)
+from hyperrec.data import tokenizer as tokenizer_lib
+from hyperrec.evaluation import cost, results
+from hyperrec.methods import p5, p5_training
+from hyperrec.training import run_log
+
+_DEFAULT = p5.Config()
+
+_ROW = flags.DEFINE_string('row', None, 'Name of the row.', required=True)
+_FAMILIES = flags.DEFINE_list(
+  'families', list(prompts.FAMILIES), 'Of prompts; sequential must be there.'
+)
+_NAMES = flags.DEFINE_enum(
+  'names', _DEFAULT.names, item_ids.INDEXINGS, "Items' numbers; given leaks."
+)
+_DIM = flags.DEFINE_integer('dim', _DEFAULT.dim, 'Width of the network.')
+_LAYERS = flags.DEFINE_integer(
+  'num_layers', _DEFAULT.num_layers, 'Of the encoder, and of the decoder.'
+)
+_DROPOUT = flags.DEFINE_float('dropout', _DEFAULT.dropout, 'Share dropped.')
+_VOCAB = flags.DEFINE_integer('vocab_size', _DEFAULT.vocab_size, 'Pieces.')
+_WHOLE_WORDS = flags.DEFINE_integer(
+  'num_whole_words', _DEFAULT.num_whole_words, 'Rows of that embedding, or 0.'
+)
+_HISTORY = flags.DEFINE_integer(
+  'max_history', _DEFAULT.max_history, 'Items of a history at most.'
+)
+_SOURCE_LENGTH = flags.DEFINE_integer(
+  'source_length', _DEFAULT.source_length, 'Tokens of a prompt at most.'
+)
+_TARGET_LENGTH = flags.DEFINE_integer(
+  'target_length', _DEFAULT.target_length, 'Tokens of an answer at most.'
+)
+_STEPS = flags.DEFINE_integer('num_steps', _DEFAULT.num_steps, 'Of training.')
+_BATCH_SIZE = flags.DEFINE_integer(
+  'batch_size', _DEFAULT.batch_size, 'Prompts a step.'
+)
+_LR = flags.DEFINE_float('lr', _DEFAULT.lr, "AdamW's, at the start.")
+_WEIGHT_DECAY = flags.DEFINE_float(
+  'weight_decay', _DEFAULT.weight_decay, "AdamW's."
+)
+_SEED = flags.DEFINE_integer('seed', 0, 'Of everything that is drawn.')
+_EVALUATE_EVERY = flags.DEFINE_integer(
+  'evaluate_every', 500, 'Steps between validations and checkpoints.'
+)
+_VALIDATION_USERS = flags.DEFINE_integer(
+  'validation_users', 1000, 'Users who choose the parameters, at most.'
+)
+_WORKDIR = flags.DEFINE_string(
+  'workdir', None, 'For checkpoints and metrics; none trains in memory.'
+)
+_OUTPUT = flags.DEFINE_string(
+  'output', None, 'Default experiments/p5/results/ROW-SEED.json.'
+)
+
+
+def main(argv):
+  """Trains and judges one row."""
+  del argv
+  if 'sequential' not in _FAMILIES.value:
+    raise app.UsageError(
+      '--families must hold sequential: it chooses the parameters'
+    )
+  config = _config()
+  data = source_flags.load()
+  split = splits.leave_one_out(data)
+  for held in (split.validation, split.test):
+    sequences.check_targets_unseen(held.histories, held.targets)
+  if _WORKDIR.value:
+    record = run_log.manifest(script.script_flags(), {'train': split.train})
+    run_log.write_manifest(_WORKDIR.value, record)
+  model, numbers, templates, skipped = _untrained(config, split.train)
+  (model, seconds), peak = cost.peak_bytes(
+    lambda: _trained(model, templates, split)
+  )
+  row = {
+    'row': _ROW.value,
+    'seed': _SEED.value,
+    'dataset': data.name,
+    'split': 'leave_one_out',
+    'method': 'p5',
+    'config': dataclasses.asdict(config),
+    'users': split.test.targets.num_users,
+    'items': data.num_items,
+    'skipped': skipped,
+    'templates': _judged(model, templates, split.test),
+    'number_rule': _number_rule(numbers, split.test),
+    'mean_rating': judging.mean_rating(split.train, split.test),
+    'prepare': {
+      'flops': p5_training.fit_flops(config, model.fitted.tokenizer.vocab_size),
+      'seconds': seconds,
+      'peak_bytes': peak,
+      'parameters': sum(x.size for x in jax.tree.leaves(model.fitted.params)),
+    },
+    'flags': script.script_flags(),
+    **script.provenance(),
+  }
+  _write(row)
+
+
+def _untrained(config, train):
+  """The model without parameters, numbers, templates, families left out."""
+  numbers = item_ids.number_items(train, config.names, _SEED.value)
+  tokenizer = _tokenizer(config, train, numbers)
+  names = list(map(tokenizer.encode, prompt_tasks.item_names(numbers)))
+  catalogue = p5.Catalogue.of(names, train.item_ids)
+  tasks = prompt_tasks.Tasks(
+    train,
+    names,
+    tokenizer,
+    prompt_tasks.Config(max_history=config.max_history),
+    user_seed=_SEED.value,
+  )
+  templates, skipped = prompts.usable(_FAMILIES.value, tasks.fields)
+  for family, reason in skipped.items():
+    logging.warning('prompts of %s are left out: %s', family, reason)
+  fitted = p5.Fitted(None, tokenizer, catalogue)
+  return judging.Model(config, fitted, tasks), numbers, templates, skipped
+
+
+def _tokenizer(config, train, numbers) -> tokenizer_lib.Tokenizer:
+  """Made once for a workdir; what made its checkpoints must be the same."""
+  if not _WORKDIR.value:
+    return tokenizer_lib.train(prompt_tasks.corpus(train), config.vocab_size)
+  path = pathlib.Path(_WORKDIR.value) / 'tokenizer.model'
+  if not path.exists():
+    made = tokenizer_lib.train(prompt_tasks.corpus(train), config.vocab_size)
+    made.save(path)
+  tokenizer = tokenizer_lib.load(path)
+  now = {
+    'tokenizer': tokenizer.digest,
+    'numbers': hashlib.sha256(numbers.astype('<i8').tobytes()).hexdigest(),
+  }
+  record = path.with_name('names.json')
+  then = json.loads(record.read_text()) if record.exists() else now
+  for what, digest in now.items():
+    if then[what] != digest:
+      raise interactions.DataError(
+        f'{record}: the {what} of this workdir had sha256 {then[what][:12]}, '
+        f'now it is {digest[:12]}: other data, names or seed; give the flags '
+        'that made its checkpoints, or an empty workdir'
+      )
+  record.write_text(json.dumps(now, indent=2) + '\n')
+  return tokenizer
+
+
+def _trained(model, templates, split):
+  """The model with parameters, and the seconds that training took."""
+  start = time.perf_counter()
+  template = next(t for t in templates if t.family == 'sequential')
+  held = _first_users(split.validation, _VALIDATION_USERS.value)
+
+  def evaluate(params):
+    now = model._replace(fitted=model.fitted._replace(params=params))
+    found = judging.judge(now, template, held, metrics=('hr@10', 'ndcg@10'))
+    values = {f'validation_{name}': value for name, value in found.items()}
+    logging.info('%s', values)
+    return {**values, 'seconds': time.perf_counter() - start}
+
+  params = p5_training.fit(
+    model.config,
+    [model.tasks],
+    model.fitted.tokenizer,
+    templates,
+    jax.random.key(_SEED.value),
+    evaluate=evaluate,
+    workdir=_WORKDIR.value,
+    description=_ROW.value,
+    loop={
+      'evaluate_every': _EVALUATE_EVERY.value,
+      'checkpoint_every': _EVALUATE_EVERY.value,
+      'best_metric': 'validation_ndcg@10',
+    },
+  )
+  seconds = time.perf_counter() - start
+  if _WORKDIR.value:
+    path = pathlib.Path(_WORKDIR.value) / 'metrics.jsonl'
+    seconds = run_log.training_seconds(run_log.read_metrics(path))
+  return model._replace(fitted=model.fitted._replace(params=params)), seconds
+
+
+def _first_users(held: splits.HeldOut, limit: int) -> splits.HeldOut:
+  """The same users with targets of only some, drawn at random."""
+  users = np.unique(held.targets.users)
+  chosen = np.random.default_rng(0).permutation(users)[:limit]
+  kept = held.targets.rows(np.isin(held.targets.users, chosen))
+  return held._replace(targets=kept)
+
+
+def _judged(model, templates, held) -> list[dict]:
+  """A record for each template that is judged."""
+  records = []
+  for template in templates:
+    metrics = judging.judge(model, template, held)
+    if metrics is not None:
+      logging.info('%s: %s', template.name, metrics)
+      records.append(
+        {
+          'template': template.name,
+          'family': template.family,
+          'target': template.target,
+          'seen': template.seen,
+          'metrics': metrics,
+        }
+      )
+  return records
+
+
+def _number_rule(numbers, held):
+  shown = held.histories.by_user_and_time()
+  return judging.number_rule(
+    numbers, held, lambda users: method_lib.Histories.of(shown, users)
+  )
+
+
+def _config() -> p5.Config:
+  return p5.Config(
+    names=_NAMES.value,
+    dim=_DIM.value,
+    num_layers=_LAYERS.value,
+    head_dim=min(32, _DIM.value),
+    dropout=_DROPOUT.value,
+    vocab_size=_VOCAB.value,
+    num_whole_words=_WHOLE_WORDS.value,
+    max_history=_HISTORY.value,
+    source_length=_SOURCE_LENGTH.value,
+    target_length=_TARGET_LENGTH.value,
+    num_steps=_STEPS.value,
+    batch_size=_BATCH_SIZE.value,
+    lr=_LR.value,
+    weight_decay=_WEIGHT_DECAY.value,
+  )
+
+
+def _write(row) -> None:
+  path = pathlib.Path(
+    _OUTPUT.value or f'experiments/p5/results/{_ROW.value}-{_SEED.value}.json'
+  )
+  path.parent.mkdir(parents=True, exist_ok=True)
+  results.write_whole(json.dumps(row, indent=2) + '\n', path)
+  for record in row['templates']:
+    print(record['template'], json.dumps(record['metrics']))
+
+
+if __name__ == '__main__':
+  script.run(main)

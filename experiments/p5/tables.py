@@ -1,0 +1,167 @@
+"""Rewrites the tables of experiments/p5/README.md from committed results.
+
+python -m experiments.p5.tables
+"""
+
+import json
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from experiments import script
+from hyperrec.evaluation import report
+
+_FOLDER = pathlib.Path('experiments/p5')
+RANKING = 'hr@5', 'ndcg@5', 'hr@10', 'ndcg@10'
+# HR@5, NDCG@5, HR@10, NDCG@10 on Beauty, by their authors.
+PUBLISHED = {
+  'P5-small, numbers along full sequences (leak)': (
+    0.0503, 0.0370, 0.0659, 0.0421,
+  ),
+  'P5-small, random numbers (by the authors of TIGER)': (
+    0.0163, 0.0107, 0.0254, 0.0136,
+  ),
+  'SASRec, well trained (by the authors of eSASRec)': (
+    None, None, 0.0921, 0.0531,
+  ),
+}  # fmt: skip
+BEAUTY = {
+  'beauty_given': 'P5, the numbers of the file (leak)',
+  'beauty_sequential': 'P5, sequential numbers',
+  'beauty_random': 'P5, random numbers',
+  'beauty_collaborative': 'P5, collaborative numbers',
+}
+
+
+def main(argv):
+  """Writes the tables."""
+  del argv
+  readme = _FOLDER / 'README.md'
+  results = _FOLDER / 'results'
+  report.replace_block(readme, 'beauty', beauty_table(results))
+  report.replace_block(readme, 'leak', leak_table(results))
+  report.replace_block(readme, 'families', families_table(results))
+  report.replace_block(readme, 'latency', latency_table(results))
+
+
+def runs(results: pathlib.Path, row: str) -> list[dict]:
+  """The result of each seed of a row."""
+  paths = sorted(results.glob(f'{row}-*.json'))
+  return [json.loads(path.read_text()) for path in paths]
+
+
+def beauty_table(results: pathlib.Path) -> str:
+  """Next item on Beauty: published, and each numbering here."""
+  lines = _head('Beauty, next item', RANKING, 'training', 'flag file')
+  for what, values in PUBLISHED.items():
+    lines.append(_row(f'published: {what}', map(_number, values), '', ''))
+  for row, what in BEAUTY.items():
+    found = runs(results, row)
+    flags = f'`{row}.flags`'
+    if not found:
+      lines.append(_row(what, ['not run yet', '', '', ''], '', flags))
+      continue
+    seconds = np.mean([run['prepare']['seconds'] for run in found])
+    for seen, wording in ((True, ''), (False, ', unseen wording')):
+      values = _over_seeds(found, 'sequential', '{item}', seen, RANKING)
+      minutes = f'{seconds / 60:.0f} min'
+      lines.append(_row(what + wording, values, minutes, flags))
+  return '\n'.join(lines)
+
+
+def leak_table(results: pathlib.Path) -> str:
+  """The rule that learns nothing, on each kind of numbers."""
+  lines = _head('set', ['numbers', *RANKING])
+  path = results / 'leak.json'
+  if not path.exists():
+    return '\n'.join([*lines, _row('not run yet', [''] * 5)])
+  for row in json.loads(path.read_text())['rows']:
+    values = [row['numbers'], *(_number(row['metrics'][m]) for m in RANKING)]
+    lines.append(_row(row['set'], values))
+  return '\n'.join(lines)
+
+
+def families_table(results: pathlib.Path) -> str:
+  """Every family on the default set, by seen and unseen wording."""
+  lines = _head('family', ['answer', 'metric', 'seen', 'unseen', 'baseline'])
+  found = runs(results, 'movielens_small')
+  if not found:
+    return '\n'.join([*lines, _row('not run yet', [''] * 5)])
+  kinds = {
+    (record['family'], record['target']): list(record['metrics'])
+    for record in found[0]['templates']
+  }
+  for (family, target), metrics in kinds.items():
+    for metric in metrics:
+      cells = [
+        _over_seeds(found, family, target, seen, [metric])[0]
+        for seen in (True, False)
+      ]
+      baseline = ''
+      if target == '{rating}' and metric in ('rmse', 'mae'):
+        mean = [run['mean_rating'][metric] for run in found]
+        baseline = f'mean rating: {_number(np.mean(mean))}'
+      if family == 'sequential':
+        rule = [run['number_rule'][metric] for run in found]
+        baseline = f'rule of numbers: {_number(np.mean(rule))}'
+      lines.append(_row(family, [f'`{target}`', metric, *cells, baseline]))
+  return '\n'.join(lines)
+
+
+def latency_table(results: pathlib.Path) -> str:
+  """Seconds for 1,000 users of each way to rank."""
+  lines = _head('names', ['nodes', 'way', 'seconds for 1,000 users', 'batch'])
+  path = results / 'latency.json'
+  if not path.exists():
+    return '\n'.join([*lines, _row('not run yet', [''] * 4)])
+  for row in json.loads(path.read_text())['rows']:
+    seconds = f'{row["seconds_per_1000"]:,.1f}'
+    cells = [f'{row["nodes"]:,}', row['way'], seconds, str(row['batch'])]
+    lines.append(_row(row['names'], cells))
+  return '\n'.join(lines)
+
+
+def _over_seeds(found, family, target, seen, metrics: Sequence[str]):
+  """Mean (and deviation over seeds) of the mean over a family's wordings."""
+  cells = []
+  for metric in metrics:
+    values = [
+      np.mean(records)
+      for run in found
+      if (
+        records := [
+          record['metrics'][metric]
+          for record in run['templates']
+          if (record['family'], record['target'], record['seen'])
+          == (family, target, seen)
+        ]
+      )
+    ]
+    cell = _number(np.mean(values)) if values else ''
+    if len(values) > 1:
+      cell += f' ± {np.std(values, ddof=1):.4f}'
+    cells.append(cell)
+  return cells
+
+
+def _number(value) -> str:
+  return '' if value is None else f'{value:.4f}'
+
+
+def _head(first: str, *names) -> list[str]:
+  flat = [
+    name
+    for group in names
+    for name in ([group] if isinstance(group, str) else group)
+  ]
+  rule = '|---|' + '---:|' * len(flat)
+  return [_row(first, flat), rule]
+
+
+def _row(first, cells, *more) -> str:
+  return '| ' + ' | '.join([first, *cells, *more]) + ' |'
+
+
+if __name__ == '__main__':
+  script.run(main)

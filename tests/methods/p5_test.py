@@ -1,0 +1,160 @@
+"""P5 behind the contract, on sequences that have a rule."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from hyperrec import method as method_lib
+from hyperrec.data import interactions, tokenizer
+from hyperrec.methods import p5
+
+pytest.importorskip('sentencepiece')
+pytestmark = pytest.mark.usefixtures('compile_fast')
+SMALL = {
+  'dim': 16,
+  'head_dim': 8,
+  'num_layers': 1,
+  'vocab_size': 400,
+  'num_whole_words': 16,
+  'source_length': 24,
+  'batch_size': 32,
+  'max_history': 4,
+  'dropout': 0.0,
+}
+NUM_ITEMS = 12
+WORDS = ('red', 'blue', 'green', 'small', 'large', 'round')
+
+
+def in_a_circle(num_users=60, *, first_id=0, text=True):
+  """Each user takes items one after another, from a random start."""
+  random = np.random.default_rng(0)
+  start = random.integers(NUM_ITEMS, size=num_users)
+  items = (start[:, None] + np.arange(6)[None]) % NUM_ITEMS
+  users = np.repeat(np.arange(num_users), 6)
+  names = [f'{a} {b} thing' for a in WORDS for b in WORDS[:2]]
+  return interactions.from_columns(
+    users,
+    items.ravel() + first_id,
+    timestamp=np.tile(np.arange(6), num_users),
+    item_text=dict(enumerate(names, first_id)) if text else None,
+    name='circle',
+  )
+
+
+@pytest.fixture(scope='module')
+def by_number():
+  method = p5.p5(**SMALL, names='random', num_steps=250, lr=0.01)
+  return method, method.prepare(in_a_circle(), jax.random.key(0))
+
+
+@pytest.fixture(scope='module')
+def by_text():
+  method = p5.p5(**SMALL, names='text', num_steps=2)
+  return method, method.prepare(in_a_circle(), jax.random.key(0))
+
+
+def histories(*rows, num_items=NUM_ITEMS):
+  length = max(1, *map(len, rows))
+  mask = np.arange(length) < np.array([[len(row)] for row in rows])
+  items = np.zeros(mask.shape, np.int32)
+  items[mask] = [item for row in rows for item in row]
+  return method_lib.Histories(items, mask, num_items)
+
+
+def test_the_rule_of_the_sequences_is_learned(by_number):
+  method, shared = by_number
+  rows = [[(i + j) % NUM_ITEMS for j in range(3)] for i in range(NUM_ITEMS)]
+  scores = method.score(shared, histories(*rows))
+  expected = (np.arange(NUM_ITEMS) + 3) % NUM_ITEMS
+  assert (scores.argmax(axis=1) == expected).mean() > 0.9
+
+
+def test_scores_are_a_distribution_over_the_catalogue(by_number):
+  method, shared = by_number
+  scores = method.score(shared, histories([], [3], [1, 2, 3, 4, 5, 6]))
+  assert scores.shape == (3, NUM_ITEMS)
+  np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1, atol=1e-4)
+
+
+def test_users_do_not_depend_on_each_other(by_number):
+  method, shared = by_number
+  together = method.score(shared, histories([3, 4], [5], []))
+  np.testing.assert_allclose(
+    method.score(shared, histories([5])), together[1:2], atol=1e-4
+  )
+
+
+def test_only_the_last_items_of_a_history_are_read(by_number):
+  method, shared = by_number
+  found = method.score(shared, histories([9, 1, 2, 3, 4], [1, 2, 3, 4]))
+  np.testing.assert_allclose(found[0], found[1], atol=1e-4)
+
+
+def test_nothing_is_paid_where_the_catalogue_is_known(by_number):
+  method, shared = by_number
+  data = in_a_circle()
+  adapted = method.adapt(shared, data, jax.random.key(1))
+  assert adapted is shared
+  assert method.adapt_flops(shared, data, adapted) == 0
+  assert method.prepare_flops(data, shared) > 1e8
+
+
+def test_numbers_mean_nothing_elsewhere(by_number):
+  method, shared = by_number
+  with pytest.raises(method_lib.CannotServe, match='another catalogue'):
+    method.adapt(shared, in_a_circle(first_id=100), jax.random.key(1))
+  with pytest.raises(method_lib.CannotServe, match='another domain'):
+    method.prepare((in_a_circle(), in_a_circle()), jax.random.key(1))
+
+
+def test_new_items_are_known_by_their_text(by_text):
+  method, shared = by_text
+  new = in_a_circle(first_id=100)
+  nothing = new.rows([])
+  adapted = method.adapt(shared, nothing, jax.random.key(1))
+  assert adapted.params is shared.params
+  scores = method.score(adapted, histories([], [2, 3]))
+  np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1, atol=1e-4)
+  with pytest.raises(method_lib.CannotServe, match='no item text'):
+    method.adapt(
+      shared, in_a_circle(first_id=100, text=False), jax.random.key(1)
+    )
+
+
+def test_several_domains_teach_one_model(by_text):
+  method, _ = by_text
+  domains = in_a_circle(), in_a_circle(30, first_id=50)
+  shared = method.prepare(domains, jax.random.key(0))
+  assert shared.catalogue is None
+  adapted = method.adapt(shared, domains[0].rows([]), jax.random.key(1))
+  assert method.score(adapted, histories([1])).shape == (1, NUM_ITEMS)
+
+
+def test_equal_titles_are_told_apart():
+  pieces = tokenizer.train(['red thing', 'blue thing, old'] * 20, 300)
+  texts = np.array(['red thing. a', 'red thing. b', 'red thing', ''], object)
+  data = dataclasses.replace(
+    in_a_circle(text=False).take_items(np.arange(4)), item_text=texts
+  )
+  config = p5.Config(names='text')
+  names = p5.name_items(config, data, pieces, 0)
+  assert len(set(names)) == 4
+  assert pieces.decode(names[1]) == 'red thing 2'
+
+
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    ({'names': 'by_colour'}, "names='by_colour' is unknown"),
+    ({'num_steps': 0}, 'num_steps=0 must be at least 1'),
+    ({'lr': -1.0}, r'lr=-1\.0 must not be negative'),
+    ({'dropout': 1.0}, r'dropout=1\.0 must be within 0'),
+    ({'dim': 100}, 'head_dim=32 must divide dim=100'),
+    ({'target_length': 8}, 'target_length=8 has no room for name_tokens=8'),
+  ],
+)
+def test_hyper_parameters_that_no_network_can_have(change, message):
+  with pytest.raises(interactions.DataError, match=message):
+    p5.Config(**change)

@@ -8,10 +8,14 @@ import jax
 import numpy as np
 
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.methods import vqrec_stages, vqrec_training
+from hyperrec.methods import (
+  vqrec_index,
+  vqrec_stages,
+  vqrec_training,
+)
 
 Config = vqrec_stages.Config
-Fitted = vqrec_stages.Fitted
+Fitted = vqrec_index.Fitted
 
 
 class Arm(NamedTuple):
@@ -67,7 +71,7 @@ class Target(NamedTuple):
 
   train: interactions_lib.Interactions
   table: np.ndarray
-  made: vqrec_training.Made | None
+  made: vqrec_index.Made | None
   evaluate: Callable[[Fitted], dict[str, float]]
   loop: dict[str, Any]
 
@@ -107,6 +111,6 @@ def fit(
     return vqrec_training.finetune(
       config, shared, target.train, target.table, key, **run
     )
-  return vqrec_training.look_up(
+  return vqrec_index.look_up(
     shared._replace(flops=0.0), target.train, target.table
   )

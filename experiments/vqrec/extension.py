@@ -8,10 +8,14 @@ from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data.sources import columns
 from hyperrec.evaluation import ranking
-from hyperrec.methods import vqrec, vqrec_stages, vqrec_training
+from hyperrec.methods import (
+  vqrec,
+  vqrec_index,
+  vqrec_stages,
+)
 
 DataError = interactions_lib.DataError
-Fitted = vqrec_stages.Fitted
+Fitted = vqrec_index.Fitted
 
 
 def read_items(
@@ -55,7 +59,7 @@ def extended(fitted: Fitted, ids: np.ndarray, table: np.ndarray) -> Fitted:
     raise DataError(
       f'the item {item!r} is not new: the model has it; leave it out'
     )
-  codes = vqrec_training.codes_of(fitted.index, table)
+  codes = vqrec_index.codes_of(fitted.index, table)
   unseen = np.zeros(len(ids), np.float32)
   return fitted._replace(
     codes=np.concatenate([fitted.codes, codes]),

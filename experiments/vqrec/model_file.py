@@ -10,7 +10,11 @@ import jax
 import numpy as np
 
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.methods import vqrec_stages, vqrec_training
+from hyperrec.methods import (
+  vqrec_index,
+  vqrec_stages,
+  vqrec_training,
+)
 from hyperrec.models import product_quantizer
 
 DataError = interactions_lib.DataError
@@ -29,7 +33,7 @@ class Model(NamedTuple):
 
   config: vqrec_stages.Config
   text_encoder: str
-  fitted: vqrec_stages.Fitted
+  fitted: vqrec_index.Fitted
 
 
 def save(path: str | os.PathLike, model: Model) -> None:
@@ -71,7 +75,7 @@ def load(path: str | os.PathLike) -> Model:
         arrays[f'index/{k}'] for k in product_quantizer.ProductQuantizer._fields
       )
     )
-    fitted = vqrec_stages.Fitted(
+    fitted = vqrec_index.Fitted(
       _params(config, arrays),
       index,
       arrays['codes'],

@@ -29,7 +29,11 @@ from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import sequences, splits
 from hyperrec.evaluation import ranking
-from hyperrec.methods import vqrec, vqrec_training
+from hyperrec.methods import (
+  vqrec,
+  vqrec_index,
+  vqrec_training,
+)
 from hyperrec.training import run_log
 
 _ROW = flags.DEFINE_string('row', None, 'Name of the target.', required=True)
@@ -119,7 +123,7 @@ def judge(config, fitted, held, metrics):
 def _pretraining(domains, tables, seed):
   """Share of fakes' codes -> what is pre-trained, kept in the workdir."""
   names = [domain.name for domain in domains]
-  index = _index_of(lambda: vqrec_training.stacked(tables, names), seed)
+  index = _index_of(lambda: vqrec_index.stacked(tables, names), seed)
 
   @functools.cache
   def source(replaced):
@@ -148,7 +152,7 @@ class _Judged(NamedTuple):
 
   split: splits.Split
   tables: dict[bool, np.ndarray]
-  indices: dict[bool, Callable[[], vqrec_training.Made]]
+  indices: dict[bool, Callable[[], vqrec_index.Made]]
 
 
 def _judged(split, table, seed) -> _Judged:
@@ -160,13 +164,13 @@ def _judged(split, table, seed) -> _Judged:
   return _Judged(split, tables, indices)
 
 
-def _index_of(table, seed) -> Callable[[], vqrec_training.Made]:
+def _index_of(table, seed) -> Callable[[], vqrec_index.Made]:
   """Makes an index when it is first asked for: all arms of a seed share it."""
   config = config_flags.config()
 
   @functools.cache
   def made():
-    return vqrec_training.make_index(
+    return vqrec_index.make(
       table(),
       jax.random.fold_in(jax.random.key(seed), 2),
       num_groups=config.num_groups,

@@ -14,13 +14,18 @@ import numpy as np
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.methods import by_length, vqrec_stages, vqrec_training
+from hyperrec.methods import (
+  by_length,
+  vqrec_index,
+  vqrec_stages,
+  vqrec_training,
+)
 from hyperrec.models import product_quantizer
 from hyperrec.models import vqrec as vqrec_lib
 
 Config = vqrec_stages.Config
 Features = Callable[[interactions_lib.Interactions], np.ndarray]
-Fitted = vqrec_stages.Fitted
+Fitted = vqrec_index.Fitted
 Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
 Method = method_lib.Method
@@ -139,7 +144,7 @@ def _method(name, config, features, adapt) -> Method:
 def _looked_up(shared, evidence, features) -> Fitted:
   if _is_known(shared, evidence):
     return shared
-  return vqrec_training.look_up(
+  return vqrec_index.look_up(
     shared._replace(flops=0.0), evidence, features(evidence)
   )
 

@@ -8,17 +8,16 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import sequences as sequences_lib
-from hyperrec.models import permutation, product_quantizer, vqrec
+from hyperrec.methods import vqrec_index
+from hyperrec.models import permutation, vqrec
 from hyperrec.training import loop, optimizers
 from hyperrec.training import step as step_lib
 
 DataError = interactions_lib.DataError
-Index = product_quantizer.ProductQuantizer
 Sequences = sequences_lib.Sequences
 
 INDICES = ('source', 'target')
@@ -116,27 +115,7 @@ class Config:
     )
 
 
-class Fitted(NamedTuple):
-  """A network over one catalogue, or over those of several domains.
-
-  Attributes:
-    params: see `models.vqrec.init`.
-    index: from an item's features to its codes.
-    codes: [V, G].
-    popularity: float32 [V], log(1 + count): the scores of a user who has
-      shown nothing.
-    item_ids: the catalogue; None of several domains.
-    flops: operations that made it from what it started with.
-  """
-
-  params: Any
-  index: Index
-  codes: np.ndarray
-  popularity: np.ndarray
-  item_ids: np.ndarray | None
-  flops: float
-
-
+Fitted = vqrec_index.Fitted
 Evaluate = Callable[[Fitted], Mapping[str, float]]
 
 

@@ -1,4 +1,4 @@
-"""How VQ-Rec learns: its index, its parameters, and two-stage fine-tuning."""
+"""How VQ-Rec learns: pre-training or from scratch, two-stage fine-tuning."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,24 +6,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import logging
-from jaxtyping import Float, Int
 
-from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import sequences as sequences_lib
-from hyperrec.methods import vqrec_stages
-from hyperrec.models import permutation, product_quantizer, vqrec
+from hyperrec.methods import vqrec_index, vqrec_stages
+from hyperrec.models import permutation, vqrec
 
 Config = vqrec_stages.Config
-DataError = interactions_lib.DataError
-Fitted = vqrec_stages.Fitted
-Index = product_quantizer.ProductQuantizer
+Fitted = vqrec_index.Fitted
 Interactions = interactions_lib.Interactions
 Sequences = sequences_lib.Sequences
-Table = Float[np.ndarray, 'V F']
-# An index, and the operations that it took.
-Made = tuple[Index, float]
+Table = vqrec_index.Table
+Made = vqrec_index.Made
 
 
 def pretrain(
@@ -51,14 +45,14 @@ def pretrain(
     CannotServe: no user has two items, or fewer distinct items than codes.
     DataError: features of different widths, or not finite.
   """
-  table = stacked(tables, [d.name for d in domains])
+  table = vqrec_index.stacked(tables, [d.name for d in domains])
   index_key, init_key, train_key = jax.random.split(key, 3)
   index, index_flops = made or _index(config, table, index_key)
   fitted = Fitted(
     init(config, init_key),
     index,
-    codes_of(index, table),
-    np.concatenate([popularity(d) for d in domains]),
+    vqrec_index.codes_of(index, table),
+    np.concatenate([vqrec_index.popularity(d) for d in domains]),
     domains[0].item_ids if len(domains) == 1 else None,
     index_flops,
   )
@@ -104,7 +98,7 @@ def from_scratch(
   index, index_flops = made or _index(config, table, index_key)
   params = init(config, init_key)
   fitted = Fitted(params, index, None, None, None, index_flops)
-  fitted = look_up(fitted, data, table)
+  fitted = vqrec_index.look_up(fitted, data, table)
   stage = vqrec_stages.catalogue(config, len(table), config.epochs, config.lr)
   return vqrec_stages.train(
     config,
@@ -114,21 +108,6 @@ def from_scratch(
     sequences=Sequences.of(data),
     key=train_key,
     **run,
-  )
-
-
-def look_up(source: Fitted, data: Interactions, table: Table) -> Fitted:
-  """Another catalogue, coded by the source's index; nothing is trained.
-
-  Raises:
-    DataError: features that the index cannot code.
-  """
-  flops = product_quantizer.encode_flops(source.index, len(table))
-  return source._replace(
-    codes=codes_of(source.index, table),
-    popularity=popularity(data),
-    item_ids=data.item_ids,
-    flops=source.flops + flops,
   )
 
 
@@ -166,7 +145,7 @@ def finetune(
   if is_new and config.index == 'target':
     index, index_flops = made or _index(config, table, index_key)
     source = source._replace(index=index, flops=index_flops)
-  fitted = look_up(source, data, table)
+  fitted = vqrec_index.look_up(source, data, table)
   if is_new:
     fitted = align(config, fitted, sequences, align_key)
   trained = fitted.params
@@ -209,92 +188,8 @@ def align(
   return fitted._replace(params={**fitted.params, 'codes': codes})
 
 
-def popularity(data: Interactions) -> np.ndarray:
-  """Scores [V] of a user who has shown nothing: log(1 + count)."""
-  return np.log1p(data.item_counts()).astype(np.float32)
-
-
-def make_index(
-  table: Table, key: jax.Array, *, num_groups: int, num_codes: int
-) -> Made:
-  """An index (optimised product quantization) of items, and its operations.
-
-  Args:
-    table: features; filled up with columns of zeros to a multiple of G.
-    key: of its seeds.
-    num_groups: G.
-    num_codes: M.
-
-  Raises:
-    CannotServe: fewer distinct items than codes.
-    DataError: features that are not finite.
-  """
-  table = _filled(table, num_groups)
-  try:
-    index = product_quantizer.fit(
-      key, table, num_groups=num_groups, num_codes=num_codes
-    )
-  except product_quantizer.TooFewVectorsError as error:
-    raise method_lib.CannotServe(f'VQ-Rec has no index: {error}') from error
-  except ValueError as error:
-    raise DataError(f'no index can be made of the items: {error}') from error
-  return index, product_quantizer.fit_flops(index, len(table))
-
-
-def codes_of(index: Index, table: Table) -> Int[np.ndarray, 'V G']:
-  """The codes of items, in the smallest type that holds them.
-
-  Items without text, whose features are zeros, share one code; a warning says
-  how many they are.
-
-  Raises:
-    DataError: features of another width than those of the index, or not
-      finite.
-  """
-  num_groups, num_codes, _ = index.codebooks.shape
-  table = _filled(table, num_groups)
-  if table.shape[1] != len(index.mean):
-    raise DataError(
-      f'{table.shape[1]} features an item, but the index is of '
-      f'{len(index.mean)}: make both with the same text encoder'
-    )
-  bad = np.flatnonzero(~np.isfinite(table).all(axis=1))
-  if len(bad):
-    raise DataError(
-      f'the features of {len(bad)} items, the first of them item {bad[0]}, are '
-      'not finite; encode their texts anew'
-    )
-  empty = int((np.abs(table).max(axis=1) == 0).sum())
-  if empty:
-    logging.warning('%d items have no text: they share one code', empty)
-  codes = np.asarray(product_quantizer.encode(index, jnp.asarray(table)))
-  return codes.astype(np.min_scalar_type(num_codes - 1))
-
-
-def stacked(tables: Sequence[Table], names: Sequence[str]) -> Table:
-  """The features of several domains' items, one after the other.
-
-  Raises:
-    DataError: they are not of one width.
-  """
-  widths = {
-    name: table.shape[1] for name, table in zip(names, tables, strict=True)
-  }
-  if len(set(widths.values())) > 1:
-    raise DataError(
-      f'features of the domains differ in width: {widths}; make all of them '
-      'with the same text encoder'
-    )
-  return np.concatenate(tables)
-
-
-def _filled(table: Table, num_groups: int) -> Table:
-  """With columns of zeros up to a multiple of the groups."""
-  return np.pad(table, ((0, 0), (0, -table.shape[1] % num_groups)))
-
-
 def _index(config: Config, table: Table, key: jax.Array) -> Made:
-  return make_index(
+  return vqrec_index.make(
     table, key, num_groups=config.num_groups, num_codes=config.num_codes
   )
 

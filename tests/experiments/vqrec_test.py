@@ -9,7 +9,11 @@ import pytest
 
 from experiments.vqrec import extension, model_file, rows
 from hyperrec.data import interactions, item_text
-from hyperrec.methods import vqrec_stages, vqrec_training
+from hyperrec.methods import (
+  vqrec_index,
+  vqrec_stages,
+  vqrec_training,
+)
 from hyperrec.models import product_quantizer
 from tests.data import item_text_test
 from tests.experiments.adaptation_test import ROOT, made_domain, run
@@ -146,7 +150,7 @@ def model():
     np.eye(WIDTH, dtype=np.float32),
     random.normal(size=(4, 16, 2)).astype(np.float32),
   )
-  fitted = vqrec_stages.Fitted(
+  fitted = vqrec_index.Fitted(
     vqrec_training.init(config, jax.random.key(0)),
     index,
     random.integers(0, 16, (ITEMS, 4)).astype(np.uint8),
@@ -210,7 +214,7 @@ def test_new_items_stand_behind_the_old_ones(model):
   found = extension.extended(model.fitted, ids, table)
   assert found.item_ids[-2:].tolist() == ['new0', 'new1']
   np.testing.assert_array_equal(
-    found.codes[-2:], vqrec_training.codes_of(model.fitted.index, table)
+    found.codes[-2:], vqrec_index.codes_of(model.fitted.index, table)
   )
   best = extension.recommended(
     model.config, found, ['old3', 'new0'], 5, num_left_out=ITEMS
@@ -280,7 +284,7 @@ def test_new_items_are_coded_and_ranked_by_a_command(model, tmp_path):
   kept = [json.loads(line) for line in codes_file.read_text().splitlines()]
   encoder = item_text.load_encoder(folder)
   table = item_text.encode([f'{words[4]} {words[5]}', words[5]], encoder)
-  codes = vqrec_training.codes_of(model.fitted.index, table)
+  codes = vqrec_index.codes_of(model.fitted.index, table)
   assert kept == [
     {'id': name, 'codes': code}
     for name, code in zip('xy', codes.tolist(), strict=True)

@@ -12,6 +12,7 @@ from hyperrec.data import interactions
 from hyperrec.evaluation import cost
 from hyperrec.methods import (
   vqrec,
+  vqrec_index,
   vqrec_stages,
   vqrec_training,
 )
@@ -224,7 +225,7 @@ def test_the_alignment_puts_scrambled_codes_in_order(shared):
         'align_epochs': 20,
       }
     )
-    looked_up = vqrec_training.look_up(wrong, new, features(new))
+    looked_up = vqrec_index.look_up(wrong, new, features(new))
     sequences = vqrec_stages.Sequences.of(new)
     aligned = vqrec_training.align(config, looked_up, sequences, KEY)
     hits[alignment, noise] = kind_hits(learner(), aligned, new)
@@ -321,11 +322,11 @@ def test_equal_stages_are_compiled_once():
 
 
 def test_any_width_of_features_is_coded(shared):
-  index, _ = vqrec_training.make_index(
+  index, _ = vqrec_index.make(
     features(chain())[:, :7], KEY, num_groups=2, num_codes=8
   )
   assert index.codebooks.shape == (2, 8, 4)
-  codes = vqrec_training.codes_of(index, features(chain())[:, :7])
+  codes = vqrec_index.codes_of(index, features(chain())[:, :7])
   assert codes.dtype == np.uint8
   assert codes.shape == (30, 2)
 
@@ -333,7 +334,7 @@ def test_any_width_of_features_is_coded(shared):
 def test_items_without_text_are_told_and_share_a_code(shared, caplog):
   table = features(chain())
   table[[3, 7]] = 0
-  codes = vqrec_training.codes_of(shared.index, table)
+  codes = vqrec_index.codes_of(shared.index, table)
   assert '2 items have no text' in caplog.text
   np.testing.assert_array_equal(codes[3], codes[7])
 
@@ -341,14 +342,14 @@ def test_items_without_text_are_told_and_share_a_code(shared, caplog):
 def test_wrong_features_are_told(shared):
   table = features(chain())
   with pytest.raises(interactions.DataError, match='4 features an item, but'):
-    vqrec_training.codes_of(shared.index, table[:, :4])
+    vqrec_index.codes_of(shared.index, table[:, :4])
   table[5, 2] = np.nan
   with pytest.raises(interactions.DataError, match='the first of them item 5'):
-    vqrec_training.codes_of(shared.index, table)
+    vqrec_index.codes_of(shared.index, table)
   with pytest.raises(interactions.DataError, match='of them item 5'):
-    vqrec_training.make_index(table, KEY, num_groups=2, num_codes=8)
+    vqrec_index.make(table, KEY, num_groups=2, num_codes=8)
   with pytest.raises(interactions.DataError, match=r"'a': 8, 'b': 4"):
-    vqrec_training.stacked(
+    vqrec_index.stacked(
       [features(chain()), features(chain())[:, :4]], ['a', 'b']
     )
 

@@ -113,17 +113,17 @@ def sasrec(*, retrain: bool = False, **hyper_parameters: Any) -> Method:
 
   def adapt(shared, evidence, key):
     is_new = not np.array_equal(shared.item_ids, evidence.item_ids)
-    if is_new and not retrain:
+    if retrain:
+      data = evidence
+      if not is_new:
+        data = interactions_lib.stack_users(shared.source, evidence)
+      return fit(config, data, key)._replace(source=None)
+    if is_new:
       raise CannotServe(
         'SASRec knows the items that it was trained on, and the catalogue is '
         'another one: retrain or fine-tune it'
       )
-    if not retrain:
-      return shared
-    data = evidence
-    if not is_new:
-      data = interactions_lib.stack_users(shared.source, evidence)
-    return fit(config, data, key)._replace(source=None)
+    return shared
 
   return _method('sasrec', config, prepare, adapt)
 

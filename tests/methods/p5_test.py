@@ -45,7 +45,7 @@ def in_a_circle(num_users=60, *, first_id=0, text=True):
 
 @pytest.fixture(scope='module')
 def by_number():
-  method = p5.p5(**SMALL, names='random', num_steps=250, lr=0.01)
+  method = p5.p5(**SMALL, names='random', num_steps=400, lr=0.01)
   return method, method.prepare(in_a_circle(), jax.random.key(0))
 
 

@@ -21,11 +21,12 @@ _TARGETS = {
 
 
 def main(argv):
-  """Writes the table of each target, and the one of codes."""
+  """Writes the tables of targets, of codes and of quantizers."""
   del argv
   path = _FOLDER / 'README.md'
   report.replace_block(path, 'arms', arms_tables(_FOLDER))
   report.replace_block(path, 'codes', codes_table(_FOLDER))
+  report.replace_block(path, 'quantizer', quantizer_table(_FOLDER))
 
 
 def arms_tables(folder: pathlib.Path) -> str:
@@ -67,6 +68,28 @@ def codes_table(folder: pathlib.Path) -> str:
       lines.append(
         f'| {title} | {kinds[arm]} | {bits["mean"]:.2f}, {bits["min"]:.2f} | '
         f'{codes["collision_share"]:.1%} | {sizes} |'
+      )
+  return '\n'.join(lines)
+
+
+def quantizer_table(folder: pathlib.Path) -> str:
+  """Plain and optimised quantization of each measured set, and faiss's."""
+  lines = [
+    '| set | quantizer | error | of faiss | bits of 8 (mean, least group) | '
+    'share a code |',
+    '|---|---|---:|---:|---:|---:|',
+  ]
+  for path in sorted((folder / 'results' / 'quantizer').glob('*.json')):
+    document = json.loads(path.read_text())
+    for kind in ('plain', 'optimised'):
+      ours, bits = document[kind], document[kind]['entropy_bits']
+      theirs = document.get('faiss', {}).get(kind)
+      reference = f'{theirs["error"]:.4f}' if theirs else ''
+      lines.append(
+        f'| {document["dataset"]}, {document["items"]:,} items | {kind} | '
+        f'{ours["error"]:.4f} | {reference} | '
+        f'{bits["mean"]:.2f}, {bits["min"]:.2f} | '
+        f'{ours["collision_share"]:.1%} |'
       )
   return '\n'.join(lines)
 

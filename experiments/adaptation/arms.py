@@ -179,12 +179,12 @@ def new_catalogue(features: Features) -> dict[str, Arm]:
     **fitted,
     'ease_dynamic': Arm(ease_dynamic.ease_dynamic, EASE),
     'mult_vae_finetune': Arm(mult_vae.mult_vae_finetune, MULT_VAE),
+    **_prompted('text'),
     'ridge_map': Arm(
       functools.partial(hyperease.ridge_map, features.own), RIDGE_MAP
     ),
     'hyperease_zero': Arm(functools.partial(generated, solve=False), HYPEREASE),
     'hyperease': Arm(generated, HYPEREASE),
-    **_prompted('text'),
     **_controls(hyperease.hyperease, features.own),
   }
 
@@ -213,12 +213,12 @@ def new_domain(features: Features) -> dict[str, Arm]:
   generated = functools.partial(hyperease.hyperease, *lookups)
   return {
     **alone,
+    **_prompted('text'),
     'ridge_map': Arm(
       functools.partial(hyperease.ridge_map, *lookups), RIDGE_MAP
     ),
     'hyperease_zero': Arm(functools.partial(generated, solve=False), HYPEREASE),
     'hyperease': Arm(generated, HYPEREASE),
-    **_prompted('text'),
     **_controls(hyperease.hyperease, *lookups),
   }
 

@@ -7,16 +7,20 @@ from typing import Any
 
 from absl import app, flags
 
+from hyperrec import method
 from hyperrec.data import interactions
 from hyperrec.evaluation import results
 from hyperrec.models import spd_inverse
-from hyperrec.training import run_log
+from hyperrec.training import checkpoints, loop, run_log
 
 # Errors whose message is all a user needs; others keep their stack trace.
 _EXPLAINED = (
   interactions.DataError,
   results.ResultError,
   spd_inverse.InsufficientMemoryError,
+  method.CannotServe,
+  loop.TrainingDiverged,
+  checkpoints.CheckpointError,
 )
 
 # Where things lie on one machine is no part of a result.

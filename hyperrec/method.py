@@ -41,11 +41,14 @@ class Histories:
       arbitrary (0 by convention).
     mask: bool [B, L], True where an item is.
     num_items: V, the size of the catalogue the indices refer to.
+    users: int [B], their numbers in the evidence, for methods that keep
+      something of each; None where histories are of no such users.
   """
 
   items: np.ndarray
   mask: np.ndarray
   num_items: int
+  users: np.ndarray | None = None
 
   @classmethod
   def of(cls, data: Interactions, users: np.ndarray) -> 'Histories':
@@ -62,7 +65,7 @@ class Histories:
     rows = np.where(mask, start[:, None] + place_L[None], 0)
     padded = np.append(data.items, np.int32(0))
     items = np.where(mask, padded[rows], 0)
-    return cls(items, mask, data.num_items)
+    return cls(items, mask, data.num_items, users)
 
   def csr(self, dtype: Any = np.float32) -> scipy.sparse.csr_matrix:
     """The same histories as a binary matrix [B, V]."""

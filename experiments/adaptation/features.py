@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
@@ -17,16 +18,20 @@ _MINILM = 384
 
 
 class Features(NamedTuple):
-  """Two lookups, each interactions -> features of their catalogue [V, F].
+  """Lookups, each interactions -> features of their catalogue [V, F].
 
   Attributes:
     own: of a data set's own encoding, the richest there is.
+    units: those with each encoder's columns centred over the catalogue and
+      brought to length 1, so that encoders count alike and what all items of a
+      catalogue share does not count.
     shared: of an encoding whose columns mean the same in every data set.
     encoder: what read the text: not what was asked for where that is missing;
       None where no set has text.
   """
 
   own: l3ae.Features
+  units: l3ae.Features
   shared: l3ae.Features
   encoder: str | None
 
@@ -68,7 +73,31 @@ def read(
     shared = {name: table[:, :_MINILM] for name, table in own.items()}
   else:
     shared = own
-  return Features(_lookup(with_text, own), _lookup(with_text, shared), used)
+  lookup = _lookup(with_text, own)
+  widths = (_MINILM,) if used == 'both' else ()
+  return Features(
+    lookup,
+    lambda part: unit_blocks(lookup(part), widths),
+    _lookup(with_text, shared),
+    used,
+  )
+
+
+def unit_blocks(
+  table: Float[np.ndarray, 'V F'], cuts: Sequence[int] = ()
+) -> Float[np.ndarray, 'V F']:
+  """Each block of columns centred, with rows of one length; rows of 1 in all.
+
+  Args:
+    table: of one catalogue.
+    cuts: where its blocks end, but for the last.
+  """
+  blocks = []
+  for block in np.split(table, cuts, axis=1):
+    centred = block - block.mean(axis=0)
+    norm = np.linalg.norm(centred, axis=1, keepdims=True)
+    blocks.append(centred / np.where(norm > 1e-6, norm, np.inf))
+  return np.concatenate(blocks, axis=1) / np.sqrt(len(blocks))
 
 
 def _joint_tfidf(data_sets, num_features):

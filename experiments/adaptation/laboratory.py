@@ -8,7 +8,8 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from experiments.adaptation import arms as arms_lib
+from experiments.adaptation import arm as arm_lib
+from experiments.adaptation import grids
 from hyperrec import method as method_lib
 from hyperrec.data import regimes
 from hyperrec.evaluation import cost, ranking, significance, strata
@@ -38,7 +39,7 @@ class Tuned(NamedTuple):
   """
 
   index: int
-  trial: arms_lib.Trial
+  trial: grids.Trial
   trials: int
   seconds: float
   validation: float | None
@@ -101,8 +102,8 @@ def tuning_sets(
 
 
 def tune(
-  arm: arms_lib.Arm,
-  trials: tuple[arms_lib.Trial, ...],
+  arm: arm_lib.Arm,
+  trials: tuple[grids.Trial, ...],
   prepare_trial: Callable[[method_lib.Method, int], Prepared],
   judged: regimes.Judged,
   key: jax.Array,
@@ -112,8 +113,8 @@ def tune(
 
 
 def tune_on(
-  arm: arms_lib.Arm,
-  trials: tuple[arms_lib.Trial, ...],
+  arm: arm_lib.Arm,
+  trials: tuple[grids.Trial, ...],
   stages: Sequence[Stage],
   key: jax.Array,
 ) -> Tuned:
@@ -227,6 +228,17 @@ def _cost_of(
     'compile_seconds': timing.compile_seconds,
     'repeats': timing.repeats,
     'peak_bytes': measured.peak_bytes,
+  }
+
+
+def per_answer(
+  adapt: dict[str, float], num_users: int, num_questions: int
+) -> dict[str, float]:
+  """Entries of a row: what one interviewed user, and one answer, cost."""
+  num_answers = num_users * max(1, num_questions)
+  return {
+    'user_bytes': adapt['stored_bytes'] / num_users,
+    'answer_microseconds': 1e6 * adapt['seconds'] / num_answers,
   }
 
 

@@ -1,6 +1,7 @@
 """The experiment: which way of adapting ranks best per unit of cost.
 
-  python -m experiments.adaptation.run                      (the quick run)
+  python -m experiments.adaptation.run \
+    --flagfile=experiments/adaptation/quick.flags
   python -m experiments.adaptation.run \
     --flagfile=experiments/adaptation/full.flags --workdir=DIR
 
@@ -22,9 +23,10 @@ from rich import console as console_lib
 from rich import progress as progress_lib
 
 from experiments import script, source_flags
+from experiments.adaptation import arm as arm_lib
 from experiments.adaptation import arms as arms_lib
+from experiments.adaptation import controls, laboratory
 from experiments.adaptation import features as features_lib
-from experiments.adaptation import laboratory
 from hyperrec import method as method_lib
 from hyperrec.data import item_features, regimes
 from hyperrec.evaluation import report, results
@@ -139,11 +141,11 @@ def plan() -> Iterator[Cell]:
     'new_catalogue': [int(b) for b in _CATALOGUE_BUDGETS.value],
     'new_domain': [int(b) for b in _DOMAIN_BUDGETS.value],
   }
-  no_features = features_lib.Features(None, None, None)
+  no_features = features_lib.Features(None, None, None, None)
   arms = {name: make(no_features) for name, make in arms_lib.ARMS.items()}
   _check_known('regimes', _REGIMES.value, arms)
   known = dict.fromkeys(itertools.chain.from_iterable(arms.values()))
-  names = _METHODS.value or [n for n in known if n not in arms_lib.CONTROLS]
+  names = _METHODS.value or [n for n in known if n not in controls.NAMES]
   _check_known('methods', names, known)
   # Fair arms first: they are what the verdict rests on.
   for oracle in (False, True)[: 1 + _ORACLE.value]:
@@ -199,6 +201,9 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> dict:
   start = time.perf_counter()
   task = _task(data, cell.regime, cell.budget, cell.seed)
   arm = arms_lib.ARMS[cell.regime](features)[cell.name]
+  if arm.interviews:
+    build = functools.partial(arm.build, num_questions=cell.budget)
+    arm = arm._replace(build=build)
   trials = arm.trials[: _TRIALS.value]
   key = jax.random.key(cell.seed)
   prepare_key = jax.random.fold_in(key, 0)
@@ -230,7 +235,9 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> dict:
   }
   sets = _tuning_sets(task, cell.oracle, cell.seed) if len(trials) > 1 else ()
   stages = [
-    laboratory.Stage(prepared(source, None if cell.oracle else place), judged)
+    laboratory.Stage(
+      prepared(source, None if cell.oracle else place), _shown_to(arm, judged)
+    )
     for place, (source, judged) in enumerate(sets)
   ]
   try:
@@ -239,13 +246,17 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> dict:
     outcome = laboratory.run_cell(
       method,
       prepared(task.source)(method, tuned.index),
-      task.test,
+      _shown_to(arm, task.test),
       adapt_key,
       repeats=_REPEATS.value,
       max_seconds=_MAX_SECONDS.value,
     )
   except method_lib.CannotServe as refusal:
     return {**row, 'cannot': str(refusal)}
+  if arm.interviews:
+    outcome['adapt'] |= laboratory.per_answer(
+      outcome['adapt'], task.test.seen.num_users, cell.budget
+    )
   logging.info(
     '%s %s budget %d seed %d: %s %.4f in %.1f s',
     cell.regime, row['method'], cell.budget, cell.seed, laboratory.PRIMARY,
@@ -257,6 +268,10 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> dict:
     'hyperparameters': tuned.trial,
     'tuning': {'trials': tuned.trials, 'seconds': tuned.seconds},
   }
+
+
+def _shown_to(arm: arm_lib.Arm, judged: regimes.Judged) -> regimes.Judged:
+  return regimes.interviewed(judged) if arm.interviews else judged
 
 
 @functools.lru_cache(maxsize=8)

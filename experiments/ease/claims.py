@@ -19,7 +19,7 @@ import numpy as np
 from absl import flags, logging
 
 from experiments import script, source_flags
-from experiments.adaptation import arms as arms_lib
+from experiments.adaptation import arm as arm_lib
 from experiments.adaptation import laboratory
 from hyperrec.data import regimes
 from hyperrec.evaluation import significance
@@ -34,7 +34,7 @@ L2 = (100.0, 300.0, 30.0, 1000.0, 10.0, 3.0, 3000.0, 600.0)
 NEAREST = (100, 400, 20, 1000)
 
 
-def arms() -> dict[str, arms_lib.Arm]:
+def arms() -> dict[str, arm_lib.Arm]:
   """The arms that the claims compare."""
   linear = tuple({'l2': l2} for l2 in L2)
   relaxed = tuple(
@@ -62,29 +62,29 @@ def arms() -> dict[str, arms_lib.Arm]:
   )
   part = functools.partial
   return {
-    'popularity': arms_lib.Arm(popularity.popularity, ({},)),
-    'itemknn': arms_lib.Arm(
+    'popularity': arm_lib.Arm(popularity.popularity, ({},)),
+    'itemknn': arm_lib.Arm(
       item_knn.item_knn,
       tuple({'neighbours': n, 'shrink': 10.0} for n in NEAREST),
     ),
-    'ease': arms_lib.Arm(ease.ease, linear),
-    'ease:unconstrained': arms_lib.Arm(
+    'ease': arm_lib.Arm(ease.ease, linear),
+    'ease:unconstrained': arm_lib.Arm(
       part(ease.ease, constrained=False), linear
     ),
-    'ease:relaxed': arms_lib.Arm(ease.ease, relaxed),
-    'ease:denoising': arms_lib.Arm(ease.ease, denoised),
-    'ease:nonnegative': arms_lib.Arm(part(ease.ease, nonnegative=True), linear),
-    'slim:no_l1': arms_lib.Arm(
+    'ease:relaxed': arm_lib.Arm(ease.ease, relaxed),
+    'ease:denoising': arm_lib.Arm(ease.ease, denoised),
+    'ease:nonnegative': arm_lib.Arm(part(ease.ease, nonnegative=True), linear),
+    'slim:no_l1': arm_lib.Arm(
       part(slim.slim, l1=0.0), tuple({'l2': l2} for l2 in L2)
     ),
-    'slim': arms_lib.Arm(
+    'slim': arm_lib.Arm(
       slim.slim,
       tuple(
         {'l1': l1, 'l2': l2}
         for l1, l2 in ((1.0, 100.0), (1.0, 300.0), (3.0, 30.0), (0.3, 30.0))
       ),
     ),
-    'mult_vae': arms_lib.Arm(mult_vae.mult_vae, vae),
+    'mult_vae': arm_lib.Arm(mult_vae.mult_vae, vae),
   }
 
 

@@ -150,8 +150,11 @@ def goals_table(entries: list[dict]) -> str:
         continue
       means, lowest = [], []
       for budget in budgets:
+        # Against a rival that ranks nothing right there is no ratio.
         found = {
-          e['dataset']: e['ratios'][rival][0] for e in _of(own, budget=budget)
+          e['dataset']: e['ratios'][rival][0]
+          for e in _of(own, budget=budget)
+          if np.isfinite(e['ratios'][rival][0])
         }
         means.append(_judged(found, rival, budget))
         lowest.append(

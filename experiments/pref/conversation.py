@@ -1,6 +1,5 @@
 """Ten questions at the terminal, and recommendations with reasons."""
 
-import json
 import math
 
 import jax
@@ -60,11 +59,11 @@ def run(data, config, *, num_pool: int, read=input, show=print) -> int:
 
 
 def answer(read, show) -> str:
-  """One of 1, 2, d, q; asks again after any other; q at the end of input."""
+  """One of 1, 2, d, q; asks again after any other; q where input ends."""
   while True:
     try:
       key = read(_MENU).strip().lower()
-    except EOFError:
+    except (EOFError, KeyboardInterrupt):
       show('')
       return 'q'
     if key in ('1', '2', 'd', 'q'):
@@ -75,7 +74,8 @@ def answer(read, show) -> str:
 def recommend(data, shared, belief, *, hidden, show, count: int = 10) -> None:
   """Prints the best items, and which tastes set this user apart."""
   mean_J = np.asarray(belief.posterior.mean)
-  scores_V = np.asarray(shared.features @ belief.posterior.mean)
+  # What a person would take up, and would like.
+  scores_V = pref.rewards(shared.taste + shared.choice, mean_J[None])[0]
   best = [i for i in np.argsort(-scores_V) if int(i) not in hidden][:count]
   show('\nRecommended:')
   for place, item in enumerate(best):
@@ -92,7 +92,8 @@ def recommend(data, shared, belief, *, hidden, show, count: int = 10) -> None:
 def poles(data, shared, j: int, sign: float) -> tuple[str, str]:
   """The well-known items at either end of a base function."""
   known = np.argsort(-shared.counts, kind='stable')[:300]
-  order = known[np.argsort(-sign * np.asarray(shared.features)[known, j])]
+  phi_V = np.asarray(shared.taste + shared.choice)[:, j]
+  order = known[np.argsort(-sign * phi_V[known])]
   title = lambda i: str(data.item_text[i]).split('|')[0].strip()  # noqa: E731
   ends = order[:3], order[::-1][:3]
   return tuple('; '.join(title(i) for i in end) for end in ends)
@@ -103,14 +104,3 @@ def text_features(data, config):
   if config.base != 'text':
     return None
   return jnp.asarray(item_features.from_item_text(data, 'tfidf').table)
-
-
-def as_json(document) -> str:
-  """Readable JSON; what is no number is null."""
-  clean = lambda v: (  # noqa: E731
-    {k: clean(x) for k, x in v.items()} if isinstance(v, dict)
-    else [clean(x) for x in v] if isinstance(v, (list, tuple))
-    else None if isinstance(v, float) and not math.isfinite(v)
-    else v
-  )  # fmt: skip
-  return json.dumps(clean(document), indent=1) + '\n'

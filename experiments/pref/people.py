@@ -11,6 +11,9 @@ from hyperrec.evaluation import ranking
 
 Interactions = interactions_lib.Interactions
 
+# Pairs of a user that the AUC is of, and how many are drawn for each of them.
+_PAIRS, _DRAWN = 500, 20
+
 
 class People(NamedTuple):
   """Training users, and test users in two halves.
@@ -20,12 +23,16 @@ class People(NamedTuple):
     answers: ratings [B, V] that answer questions; 0 where there is none.
     targets: ratings [B, V] that methods are judged on.
     liked: the targets of at least the `liked` rating, binary.
+    judged: [B'] users who rated two targets unlike.
+    pairs: [B', P, 2] random targets of theirs, the better one first.
   """
 
   train: Interactions
   answers: scipy.sparse.csr_matrix
   targets: scipy.sparse.csr_matrix
   liked: scipy.sparse.csr_matrix
+  judged: np.ndarray
+  pairs: np.ndarray
 
 
 def draw(
@@ -58,13 +65,33 @@ def draw(
   train = train.take_items(items)
   test = data.take_items(items).take_users(np.sort(order[:num_test]))
   is_answer = rng.random(len(test)) < 0.5
-  targets = test.rows(~is_answer)
+  rows = test.rows(~is_answer)
+  targets = ratings_of(rows)
   return People(
     train,
     ratings_of(test.rows(is_answer)),
-    ratings_of(targets),
-    targets.rows(targets.ratings >= liked).csr(),
+    targets,
+    rows.rows(rows.ratings >= liked).csr(),
+    *unlike_pairs(targets, rng),
   )
+
+
+def unlike_pairs(
+  targets: scipy.sparse.csr_matrix, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+  """Random pairs of each user's targets, as `People` has them."""
+  judged, pairs = [], []
+  for user in range(targets.shape[0]):
+    row = targets[user]
+    if row.nnz == 0:
+      continue
+    first, other = rng.integers(row.nnz, size=(2, _DRAWN * _PAIRS))
+    is_better = row.data[first] > row.data[other]
+    found = np.stack([first, other], 1)[is_better]
+    if len(found):
+      judged.append(user)
+      pairs.append(row.indices[np.resize(found, (_PAIRS, 2))])
+  return np.array(judged, int), np.array(pairs, int).reshape(-1, _PAIRS, 2)
 
 
 def ratings_of(data: Interactions) -> scipy.sparse.csr_matrix:
@@ -73,12 +100,6 @@ def ratings_of(data: Interactions) -> scipy.sparse.csr_matrix:
     (data.ratings, (data.users, data.items)),
     shape=(data.num_users, data.num_items),
   )
-
-
-def of_pool(ratings: scipy.sparse.csr_matrix, items: np.ndarray) -> np.ndarray:
-  """Ratings of a pool's items [B, N]; NaN where there is none."""
-  dense = ratings[:, items].toarray()
-  return np.where(dense == 0, np.nan, dense).astype(np.float32)
 
 
 def some_likes(
@@ -103,27 +124,29 @@ def some_likes(
   )
 
 
-def judge(scores: np.ndarray, people: People, metric: str) -> dict:
-  """The ranking metric and the pairwise AUC of every user who has them."""
+def judge(
+  choice: np.ndarray, taste: np.ndarray, people: People, metric: str
+) -> dict[str, np.ndarray]:
+  """The ranking metric and the pairwise AUC of every user who has them.
+
+  Args:
+    choice: scores [B, V] that rank the catalogue.
+    taste: scores [B, V] that order pairs of rated items.
+    people: who is judged.
+    metric: of the ranking.
+  """
   found = ranking.evaluate(
-    lambda users: scores[users],
+    lambda users: choice[users],
     people.answers,
     people.liked,
     metrics=(metric,),
   )
-  return {metric: found.values[metric], 'auc': aucs(scores, people.targets)}
+  return {metric: found.values[metric], 'auc': aucs(taste, people)}
 
 
-def aucs(scores: np.ndarray, targets: scipy.sparse.csr_matrix) -> np.ndarray:
-  """Share of rated pairs in the right order; equal scores count a half.
-
-  Users without two targets of unlike ratings are left out.
-  """
-  values = []
-  for user, row_V in enumerate(scores):
-    row = targets[user]
-    above = row.data[:, None] > row.data[None]
-    if above.any():
-      gap = row_V[row.indices][:, None] - row_V[row.indices][None]
-      values.append(((gap > 0) + 0.5 * (gap == 0))[above].mean())
-  return np.array(values)
+def aucs(scores: np.ndarray, people: People) -> np.ndarray:
+  """Share [B'] of pairs in the right order; equal scores count a half."""
+  better, worse = np.moveaxis(people.pairs, -1, 0)
+  rows = people.judged[:, None]
+  gap = scores[rows, better] - scores[rows, worse]
+  return ((gap > 0) + 0.5 * (gap == 0)).mean(axis=1)

@@ -7,20 +7,18 @@ Shenfeld et al., arXiv 2503.06358. Writes one JSON file; `tables` makes the
 README's tables and plots of it.
 """
 
-import collections
-import pathlib
-
 from absl import flags, logging
 
 from experiments import script, source_flags
-from experiments.pref import conversation, people, recommendation
-from hyperrec.evaluation import results, significance
+from experiments.pref import conversation, curves, people, recommendation
+from hyperrec.evaluation import results
 from hyperrec.methods import pref
 
 _SEEDS = flags.DEFINE_integer('seeds', 5, 'Random splits.', lower_bound=1)
 _BUDGETS = flags.DEFINE_list(
   'questions', ['0', '1', '2', '5', '10', '20', '40'], 'Numbers of questions.'
 )
+_FIRST_SEED = flags.DEFINE_integer('first_seed', 0, 'Of the splits.')
 _NUM_TEST = flags.DEFINE_integer('num_test', 130, 'Test users.')
 _MIN_ROWS = flags.DEFINE_integer(
   'min_rows', 5, 'Items with fewer training rows are left out.'
@@ -33,12 +31,27 @@ _NOISE = flags.DEFINE_float(
 )
 _METRIC = flags.DEFINE_string('metric', 'ndcg@20', 'Of the full ranking.')
 _ARMS = flags.DEFINE_list(
-  'arms', [*recommendation.RULES, 'tree'], 'Ways to choose questions.'
+  'arms', list(recommendation.ARMS[:-1]), 'Ways to choose questions.'
 )
-_BASE = flags.DEFINE_enum('base', 'preferences', pref.BASES, 'Makes phi.')
-_RANK = flags.DEFINE_integer('rank', 16, 'J; 5 in the paper.', lower_bound=1)
+_BASE = flags.DEFINE_enum('base', 'ease', pref.BASES, 'Makes phi.')
+_RANK = flags.DEFINE_integer(
+  'rank', 16, 'Base functions; 5 in the paper.', lower_bound=1
+)
+_CONSENSUS = flags.DEFINE_bool(
+  'consensus', True, 'Popularity and mean rating are base functions, too.'
+)
+_SEPARATE = flags.DEFINE_bool(
+  'separate', True, 'Taste and choice have coefficients of their own.'
+)
+_TAKEN = flags.DEFINE_bool(
+  'taken', True, 'An answer also tells that the user took both items up.'
+)
 _UNSEEN = flags.DEFINE_float(
-  'unseen_share', 0.5, 'Training pairs of a liked and an unseen item.', 0.0, 1.0
+  'unseen_share',
+  0.5,
+  'Pairs of a liked and an unseen item in a joint fit.',
+  0.0,
+  1.0,
 )
 _INTERACTIVE = flags.DEFINE_bool(
   'interactive', False, 'Ask a person ten questions instead.'
@@ -52,36 +65,35 @@ def main(argv):
   """Writes every curve, with intervals over users and seeds."""
   del argv
   config = pref.Config(
-    base=_BASE.value, rank=_RANK.value, unseen_share=_UNSEEN.value
+    base=_BASE.value,
+    rank=_RANK.value,
+    consensus=_CONSENSUS.value,
+    separate=_SEPARATE.value,
+    unseen_share=_UNSEEN.value,
   )
-  data = source_flags.load()
   if _INTERACTIVE.value:
+    data = source_flags.load()
     return conversation.run(data, config, num_pool=_POOL.value)
-  unknown = set(_ARMS.value) - {*recommendation.RULES, 'tree'}
+  unknown = set(_ARMS.value) - set(recommendation.ARMS)
   if unknown:
     raise results.ResultError(
-      f'--arms: {sorted(unknown)} unknown; use {[*recommendation.RULES]}, tree'
+      f'--arms: {sorted(unknown)} unknown; use some of {recommendation.ARMS}'
     )
-  values, shares = measure(data, config)
-  document = {
-    'dataset': data.name,
-    'curves': [
-      point(values, shares, arm_condition, q) for arm_condition, q in values
-    ],
-    'flags': script.script_flags(),
-    **script.provenance(),
-  }
-  path = pathlib.Path(_OUTPUT.value)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  results.write_whole(conversation.as_json(document), path)
+  asked = budgets()
+  data = source_flags.load()
+  curves.write(
+    measure(data, config, asked),
+    _OUTPUT.value,
+    dataset=data.name,
+    flags=script.script_flags(),
+  )
   return 0
 
 
-def measure(data, config):
-  """Per-user values of each seed: (arm, condition), questions -> metrics."""
-  values = collections.defaultdict(lambda: collections.defaultdict(list))
-  shares = collections.defaultdict(list)
-  for seed in range(_SEEDS.value):
+def measure(data, config, asked: list[int]) -> list[curves.Measured]:
+  """Every seed's values."""
+  measured = []
+  for seed in range(_FIRST_SEED.value, _FIRST_SEED.value + _SEEDS.value):
     drawn = people.draw(
       data,
       num_test=_NUM_TEST.value,
@@ -89,22 +101,20 @@ def measure(data, config):
       liked=config.liked,
       seed=seed,
     )
-    for arm, condition, q, share, found in recommendation.curves(
+    measured += recommendation.measure(
       drawn,
       config,
-      budgets=budgets(),
+      budgets=asked,
       num_pool=_POOL.value,
       metric=_METRIC.value,
       seed=seed,
       noise=_NOISE.value,
       arms=_ARMS.value,
+      taken=_TAKEN.value,
       text=conversation.text_features(drawn.train, config),
-    ):
-      shares[(arm, condition), q].append(share)
-      for metric, of_users in found.items():
-        values[(arm, condition), q][metric].append(of_users)
+    )
     logging.info('seed %d done', seed)
-  return values, shares
+  return measured
 
 
 def budgets() -> list[int]:
@@ -118,34 +128,6 @@ def budgets() -> list[int]:
       f'--questions={",".join(_BUDGETS.value)}: write whole numbers, as 0,5,10'
     )
   return found
-
-
-def point(values, shares, arm_condition, q) -> dict:
-  """One point of a curve: means, intervals, and the effect over random."""
-  arm, condition = arm_condition
-  row = {
-    'arm': arm,
-    'condition': condition,
-    'questions': q,
-    'answered': sum(shares[arm_condition, q]) / len(shares[arm_condition, q]),
-    'metrics': {},
-    'against_random': {},
-  }
-  rival = values.get((('random', condition), q))
-  for metric, by_seed in values[arm_condition, q].items():
-    low, high = significance.bootstrap_interval(by_seed, seed=0)
-    means = [float(v.mean()) for v in by_seed]
-    row['metrics'][metric] = {
-      'mean': sum(means) / len(means),
-      'low': low,
-      'high': high,
-      'by_seed': means,
-    }
-    if rival is not None and arm != 'random':
-      row['against_random'][metric] = significance.paired_bootstrap(
-        by_seed, rival[metric], seed=0
-      )._asdict()
-  return row
 
 
 if __name__ == '__main__':

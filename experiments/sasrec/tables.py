@@ -1,4 +1,4 @@
-"""Rewrites the table of experiments/sasrec/README.md from committed results.
+"""Rewrites the tables of experiments/sasrec/README.md from committed results.
 
 python -m experiments.sasrec.tables
 """
@@ -14,9 +14,11 @@ _ROWS = {'beauty': 'Beauty', 'sports': 'Sports', 'toys': 'Toys'}
 
 
 def main(argv):
-  """Writes the table."""
+  """Writes the tables."""
   del argv
-  report.replace_block(_FOLDER / 'README.md', 'rows', rows_table(_FOLDER))
+  readme = _FOLDER / 'README.md'
+  report.replace_block(readme, 'rows', rows_table(_FOLDER))
+  report.replace_block(readme, 'trials', trials_table(_FOLDER))
 
 
 def rows_table(folder: pathlib.Path) -> str:
@@ -41,6 +43,23 @@ def rows_table(folder: pathlib.Path) -> str:
         f'{row["metrics"][metric]:.4f} ({low:.4f} to {high:.4f}) | '
         f'{row["validation"][metric]:.4f} | {minutes:.0f} min | {flags} |'
       )
+  return '\n'.join(lines)
+
+
+def trials_table(folder: pathlib.Path) -> str:
+  """Best validation of each trial, from its run's manifest and metrics."""
+  lines = [
+    '| trial on Beauty | Recall@10 | NDCG@10 | at step | run until step |',
+    '|---|---:|---:|---:|---:|',
+  ]
+  for file in sorted((folder / 'results' / 'trials').glob('*.json')):
+    trial = json.loads(file.read_text())
+    best = max(trial['validation'], key=lambda v: v['validation_ndcg@10'])
+    lines.append(
+      f'| {trial["what"]} | {best["validation_recall@10"]:.4f} | '
+      f'{best["validation_ndcg@10"]:.4f} | {best["step"]} | '
+      f'{trial["validation"][-1]["step"]} |'
+    )
   return '\n'.join(lines)
 
 

@@ -81,6 +81,16 @@ def new_users(
   )
 
 
+def interviewed(judged: Judged) -> Judged:
+  """The same users, who answer questions instead of showing items.
+
+  The evidence is what their answers come from: all their rows that are masked
+  from every method's ranking. The targets are the same and answer nothing.
+  """
+  nothing = judged.histories.rows(np.zeros(len(judged.histories), bool))
+  return judged._replace(histories=nothing, evidence=judged.seen)
+
+
 def new_catalogue(
   data: Interactions, budget: int, seed: int, num_heldout: int
 ) -> Task:

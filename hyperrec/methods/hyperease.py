@@ -43,12 +43,13 @@ def hyperease(
   relation: float,
   transfer: float,
   popularity: float,
+  sharpness: float = 0.0,
   solve: bool = True,
   name: str = 'hyperease',
 ) -> Method:
   """The generated prior and, with `solve`, the closed form around it.
 
-  With relation, transfer and popularity 0 this is L3AE.
+  With sharpness, relation, transfer and popularity 0 this is L3AE.
 
   Args:
     features: interactions -> features of their catalogue, float [V, G]; those
@@ -56,18 +57,20 @@ def hyperease(
     shared_features: likewise, those that sources teach about: the columns must
       mean the same in every domain. None takes `features`.
     l2: ridge of the distance to the prior.
-    l2_features: see `prior_generator.Strengths`, as the next four.
+    l2_features: see `prior_generator.Strengths`, as the next five.
     trust: of the target's own relation C.
     relation: of the map learned on the sources.
     transfer: of the sources' weights, carried by likeness.
     popularity: exponent of the popularity.
+    sharpness: of the kernel that C is made of; 0 is linear. With a kernel B0
+      is dense, and generating it costs an inverse as a refit does.
     solve: False serves the prior as it is; what evidence there is tells only
       how popular items are.
     name: in result rows.
   """
   shared_features = shared_features or features
   strengths = prior_generator.Strengths(
-    l2_features, trust, relation, transfer, popularity
+    l2_features, trust, relation, transfer, popularity, sharpness
   )
 
   def prepare(source, key):
@@ -95,11 +98,15 @@ def hyperease(
       evidence.csr(),
       strengths,
     )
-    if not solve:
-      weights = linear_autoencoder.factored(*prior)
-    else:
-      ridge = np.full(evidence.num_items, float(l2))
+    ridge = np.full(evidence.num_items, float(l2))
+    if isinstance(prior, np.ndarray):
+      weights = prior
+      if solve:
+        weights = linear_autoencoder.solve_around(evidence.csr(), ridge, prior)
+    elif solve:
       weights = linear_autoencoder.solve(evidence.csr(), ridge, prior)
+    else:
+      weights = linear_autoencoder.factored(*prior)
     return item_item.Fitted(weights, None, evidence.item_ids)
 
   def prepare_flops(source, shared):
@@ -118,9 +125,12 @@ def hyperease(
     )
     if not solve:
       return generated
-    return generated + linear_autoencoder.solve_flops(
-      evidence.csr().getnnz(1), items, rank
-    )
+    counts = evidence.csr().getnnz(1)
+    if prior_generator.has_kernel(strengths, items):
+      solved = linear_autoencoder.solve_around_flops(counts, items)
+    else:
+      solved = linear_autoencoder.solve_flops(counts, items, rank)
+    return generated + solved
 
   return Method(
     name if solve else f'{name}_zero',

@@ -1,6 +1,7 @@
 """HyperEASE with generated strengths: meta-learned through the solve."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -80,11 +81,12 @@ def hyperease_learned(
   shared_features: hyperease.Features | None = None,
   *,
   l2: float = 30.0,
-  l2_features: float = 3.0,
-  trust: float = 0.9,
+  l2_features: float = 2.0,
+  trust: float = 0.8,
   relation: float = 0.2,
   transfer: float = 0.2,
   popularity: float = 0.2,
+  sharpness: float = 1.0,
   config: Config = Config(),
 ) -> Method:
   """`hyperease` whose ridge and strengths depend on the evidence.
@@ -94,6 +96,7 @@ def hyperease_learned(
   """
   shared_features = shared_features or features
   base = Generated(l2, trust, relation, transfer, popularity)
+  unit = prior_generator.Strengths(l2_features, 0.0, 0.0, 0.0, 0.0, sharpness)
   network = strengths_lib.StrengthGenerator(base)
 
   def build(generated: Generated) -> Method:
@@ -102,6 +105,7 @@ def hyperease_learned(
       features,
       shared_features,
       l2_features=l2_features,
+      sharpness=sharpness,
       name='hyperease:learned',
       **options,
     )
@@ -115,7 +119,7 @@ def hyperease_learned(
     ]
     order_key, init_key = jax.random.split(key)
     rng = np.random.default_rng(int(jax.random.bits(order_key)))
-    catalogues = list(_catalogues(domains, l2_features, config, rng))
+    catalogues = list(_catalogues(domains, unit, config, rng))
     params = train(network, catalogues, config, rng, init_key)
     return Shared(fixed.prepare(source, key), params)
 
@@ -142,7 +146,7 @@ def hyperease_learned(
   )
 
 
-def _catalogues(domains, l2_features, config, rng) -> Iterator[Catalogue]:
+def _catalogues(domains, unit, config, rng) -> Iterator[Catalogue]:
   """Catalogues that the generator of their parts has not seen.
 
   One source: its items are cut in halves, its users four to one, and the other
@@ -156,7 +160,7 @@ def _catalogues(domains, l2_features, config, rng) -> Iterator[Catalogue]:
       items = rng.choice(domain.x.shape[1], size, replace=False)
       cut = Cut(items, *_four_to_one(domain, rng))
       seen = prior_generator.learn(others)
-      yield _catalogue(seen, domain, own, cut, l2_features)
+      yield _catalogue(seen, domain, own, cut, unit)
     return
   ((domain, own),) = domains
   half = domain.x.shape[1] // 2
@@ -165,7 +169,7 @@ def _catalogues(domains, l2_features, config, rng) -> Iterator[Catalogue]:
     cut = Cut(order[half : 2 * half], *_four_to_one(domain, rng))
     known = domain.x[cut.shown][:, order[:half]]
     seen = prior_generator.learn([Domain(known, domain.features[order[:half]])])
-    yield _catalogue(seen, domain, own, cut, l2_features)
+    yield _catalogue(seen, domain, own, cut, unit)
 
 
 class Cut(NamedTuple):
@@ -181,32 +185,38 @@ def _four_to_one(domain, rng):
   return np.split(users, [len(users) * 4 // 5])
 
 
-def _catalogue(seen, domain, own, cut: Cut, l2_features) -> Catalogue:
+def _catalogue(seen, domain, own, cut: Cut, unit) -> Catalogue:
   x = domain.x[:, cut.items]
   rows = x.getnnz(axis=1)
   return Catalogue(
-    _parts(seen, own[cut.items], domain.features[cut.items], l2_features),
+    _parts(seen, own[cut.items], domain.features[cut.items], unit),
     x[cut.shown[rows[cut.shown] > 0]],
     x[cut.judged[rows[cut.judged] > 2]],
   )
 
 
-def _parts(generator, own, shared, l2_features) -> strengths_lib.Parts:
+def _parts(generator, own, shared, unit) -> strengths_lib.Parts:
   """What `prior_generator.generate` weighs, each part by itself."""
   nothing = scipy.sparse.csr_matrix((0, len(own)), dtype=np.float32)
   centred = shared - shared.mean(axis=0)
   units = [
-    prior_generator.Strengths(l2_features, *row, 0.0) for row in np.eye(3)
+    unit._replace(**{name: 1.0}) for name in ('trust', 'relation', 'transfer')
   ]
+  generate = functools.partial(
+    prior_generator.generate, generator, own, shared, nothing
+  )
   parts = strengths_lib.Parts(
-    *(
-      prior_generator.generate(generator, own, shared, nothing, unit)
-      for unit in units
-    ),
+    *(_factors(generate(one)) for one in units),
     item_popularity.log_posterior(generator.popularity, centred, nothing),
     np.asarray(max(generator.popularity.variance, 1e-6)),
   )
   return jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), parts)
+
+
+def _factors(prior) -> prior_generator.Prior:
+  if not isinstance(prior, np.ndarray):
+    return prior
+  return prior_generator.Prior(prior, np.eye(len(prior)))
 
 
 def draw(catalogue: Catalogue, config: Config, rng) -> Task:

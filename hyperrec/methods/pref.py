@@ -12,7 +12,12 @@ from jaxtyping import Array, Float
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.models import base_functions, question_rules
+from hyperrec.models import (
+  base_functions,
+  linear_autoencoder,
+  preference_pairs,
+  question_rules,
+)
 from hyperrec.models import reward_factorization as rf
 
 CannotServe = method_lib.CannotServe
@@ -21,9 +26,10 @@ Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
 Method = method_lib.Method
 
-BASES = ('preferences', 'text', 'svd', 'ease')
+BASES = ('ease', 'svd', 'ials', 'preferences', 'text')
 # Users whose coefficients are inferred at a time.
 _BLOCK = 512
+_STEPS_SHOWN = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,66 +37,80 @@ class Config:
   """Hyper-parameters.
 
   Attributes:
-    base: where phi comes from: `preferences` (the paper: SVD start, joint
-      maximum likelihood), `text` (the same, linear in item features), `svd`
-      (factors of X) or `ease` (factors of EASE's predictions).
-    rank: J; 5 in the paper.
-    per_user: comparisons drawn of each training user.
-    unseen_share: of them, between a liked and an unseen item.
+    base: where base functions come from: `ease` (factors of EASE's
+      predictions), `svd` or `ials` (factors of the likes), `preferences` (the
+      paper: SVD start, joint maximum likelihood) or `text` (that, linear in
+      features).
+    rank: how many; 5 in the paper.
+    consensus: popularity and mean rating are base functions, too.
+    separate: a user has coefficients of taste (which of two rated items is
+      better) and of choice (whether to take an item up), which the prior ties
+      together. Without, one reward is to explain both, as in the paper.
     liked: least rating that counts as liked.
+    rounds: of EM for the prior.
+    most_pairs: of a training user and a kind, for the prior.
+    ease_l2: of base `ease`.
+    per_user: pairs of a training user in the joint fit.
+    unseen_share: of them, between a liked and an unseen item.
     start_items: most rated items whose pairs make the SVD start.
     l2: of the joint fit, 0.02 in the paper.
-    ease_l2: of base `ease`.
     learning_rate: of the joint fit.
     steps: of the joint fit.
-    batch_size: comparisons a step.
+    batch_size: pairs in a step of the joint fit.
   """
 
-  base: str = 'preferences'
+  base: str = 'ease'
   rank: int = 16
+  consensus: bool = True
+  separate: bool = True
+  liked: float = 4.0
+  rounds: int = 5
+  most_pairs: int = 60
+  ease_l2: float = 100.0
   per_user: int = 200
   unseen_share: float = 0.5
-  liked: float = 4.0
   start_items: int = 100
   l2: float = 0.02
-  ease_l2: float = 100.0
   learning_rate: float = 0.02
   steps: int = 1000
   batch_size: int = 2048
 
 
 class Shared(NamedTuple):
-  """What all users share.
+  """What all users share. J coefficients make a user.
 
   Attributes:
-    features: [V, J] phi of every item.
-    prior: of the coefficients of the training users.
+    taste: [V, J] phi of every item, for what two rated items are compared by.
+    choice: [V, J] phi of every item, for what is recommended.
+    prior: of the coefficients.
     counts: [V] training rows of each item.
     num_users: training users.
-    reference: [J] mean phi of the training rows' items.
     item_ids: the catalogue.
   """
 
-  features: Float[Array, 'V J']
+  taste: Float[Array, 'V J']
+  choice: Float[Array, 'V J']
   prior: rf.Gaussian
   counts: np.ndarray
   num_users: int
-  reference: Float[Array, ' J']
   item_ids: np.ndarray
 
 
 def pref(features: Any = None, **hyper_parameters: Any) -> Method:
   """PReF for users who have shown items rather than answered questions.
 
-  Each shown item counts as one answer: it was preferred to the mean training
-  row. With nothing shown a user has the prior's mean. Answered questions are
-  the business of `interview`; they give coefficients of the same kind.
+  Each shown item counts as one answer: it was chosen before a random one. With
+  nothing shown a user has the prior's mean. Answered questions are the
+  business of `pref_interview`; they give coefficients of the same kind.
 
   Args:
-    features: [V, F] of the items, for base `text`.
+    features: data -> [V, F] of its items, for base `text`.
     **hyper_parameters: fields of `Config`.
   """
   config = Config(**hyper_parameters)
+
+  def prepare(source, key):
+    return fit(config, source, key, features and features(source))
 
   def adapt(shared, evidence, key):
     del key
@@ -102,10 +122,11 @@ def pref(features: Any = None, **hyper_parameters: Any) -> Method:
     return shared
 
   return Method(
-    f'pref:{config.base}',
-    lambda source, key: fit(config, source, key, features),
+    'pref',
+    prepare,
     adapt,
     score,
+    lambda source, shared: fit_flops(config, source, shared),
   )
 
 
@@ -127,30 +148,41 @@ def fit(
   _check(config, data, features)
   ratings = rating_matrix(data, config.liked)
   draw_key, fit_key = jax.random.split(key)
-  made = base_functions.draw_comparisons(
-    ratings,
-    per_user=config.per_user,
-    unseen_share=config.unseen_share,
-    liked=config.liked,
-    rng=np.random.default_rng(np.asarray(jax.random.key_data(draw_key))),
-  )
-  phi_VxJ = jnp.asarray(
-    _phi(config, data, ratings, made=made, features=features, key=fit_key)
-  )
-  # EM starts at N(0, I): the mean squared difference is made 1 for it.
-  answers = base_functions.as_answers(phi_VxJ, made)
-  size = jnp.sqrt((answers.differences**2).sum(-1).mean())
-  phi_VxJ = phi_VxJ / size
-  answers = answers._replace(differences=answers.differences / size)
-  prior, _ = rf.population(answers)
+  rng = np.random.default_rng(np.asarray(jax.random.key_data(draw_key)))
+  phi_VxJ = _phi(config, ratings, rng, features, fit_key)
+  phi_VxJ = phi_VxJ / np.sqrt((phi_VxJ**2).sum(axis=1).mean())
+  if config.consensus:
+    both = base_functions.consensus(ratings), phi_VxJ
+    phi_VxJ = np.concatenate(both, axis=1)
+  phi_VxJ = jnp.asarray(phi_VxJ, jnp.float32)
+  taste, choice = phi_VxJ, phi_VxJ
+  if config.separate:
+    nothing = jnp.zeros_like(phi_VxJ)
+    taste = jnp.concatenate([phi_VxJ, nothing], axis=1)
+    choice = jnp.concatenate([nothing, phi_VxJ], axis=1)
+  answers = training_answers(config, taste, choice, ratings, rng)
+  prior, _ = rf.population(answers, num_rounds=config.rounds)
   return Shared(
-    phi_VxJ,
-    prior,
-    data.item_counts(),
-    data.num_users,
-    phi_VxJ[data.items].mean(axis=0),
-    data.item_ids,
+    taste, choice, prior, data.item_counts(), data.num_users, data.item_ids
   )
+
+
+def training_answers(
+  config: Config, taste, choice, ratings, rng: np.random.Generator
+) -> rf.Answers:
+  """What the training users would have answered [U, T, J].
+
+  A single reward that is fitted to rated items alone (`unseen_share` 0) is not
+  asked for choices.
+  """
+  rated, unseen = preference_pairs.draw_disjoint(
+    ratings, liked=config.liked, most=config.most_pairs, rng=rng
+  )
+  answers = preference_pairs.as_answers(taste, rated)
+  if not (config.separate or config.unseen_share):
+    return answers
+  more = preference_pairs.as_answers(choice, unseen)
+  return jax.tree.map(lambda a, b: jnp.concatenate([a, b], 1), answers, more)
 
 
 def rating_matrix(data: Interactions, liked: float) -> scipy.sparse.csr_matrix:
@@ -162,52 +194,86 @@ def rating_matrix(data: Interactions, liked: float) -> scipy.sparse.csr_matrix:
   )
 
 
-def make_pool(shared: Shared, num_items: int) -> tuple[np.ndarray, Any]:
+def of_pool(
+  ratings: scipy.sparse.csr_matrix, items: np.ndarray
+) -> Float[np.ndarray, 'U N']:
+  """Ratings of a pool's items; NaN where there is none."""
+  dense = ratings[:, items].toarray()
+  return np.where(dense == 0, np.nan, dense).astype(np.float32)
+
+
+def make_pool(
+  shared: Shared, num_items: int, *, taken: bool = True
+) -> tuple[np.ndarray, question_rules.Pool]:
   """The most rated items, and what is known of them.
 
+  Args:
+    shared: what all users share.
+    num_items: N.
+    taken: an answer also tells that the user took both items up.
+
   Returns:
-    Their numbers in the catalogue [N], and a `question_rules.Pool` in which
-    the chance to know an item is the share of training users who rated it.
+    Their numbers in the catalogue [N], and the pool, in which the chance to
+    know an item is the share of training users who rated it.
   """
   items = np.argsort(-shared.counts, kind='stable')[:num_items]
   share_N = jnp.asarray(shared.counts[items] / shared.num_users, jnp.float32)
-  importance = shared.features.T @ shared.features / len(shared.features)
-  return items, question_rules.Pool(
-    shared.features[items], share_N, share_N, importance
+  importance = shared.taste.T @ shared.taste + shared.choice.T @ shared.choice
+  importance /= len(shared.counts)
+  told_NxJ = _against_average(shared)[items] if taken else None
+  pool = question_rules.Pool(
+    shared.taste[items], share_N, share_N, importance, told_NxJ
   )
+  return items, pool
 
 
 def score(shared: Shared, histories: Histories) -> Float[np.ndarray, 'B V']:
-  """Scores from shown items, each an answer against the mean row."""
-  v_VxJ = shared.features - shared.reference[None]
+  """Scores from shown items, each an answer against a random item."""
+  v_VxJ = _against_average(shared)
   blocks = []
   for start in range(0, len(histories.items), _BLOCK):
     items = jnp.asarray(histories.items[start : start + _BLOCK])
     mask = jnp.asarray(histories.mask[start : start + _BLOCK], jnp.float32)
     blocks.append(_coefficients(shared.prior, v_VxJ, items, mask))
-  return rewards(shared, jnp.concatenate(blocks))
+  return rewards(shared.choice, jnp.concatenate(blocks))
+
+
+def _against_average(shared: Shared) -> Float[Array, 'V J']:
+  return shared.choice - shared.choice.mean(axis=0)[None]
 
 
 def rewards(
-  shared: Shared, coefficients: Float[Array, 'B J']
+  features: Float[Array, 'V J'], coefficients: Float[Array, 'B J']
 ) -> Float[np.ndarray, 'B V']:
-  """Lambda . phi of every item."""
-  return np.asarray(coefficients @ shared.features.T)
+  """Lambda . phi of every item; phi is `Shared.taste` or `Shared.choice`."""
+  return np.asarray(jnp.asarray(coefficients) @ features.T)
 
 
 @jax.jit
 def _coefficients(prior, v_VxJ, items_BxL, mask_BxL):
-  infer = jax.vmap(functools.partial(rf.posterior, num_steps=4), (None, 0))
+  infer = jax.vmap(
+    functools.partial(rf.posterior, num_steps=_STEPS_SHOWN), (None, 0)
+  )
   answers = rf.Answers(v_VxJ[items_BxL], jnp.ones(mask_BxL.shape), mask_BxL)
   return infer(prior, answers).mean
 
 
-def _phi(config, data, ratings, *, made, features, key):
+def _phi(config, ratings, rng, features, key) -> np.ndarray:
+  likes = (ratings >= config.liked).astype(np.float32)
   if config.base == 'svd':
-    return base_functions.svd_factors(data.csr(), config.rank)
+    return base_functions.svd_factors(likes, config.rank)
+  if config.base == 'ials':
+    return base_functions.ials_factors(likes, config.rank)
   if config.base == 'ease':
-    return base_functions.ease_factors(data.csr(), config.rank, config.ease_l2)
+    return base_functions.ease_factors(likes, config.rank, config.ease_l2)
   used = features if config.base == 'text' else None
+  made = preference_pairs.draw(
+    ratings,
+    per_user=config.per_user,
+    unseen_share=config.unseen_share,
+    liked=config.liked,
+    rng=rng,
+  )
   start = base_functions.svd_start(
     ratings, config.rank, used, config.start_items
   )
@@ -221,7 +287,29 @@ def _phi(config, data, ratings, *, made, features, key):
     batch_size=config.batch_size,
     key=key,
   )
-  return w_FxJ if used is None else jnp.asarray(used, jnp.float32) @ w_FxJ
+  w_FxJ = np.asarray(w_FxJ, np.float64)
+  return w_FxJ if used is None else np.asarray(used, np.float64) @ w_FxJ
+
+
+def fit_flops(config: Config, data: Interactions, shared: Shared) -> float:
+  """Operations of `fit`, but for the start of a joint fit and its features."""
+  j, rank = shared.taste.shape[1], config.rank
+  prior = rf.population_flops(
+    data.num_users, 2 * config.most_pairs, j, config.rounds
+  )
+  if config.base in ('preferences', 'text'):
+    # Both items of a pair, forwards and backwards.
+    return prior + 12.0 * config.steps * config.batch_size * rank
+  likes = rating_matrix(data, config.liked) >= config.liked
+  shape, counts = likes.shape, likes.getnnz(1)
+  if config.base == 'svd':
+    return prior + base_functions.truncated_flops(*shape, likes.nnz, rank)
+  if config.base == 'ials':
+    return prior + base_functions.ials_flops(*shape, likes.nnz, rank)
+  solved = linear_autoencoder.solve_flops(counts, shape[1])
+  solved += 2.0 * likes.nnz * shape[1]
+  factors = base_functions.truncated_flops(*shape, shape[0] * shape[1], rank)
+  return prior + solved + factors
 
 
 def _check(config, data, features):

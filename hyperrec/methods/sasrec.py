@@ -97,10 +97,11 @@ class Fitted(NamedTuple):
 def sasrec(*, retrain: bool = False, **hyper_parameters: Any) -> Method:
   """SASRec, trained once on the source; new users need a forward pass.
 
-  On another catalogue it is trained from scratch on the evidence.
+  It knows items by their number alone and refuses another catalogue.
 
   Args:
-    retrain: prepare nothing, train on source and evidence at each adaptation.
+    retrain: prepare nothing, train on source and evidence at each adaptation;
+      on another catalogue, on the evidence alone.
     **hyper_parameters: fields of `Config`.
   """
   config = Config(**hyper_parameters)
@@ -111,10 +112,16 @@ def sasrec(*, retrain: bool = False, **hyper_parameters: Any) -> Method:
     return fit(config, source, key)
 
   def adapt(shared, evidence, key):
+    is_new = not np.array_equal(shared.item_ids, evidence.item_ids)
+    if is_new and not retrain:
+      raise CannotServe(
+        'SASRec knows the items that it was trained on, and the catalogue is '
+        'another one: retrain or fine-tune it'
+      )
+    if not retrain:
+      return shared
     data = evidence
-    if np.array_equal(shared.item_ids, evidence.item_ids):
-      if not retrain:
-        return shared
+    if not is_new:
       data = interactions_lib.stack_users(shared.source, evidence)
     return fit(config, data, key)._replace(source=None)
 
@@ -149,13 +156,20 @@ def sasrec_finetune(**hyper_parameters: Any) -> Method:
 
 
 def _method(name, config, prepare, adapt) -> Method:
+  def prepare_one_domain(source, key):
+    if isinstance(source, tuple):
+      raise CannotServe(
+        f'SASRec has one catalogue; the source is {len(source)} domains'
+      )
+    return prepare(source, key)
+
   def adapt_flops(shared, evidence, adapted):
     del evidence
     return 0.0 if adapted is shared else fit_flops(config, adapted)
 
   return Method(
     name,
-    prepare,
+    prepare_one_domain,
     adapt,
     functools.partial(score, config),
     lambda source, shared: fit_flops(config, shared),
@@ -174,7 +188,7 @@ def fit(
 
   Args:
     config: hyper-parameters.
-    data: the users' items; their order is by time, or that of the rows.
+    data: the users' items and when each was touched.
     key: a typed key: initialisation, order of the rows, noise.
     params: to fine-tune for `config.finetune_epochs`; None trains from
       scratch for `config.epochs`.
@@ -182,8 +196,13 @@ def fit(
       `LoopConfig`. With an evaluation the best parameters are kept.
 
   Raises:
-    CannotServe: no user has two items.
+    CannotServe: no timestamps, or no user has two items.
   """
+  if data.timestamps is None:
+    raise CannotServe(
+      f'{data.name}: a sequential model needs the order of items, and there '
+      'are no timestamps'
+    )
   if not _can_teach(data):
     raise CannotServe('a sequential model needs a user with two items or more')
   packed = sequences_lib.pack(sequences_lib.Sequences.of(data), config.length)

@@ -1,81 +1,43 @@
-"""Base reward functions: learned from preferences, or factors of X.
-
-P is the number of comparisons of a user; the first of a pair is preferred.
-"""
+"""Base reward functions: learned from preferences, or factors of X."""
 
 import functools
-from typing import NamedTuple
+import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import scipy.sparse
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from hyperrec.models import linear_autoencoder
+from hyperrec.models import linear_autoencoder, preference_pairs
 from hyperrec.models import reward_factorization as rf
 
+Comparisons = preference_pairs.Comparisons
 Csr = scipy.sparse.csr_matrix
 
-
-class Comparisons(NamedTuple):
-  """Which of two items each user preferred.
-
-  Attributes:
-    pairs: [U, P, 2] the preferred item, and the other one.
-    weights: [U, P] 0 where a user has no such pair.
-  """
-
-  pairs: Int[np.ndarray, 'U P 2']
-  weights: Float[np.ndarray, 'U P']
+# Of the randomised SVD: more columns than are kept, and passes over X.
+_EXTRA, _PASSES = 10, 4
+# Ratings of the mean that a mean rating counts besides its own.
+_SHRINKAGE = 5.0
 
 
-def draw_comparisons(
-  ratings: Csr,
-  *,
-  per_user: int,
-  unseen_share: float,
-  liked: float,
-  rng: np.random.Generator,
-) -> Comparisons:
-  """Random pairs of each user's rated items, and of liked and unseen ones.
+def consensus(ratings: Csr) -> Float[np.ndarray, 'V 2']:
+  """What the average person rewards: popularity and the mean rating.
+
+  The logarithm of the count, and the mean rating shrunk to that of all items,
+  each with mean 0 and variance 1; 0 where it is the same for all items.
 
   Args:
     ratings: [U, V], 0 where there is none.
-    per_user: P.
-    unseen_share: of the pairs, whose other item the user has not rated.
-    liked: least rating of the preferred item of such a pair.
-    rng: of the draws.
   """
-  num_users, num_items = ratings.shape
-  pairs = np.zeros((num_users, per_user, 2), np.int32)
-  weights = np.zeros((num_users, per_user), np.float32)
-  num_unseen = round(per_user * unseen_share)
-  for user in range(num_users):
-    row = ratings[user]
-    items, values = row.indices, row.data
-    is_liked = values >= liked
-    if is_liked.any():
-      first = rng.choice(items[is_liked], num_unseen)
-      other = rng.integers(num_items, size=num_unseen)
-      pairs[user, :num_unseen] = np.stack([first, other], 1)
-      weights[user, :num_unseen] = ~np.isin(other, items)
-    if len(items) > 1:
-      a, b = rng.integers(len(items), size=(2, per_user - num_unseen))
-      is_turned = values[a] < values[b]
-      a, b = np.where(is_turned, b, a), np.where(is_turned, a, b)
-      pairs[user, num_unseen:] = np.stack([items[a], items[b]], 1)
-      weights[user, num_unseen:] = values[a] != values[b]
-  return Comparisons(pairs, weights)
-
-
-def as_answers(features: Float[Array, 'V J'], made: Comparisons) -> rf.Answers:
-  """The comparisons as answers [U, P, J]; all say "the first"."""
-  v_UxPxJ = features[made.pairs[..., 0]] - features[made.pairs[..., 1]]
-  return rf.Answers(
-    v_UxPxJ, jnp.ones(made.weights.shape), jnp.asarray(made.weights)
-  )
+  counts = ratings.getnnz(0)
+  totals = np.asarray(ratings.sum(axis=0), np.float64).ravel()
+  mean = (totals + _SHRINKAGE * ratings.data.mean()) / (counts + _SHRINKAGE)
+  columns = np.stack([np.log1p(counts), mean], 1)
+  centred = columns - columns.mean(axis=0)
+  spread = columns.std(axis=0)
+  return centred / np.where(spread > 1e-6, spread, np.inf)
 
 
 def svd_factors(x: Csr, rank: int, seed: int = 0) -> Float[np.ndarray, 'V J']:
@@ -92,10 +54,82 @@ def ease_factors(
   return _truncated(linear_autoencoder.scores(x, weights), rank, seed)
 
 
+def ials_factors(
+  x: Csr,
+  rank: int,
+  *,
+  unobserved: float = 0.1,
+  l2: float = 0.003,
+  rounds: int = 8,
+  seed: int = 0,
+) -> Float[np.ndarray, 'V J']:
+  """Item factors of implicit ALS (Hu, Koren & Volinsky, ICDM 2008).
+
+  Alternately minimises, over user factors w and item factors h,
+
+    sum_observed (1 - w.h)^2 + unobserved sum_all (w.h)^2 + penalty,
+
+  each factor's penalty being l2 (its observed entries + unobserved times all)
+  times its squared length (Rendle et al., RecSys 2022, eq. 3-5, exponent 1).
+
+  Args:
+    x: [U, V], binary.
+    rank: J.
+    unobserved: weight of all entries, as 0.
+    l2: strength.
+    rounds: of both sides.
+    seed: of the start.
+  """
+  random = np.random.default_rng(seed)
+  item_VxJ = random.normal(size=(x.shape[1], rank)) * 0.1 / np.sqrt(rank)
+  by_item = x.T.tocsr()
+  for _ in range(rounds):
+    user_UxJ = _ridge_by_row(x, item_VxJ, unobserved, l2)
+    item_VxJ = _ridge_by_row(by_item, user_UxJ, unobserved, l2)
+  return item_VxJ.astype(np.float32)
+
+
+def _ridge_by_row(x, others_NxJ, unobserved, l2):
+  """The factor of each row of X [M, N], given those of the columns."""
+  gram_JxJ = unobserved * others_NxJ.T @ others_NxJ
+  eye_JxJ = np.eye(len(gram_JxJ))
+  found = np.zeros((x.shape[0], len(gram_JxJ)))
+  for row, (start, end) in enumerate(itertools.pairwise(x.indptr)):
+    h_LxJ = others_NxJ[x.indices[start:end]]
+    ridge = l2 * (end - start + unobserved * len(others_NxJ))
+    normal_JxJ = gram_JxJ + h_LxJ.T @ h_LxJ + ridge * eye_JxJ
+    found[row] = np.linalg.solve(normal_JxJ, h_LxJ.sum(axis=0))
+  return found
+
+
+def ials_flops(
+  num_rows: int, num_columns: int, nnz: int, rank: int, rounds: int = 8
+) -> float:
+  """Operations of `ials_factors`."""
+  solves = (num_rows + num_columns) * (2 / 3 * rank**3 + 4.0 * rank**2)
+  return rounds * (solves + 4.0 * nnz * rank**2)
+
+
 def _truncated(matrix, rank, seed):
-  start = np.random.default_rng(seed).normal(size=min(matrix.shape))
-  _, values, right = scipy.sparse.linalg.svds(matrix, k=rank, v0=start)
-  return (right.T * np.sqrt(values)).astype(np.float32)
+  """Randomised SVD (Halko, Martinsson & Tropp, 2011, algorithm 4.4)."""
+  width = min(rank + _EXTRA, *matrix.shape)
+  side_VxW = np.random.default_rng(seed).normal(size=(matrix.shape[1], width))
+  for _ in range(_PASSES):
+    side_UxW, _ = np.linalg.qr(matrix @ side_VxW)
+    side_VxW, _ = np.linalg.qr(matrix.T @ side_UxW)
+  _, values, right = np.linalg.svd(matrix @ side_VxW, full_matrices=False)
+  right_VxJ = side_VxW @ right[:rank].T
+  return (right_VxJ * np.sqrt(values[:rank])).astype(np.float32)
+
+
+def truncated_flops(
+  num_rows: int, num_columns: int, nnz: int, rank: int
+) -> float:
+  """Operations of the SVD of a factor base, of nnz stored entries."""
+  width = rank + _EXTRA
+  products = (2 * _PASSES + 1) * 2.0 * nnz * width
+  factors = 4.0 * _PASSES * (num_rows + num_columns) + 14.0 * num_rows
+  return products + (factors + 2 * num_columns) * width**2
 
 
 def svd_start(

@@ -34,11 +34,8 @@ class Record(NamedTuple):
 def start(prior: rf.Gaussian, pool: Pool, num_questions: int) -> Belief:
   """Nothing asked, room for `num_questions`."""
   n, j = pool.features.shape
-  answers = rf.Answers(
-    jnp.zeros((num_questions, j)),
-    jnp.zeros(num_questions),
-    jnp.zeros(num_questions),
-  )
+  room = num_questions * (1 if pool.taken is None else 3)
+  answers = rf.Answers(jnp.zeros((room, j)), jnp.zeros(room), jnp.zeros(room))
   return Belief(
     prior,
     prior,
@@ -70,12 +67,21 @@ def update(
   """
   first, second = pair
   v_J = pool.features[first] - pool.features[second]
-  place = belief.count
-  answers = rf.Answers(
-    belief.answers.differences.at[place].set(v_J),
-    belief.answers.is_first.at[place].set(is_first),
-    belief.answers.weights.at[place].set(weight),
-  )
+  told = [(v_J, is_first, weight)]
+  if pool.taken is not None:
+    told += [
+      (pool.taken[first], 1.0, weight),
+      (pool.taken[second], 1.0, weight),
+    ]
+  place = len(told) * belief.count
+  answers = belief.answers
+  for row in told:
+    answers = jax.tree.map(
+      lambda kept, new, place=place: kept.at[place].set(new),
+      answers,
+      rf.Answers(*row),
+    )
+    place += 1
   expected = question_rules.expected_slope(
     jnp.stack([v_J, jnp.zeros_like(v_J)]), belief.prior
   )[0, 1]
@@ -87,9 +93,46 @@ def update(
     ),
     answers,
     belief.planned + expected * jnp.outer(v_J, v_J),
-    place + 1,
+    belief.count + 1,
     belief.asked.at[first, second].set(True),
   )
+
+
+def turn(
+  rule: question_rules.Rule,
+  pool: Pool,
+  belief: Belief,
+  ratings: Float[Array, ' N'],
+  key: jax.Array,
+  *,
+  noise: float = 0.0,
+) -> tuple[Belief, Array, Array, Array]:
+  """One question to a simulated user, and what is believed then.
+
+  Who has not rated both items, or rated them alike, does not know. Where no
+  pair is left to ask, nothing more is learned.
+
+  Args:
+    rule: of question selection.
+    pool: what may be asked about.
+    belief: before.
+    ratings: [N] of the pool's items; NaN where the user has none.
+    key: of random choices and of noise.
+    noise: probability that an answer is the wrong way round.
+
+  Returns:
+    The belief, the pair [2], whether the first was preferred, and the weight of
+    the answer, 0 where the user did not know.
+  """
+  rule_key, noise_key = jax.random.split(key)
+  first, second, is_left = question_rules.ask(rule, pool, belief, rule_key)
+  gap = ratings[first] - ratings[second]
+  knows = is_left & ~jnp.isnan(gap) & (gap != 0)
+  is_wrong = jax.random.uniform(noise_key) < noise
+  is_first = jnp.where(knows & ((gap > 0) ^ is_wrong), 1.0, 0.0)
+  weight = knows.astype(jnp.float32)
+  belief = update(pool, belief, (first, second), is_first, weight)
+  return belief, jnp.stack([first, second]), is_first, weight
 
 
 def simulate(
@@ -104,9 +147,6 @@ def simulate(
 ) -> Record:
   """Interviews one user, who answers from ratings that no model has seen.
 
-  Who has not rated both items, or rated them alike, does not know. Where no
-  pair is left to ask, nothing more is learned.
-
   Args:
     rule: of question selection.
     prior: of the population.
@@ -117,21 +157,15 @@ def simulate(
     noise: probability that an answer is the wrong way round.
   """
 
-  def turn(belief, key):
-    rule_key, noise_key = jax.random.split(key)
-    first, second, is_left = question_rules.ask(rule, pool, belief, rule_key)
-    gap = ratings[first] - ratings[second]
-    knows = is_left & ~jnp.isnan(gap) & (gap != 0)
-    is_wrong = jax.random.uniform(noise_key) < noise
-    is_first = jnp.where(knows & ((gap > 0) ^ is_wrong), 1.0, 0.0)
-    weight = knows.astype(jnp.float32)
-    belief = update(pool, belief, (first, second), is_first, weight)
-    pair = jnp.stack([first, second])
+  def step(belief, key):
+    belief, pair, is_first, weight = turn(
+      rule, pool, belief, ratings, key, noise=noise
+    )
     return belief, (belief.posterior.mean, pair, is_first, weight)
 
   belief = start(prior, pool, num_questions)
   _, (means, pairs, is_first, weights) = jax.lax.scan(
-    turn, belief, jax.random.split(key, num_questions)
+    step, belief, jax.random.split(key, num_questions)
   )
   means = jnp.concatenate([prior.mean[None], means])
   return Record(means, pairs, is_first, weights)

@@ -251,6 +251,34 @@ def is_dual_cheaper(num_users: int, num_items: int, rank: int = 0) -> bool:
   return 2 * (num_users + rank) < num_items
 
 
+def solve_around(
+  x: Csr, ridge: np.ndarray, prior_VxV: Float[np.ndarray, 'V V']
+) -> Float[np.ndarray, 'V V']:
+  """The same solution around a dense B0, which is overwritten with B.
+
+  O(U V^2) for few users, else O(V^3); in the precision of B0, whose diagonal
+  must be 0.
+  """
+  weights, dtype = prior_VxV, prior_VxV.dtype
+  active = np.flatnonzero(np.diff(x.indptr))
+  ridge_V = np.asarray(ridge, dtype)
+  if is_dual_cheaper(len(active), x.shape[1]):
+    w_UxV = dual_factor(x[active], np.asarray(ridge, np.float64))
+    p_diag = 1 / ridge - np.einsum('uv,uv->v', w_UxV, w_UxV)
+    w_UxV = w_UxV.astype(dtype)
+    weights -= w_UxV.T @ (w_UxV @ (weights * ridge_V[:, None]))
+    scale = ((1 + np.diagonal(weights)) / p_diag).astype(dtype)
+    weights += w_UxV.T @ (w_UxV * scale)
+  else:
+    p_VxV = precision(x, ridge, dtype)
+    weights *= ridge_V[:, None]
+    weights[...] = p_VxV @ weights
+    scale = (1 + np.diagonal(weights)) / np.diagonal(p_VxV)
+    weights -= p_VxV * scale
+  np.fill_diagonal(weights, 0)
+  return weights
+
+
 def solve(
   x: Csr,
   ridge: np.ndarray,
@@ -316,6 +344,15 @@ def solve_flops(
   inner = 2 * users * counts.sum() + users**3 / 3
   factor = users**2 * items + 3 * users * items
   return inner + factor + 4 * users * items * rank + 3 * rank * items
+
+
+def solve_around_flops(row_counts: np.ndarray, num_items: int) -> float:
+  """Operations of `solve_around`; see `solve_flops`."""
+  users, items = float(np.count_nonzero(row_counts)), float(num_items)
+  if not is_dual_cheaper(int(users), num_items):
+    gram_flops = 2 * np.square(np.asarray(row_counts, np.float64)).sum()
+    return gram_flops + 3 * items**3 + 4 * items**2
+  return solve_flops(row_counts, num_items) + 6 * users * items**2
 
 
 def add_prior(weights: Weights, scale: float, prior: Prior) -> Weights:

@@ -2,11 +2,12 @@
 
     B0 = D^-k (trust C + relation F M F' + transfer T B T') D^k
 
-C is what the target's own features tell (EASE on features, L3AE's prior); F M
-F' (`relation_map`) and T B T' (`relation_transfer`) are what source domains
-teach; D = diag(exp p) turns likeness into likelihood, p being each item's log
-popularity as far as features and evidence tell it (`item_popularity`). Every
-part is a closed form, and B0 stays in factors.
+C is what the target's own features tell: EASE on features, L3AE's prior, or the
+same of a kernel between items (`item_kernel`). F M F' (`relation_map`) and T B
+T' (`relation_transfer`) are what source domains teach; D = diag(exp p) turns
+likeness into likelihood, p being each item's log popularity as far as features
+and evidence tell it (`item_popularity`). Every part is a closed form, and B0
+stays in factors unless C is made of a kernel.
 
 Both learned parts are scaled to the norm of C *on the source*, so that their
 strengths mean the same everywhere, and so that T B T', which averages to little
@@ -20,6 +21,7 @@ import scipy.sparse
 from jaxtyping import Float
 
 from hyperrec.models import (
+  item_kernel,
   item_popularity,
   linear_autoencoder,
   relation_map,
@@ -53,6 +55,8 @@ class Strengths(NamedTuple):
     relation: what F M F' is multiplied by.
     transfer: what T B T' is multiplied by.
     popularity: the exponent k.
+    sharpness: of the kernel that C is made of; 0 is the linear one, which all
+      catalogues beyond `item_kernel.LIMIT` have.
   """
 
   l2_features: float
@@ -60,6 +64,7 @@ class Strengths(NamedTuple):
   relation: float
   transfer: float
   popularity: float
+  sharpness: float = 0.0
 
 
 class Generator(NamedTuple):
@@ -152,7 +157,7 @@ def generate(
   shared: Float[np.ndarray, 'V F'],
   evidence: Csr,
   strengths: Strengths,
-) -> Prior:
+) -> Prior | Float[np.ndarray, 'V V']:
   """B0 of a catalogue; a strength of 0 leaves its part out.
 
   Args:
@@ -162,19 +167,40 @@ def generate(
     evidence: [U, V], binary; what it tells is only how popular items are.
     strengths: of the parts.
 
+  Returns:
+    B0 in factors; with a kernel dense, and with a diagonal of 0.
+
   Raises:
     ValueError: the features do not fit the generator.
   """
   for table in (own, shared):
     relation_map.check_features(table, evidence.shape[1])
   shared = _centred(shared)
+  parts = _learned_parts(generator, shared, strengths)
+  tilt_V = _tilt(generator, shared, evidence, strengths.popularity)
+  if not has_kernel(strengths, evidence.shape[1]):
+    linear = strengths.l2_features, strengths.trust
+    if strengths.trust:
+      parts.insert(0, linear_autoencoder.feature_prior(own, *linear))
+    total = relation_map.add(*parts)
+    return Prior(total.left / tilt_V[:, None], total.right * tilt_V)
+  dense = item_kernel.relation(own, strengths.sharpness, strengths.l2_features)
+  dense *= dense.dtype.type(strengths.trust)
+  for part in parts:
+    dense = linear_autoencoder.add_prior(dense, 1.0, part)
+  dense /= tilt_V[:, None].astype(dense.dtype)
+  dense *= tilt_V.astype(dense.dtype)
+  return dense
+
+
+def has_kernel(strengths: Strengths, num_items: int) -> bool:
+  """Whether C is made of a kernel, and B0 dense; not in large catalogues."""
+  is_asked = strengths.trust > 0 and strengths.sharpness > 0
+  return is_asked and num_items <= item_kernel.LIMIT
+
+
+def _learned_parts(generator, shared, strengths) -> list[Prior]:
   parts = []
-  if strengths.trust:
-    parts.append(
-      linear_autoencoder.feature_prior(
-        own, strengths.l2_features, strengths.trust
-      )
-    )
   if strengths.relation:
     parts.append(
       relation_map.prior(shared, generator.relation, strengths.relation)
@@ -183,14 +209,17 @@ def generate(
     parts.append(
       relation_transfer.prior(generator.anchors, shared, strengths.transfer)
     )
-  total = relation_map.add(*parts)
-  if not strengths.popularity:
-    return total
+  return parts
+
+
+def _tilt(generator, shared, evidence, exponent) -> np.ndarray:
+  """D^k, as a vector."""
+  if not exponent:
+    return np.ones(len(shared))
   log_rate_V = item_popularity.log_posterior(
     generator.popularity, shared, evidence
   )
-  tilt_V = np.exp(strengths.popularity * log_rate_V)
-  return Prior(total.left / tilt_V[:, None], total.right * tilt_V)
+  return np.exp(exponent * log_rate_V)
 
 
 def _centred(table):
@@ -225,7 +254,7 @@ def _anchor_flops(x, width, num_domains):
 def generate_flops(
   generator: Generator, num_items: int, own_width: int, strengths: Strengths
 ) -> tuple[float, int]:
-  """Operations of `generate`, and the rank of the prior.
+  """Operations of `generate`, and the rank of the prior (V where dense).
 
   Args:
     generator: what the sources taught.
@@ -234,7 +263,10 @@ def generate_flops(
     strengths: a strength of 0 leaves its part out.
   """
   width, flops, rank = len(generator.relation), 0.0, 0
-  if strengths.trust:
+  is_dense = has_kernel(strengths, num_items)
+  if is_dense:
+    flops += item_kernel.flops(num_items, own_width)
+  elif strengths.trust:
     flops += 2 * num_items * own_width**2 + own_width**3 / 3
     rank += own_width
   if strengths.relation:
@@ -247,5 +279,7 @@ def generate_flops(
     flops += 4 * num_items * relation_transfer.NEIGHBOURS * carried
     rank += carried
   if strengths.popularity:
-    flops += 2 * num_items * (width + rank)
-  return flops, rank
+    flops += 2 * num_items * (width + (num_items if is_dense else rank))
+  if not is_dense:
+    return flops, rank
+  return flops + 2.0 * num_items**2 * rank, num_items

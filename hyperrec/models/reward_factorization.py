@@ -16,8 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-# Newton's step is halved until the loss falls; 0 where it cannot fall.
+# Newton's step is cut until the loss does not rise; 0 where it always does.
 _STEP_SIZES = (1.0, 0.5, 0.25, 0.125, 0.03125, 0.0)
+_NEWTON_STEPS = 8
+# Near the optimum losses differ by rounding alone, which must not stop a step.
+_ROUNDING = 1e-6
 
 
 class Gaussian(NamedTuple):
@@ -69,7 +72,7 @@ def posterior(
   prior: Gaussian,
   answers: Answers,
   start: Float[Array, ' J'] | None = None,
-  num_steps: int = 8,
+  num_steps: int = _NEWTON_STEPS,
 ) -> Gaussian:
   """The MAP coefficients by Newton (IRLS), and Laplace's precision there.
 
@@ -77,7 +80,7 @@ def posterior(
     prior: of the population.
     answers: of one user.
     start: first guess; the prior's mean by default.
-    num_steps: of Newton, each O(T J^2 + J^3). A step never raises the loss.
+    num_steps: of Newton, each O(T J^2 + J^3). None raises the loss.
   """
 
   def step(mean_J, unused):
@@ -88,7 +91,8 @@ def posterior(
     sizes_S = jnp.array(_STEP_SIZES)
     tried_SxJ = mean_J[None] - sizes_S[:, None] * direction_J[None]
     losses_S = jax.vmap(loss, (0, None, None))(tried_SxJ, prior, answers)
-    return tried_SxJ[jnp.argmin(losses_S)], None
+    is_no_rise_S = losses_S <= losses_S[-1] * (1 + _ROUNDING)
+    return tried_SxJ[jnp.argmax(is_no_rise_S)], None
 
   start = prior.mean if start is None else start
   mean_J, _ = jax.lax.scan(step, start, length=num_steps)
@@ -103,6 +107,21 @@ def _derivatives(mean_J, prior, answers):
   gradient_J = error_T @ v_TxJ + prior.precision @ (mean_J - prior.mean)
   weight_T = answers.weights * slope(logits_T)
   return prior.precision + (v_TxJ * weight_T[:, None]).T @ v_TxJ, gradient_J
+
+
+def posterior_flops(num_answers: int, j: int, num_steps: int) -> float:
+  """Operations of `posterior`: Hessian, factor, and the tried step sizes."""
+  hessian = 2.0 * num_answers * j**2
+  tried = len(_STEP_SIZES) * 2.0 * (num_answers * j + j**2)
+  return num_steps * (hessian + j**3 / 3 + 2 * j**2 + tried) + hessian
+
+
+def population_flops(
+  num_users: int, num_answers: int, j: int, num_rounds: int
+) -> float:
+  """Operations of `population`."""
+  each = posterior_flops(num_answers, j, _NEWTON_STEPS) + j**3 + 2 * j**2
+  return (num_rounds + 1) * num_users * each
 
 
 def flat_sgd(

@@ -55,20 +55,45 @@ def test_time_is_the_order_of_the_line(data_dir):
   assert data.item_text[0].startswith('OPI Nail Lacquer')
 
 
-def test_text_of_scientific_needs_the_link_file(data_dir, tmp_path):
-  assert sources.load('scientific', data_dir).item_text is None
+def test_text_of_scientific_needs_the_link_file(
+  data_dir, tmp_path, monkeypatch
+):
   folder = tmp_path / 'scientific'
   shutil.copytree(data_dir / 'scientific', folder)
+  links = folder / 'Scientific.item2index'
+  links.unlink(missing_ok=True)
+  assert sources.load('scientific', tmp_path).item_text is None
   lines = (folder / 'Scientific.text').read_bytes().rstrip(b'\n').split(b'\n')
   rows = [line.decode().split('\t') for line in lines[1:]]
-  links = [f'{row[0]}\t{i}\n' for i, row in enumerate(reversed(rows))]
-  (folder / 'Scientific.item2index').write_text(''.join(links))
+  numbered = [f'{row[0]}\t{i}\n' for i, row in enumerate(reversed(rows))]
+  links.write_text(''.join(numbered))
+  with pytest.raises(DataError, match='sha256 is'):
+    sources.load('scientific', tmp_path)
+  monkeypatch.delitem(checksums.SHA256, 'scientific/Scientific.item2index')
   data = sources.load('scientific', tmp_path)
   # Some titles hold Unicode's other line separators.
   assert data.item_text.tolist() == [row[1].strip() for row in reversed(rows)]
-  (folder / 'Scientific.item2index').write_text('B0NOWHERE0\t0\n')
+  links.write_text('B0NOWHERE0\t0\n')
   with pytest.raises(DataError, match='no text of item B0NOWHERE0'):
     sources.load('scientific', tmp_path)
+
+
+def test_neighbours_in_scientific_have_like_texts(data_dir):
+  """Wrongly linked, they would be as unlike as any two items."""
+  if not (data_dir / 'scientific' / 'Scientific.item2index').exists():
+    pytest.skip('Scientific.item2index is not there')
+  data = sources.load('scientific', data_dir)
+  table = item_features.tfidf_svd(data.item_text, num_features=32, seed=0)
+  table /= np.linalg.norm(table, axis=1, keepdims=True) + 1e-9
+  rows = data.by_user_and_time()
+  same = rows.users[1:] == rows.users[:-1]
+  first, second = rows.items[:-1][same], rows.items[1:][same]
+  anyone = np.random.default_rng(0).permutation(second)
+  alike, chance = (
+    (table[first] * table[items]).sum(axis=1).mean()
+    for items in (second, anyone)
+  )
+  assert alike > 2 * chance
 
 
 def test_gowalla_train_and_test(data_dir):

@@ -10,9 +10,10 @@ import jax
 import numpy as np
 import pytest
 
+from experiments.adaptation import arm as arm_lib
 from experiments.adaptation import arms as arms_lib
+from experiments.adaptation import controls, laboratory
 from experiments.adaptation import features as features_lib
-from experiments.adaptation import laboratory
 from hyperrec import method as method_lib
 from hyperrec.data import interactions, item_features, regimes, sources
 from hyperrec.evaluation import report_tables, results
@@ -199,11 +200,11 @@ def test_every_arm_meets_a_new_domain(tmp_path, shop):
   assert 'New domain: shop' in done.stdout
   rows = results.read_json(tmp_path / 'w' / 'results.json')
   assert {(r['dataset'], r['regime']) for r in rows} == {('shop', 'new_domain')}
-  arms = arms_lib.new_domain(features_lib.Features(None, None, None))
+  arms = arms_lib.new_domain(features_lib.Features(None, None, None, None))
   assert [(r['method'], r['budget']) for r in rows] == [
     (name, budget)
     for name in arms
-    if name not in arms_lib.CONTROLS
+    if name not in controls.NAMES
     for budget in (0, 3)
   ]
   cannot = {r['method'] for r in rows if 'cannot' in r}
@@ -212,7 +213,10 @@ def test_every_arm_meets_a_new_domain(tmp_path, shop):
   learned = {
     r['method'] for r in rows if 'prepare' in r and r['prepare']['flops'] > 0
   }
-  assert learned == {'ridge_map', 'hyperease_zero', 'hyperease', 'p5'}
+  assert learned == {
+    'vqrec_lookup', 'vqrec_finetune', 'ridge_map', 'hyperease_zero',
+    'hyperease', 'p5',
+  }  # fmt: skip
   manifest = json.loads((tmp_path / 'w' / 'manifest.json').read_text())
   assert set(manifest['data']) == {'data', 'synthetic', 'movielens_small'}
   page = (tmp_path / 'w' / 'report.html').read_text()
@@ -238,6 +242,15 @@ def test_a_domain_without_text_is_refused_by_name(tmp_path, shop, data_dir):
   last = done.stderr.strip().splitlines()[-1]
   assert last.startswith('error: --domains=scientific: ')
   assert 'no item text' in last
+
+
+@pytest.mark.parametrize('regime', list(arms_lib.ARMS))
+def test_every_tuned_arm_has_as_many_trials_and_all_can_be_built(regime):
+  arms = arms_lib.ARMS[regime](features_lib.Features(None, None, None, None))
+  assert {len(arm.trials) for arm in arms.values()} == {1, 8}
+  for arm in arms.values():
+    names = {arm.build(**trial).name for trial in arm.trials}
+    assert len(names) == 1
 
 
 @pytest.mark.parametrize('is_oracle', [False, True])
@@ -275,7 +288,7 @@ def test_fair_tuning_never_touches_the_target(is_oracle):
     for source, judged in laboratory.tuning_sets(task, is_oracle, 0)
   ]
   trials = ({'scale': 1.0}, {'scale': 2.0})
-  laboratory.tune_on(arms_lib.Arm(build, trials), trials, stages, key)
+  laboratory.tune_on(arm_lib.Arm(build, trials), trials, stages, key)
   assert set(met) == ({40, 41, 42, 43} if is_oracle else {41, 42, 43})
 
 

@@ -5,7 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from experiments.pref import attributes, conversation, people, tables
+from experiments.pref import (
+  attributes,
+  conversation,
+  curves,
+  people,
+  recommendation,
+  tables,
+)
 from hyperrec.data import interactions
 from hyperrec.methods import pref
 
@@ -38,9 +45,15 @@ def test_answers_and_targets_do_not_overlap(data):
 def test_auc_counts_ordered_pairs(data):
   drawn = people.draw(data, num_test=20, min_rows=1, liked=4.0, seed=0)
   perfect = drawn.targets.toarray()
-  np.testing.assert_allclose(people.aucs(perfect, drawn.targets), 1)
-  np.testing.assert_allclose(people.aucs(-perfect, drawn.targets), 0)
-  np.testing.assert_allclose(people.aucs(0 * perfect, drawn.targets), 0.5)
+  np.testing.assert_allclose(people.aucs(perfect, drawn), 1)
+  np.testing.assert_allclose(people.aucs(-perfect, drawn), 0)
+  np.testing.assert_allclose(people.aucs(0 * perfect, drawn), 0.5)
+  scores = np.random.default_rng(1).normal(size=perfect.shape)
+  for user, found in zip(drawn.judged, people.aucs(scores, drawn), strict=True):
+    rated = drawn.targets[user].indices
+    above = perfect[user, rated][:, None] > perfect[user, rated][None]
+    right = scores[user, rated][:, None] > scores[user, rated][None]
+    assert found == pytest.approx(right[above].mean(), abs=0.1)
 
 
 def test_ratings_are_needed(data):
@@ -88,6 +101,37 @@ def test_there_are_84_users():
   assert (np.abs(found).sum(axis=1) == 2).all()
 
 
+def test_every_arm_is_measured_and_compared(data):
+  drawn = people.draw(data, num_test=20, min_rows=1, liked=4.0, seed=0)
+  measured = list(
+    recommendation.measure(
+      drawn,
+      pref.Config(rank=3),
+      budgets=[0, 3],
+      num_pool=8,
+      metric='ndcg@5',
+      seed=0,
+      noise=0.0,
+      arms=['random', 'tree', 'pref_sgd'],
+    )
+  )
+  places = {(row.arm, row.condition, row.questions) for row in measured}
+  assert len(places) == len(measured)
+  assert ('tree', 'all', 3) in places
+  assert ('pref_sgd', 'known', 3) in places
+  assert {arm for arm, kind, _ in places if kind == 'likes'} >= {'pref', 'ease'}
+  found = curves.points(measured)
+  for point in found:
+    assert 0 <= point['metrics']['auc']['mean'] <= 1
+    assert (
+      point['metrics']['ndcg@5']['low'] <= point['metrics']['ndcg@5']['high']
+    )
+    is_compared = point['condition'] in ('known', 'all')
+    assert bool(point['against_random']) == (
+      is_compared and point['arm'] != 'random'
+    )
+
+
 def test_tables_and_plots_come_from_results(tmp_path):
   numbers = {'mean': 0.5, 'low': 0.4, 'high': 0.6, 'by_seed': [0.5]}
   document = {
@@ -109,6 +153,30 @@ def test_tables_and_plots_come_from_results(tmp_path):
   assert (tmp_path / 'auc.svg').read_text().startswith('<?xml')
 
 
+def test_latency_tells_whether_goals_are_met():
+  row = {'what': 'x', 'median': '2 µs', 'best': '1 µs', 'goal': '< 3 µs'}
+  found = tables.latency_table({'rows': [{**row, 'is_met': True}]})
+  assert '| x | 2 µs | 1 µs | < 3 µs | met |' in found
+
+
+def test_bases_are_rows(tmp_path):
+  numbers = {'mean': 0.5, 'low': 0.4, 'high': 0.6, 'by_seed': [0.5]}
+  curve = [
+    {
+      'arm': 'pref',
+      'condition': 'known',
+      'questions': q,
+      'metrics': {'auc': numbers},
+    }
+    for q in (0, 10)
+  ]
+  file = tmp_path / 'ials.json'
+  file.write_text(json.dumps({'curves': curve, 'flags': {'rank': 16}}))
+  found = tables.bases_table([file], 10)
+  assert '| base | J | auc, q = 0 | auc, q = 10 |' in found
+  assert '| ials | 16 | 0.500 ±0.100 | 0.500 ±0.100 |' in found
+
+
 def test_what_is_no_number_is_null():
-  text = conversation.as_json({'a': [float('nan'), 1.5]})
+  text = curves.as_json({'a': [float('nan'), 1.5]})
   assert json.loads(text) == {'a': [None, 1.5]}

@@ -8,11 +8,12 @@ import pytest
 from hyperrec import method as method_lib
 from hyperrec.data import item_features, regimes, sources
 from hyperrec.methods import hyperease, hyperease_learned
+from hyperrec.models import prior_generator
 from hyperrec.models import strength_generator as strengths_lib
 
 KEY = jax.random.key(0)
 BASE = {'l2': 30.0, 'trust': 0.9, 'relation': 0.2, 'transfer': 0.2,
-        'popularity': 0.2}  # fmt: skip
+        'popularity': 0.2, 'l2_features': 3.0, 'sharpness': 1.0}  # fmt: skip
 SMALL = hyperease_learned.Config(
   num_sets=2, max_users=20, num_queries=8, tasks=2, steps=4
 )
@@ -44,15 +45,18 @@ def catalogues(task, features, config):
   rng = np.random.default_rng(0)
   source = task.source
   domain = hyperease_learned.Domain(source.csr(), features(source))
+  unit = prior_generator.Strengths(3.0, 0.0, 0.0, 0.0, 0.0, sharpness=1.0)
   return list(
-    hyperease_learned._catalogues([(domain, domain.features)], 3.0, config, rng)
+    hyperease_learned._catalogues(
+      [(domain, domain.features)], unit, config, rng
+    )
   )
 
 
 def test_without_training_it_is_hyperease(task, features):
   untrained = hyperease_learned.Config(num_sets=1, steps=0)
   ours = hyperease_learned.hyperease_learned(features, **BASE, config=untrained)
-  theirs = hyperease.hyperease(features, l2_features=3.0, **BASE)
+  theirs = hyperease.hyperease(features, **BASE)
   adapted = [
     m.adapt(m.prepare(task.source, KEY), task.test.evidence, KEY).weights
     for m in (ours, theirs)

@@ -51,10 +51,12 @@ def test_without_the_source_it_is_l3ae(data, features, budget):
   )
 
 
-def test_the_generated_prior_is_what_no_evidence_leaves(data, features):
+@pytest.mark.parametrize('sharpness', [0.0, 1.0])
+def test_the_prior_is_what_no_evidence_leaves(data, features, sharpness):
   task = regimes.make_task(data, 'new_catalogue', 0, 0, 50)
-  solved = hyperease.hyperease(features, **OPTIONS)
-  generated = hyperease.hyperease(features, solve=False, **OPTIONS)
+  options = {**OPTIONS, 'sharpness': sharpness}
+  solved = hyperease.hyperease(features, **options)
+  generated = hyperease.hyperease(features, solve=False, **options)
   np.testing.assert_allclose(
     adapted_weights(solved, task), adapted_weights(generated, task), atol=1e-5
   )

@@ -8,6 +8,7 @@ import pytest
 from hyperrec import method as method_lib
 from hyperrec.data import interactions
 from hyperrec.methods import pref
+from hyperrec.models import reward_factorization as rf
 from tests import makers
 
 SMALL = {'rank': 3, 'steps': 200, 'per_user': 60, 'batch_size': 256}
@@ -26,22 +27,41 @@ def rated():
   return data, user_UxJ, utility
 
 
-@pytest.mark.parametrize('base', ['preferences', 'svd', 'ease', 'text'])
-def test_base_functions_order_items_as_people_do(rated, base):
+@pytest.mark.parametrize('base', pref.BASES)
+def test_taste_orders_items_as_people_do(rated, base):
   data, _, utility = rated
   features = np.random.default_rng(1).normal(size=(40, 8))
   features[:, :2] = np.linalg.svd(utility)[2][:2].T * 5
   config = pref.Config(base=base, unseen_share=0.0, **SMALL)
   shared = pref.fit(config, data, KEY, features)
-  assert shared.features.shape == (40, 3)
-  assert np.isfinite(shared.features).all()
-  scores = pref.rewards(shared, shared.prior.mean[None])[0]
-  found = np.corrcoef(scores, utility.mean(axis=0))[0, 1]
-  if base in ('preferences', 'text'):
-    assert found > 0.8
+  assert shared.taste.shape == shared.choice.shape == (40, 10)
+  assert np.isfinite(shared.taste).all()
+  scores = pref.rewards(shared.taste, shared.prior.mean[None])[0]
+  assert np.corrcoef(scores, utility.mean(axis=0))[0, 1] > 0.8
   items, pool = pref.make_pool(shared, 10)
-  assert pool.features.shape == (10, 3)
+  assert pool.features.shape == (10, 10)
   assert (np.diff(shared.counts[items]) <= 0).all()
+
+
+def test_one_reward_is_the_papers_form(rated):
+  data, *_ = rated
+  config = pref.Config(
+    base='preferences', consensus=False, separate=False, **SMALL
+  )
+  shared = pref.fit(config, data, KEY)
+  assert shared.taste.shape == (40, 3)
+  np.testing.assert_array_equal(shared.taste, shared.choice)
+
+
+def test_answers_about_taste_reach_choice_through_the_prior(rated):
+  data, *_ = rated
+  shared = pref.fit(pref.Config(**SMALL), data, KEY)
+  v = shared.taste[:1] - shared.taste[1:2]
+  answers = rf.Answers(v, jnp.ones(1), jnp.ones(1))
+  found = rf.posterior(shared.prior, answers)
+  moved = shared.choice @ (found.mean - shared.prior.mean)
+  assert jnp.abs(moved).max() > 1e-4
+  assert (shared.taste * shared.choice).sum() == 0
 
 
 def test_shown_items_move_the_scores_towards_them(rated):
@@ -52,7 +72,7 @@ def test_shown_items_move_the_scores_towards_them(rated):
   items = np.array([[3, 0], [0, 0]], np.int32)
   mask = np.array([[True, False], [False, False]])
   scores = method.score(adapted, method_lib.Histories(items, mask, 40))
-  prior = pref.rewards(shared, shared.prior.mean[None])[0]
+  prior = pref.rewards(shared.choice, shared.prior.mean[None])[0]
   np.testing.assert_allclose(scores[1], prior, rtol=1e-5, atol=1e-6)
   shift = scores[0] - scores[1]
   assert shift[3] > shift[data.items].mean()
@@ -65,6 +85,15 @@ def test_another_catalogue_is_refused(rated):
   other = makers.make_data()
   with pytest.raises(method_lib.CannotServe, match='another one'):
     method.adapt(shared, other, KEY)
+
+
+def test_operations_of_fitting_grow_with_the_rank(rated):
+  data, *_ = rated
+  counts = [
+    method.prepare_flops(data, method.prepare(data, KEY))
+    for method in (pref.pref(rank=2), pref.pref(rank=6))
+  ]
+  assert 0 < counts[0] < counts[1]
 
 
 def test_data_without_ratings_is_likes():

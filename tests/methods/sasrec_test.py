@@ -153,16 +153,37 @@ def test_retraining_equals_training_on_everyone():
   assert method.adapt_flops(shared, new, adapted) > 0
 
 
-@pytest.mark.parametrize('retrain', [False, True])
-def test_a_new_catalogue_is_trained_from_the_evidence_alone(retrain):
+def test_retraining_on_a_new_catalogue_is_on_the_evidence_alone():
   data = make_data()
   source, target = data.take_items(range(15)), data.take_items(range(15, 30))
-  method = sasrec.sasrec(retrain=retrain, **SMALL)
+  method = sasrec.sasrec(retrain=True, **SMALL)
   adapted = method.adapt(method.prepare(source, KEY), target, KEY)
   expected = sasrec.sasrec(**SMALL).prepare(target, KEY)
   chex.assert_trees_all_equal(adapted.params, expected.params)
   scores = method.score(adapted, histories(target))
   assert scores.shape == (target.num_users, 15)
+
+
+def test_a_new_catalogue_is_refused_without_retraining():
+  data = make_data()
+  source, target = data.take_items(range(15)), data.take_items(range(15, 30))
+  method = sasrec.sasrec(**SMALL)
+  shared = method.prepare(source, KEY)
+  with pytest.raises(method_lib.CannotServe, match='retrain or fine-tune'):
+    method.adapt(shared, target, KEY)
+
+
+@pytest.mark.parametrize('retrain', [False, True])
+def test_several_source_domains_are_refused(retrain):
+  method = sasrec.sasrec(retrain=retrain, **SMALL)
+  with pytest.raises(method_lib.CannotServe, match='2 domains'):
+    method.prepare((make_data(), make_data()), KEY)
+
+
+def test_items_without_an_order_are_refused():
+  method = sasrec.sasrec(**SMALL)
+  with pytest.raises(method_lib.CannotServe, match='no timestamps'):
+    method.prepare(make_data(timestamps=False), KEY)
 
 
 def test_fine_tuning_goes_on_from_the_source():
@@ -198,12 +219,15 @@ def test_fine_tuning_on_a_new_catalogue_keeps_all_but_the_items():
   assert abs(adapted.params['items'] - shared.params['items']).max() > 1e-2
 
 
-@pytest.mark.parametrize('build', [sasrec.sasrec, sasrec.sasrec_finetune])
-def test_evidence_without_a_next_item_is_refused(build):
+@pytest.mark.parametrize(
+  'method',
+  [sasrec.sasrec(retrain=True, **SMALL), sasrec.sasrec_finetune(**SMALL)],
+  ids=lambda method: method.name,
+)
+def test_evidence_without_a_next_item_is_refused(method):
   data = make_data()
   source, target = data.take_items(range(15)), data.take_items(range(15, 30))
   _, first = np.unique(target.users, return_index=True)
-  method = build(**SMALL)
   shared = method.prepare(source, KEY)
   for evidence in (target.rows(first), target.rows([])):
     with pytest.raises(method_lib.CannotServe, match='two items or more'):

@@ -63,6 +63,20 @@ def test_i_do_not_know_costs_a_question_and_teaches_nothing():
   assert len({tuple(p) for p in np.asarray(record.pairs).tolist()}) == Q
 
 
+def test_an_answer_tells_that_both_items_were_taken_up():
+  pool, prior = make()
+  pool = pool._replace(taken=pool.features + 1)
+  belief = interview.start(prior, pool, 2)
+  belief = interview.update(pool, belief, (1, 4), 0.0, 0.0)
+  np.testing.assert_array_equal(belief.answers.weights, 0)
+  belief = interview.update(pool, belief, (2, 5), 0.0, 1.0, num_steps=8)
+  both = pool.taken[jnp.array([2, 5])]
+  v = jnp.concatenate([(pool.features[2] - pool.features[5])[None], both])
+  answers = rf.Answers(v, jnp.array([0.0, 1.0, 1.0]), jnp.ones(3))
+  want = rf.posterior(prior, answers).mean
+  np.testing.assert_allclose(belief.posterior.mean, want, atol=1e-5)
+
+
 def test_noise_turns_answers_round():
   pool, prior = make()
   ratings = pool.features[:, 0]

@@ -83,6 +83,20 @@ def test_dual_equals_primal(with_prior):
   )
 
 
+@pytest.mark.parametrize('num_users', [5, 40])
+def test_a_dense_prior_gives_the_same_solution(num_users):
+  x, ridge, prior = make_x(num_users), ridge_vector(), make_prior()
+  dense = prior.left @ prior.right
+  np.fill_diagonal(dense, 0)
+  theirs = lae.solve_primal(x, ridge, prior, np.float64)
+  single = lae.solve_around(x, ridge, dense.astype(np.float32))
+  ours = lae.solve_around(x, ridge, dense)
+  np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-11)
+  np.testing.assert_allclose(single, theirs, atol=1e-4)
+  nobody = lae.solve_around(x[:0], ridge, ours.copy())
+  np.testing.assert_array_equal(nobody, ours)
+
+
 def test_prior_alone_serves_a_catalogue_without_interactions():
   x = scipy.sparse.csr_matrix((0, NUM_ITEMS), dtype=np.float32)
   prior = make_prior()

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from hyperrec.models import linear_autoencoder, prior_generator
+from hyperrec.models import (
+  item_kernel,
+  linear_autoencoder,
+  prior_generator,
+)
 
 STRENGTHS = prior_generator.Strengths(2.0, 0.9, 0.2, 0.3, 0.15)
 ALONE = STRENGTHS._replace(relation=0.0, transfer=0.0, popularity=0.0)
@@ -53,6 +57,43 @@ def test_parts_add_up(generator):
   products = [p.left @ p.right for p in (generate(generator, s) for s in parts)]
   whole = generate(generator, STRENGTHS._replace(popularity=0.0))
   np.testing.assert_allclose(whole.left @ whole.right, sum(products))
+
+
+def test_a_kernel_changes_c_alone(generator):
+  features = make(seed=3).features
+  kernel = STRENGTHS._replace(sharpness=2.0, popularity=0.0)
+  own = item_kernel.relation(features, 2.0, 2.0)
+  left, right = generate(
+    generator, STRENGTHS._replace(trust=0.0, popularity=0.0)
+  )
+  learned = left @ right
+  np.fill_diagonal(learned, 0)
+  whole = generate(generator, kernel)
+  np.testing.assert_allclose(whole, 0.9 * own + learned, atol=1e-6)
+
+
+def test_a_kernel_is_tilted_likewise(generator):
+  kernel = STRENGTHS._replace(sharpness=2.0)
+  tilted, plain = (
+    generate(generator, strengths, evidence=50)
+    for strengths in (kernel, kernel._replace(popularity=0.0))
+  )
+  linear, flat = (
+    generate(generator, strengths, evidence=50)
+    for strengths in (STRENGTHS, STRENGTHS._replace(popularity=0.0))
+  )
+  tilt = (linear.left @ linear.right) / (flat.left @ flat.right)
+  np.testing.assert_allclose(tilted, plain * tilt, rtol=1e-4, atol=1e-7)
+
+
+def test_large_catalogues_have_no_kernel(generator, monkeypatch):
+  monkeypatch.setattr(item_kernel, 'LIMIT', 39)
+  kernel = STRENGTHS._replace(sharpness=2.0)
+  ours, theirs = generate(generator, kernel), generate(generator, STRENGTHS)
+  np.testing.assert_array_equal(ours.right, theirs.right)
+  assert prior_generator.generate_flops(
+    generator, 40, 6, kernel
+  ) == prior_generator.generate_flops(generator, 40, 6, STRENGTHS)
 
 
 def test_popularity_tilts_columns_up_and_rows_down(generator):
@@ -125,6 +166,9 @@ def test_costs_grow_with_the_parts(generator):
   assert 0 < one < all_
   assert rank == 6
   assert ranks == generate(generator, STRENGTHS).left.shape[1]
+  kernel = STRENGTHS._replace(sharpness=1.0)
+  dense, rank = prior_generator.generate_flops(generator, 40, 6, kernel)
+  assert rank == 40 and dense > 40**3
   x = make().x
   once = prior_generator.learn_flops([x], 6)
   assert 40**3 < once < prior_generator.learn_flops([x, x], 6)

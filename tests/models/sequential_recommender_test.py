@@ -78,6 +78,15 @@ def test_a_packed_row_is_its_sequences_alone():
   assert np.isfinite(found).all()
 
 
+def test_one_pass_scores_every_prefix():
+  items = jnp.array([[3, 1, 4, 1, 5, 9]])
+  found = apply(params(), *row(*items[0].tolist()))[0]
+  sizes = jnp.arange(1, L + 1)
+  prefixes = jnp.tile(items, (L, 1))
+  alone = sequential_recommender.last_hidden(MODEL, params(), prefixes, sizes)
+  np.testing.assert_allclose(found, alone, atol=1e-5)
+
+
 def test_order_matters():
   swapped = apply(params(), *row(1, 3, 4))[0, 2]
   assert abs(apply(params(), *row(3, 1, 4))[0, 2] - swapped).max() > 1e-3

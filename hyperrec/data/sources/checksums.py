@@ -18,6 +18,7 @@ SHA256 = {
   'movielens-latest-small/tags.csv': '92a9f8bb7916dceef6151209845788c3643f794dfa79d1feaec7121b5960399d',
   'online-retail/events.parquet': '1ced284fc59cc47f046265800a44ca93e9afce97b0432862f317b53b9cfdb3ee',
   'online-retail/items.csv': 'e261f2619481f54705b7712bc0b77b5c88d08c55bb197ff6d717636e6e6179ba',
+  'scientific/Scientific.item2index': '896ab1017508cf20834d3d0537da9f8f624324223a835af272a98ba16f8c087a',
   'scientific/Scientific.test.inter': '546da7e5f44002b4518d7fd58066684bc09613f76c240914e16976d57cfe7083',
   'scientific/Scientific.text': '95887e6bda76e54f59b71b566320520d5da74e21d3b6ff8f20bfb6e8e84aa831',
   'text-domains/anime/interactions.parquet': '132c53a400eb23eec18f7eafbc1b91e0f027fb3aa6d9773fcfab64dbd23cae47',

@@ -33,7 +33,8 @@ AMAZON = {
 }
 SCIENTIFIC = files.About(
   'scientific',
-  'https://github.com/RUCAIBox/UniSRec',
+  'https://github.com/RUCAIBox/UniSRec (a copy, with Scientific.item2index: '
+  'dataset/Scientific of https://github.com/ysh-1998/CoWPiRec)',
   'Amazon 2018 (Ni et al. 2019), research',
   (8_442, 4_385, 59_384),
 )
@@ -120,6 +121,8 @@ def _scientific_text(data_dir: DataDir) -> dict[int, str] | None:
       'the items have no text', links, path.name,
     )  # fmt: skip
     return None
+  # Other cuts of the category have files of the same name.
+  files.find(SCIENTIFIC, links.name, links.parent)
   texts, numbers = _tab_separated(path), _tab_separated(links)
   missing = sorted(set(numbers) - set(texts))
   if missing:

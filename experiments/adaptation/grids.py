@@ -1,0 +1,159 @@
+"""The trials that each arm of the adaptation experiment may tune over.
+
+Every arm has the same number of trials, in an order that puts the most
+promising first, so that `--trials=N` cuts all of them alike.
+"""
+
+import itertools
+from typing import Any
+
+Trial = dict[str, Any]
+
+
+def _grid(**axes) -> tuple[Trial, ...]:
+  names = list(axes)
+  return tuple(
+    dict(zip(names, values, strict=True))
+    for values in itertools.product(*axes.values())
+  )
+
+
+def _rows(names: str, *rows, **fixed) -> tuple[Trial, ...]:
+  """Trials of the named values, a row each, and what all of them share."""
+  names = names.split()
+  return tuple({**dict(zip(names, r, strict=True)), **fixed} for r in rows)
+
+
+L2 = (100.0, 30.0, 300.0, 10.0, 60.0, 200.0, 600.0, 3.0)
+EASE = _grid(l2=L2)
+ITEM_KNN = _grid(shrink=(10.0, 100.0), neighbours=(100, 20, 400, 1000))
+SLIM = _grid(l2=(30.0, 100.0, 300.0, 10.0), l1=(1.0, 0.1))
+L3AE = _rows(
+  'l2 l2_features trust',
+  (30.0, 3.0, 0.9),
+  (100.0, 3.0, 0.8),
+  (10.0, 3.0, 0.95),
+  (60.0, 10.0, 0.9),
+  (200.0, 3.0, 0.5),
+  (30.0, 10.0, 0.97),
+  (100.0, 1.0, 0.95),
+  (200.0, 10.0, 0.8),
+)
+HYPEREASE = _rows(
+  'l2 l2_features trust relation transfer popularity sharpness',
+  (30.0, 2.0, 0.9, 0.1, 0.1, 0.1, 2.0),
+  (100.0, 2.0, 0.8, 0.2, 0.2, 0.2, 2.0),
+  (30.0, 2.0, 0.8, 0.2, 0.2, 0.2, 1.0),
+  (30.0, 4.0, 0.9, 0.3, 0.3, 0.15, 1.0),
+  (10.0, 2.0, 0.95, 0.1, 0.1, 0.1, 2.0),
+  (30.0, 1.0, 0.9, 0.1, 0.1, 0.1, 3.0),
+  (100.0, 4.0, 0.8, 0.3, 0.3, 0.15, 1.0),
+  (200.0, 4.0, 0.6, 0.2, 0.2, 0.2, 2.0),
+)
+RIDGE_MAP = _grid(relation=(1.0, 2.0), l2=(30.0, 100.0, 10.0, 300.0))
+CEASE = _rows(
+  'l2 alpha',
+  (30.0, 3.0),
+  (100.0, 5.0),
+  (10.0, 3.0),
+  (100.0, 10.0),
+  (30.0, 10.0),
+  (300.0, 10.0),
+  (10.0, 1.0),
+  (100.0, 2.0),
+)
+ELSA = _rows(
+  'rank epochs',
+  (64, 20),
+  (128, 20),
+  (32, 20),
+  (64, 40),
+  (128, 10),
+  (256, 20),
+  (32, 40),
+  (64, 10),
+  lr=0.03,
+)
+PREF = _rows(
+  'base rank',
+  ('ease', 16),
+  ('ials', 16),
+  ('ease', 8),
+  ('ease', 32),
+  ('svd', 16),
+  ('svd', 8),
+  ('ials', 8),
+  ('ials', 32),
+)
+MULT_VAE = _rows(
+  'hidden_dim latent_dim epochs anneal_cap',
+  (200, 64, 60, 0.2),
+  (200, 64, 60, 1.0),
+  (600, 200, 30, 0.2),
+  (200, 64, 120, 0.2),
+  (100, 32, 120, 0.2),
+  (600, 200, 30, 1.0),
+  (200, 64, 30, 0.2),
+  (100, 32, 60, 1.0),
+  batch_size=50,
+)
+GENERATED_HEAD = tuple({'base': trial} for trial in MULT_VAE)
+HYPEREASE_USER = _rows(
+  'l2 dropout rank',
+  (300.0, 0.5, 32),
+  (100.0, 0.5, 32),
+  (300.0, 0.5, 64),
+  (30.0, 0.5, 32),
+  (300.0, 0.2, 32),
+  (200.0, 0.7, 64),
+  (600.0, 0.5, 32),
+  (100.0, 0.2, 16),
+)
+SASREC = _rows(
+  'lr epochs dim num_layers dropout',
+  (5e-3, 5, 32, 1, 0.2),
+  (2e-3, 10, 32, 1, 0.2),
+  (1e-3, 40, 32, 1, 0.2),
+  (1e-3, 40, 64, 2, 0.5),
+  (1e-3, 80, 32, 1, 0.5),
+  (2e-3, 20, 64, 1, 0.5),
+  (1e-3, 20, 128, 1, 0.2),
+  (3e-3, 20, 32, 2, 0.2),
+  num_heads=1,
+  batch_size=8,
+)
+# More than ten epochs of fine-tuning forget: the evidence is small.
+VQREC = _rows(
+  'epochs finetune_epochs finetune_lr temperature dropout',
+  (5, 10, 3e-3, 0.1, 0.5),
+  (10, 5, 1e-2, 0.1, 0.5),
+  (20, 10, 3e-3, 0.1, 0.5),
+  (20, 20, 3e-3, 0.1, 0.5),
+  (20, 10, 3e-3, 0.2, 0.5),
+  (40, 10, 3e-3, 0.2, 0.2),
+  (20, 5, 3e-3, 0.1, 0.2),
+  (10, 20, 1e-3, 0.07, 0.5),
+  num_groups=32,
+  num_codes=32,
+  length=20,
+  dim=64,
+  num_layers=1,
+  hidden_dim=128,
+  batch_size=8,
+  lr=3e-3,
+  finetune_all=True,
+)
+# One setting each: it takes minutes to train, and nothing else depends on it.
+P5 = (
+  {
+    'dim': 64,
+    'num_layers': 1,
+    'dropout': 0.0,
+    'max_history': 10,
+    'source_length': 48,
+    'batch_size': 16,
+    'lr': 1e-2,
+    'num_steps': 200,
+  },
+)
+P5_LONG = ({**P5[0], 'batch_size': 64, 'lr': 3e-3, 'num_steps': 6000},)

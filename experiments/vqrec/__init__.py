@@ -1,0 +1,1 @@
+"""VQ-Rec: every arm of its table on small targets."""

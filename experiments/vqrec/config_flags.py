@@ -1,0 +1,86 @@
+"""The hyper-parameters of VQ-Rec as flags."""
+
+import dataclasses
+
+from absl import flags
+
+from hyperrec.methods import vqrec_stages
+
+_DEFAULT = vqrec_stages.Config()
+
+_NUM_GROUPS = flags.DEFINE_integer(
+  'num_groups', _DEFAULT.num_groups, 'Codes of an item.'
+)
+_NUM_CODES = flags.DEFINE_integer(
+  'num_codes', _DEFAULT.num_codes, 'Of each group.'
+)
+_LENGTH = flags.DEFINE_integer('length', _DEFAULT.length, 'Longest history.')
+_DIM = flags.DEFINE_integer('dim', _DEFAULT.dim, 'Width of the embeddings.')
+_LAYERS = flags.DEFINE_integer('num_layers', _DEFAULT.num_layers, 'Blocks.')
+_HEADS = flags.DEFINE_integer('num_heads', _DEFAULT.num_heads, 'Of attention.')
+_HIDDEN = flags.DEFINE_integer(
+  'hidden_dim', _DEFAULT.hidden_dim, 'Width inside a block.'
+)
+_DROPOUT = flags.DEFINE_float('dropout', _DEFAULT.dropout, 'Share dropped.')
+_TEMPERATURE = flags.DEFINE_float(
+  'temperature', _DEFAULT.temperature, 'Of the cosines.'
+)
+_REPLACED = flags.DEFINE_float(
+  'replaced', _DEFAULT.replaced, "Share of a fake's codes."
+)
+_PRETRAIN_EPOCHS = flags.DEFINE_integer(
+  'pretrain_epochs', 10, 'Over the users of the sources.'
+)
+_EPOCHS = flags.DEFINE_integer(
+  'epochs', _DEFAULT.epochs, "Over the target's users, from scratch."
+)
+_BATCH_SIZE = flags.DEFINE_integer(
+  'batch_size', _DEFAULT.batch_size, 'Packed rows a step.'
+)
+_LR = flags.DEFINE_float('lr', _DEFAULT.lr, "AdamW's, at the start.")
+_ALIGN_EPOCHS = flags.DEFINE_integer(
+  'align_epochs', _DEFAULT.align_epochs, 'That learn the alignment.'
+)
+_ALIGN_LR = flags.DEFINE_float(
+  'align_lr', _DEFAULT.align_lr, "AdamW's of the alignment."
+)
+_ALIGN_TEMPERATURE = flags.DEFINE_float(
+  'align_temperature', _DEFAULT.align_temperature, 'Of the alignment.'
+)
+_FINETUNE_EPOCHS = flags.DEFINE_integer(
+  'finetune_epochs', _DEFAULT.finetune_epochs, "Over the target's users."
+)
+_FINETUNE_LR = flags.DEFINE_float(
+  'finetune_lr', _DEFAULT.finetune_lr, "AdamW's of fine-tuning."
+)
+
+
+def pretraining(replaced: float) -> vqrec_stages.Config:
+  """What the flags say, for the sources."""
+  return dataclasses.replace(
+    config(), epochs=_PRETRAIN_EPOCHS.value, replaced=replaced
+  )
+
+
+def config() -> vqrec_stages.Config:
+  """What the flags say, for the target."""
+  return vqrec_stages.Config(
+    num_groups=_NUM_GROUPS.value,
+    num_codes=_NUM_CODES.value,
+    length=_LENGTH.value,
+    dim=_DIM.value,
+    num_layers=_LAYERS.value,
+    num_heads=_HEADS.value,
+    hidden_dim=_HIDDEN.value,
+    dropout=_DROPOUT.value,
+    temperature=_TEMPERATURE.value,
+    replaced=_REPLACED.value,
+    epochs=_EPOCHS.value,
+    batch_size=_BATCH_SIZE.value,
+    lr=_LR.value,
+    align_epochs=_ALIGN_EPOCHS.value,
+    align_lr=_ALIGN_LR.value,
+    align_temperature=_ALIGN_TEMPERATURE.value,
+    finetune_epochs=_FINETUNE_EPOCHS.value,
+    finetune_lr=_FINETUNE_LR.value,
+  )

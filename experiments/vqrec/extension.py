@@ -1,0 +1,112 @@
+"""A fitted VQ-Rec over items that no training has seen."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hyperrec import method as method_lib
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.data.sources import columns
+from hyperrec.evaluation import ranking
+from hyperrec.methods import (
+  vqrec,
+  vqrec_index,
+  vqrec_stages,
+)
+
+DataError = interactions_lib.DataError
+Fitted = vqrec_index.Fitted
+
+
+def read_items(
+  path: str, id_column: str, text_column: str
+) -> tuple[np.ndarray, list[str]]:
+  """Ids and texts of new items: a .csv, .tsv or .parquet file.
+
+  Raises:
+    DataError: a column is missing, an id repeated, or a text empty.
+  """
+  found = columns.read(path)
+  ids = columns.ids(found, id_column).astype(str)
+  texts = columns.texts(found, text_column)
+  distinct, counts = np.unique(ids, return_counts=True)
+  if (counts > 1).any():
+    twice = distinct[counts > 1].tolist()[0]
+    raise DataError(f'{path}: the id {twice!r} occurs twice')
+  for item, text in zip(ids.tolist(), texts, strict=True):
+    if not text or not text.strip():
+      raise DataError(
+        f'{path}: item {item!r} has no text, so it has no codes; write one, or '
+        'leave the item out'
+      )
+  return ids, texts
+
+
+def extended(fitted: Fitted, ids: np.ndarray, table: np.ndarray) -> Fitted:
+  """The same network over the old catalogue and, after it, new items.
+
+  Args:
+    fitted: a network over a catalogue.
+    ids: [N] of the new items, as text.
+    table: [N, F], their features.
+
+  Raises:
+    DataError: an item is not new, or its features are not of the index.
+  """
+  known = np.isin(ids, fitted.item_ids)
+  if known.any():
+    item = ids[known].tolist()[0]
+    raise DataError(
+      f'the item {item!r} is not new: the model has it; leave it out'
+    )
+  codes = vqrec_index.codes_of(fitted.index, table)
+  unseen = np.zeros(len(ids), np.float32)
+  return fitted._replace(
+    codes=np.concatenate([fitted.codes, codes]),
+    popularity=np.concatenate([fitted.popularity, unseen]),
+    item_ids=np.concatenate([fitted.item_ids, ids]),
+  )
+
+
+def recommended(
+  config: vqrec_stages.Config,
+  fitted: Fitted,
+  history: Sequence[str],
+  k: int,
+  *,
+  num_left_out: int = 0,
+) -> list[tuple[str, float]]:
+  """The best items for a user, and their cosines.
+
+  Args:
+    config: hyper-parameters.
+    fitted: a network over a catalogue.
+    history: ids that the user has touched, the last one last; those are not
+      recommended.
+    k: how many, at most.
+    num_left_out: items at the head of the catalogue that are not recommended.
+
+  Raises:
+    DataError: an id that the catalogue lacks.
+  """
+  place = {item: i for i, item in enumerate(fitted.item_ids.tolist())}
+  unknown = [item for item in history if item not in place]
+  if unknown:
+    raise DataError(
+      f'history: {unknown[0]!r} is neither an item of the model nor a new one'
+    )
+  items = np.array([[place[item] for item in history]], np.int32)
+  num_items = len(fitted.codes)
+  shown = method_lib.Histories(items, np.ones_like(items, bool), num_items)
+  scores = vqrec.score(config, fitted, shown)
+  scores[:, :num_left_out] = -np.inf
+  best = ranking.top_k_items(scores, shown.csr(), min(k, num_items))[0]
+  return [
+    (fitted.item_ids[i].item(), float(scores[0, i])) for i in best if i >= 0
+  ]
+
+
+def num_taken(codes: np.ndarray, old: np.ndarray) -> int:
+  """How many codes some old item has as well."""
+  known = {tuple(c) for c in old.tolist()}
+  return sum(tuple(c) in known for c in codes.tolist())

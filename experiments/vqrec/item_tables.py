@@ -1,0 +1,104 @@
+"""The flags that say how items get their features, and the features."""
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+from absl import flags
+
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import item_features, item_text
+from hyperrec.models import text_encoder
+
+DataError = interactions_lib.DataError
+Interactions = interactions_lib.Interactions
+
+_ENCODER = flags.DEFINE_string(
+  'text_encoder',
+  'minilm',
+  'minilm, tfidf, random (codes that say nothing), or a folder with a BERT.',
+)
+_POOLING = flags.DEFINE_enum(
+  'pooling', 'mean', text_encoder.POOLINGS, "Of a folder's BERT."
+)
+_NORMALISE = flags.DEFINE_bool('normalise', True, "A folder's BERT's vectors.")
+_MAX_LENGTH = flags.DEFINE_integer(
+  'max_length', 128, "Tokens of a text that a folder's BERT reads."
+)
+_NUM_FEATURES = flags.DEFINE_integer('features', 128, 'Of tfidf and random.')
+_CACHE_DIR = flags.DEFINE_string(
+  'cache_dir', None, 'Where embeddings are kept; none keeps none.'
+)
+
+
+def of(domains: Sequence[Interactions]) -> list[np.ndarray]:
+  """Features [V, F] of each domain's items, all in one space.
+
+  Raises:
+    DataError: a domain has no item text, or the encoder cannot be used.
+  """
+  name = _ENCODER.value
+  if name == 'random':
+    return [random(data.num_items, seed) for seed, data in enumerate(domains)]
+  texts = [_texts(data) for data in domains]
+  if name == 'tfidf':
+    table = item_features.tfidf_svd(
+      np.concatenate(texts), num_features=_NUM_FEATURES.value, seed=0
+    )
+    return np.split(table, np.cumsum([len(t) for t in texts])[:-1])
+  encoder = _encoder()
+  if _CACHE_DIR.value is None:
+    return [item_text.encode(t, encoder) for t in texts]
+  return [item_text.cached(t, encoder, _CACHE_DIR.value) for t in texts]
+
+
+def encode(texts: Sequence[str]) -> np.ndarray:
+  """Features [V, F] of new items' texts, by the same encoder.
+
+  Raises:
+    DataError: the encoder needs more than the texts, or cannot be used.
+  """
+  if _ENCODER.value in ('tfidf', 'random'):
+    raise DataError(
+      f'--text_encoder={_ENCODER.value} cannot read texts that it was not made '
+      'with; use minilm, or a folder with a BERT'
+    )
+  return item_text.encode(texts, _encoder())
+
+
+def random(num_items: int, seed: int) -> np.ndarray:
+  """Features that say nothing of their items."""
+  generator = np.random.default_rng((seed, num_items))
+  return generator.normal(size=(num_items, _NUM_FEATURES.value)).astype(
+    np.float32
+  )
+
+
+def encoder_name() -> str:
+  """What made the features, as a saved model tells it."""
+  if _ENCODER.value in ('minilm', 'tfidf', 'random'):
+    return _ENCODER.value
+  return (
+    f'{pathlib.Path(_ENCODER.value).name}, {_POOLING.value}, '
+    f'normalise={_NORMALISE.value}, {_MAX_LENGTH.value} tokens'
+  )
+
+
+def _encoder() -> item_text.Encoder:
+  if _ENCODER.value == 'minilm':
+    return item_text.load_encoder()
+  return item_text.load_encoder(
+    _ENCODER.value,
+    pooling=_POOLING.value,
+    normalise=_NORMALISE.value,
+    max_length=_MAX_LENGTH.value,
+  )
+
+
+def _texts(data: Interactions) -> np.ndarray:
+  if data.item_text is None:
+    raise DataError(
+      f'{data.name} has no item text, which codes are made of; give a source '
+      'that has it, or --text_encoder=random for codes that say nothing'
+    )
+  return data.item_text

@@ -1,0 +1,129 @@
+"""A fitted VQ-Rec in one file, so that items can be coded later."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.methods import (
+  vqrec_index,
+  vqrec_stages,
+  vqrec_training,
+)
+from hyperrec.models import product_quantizer
+
+DataError = interactions_lib.DataError
+
+_ABOUT = 'about'
+
+
+class Model(NamedTuple):
+  """What it takes to code and score items.
+
+  Attributes:
+    config: hyper-parameters.
+    text_encoder: what made the features of its items.
+    fitted: the network, the index and the catalogue.
+  """
+
+  config: vqrec_stages.Config
+  text_encoder: str
+  fitted: vqrec_index.Fitted
+
+
+def save(path: str | os.PathLike, model: Model) -> None:
+  """Writes a model; the suffix is .npz."""
+  about = {
+    'config': dataclasses.asdict(model.config),
+    'text_encoder': model.text_encoder,
+  }
+  fitted = model.fitted
+  arrays = {
+    _ABOUT: np.array(json.dumps(about)),
+    'codes': fitted.codes,
+    'popularity': fitted.popularity,
+    'item_ids': np.asarray(fitted.item_ids).astype(str),
+    **{f'index/{k}': v for k, v in fitted.index._asdict().items()},
+    **_flat(fitted.params),
+  }
+  path = pathlib.Path(path)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  unfinished = path.with_suffix('.tmp')
+  with unfinished.open('wb') as file:
+    np.savez(file, **arrays)
+  unfinished.replace(path)
+
+
+def load(path: str | os.PathLike) -> Model:
+  """Reads a model; item ids come back as text.
+
+  Raises:
+    DataError: no such file, or not one that `save` wrote.
+  """
+  try:
+    with np.load(path, allow_pickle=False) as file:
+      arrays = dict(file)
+    about = json.loads(str(arrays.pop(_ABOUT)))
+    config = vqrec_stages.Config(**about['config'])
+    index = product_quantizer.ProductQuantizer(
+      *(
+        arrays[f'index/{k}'] for k in product_quantizer.ProductQuantizer._fields
+      )
+    )
+    fitted = vqrec_index.Fitted(
+      _params(config, arrays),
+      index,
+      arrays['codes'],
+      arrays['popularity'],
+      arrays['item_ids'],
+      0.0,
+    )
+  except (OSError, ValueError, KeyError, TypeError) as error:
+    raise DataError(
+      f'{path} cannot be read as a model of VQ-Rec ({error}); make it by '
+      'experiments.vqrec.run --save=FILE'
+    ) from error
+  _check(path, fitted)
+  return Model(config, about['text_encoder'], fitted)
+
+
+def _flat(params: Any) -> dict[str, np.ndarray]:
+  leaves, _ = jax.tree_util.tree_flatten_with_path(params)
+  return {
+    f'params{jax.tree_util.keystr(path)}': np.asarray(leaf)
+    for path, leaf in leaves
+  }
+
+
+def _params(config, arrays) -> Any:
+  """The parameters, checked against the sizes that the file names."""
+  like = jax.eval_shape(lambda: vqrec_training.init(config, jax.random.key(0)))
+
+  def read(path, leaf):
+    name = f'params{jax.tree_util.keystr(path)}'
+    if arrays[name].shape != leaf.shape:
+      raise ValueError(
+        f'{name} has the shape {arrays[name].shape}, its sizes say {leaf.shape}'
+      )
+    return arrays[name]
+
+  return jax.tree_util.tree_map_with_path(read, like)
+
+
+def _check(path, fitted) -> None:
+  """Raises DataError where codes and index are not of one model."""
+  num_groups, num_codes, _ = fitted.params['codes'].shape
+  try:
+    product_quantizer.check_codes(fitted.codes, num_groups, num_codes)
+  except ValueError as error:
+    raise DataError(f'{path}: {error}') from error
+  if fitted.index.codebooks.shape[:2] != (num_groups, num_codes):
+    raise DataError(
+      f'{path}: the index has {fitted.index.codebooks.shape[:2]} groups and '
+      f'codes, the embeddings {(num_groups, num_codes)}; save the model anew'
+    )

@@ -1,0 +1,170 @@
+"""Cells (one arm, one seed) and what is said of them."""
+
+import json
+import pathlib
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import numpy as np
+from absl import app
+
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.evaluation import results, significance
+from hyperrec.models import product_quantizer
+
+METRICS = ('recall@10', 'ndcg@10', 'recall@50', 'ndcg@50')
+BASELINE = 'scratch'
+# Flags that choose what is run, not how.
+_SELECTIONS = ('arms', 'seeds', 'save', 'expect')
+
+Cell = dict[str, Any]
+
+
+def check_same(workdir: pathlib.Path, flags: dict[str, Any]) -> None:
+  """Raises DataError where the workdir holds cells of other flags."""
+  path = workdir / 'manifest.json'
+  if not path.exists():
+    return
+  before = json.loads(path.read_text())['flags']
+  for name, value in flags.items():
+    if name not in _SELECTIONS and before.get(name) != value:
+      raise interactions_lib.DataError(
+        f'{workdir} holds a run with --{name}={before.get(name)}, not {value}; '
+        'give the same flags, or another --workdir'
+      )
+
+
+def write_cell(path: pathlib.Path, cell: Cell) -> None:
+  """Keeps a cell."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  results.write_whole(json.dumps(cell) + '\n', path)
+
+
+def read_cells(
+  folder: pathlib.Path, arms: Iterable[str], num_seeds: int
+) -> list[Cell]:
+  """All cells, each with its arm and seed."""
+  return [
+    {
+      **json.loads((folder / f'{arm}_{seed}.json').read_text()),
+      'arm': arm,
+      'seed': seed,
+    }
+    for arm in arms
+    for seed in range(num_seeds)
+  ]
+
+
+def describe_codes(fitted) -> dict[str, Any]:
+  """How well the codes tell items apart, and what is stored."""
+  num_codes = fitted.params['codes'].shape[1]
+  bits = product_quantizer.entropy_bits(fitted.codes, num_codes)
+  return {
+    'entropy_bits': {'mean': float(bits.mean()), 'min': float(bits.min())},
+    'collision_share': product_quantizer.collision_share(fitted.codes),
+    'codes_bytes': fitted.codes.nbytes,
+    'index_bytes': sum(np.asarray(part).nbytes for part in fitted.index),
+    'table_bytes': np.asarray(fitted.params['codes']).nbytes,
+  }
+
+
+def summarise(cells: list[Cell], arms: dict[str, Any]) -> dict[str, Any]:
+  """Means, intervals over users and seeds, and the effect over scratch."""
+  document = {}
+  for name, arm in arms.items():
+    mine = [cell for cell in cells if cell['arm'] == name]
+    rival = [cell for cell in cells if cell['arm'] == BASELINE]
+    document[name] = {
+      'title': arm.title,
+      'metrics': {m: _metric(mine, m) for m in METRICS},
+      'validation': float(np.mean([cell['validation'] for cell in mine])),
+      'adapt': {
+        what: float(np.median([cell['adapt'][what] for cell in mine]))
+        for what in ('seconds', 'flops')
+      },
+      'prepare_flops': mine[0]['prepare_flops'],
+      'codes': mine[0]['codes'],
+    }
+    if rival and name != BASELINE:
+      document[name]['against_scratch'] = significance.paired_bootstrap(
+        _values(mine, 'ndcg@10'), _values(rival, 'ndcg@10'), seed=0
+      )._asdict()
+  return document
+
+
+def _values(cells, metric):
+  return [np.array(cell['values'][metric]) for cell in cells]
+
+
+def _metric(cells, metric) -> dict[str, Any]:
+  values = _values(cells, metric)
+  low, high = significance.bootstrap_interval(values, seed=0)
+  by_seed = [float(v.mean()) for v in values]
+  return {
+    'mean': float(np.mean(by_seed)),
+    'low': low,
+    'high': high,
+    'by_seed': by_seed,
+  }
+
+
+def parse_expected(
+  entries: Iterable[str], arms: Collection[str]
+) -> dict[str, dict[str, float]]:
+  """Published numbers, arm -> metric -> number, of ARM/METRIC=NUMBER.
+
+  Raises:
+    UsageError: an entry is no such thing.
+  """
+  expected = {}
+  for entry in entries:
+    name, _, number = entry.partition('=')
+    arm, _, metric = name.partition('/')
+    try:
+      value = float(number)
+    except ValueError:
+      value = None
+    if value is None or arm not in arms or metric not in METRICS:
+      raise app.UsageError(
+        f'--expect={entry}: write ARM/METRIC=NUMBER, with an arm of '
+        f'{list(arms)} and a metric of {METRICS}'
+      )
+    expected.setdefault(arm, {})[metric] = value
+  return expected
+
+
+def as_table(document) -> str:
+  """The arms of one target, in Markdown."""
+  expected = document['expected']
+  lines = [
+    '| arm | R@10 | NDCG@10 (95%) | R@50 | NDCG@50 | over scratch (95%) | '
+    'seconds | FLOP | published R@10, NDCG@10 | over scratch |',
+    '|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|',
+  ]
+  for name, arm in document['arms'].items():
+    r10, n10, r50, n50 = (arm['metrics'][m] for m in METRICS)
+    effect = arm.get('against_scratch')
+    gain = ''
+    if effect:
+      gain = (
+        f'{effect["relative"]:+.1%} '
+        f'({effect["low"]:+.1%} to {effect["high"]:+.1%})'
+      )
+    lines.append(
+      f'| {arm["title"]} | {r10["mean"]:.4f} | {n10["mean"]:.4f} '
+      f'({n10["low"]:.4f} to {n10["high"]:.4f}) | {r50["mean"]:.4f} | '
+      f'{n50["mean"]:.4f} | {gain} | {arm["adapt"]["seconds"]:.0f} | '
+      f'{arm["adapt"]["flops"]:.1e} | {_published(expected, name)} |'
+    )
+  return '\n'.join(lines)
+
+
+def _published(expected, name) -> str:
+  """What the paper says of an arm, and its gain over the paper's scratch."""
+  mine, scratch = expected.get(name, {}), expected.get(BASELINE, {})
+  numbers = [f'{mine[m]:.4f}' for m in METRICS[:2] if m in mine]
+  if name == BASELINE or not {'ndcg@10'} <= mine.keys() & scratch.keys():
+    return f'{", ".join(numbers)} | '
+  return (
+    f'{", ".join(numbers)} | {mine["ndcg@10"] / scratch["ndcg@10"] - 1:+.1%}'
+  )

@@ -1,0 +1,80 @@
+"""Rewrites the tables of experiments/vqrec/README.md from committed results.
+
+python -m experiments.vqrec.tables
+"""
+
+import json
+import pathlib
+
+from experiments import script
+from experiments.vqrec import rows
+from hyperrec.evaluation import report
+
+_FOLDER = pathlib.Path('experiments/vqrec')
+_TARGETS = {
+  'scientific': 'Scientific',
+  'scientific_128': 'Scientific, 128 numbers a code',
+  'scientific_paper_size': "Scientific, the paper's size",
+  'scientific_random': 'Scientific, random codes',
+  'office': 'Office',
+}
+
+
+def main(argv):
+  """Writes the table of each target, and the one of codes."""
+  del argv
+  path = _FOLDER / 'README.md'
+  report.replace_block(path, 'arms', arms_tables(_FOLDER))
+  report.replace_block(path, 'codes', codes_table(_FOLDER))
+
+
+def arms_tables(folder: pathlib.Path) -> str:
+  """What each arm reached on each target."""
+  parts = []
+  for name, title in _TARGETS.items():
+    document = _read(folder, name)
+    if document is None:
+      parts.append(f'**{title}** (`{name}.flags`): not run yet.')
+      continue
+    sources = ', '.join(document['sources']) or 'none'
+    first = next(iter(document['arms'].values()))
+    num_seeds = len(first['metrics']['ndcg@10']['by_seed'])
+    parts.append(
+      f'**{title}** (`{name}.flags`): {document["users"]:,} users, '
+      f'{document["items"]:,} items, sources {sources}, seeds: {num_seeds}.\n\n'
+      f'{rows.as_table(document)}'
+    )
+  return '\n\n'.join(parts)
+
+
+def codes_table(folder: pathlib.Path) -> str:
+  """How codes of each target are used, by index, and what is stored."""
+  lines = [
+    '| target | index | bits of 8 (mean, least group) | share a code | '
+    'codes | index | code embeddings |',
+    '|---|---|---:|---:|---:|---:|---:|',
+  ]
+  for name, title in _TARGETS.items():
+    document = _read(folder, name)
+    kinds = {'scratch': 'its own', 'source_index': 'of the sources'}
+    for arm in [k for k in kinds if document and k in document['arms']]:
+      codes = document['arms'][arm]['codes']
+      bits = codes['entropy_bits']
+      sizes = ' | '.join(
+        f'{codes[f"{what}_bytes"] / 2**10:.0f} KiB'
+        for what in ('codes', 'index', 'table')
+      )
+      lines.append(
+        f'| {title} | {kinds[arm]} | {bits["mean"]:.2f}, {bits["min"]:.2f} | '
+        f'{codes["collision_share"]:.1%} | {sizes} |'
+      )
+  return '\n'.join(lines)
+
+
+def _read(folder: pathlib.Path, name: str):
+  path = folder / 'results' / f'{name}.json'
+  return json.loads(path.read_text()) if path.exists() else None
+
+
+if __name__ == '__main__':
+  script.run(main)

@@ -1,0 +1,141 @@
+"""Catalogues as codes: the index of VQ-Rec, and what is fitted over it."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+from jaxtyping import Float, Int
+
+from hyperrec import method as method_lib
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.models import product_quantizer
+
+DataError = interactions_lib.DataError
+Index = product_quantizer.ProductQuantizer
+Interactions = interactions_lib.Interactions
+Table = Float[np.ndarray, 'V F']
+# An index, and the operations that it took.
+Made = tuple[Index, float]
+
+
+class Fitted(NamedTuple):
+  """A network over one catalogue, or over those of several domains.
+
+  Attributes:
+    params: see `models.vqrec.init`.
+    index: from an item's features to its codes.
+    codes: [V, G].
+    popularity: float32 [V], log(1 + count): the scores of a user who has
+      shown nothing.
+    item_ids: the catalogue; None of several domains.
+    flops: operations that made it from what it started with.
+  """
+
+  params: Any
+  index: Index
+  codes: np.ndarray
+  popularity: np.ndarray
+  item_ids: np.ndarray | None
+  flops: float
+
+
+def make(
+  table: Table, key: jax.Array, *, num_groups: int, num_codes: int
+) -> Made:
+  """An index (optimised product quantization) of items, and its operations.
+
+  Args:
+    table: features; filled up with columns of zeros to a multiple of G.
+    key: of its seeds.
+    num_groups: G.
+    num_codes: M.
+
+  Raises:
+    CannotServe: fewer distinct items than codes.
+    DataError: features that are not finite.
+  """
+  table = _filled(table, num_groups)
+  try:
+    index = product_quantizer.fit(
+      key, table, num_groups=num_groups, num_codes=num_codes
+    )
+  except product_quantizer.TooFewVectorsError as error:
+    raise method_lib.CannotServe(f'VQ-Rec has no index: {error}') from error
+  except ValueError as error:
+    raise DataError(f'no index can be made of the items: {error}') from error
+  return index, product_quantizer.fit_flops(index, len(table))
+
+
+def codes_of(index: Index, table: Table) -> Int[np.ndarray, 'V G']:
+  """The codes of items, in the smallest type that holds them.
+
+  Items without text, whose features are zeros, share one code; a warning says
+  how many they are.
+
+  Raises:
+    DataError: features of another width than those of the index, or not
+      finite.
+  """
+  num_groups, num_codes, _ = index.codebooks.shape
+  table = _filled(table, num_groups)
+  if table.shape[1] != len(index.mean):
+    raise DataError(
+      f'{table.shape[1]} features an item, but the index is of '
+      f'{len(index.mean)}: make both with the same text encoder'
+    )
+  bad = np.flatnonzero(~np.isfinite(table).all(axis=1))
+  if len(bad):
+    raise DataError(
+      f'the features of {len(bad)} items, the first of them item {bad[0]}, are '
+      'not finite; encode their texts anew'
+    )
+  empty = int((np.abs(table).max(axis=1) == 0).sum())
+  if empty:
+    logging.warning('%d items have no text: they share one code', empty)
+  codes = np.asarray(product_quantizer.encode(index, jnp.asarray(table)))
+  return codes.astype(np.min_scalar_type(num_codes - 1))
+
+
+def look_up(source: Fitted, data: Interactions, table: Table) -> Fitted:
+  """Another catalogue, coded by the source's index; nothing is trained.
+
+  Raises:
+    DataError: features that the index cannot code.
+  """
+  flops = product_quantizer.encode_flops(source.index, len(table))
+  return source._replace(
+    codes=codes_of(source.index, table),
+    popularity=popularity(data),
+    item_ids=data.item_ids,
+    flops=source.flops + flops,
+  )
+
+
+def popularity(data: Interactions) -> np.ndarray:
+  """Scores [V] of a user who has shown nothing: log(1 + count)."""
+  return np.log1p(data.item_counts()).astype(np.float32)
+
+
+def stacked(tables: Sequence[Table], names: Sequence[str]) -> Table:
+  """The features of several domains' items, one after the other.
+
+  Raises:
+    DataError: they are not of one width.
+  """
+  widths = {
+    name: table.shape[1] for name, table in zip(names, tables, strict=True)
+  }
+  if len(set(widths.values())) > 1:
+    raise DataError(
+      f'features of the domains differ in width: {widths}; make all of them '
+      'with the same text encoder'
+    )
+  return np.concatenate(tables)
+
+
+def _filled(table: Table, num_groups: int) -> Table:
+  """With columns of zeros up to a multiple of the groups."""
+  return np.pad(table, ((0, 0), (0, -table.shape[1] % num_groups)))

@@ -1,0 +1,123 @@
+"""Pairs of items of which a user prefers the first, made of ratings.
+
+P is the number of pairs of a user, padded with weight 0.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import scipy.sparse
+from jaxtyping import Array, Float, Int
+
+from hyperrec.models import reward_factorization as rf
+
+Csr = scipy.sparse.csr_matrix
+
+
+class Comparisons(NamedTuple):
+  """Which of two items each user preferred.
+
+  Attributes:
+    pairs: [U, P, 2] the preferred item, and the other one.
+    weights: [U, P] 0 where a user has no such pair.
+  """
+
+  pairs: Int[np.ndarray, 'U P 2']
+  weights: Float[np.ndarray, 'U P']
+
+
+def draw(
+  ratings: Csr,
+  *,
+  per_user: int,
+  unseen_share: float,
+  liked: float,
+  rng: np.random.Generator,
+) -> Comparisons:
+  """Random pairs of each user's rated items, and of liked and unseen ones.
+
+  Args:
+    ratings: [U, V], 0 where there is none.
+    per_user: P.
+    unseen_share: of the pairs, whose other item the user has not rated.
+    liked: least rating of the preferred item of such a pair.
+    rng: of the draws.
+  """
+  found = _empty(ratings.shape[0], per_user)
+  num_unseen = round(per_user * unseen_share)
+  for user in range(ratings.shape[0]):
+    row = ratings[user]
+    likes = row.indices[row.data >= liked]
+    if len(likes):
+      likes = rng.choice(likes, num_unseen)
+      _put(found, user, 0, _with_unseen(row, likes, rng))
+    if len(row.data) > 1:
+      both = rng.integers(len(row.data), size=(2, per_user - num_unseen))
+      _put(found, user, num_unseen, _ordered(row, *both))
+  return found
+
+
+def draw_disjoint(
+  ratings: Csr, *, liked: float, most: int, rng: np.random.Generator
+) -> tuple[Comparisons, Comparisons]:
+  """Pairs of which no two of a user share a rated item.
+
+  What is odd about one rating is in every pair of that item. Pairs that
+  overlap repeat it, and users seem to differ more than they do.
+
+  Args:
+    ratings: [U, V], 0 where there is none.
+    liked: least rating of the preferred item of the second kind.
+    most: pairs of a user and a kind.
+    rng: of the draws.
+
+  Returns:
+    Pairs of two rated items, and of a liked and a random unseen item.
+  """
+  rated = _empty(ratings.shape[0], most)
+  unseen = _empty(ratings.shape[0], most)
+  for user in range(ratings.shape[0]):
+    row = ratings[user]
+    half = min(most, len(row.data) // 2)
+    order = rng.permutation(len(row.data))
+    _put(rated, user, 0, _ordered(row, order[:half], order[half : 2 * half]))
+    likes = rng.permutation(row.indices[row.data >= liked])[:most]
+    _put(unseen, user, 0, _with_unseen(row, likes, rng))
+  return rated, unseen
+
+
+def as_answers(features: Float[Array, 'V J'], made: Comparisons) -> rf.Answers:
+  """The comparisons as answers [U, P, J]; all say "the first"."""
+  v_UxPxJ = features[made.pairs[..., 0]] - features[made.pairs[..., 1]]
+  return rf.Answers(
+    v_UxPxJ, jnp.ones(made.weights.shape), jnp.asarray(made.weights)
+  )
+
+
+def _empty(num_users: int, per_user: int) -> Comparisons:
+  return Comparisons(
+    np.zeros((num_users, per_user, 2), np.int32),
+    np.zeros((num_users, per_user), np.float32),
+  )
+
+
+def _put(found, user, start, made):
+  """Writes (first items, other items, is it a pair) into a row."""
+  first, other, is_pair = made
+  end = start + len(first)
+  found.pairs[user, start:end] = np.stack([first, other], 1)
+  found.weights[user, start:end] = is_pair
+
+
+def _ordered(row, a, b):
+  """Two places in a row as pairs, the higher rating first; ties are none."""
+  is_turned = row.data[a] < row.data[b]
+  first, other = np.where(is_turned, b, a), np.where(is_turned, a, b)
+  is_pair = row.data[a] != row.data[b]
+  return row.indices[first], row.indices[other], is_pair
+
+
+def _with_unseen(row, likes, rng):
+  other = rng.integers(row.shape[1], size=len(likes))
+  return likes, other, ~np.isin(other, row.indices)

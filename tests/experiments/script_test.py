@@ -1,0 +1,49 @@
+"""Scripts tell a user's mistakes in one line, and only those."""
+
+import pytest
+
+from experiments import script
+from hyperrec import method
+from hyperrec.data import interactions
+from hyperrec.evaluation import results
+from hyperrec.models import spd_inverse
+from hyperrec.training import checkpoints, loop
+
+
+def run(monkeypatch, error):
+  """The exit code of a script whose main raises `error`."""
+
+  def main(argv):
+    del argv
+    raise error
+
+  codes = []
+  monkeypatch.setattr(
+    script.app, 'run', lambda explained: codes.append(explained(['script']))
+  )
+  script.run(main)
+  return codes[0]
+
+
+@pytest.mark.parametrize(
+  'error',
+  [
+    interactions.DataError('what is wrong'),
+    results.ResultError('what is wrong'),
+    spd_inverse.InsufficientMemoryError('what is wrong'),
+    method.CannotServe('what is wrong'),
+    loop.TrainingDiverged(7, 'what is wrong', 'nothing was saved'),
+    checkpoints.CheckpointError('what is wrong'),
+  ],
+  ids=lambda error: type(error).__name__,
+)
+def test_a_users_mistake_is_told_in_one_line(monkeypatch, capsys, error):
+  assert run(monkeypatch, error) == 2
+  told = capsys.readouterr().err
+  assert told.startswith('error: what is wrong')
+  assert told.count('\n') == 1
+
+
+def test_a_mistake_of_the_program_keeps_its_trace(monkeypatch):
+  with pytest.raises(ZeroDivisionError):
+    run(monkeypatch, ZeroDivisionError('division'))

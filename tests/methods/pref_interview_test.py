@@ -1,0 +1,74 @@
+"""Interviewed users: their answers, and what they are made of."""
+
+import jax
+import numpy as np
+import pytest
+
+from hyperrec import method as method_lib
+from hyperrec.data import interactions, regimes
+from hyperrec.methods import pref_interview
+from tests import makers
+
+KEY = jax.random.key(0)
+SMALL = {'rank': 2, 'rounds': 2, 'num_pool': 12}
+
+
+@pytest.fixture(scope='module')
+def data():
+  random = np.random.default_rng(0)
+  items_VxJ, users_UxJ = (
+    random.normal(size=(30, 2)),
+    random.normal(size=(90, 2)),
+  )
+  utility = users_UxJ @ items_VxJ.T
+  users, items = np.nonzero(random.random(utility.shape) < 0.6)
+  values = np.clip(np.round(2 * utility[users, items]) / 2 + 3, 0.5, 5)
+  return interactions.from_columns(users, items, rating=values, name='rated')
+
+
+@pytest.fixture(scope='module')
+def interviewed(data):
+  task = regimes.new_users(data, 6, 0, 20)
+  judged = regimes.interviewed(task.test)
+  method = pref_interview.pref_interview(num_questions=6, **SMALL)
+  shared = method.prepare(task.source, KEY)
+  return task, judged, method, shared
+
+
+def test_answers_come_from_what_is_masked_and_never_from_targets(interviewed):
+  task, judged, _, _ = interviewed
+  assert len(judged.histories) == 0
+  assert judged.targets is task.test.targets
+  answers, targets = judged.evidence.csr(), judged.targets.csr()
+  assert answers.multiply(targets).nnz == 0
+  assert answers.nnz == judged.seen.csr().nnz
+
+
+def test_a_user_is_scored_by_her_own_answers(interviewed):
+  _, judged, method, shared = interviewed
+  adapted = method.adapt(shared, judged.evidence, KEY)
+  assert adapted.coefficients.shape == (20, shared.choice.shape[1])
+  users = np.array([1, 4, 1])
+  histories = method_lib.Histories.of(judged.histories, users)
+  scores = method.score(adapted, histories)
+  np.testing.assert_array_equal(scores[0], scores[2])
+  assert np.abs(scores[0] - scores[1]).max() > 1e-3
+  assert method.adapt_flops(shared, judged.evidence, adapted) > 0
+
+
+def test_no_questions_leave_the_prior(interviewed):
+  _, judged, _, shared = interviewed
+  method = pref_interview.pref_interview(num_questions=0, **SMALL)
+  adapted = method.adapt(shared, judged.evidence, KEY)
+  want = np.broadcast_to(shared.prior.mean, adapted.coefficients.shape)
+  np.testing.assert_allclose(adapted.coefficients, want, rtol=1e-6)
+  assert method.adapt_flops(shared, judged.evidence, adapted) == 0
+
+
+def test_without_ratings_nobody_can_answer():
+  data = makers.make_data()
+  assert data.ratings is None
+  method = pref_interview.pref_interview(num_questions=2, **SMALL)
+  shared = method.prepare(data, KEY)
+  with pytest.raises(method_lib.CannotServe, match='has none'):
+    method.adapt(shared, data, KEY)

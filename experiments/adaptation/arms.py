@@ -90,6 +90,7 @@ def new_catalogue(features: Features) -> dict[str, Arm]:
     'mult_vae_finetune': Arm(mult_vae.mult_vae_finetune, grids.MULT_VAE),
     'sasrec_finetune': Arm(sasrec.sasrec_finetune, grids.SASREC),
     **_vqrec(features.own),
+    'p5': Arm(functools.partial(p5.p5, names='text'), grids.P5),
     'ridge_map': Arm(
       functools.partial(hyperease.ridge_map, features.own), grids.RIDGE_MAP
     ),
@@ -97,7 +98,6 @@ def new_catalogue(features: Features) -> dict[str, Arm]:
       functools.partial(generated, solve=False), grids.HYPEREASE
     ),
     'hyperease': Arm(generated, grids.HYPEREASE),
-    'p5': Arm(functools.partial(p5.p5, names='text'), grids.P5),
     **controls.of_prompts('text'),
     **controls.of_priors(*lookups),
   }
@@ -130,6 +130,7 @@ def new_domain(features: Features) -> dict[str, Arm]:
   return {
     **alone,
     **_vqrec(features.shared),
+    'p5': Arm(functools.partial(p5.p5, names='text'), grids.P5),
     'ridge_map': Arm(
       functools.partial(hyperease.ridge_map, *lookups), grids.RIDGE_MAP
     ),
@@ -137,7 +138,6 @@ def new_domain(features: Features) -> dict[str, Arm]:
       functools.partial(generated, solve=False), grids.HYPEREASE
     ),
     'hyperease': Arm(generated, grids.HYPEREASE),
-    'p5': Arm(functools.partial(p5.p5, names='text'), grids.P5),
     **controls.of_prompts('text'),
     **controls.of_priors(*lookups),
   }

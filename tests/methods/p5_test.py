@@ -132,6 +132,18 @@ def test_several_domains_teach_one_model(by_text):
   assert method.score(adapted, histories([1])).shape == (1, NUM_ITEMS)
 
 
+def test_equal_ids_in_another_domain_are_other_items(by_text):
+  method, _ = by_text
+  source = in_a_circle()
+  shared = method.prepare((source,), jax.random.key(0))
+  text = np.array([f'other {text}' for text in source.item_text], object)
+  target = dataclasses.replace(source, item_text=text)
+  adapted = method.adapt(shared, target, jax.random.key(1))
+  config = p5.Config(**SMALL, names='text')
+  expected = p5.name_items(config, target, shared.tokenizer, 0)
+  assert list(adapted.catalogue.names) == expected
+
+
 def test_equal_titles_are_told_apart():
   pieces = tokenizer.train(['red thing', 'blue thing, old'] * 20, 300)
   texts = np.array(['red thing. a', 'red thing. b', 'red thing', ''], object)

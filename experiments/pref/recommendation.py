@@ -1,5 +1,6 @@
 """Experiment (a): quality against the number of questions, by arm."""
 
+import dataclasses
 import functools
 
 import jax
@@ -8,10 +9,9 @@ import numpy as np
 from absl import logging
 
 from experiments.pref import curves
+from experiments.pref import likes as likes_lib
 from experiments.pref import people as people_lib
-from hyperrec import method as method_lib
-from hyperrec.data import item_features
-from hyperrec.methods import ease, l3ae, pref
+from hyperrec.methods import pref
 from hyperrec.models import interview, interview_tree, question_rules
 from hyperrec.models import reward_factorization as rf
 
@@ -25,8 +25,15 @@ RULES = {
   'bald': question_rules.bald,
   'static': question_rules.static,
 }
-# `pref_sgd`: the paper's rule and the paper's flat SGD in place of the MAP.
-ARMS = (*RULES, 'tree', 'pref_sgd')
+# `published`: the paper's rule, base functions and flat SGD, one reward of five
+# coefficients and no prior.
+ARMS = (*RULES, 'tree', 'published')
+PUBLISHED = {
+  'base': 'preferences',
+  'rank': 5,
+  'consensus': False,
+  'separate': False,
+}
 # `known`: only what the user has rated is asked about, as if she had first
 # ticked it. `all`: anything popular is, and "I don't know" costs a question.
 CONDITIONS = ('known', 'all')
@@ -43,16 +50,32 @@ def measure(
   seed,
   noise,
   arms,
+  features,
+  num_trials,
   taken=True,
-  text=None,
 ):
-  """Yields `Measured` of every arm, condition and number of questions."""
+  """Yields `Measured` of every arm, condition and number of questions.
+
+  Args:
+    people: who is asked and judged.
+    config: of PReF.
+    budgets: numbers of questions.
+    num_pool: items that may be asked about.
+    metric: of the ranking.
+    seed: of every draw.
+    noise: probability of a wrong answer.
+    arms: some of `ARMS`.
+    features: of the items' text.
+    num_trials: settings that each rival of plain likes is tuned over.
+    taken: an answer also tells that the user took both items up.
+  """
   key = jax.random.key(seed)
+  text = features.own(people.train) if config.base == 'text' else None
   shared = pref.fit(config, people.train, key, text)
   items, pool = pref.make_pool(shared, num_pool, taken=taken)
   ratings = pref.of_pool(people.answers, items)
 
-  def judge(coefficients):
+  def judge(coefficients, shared=shared):
     choice = pref.rewards(shared.choice, coefficients)
     taste = pref.rewards(shared.taste, coefficients)
     return people_lib.judge(choice, taste, people, metric)
@@ -76,12 +99,16 @@ def measure(
         metrics = judge(found.coefficients[:, q])
         yield Measured(name, condition, q, answered(found, q), metrics)
       logging.info('%s %s', name, condition)
-    if is_known and 'pref_sgd' in arms:
-      found = ask(question_rules.paper)
+    if 'published' in arms:
+      single = pref.fit(
+        dataclasses.replace(config, **PUBLISHED), people.train, key
+      )
+      _, plain = pref.make_pool(single, num_pool, taken=False)
+      found = ask(question_rules.paper, prior=single.prior, pool=plain)
       for q in budgets:
-        fitted = flat_coefficients(pool, found, q, key)
+        fitted = flat_coefficients(plain, found, q, key)
         share = answered(found, q)
-        yield Measured('pref_sgd', condition, q, share, judge(fitted))
+        yield Measured('published', condition, q, share, judge(fitted, single))
   if 'tree' in arms:
     profiles = tree_profiles(
       people,
@@ -95,8 +122,15 @@ def measure(
     )
     for q in budgets:
       yield Measured('tree', 'all', q, float('nan'), judge(profiles[:, q]))
-  yield from likes(
-    people, shared, config, budgets=budgets, metric=metric, seed=seed
+  yield from likes_lib.measure(
+    people,
+    shared,
+    features=features,
+    num_trials=num_trials,
+    budgets=budgets,
+    metric=metric,
+    liked=config.liked,
+    seed=seed,
   )
 
 
@@ -174,33 +208,3 @@ def tree_profiles(
     depth=_TREE_DEPTH,
   )
   return interview_tree.walk(tree, ratings, num_questions)
-
-
-def likes(people, shared, config, *, budgets, metric, seed):
-  """The control of equal information: as many plain likes, no questions.
-
-  L3AE is HyperEASE without what other domains teach; here are none.
-  """
-  train = people.train.rows(people.train.ratings >= config.liked)
-  key = jax.random.key(seed)
-  linear = {'ease': ease.ease(l2=100.0)}
-  if train.item_text is not None:
-    linear['l3ae'] = l3ae.l3ae(tfidf, l2=100.0, l2_features=10.0, trust=1.0)
-  arms = {'pref': (pref.score, shared)}
-  for name, method in linear.items():
-    fitted = method.prepare(train, key)
-    arms[name] = method.score, method.adapt(fitted, train, key)
-  users = np.arange(people.answers.shape[0])
-  for q in [q for q in budgets if q > 0]:
-    shown = people_lib.some_likes(people, q, config.liked, seed)
-    histories = method_lib.Histories.of(shown, users)
-    share = len(shown) / (q * len(users))
-    for name, (score, fitted) in arms.items():
-      scores = np.asarray(score(fitted, histories))
-      metrics = people_lib.judge(scores, scores, people, metric)
-      yield Measured(name, 'likes', q, share, metrics)
-
-
-def tfidf(data) -> np.ndarray:
-  """Features [V, F] of the items' text."""
-  return item_features.from_item_text(data, 'tfidf').table

@@ -10,7 +10,9 @@ README's tables and plots of it.
 from absl import flags, logging
 
 from experiments import script, source_flags
+from experiments.adaptation import features as features_lib
 from experiments.pref import conversation, curves, people, recommendation
+from hyperrec.data import item_features
 from hyperrec.evaluation import results
 from hyperrec.methods import pref
 
@@ -31,7 +33,16 @@ _NOISE = flags.DEFINE_float(
 )
 _METRIC = flags.DEFINE_string('metric', 'ndcg@20', 'Of the full ranking.')
 _ARMS = flags.DEFINE_list(
-  'arms', list(recommendation.ARMS[:-1]), 'Ways to choose questions.'
+  'arms', list(recommendation.ARMS), 'Ways to choose questions.'
+)
+_TRIALS = flags.DEFINE_integer(
+  'trials', 4, 'Settings of each rival of plain likes.', lower_bound=1
+)
+_ENCODER = flags.DEFINE_enum(
+  'text_encoder',
+  'both',
+  item_features.ENCODERS,
+  'Reads the text of the items.',
 )
 _BASE = flags.DEFINE_enum('base', 'ease', pref.BASES, 'Makes phi.')
 _RANK = flags.DEFINE_integer(
@@ -92,6 +103,9 @@ def main(argv):
 
 def measure(data, config, asked: list[int]) -> list[curves.Measured]:
   """Every seed's values."""
+  features = features_lib.read(
+    [data], _ENCODER.value, cache_folder=None, num_features=128
+  )
   measured = []
   for seed in range(_FIRST_SEED.value, _FIRST_SEED.value + _SEEDS.value):
     drawn = people.draw(
@@ -111,7 +125,8 @@ def measure(data, config, asked: list[int]) -> list[curves.Measured]:
       noise=_NOISE.value,
       arms=_ARMS.value,
       taken=_TAKEN.value,
-      text=conversation.text_features(drawn.train, config),
+      features=features,
+      num_trials=_TRIALS.value,
     )
     logging.info('seed %d done', seed)
   return measured

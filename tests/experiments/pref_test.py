@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from experiments.adaptation import features
 from experiments.pref import (
   attributes,
   conversation,
@@ -112,13 +113,17 @@ def test_every_arm_is_measured_and_compared(data):
       metric='ndcg@5',
       seed=0,
       noise=0.0,
-      arms=['random', 'tree', 'pref_sgd'],
+      arms=['random', 'tree', 'published'],
+      features=features.read(
+        [data], 'tfidf', cache_folder=None, num_features=4
+      ),
+      num_trials=2,
     )
   )
   places = {(row.arm, row.condition, row.questions) for row in measured}
   assert len(places) == len(measured)
   assert ('tree', 'all', 3) in places
-  assert ('pref_sgd', 'known', 3) in places
+  assert ('published', 'known', 3) in places
   assert {arm for arm, kind, _ in places if kind == 'likes'} >= {'pref', 'ease'}
   found = curves.points(measured)
   for point in found:

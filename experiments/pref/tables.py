@@ -3,19 +3,37 @@
 python -m experiments.pref.tables
 """
 
+import itertools
 import json
 import pathlib
 
-import matplotlib
 import matplotlib.figure
 
 from experiments import script
-from hyperrec.evaluation import report, significance
+from hyperrec.evaluation import (
+  report,
+  report_figures,
+  report_styles,
+  significance,
+)
 
 _FOLDER = pathlib.Path('experiments/pref')
+_INKS = {'light': '#1b1f24', 'dark': '#e4e8ec'}
+_COLOURS = (
+  '#2a7fc0',
+  '#d55e00',
+  '#009e73',
+  '#b0506a',
+  '#8aa02c',
+  '#7d6bd0',
+  '#b58900',
+  '#888888',
+  '#3d8f86',
+  '#cc79a7',
+)
 _TITLES = {
   'known': 'asked only about films that the user has seen',
-  'all': 'asked about popular films, "I don\'t know" costs a question',
+  'all': 'asked about popular films; "I don\'t know" costs one',
   'likes': 'the same number of plain likes',
 }
 
@@ -23,30 +41,46 @@ _TITLES = {
 def main(argv):
   """Writes what there are results for."""
   del argv
-  readme = _FOLDER / 'README.md'
-  file = _FOLDER / 'results' / 'recommendation.json'
-  if file.exists():
-    document = json.loads(file.read_text())
+  readme, folder = _FOLDER / 'README.md', _FOLDER / 'results'
+  if document := read(folder / 'recommendation.json'):
     for metric in document['curves'][0]['metrics']:
       name = metric.split('@')[0]
-      report.replace_block(readme, name, curves_table(document, metric))
-      draw(document, metric, _FOLDER / 'results' / f'{name}.svg')
+      image = picture(document, metric, name)
+      table = curves_table(document, metric)
+      report.replace_block(readme, name, f'{image}\n\n{table}')
     metric = next(iter(document['curves'][0]['metrics']))
     found = against_random(document, metric, 10)
     report.replace_block(readme, 'random', found)
-  files = sorted((_FOLDER / 'results' / 'bases').glob('*.json'))
+  if document := read(folder / 'noisy.json'):
+    metric = next(iter(document['curves'][0]['metrics']))
+    report.replace_block(readme, 'noisy', curves_table(document, metric))
+  files = sorted((folder / 'bases').glob('*.json'))
   if files:
     report.replace_block(readme, 'bases', bases_table(files, 10))
-  file = _FOLDER / 'results' / 'latency.json'
-  if file.exists():
-    report.replace_block(
-      readme, 'latency', latency_table(json.loads(file.read_text()))
-    )
-  file = _FOLDER / 'results' / 'attributes.json'
-  if file.exists():
-    document = json.loads(file.read_text())
-    report.replace_block(readme, 'attributes', curves_table(document, 'auc'))
-    draw(document, 'auc', _FOLDER / 'results' / 'attributes.svg')
+  if document := read(folder / 'latency.json'):
+    report.replace_block(readme, 'latency', latency_table(document))
+  if document := read(folder / 'attributes.json'):
+    image = picture(document, 'auc', 'attributes')
+    table = curves_table(document, 'auc')
+    report.replace_block(readme, 'attributes', f'{image}\n\n{table}')
+
+
+def read(file: pathlib.Path):
+  """A document of results, None where there is none yet."""
+  return json.loads(file.read_text()) if file.exists() else None
+
+
+def picture(document, metric, name) -> str:
+  """Draws NAME-light.svg and NAME-dark.svg; gives what shows them."""
+  alt = f'{metric} by questions and arm'
+  for scheme, ink in _INKS.items():
+    path = _FOLDER / 'results' / f'{name}-{scheme}.svg'
+    path.write_text(report_figures.svg(draw(document, metric), ink, alt))
+  return (
+    '<picture><source media="(prefers-color-scheme: dark)" '
+    f'srcset="results/{name}-dark.svg">'
+    f'<img alt="{alt}" src="results/{name}-light.svg"></picture>'
+  )
 
 
 def curves_table(document, metric) -> str:
@@ -126,29 +160,64 @@ def latency_table(document) -> str:
   return '\n'.join(lines)
 
 
-def draw(document, metric, path) -> None:
+def draw(document, metric) -> matplotlib.figure.Figure:
   """One panel a condition; plain likes in all of them, dashed."""
   panels = [c for c in conditions(document) if c != 'likes']
-  with matplotlib.rc_context({'svg.hashsalt': 'pref', 'font.size': 9}):
-    figure = matplotlib.figure.Figure(
-      (4.6 * len(panels), 3.6), layout='constrained'
-    )
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for axis, condition in zip(axes, panels, strict=True):
-      drawn = {k: (v, '-') for k, v in arms(document, condition).items()}
-      drawn |= {k: (v, '--') for k, v in arms(document, 'likes').items()}
-      for arm, (points, line) in drawn.items():
-        means = [p['metrics'][metric]['mean'] for p in points.values()]
-        axis.plot([q + 1 for q in points], means, line, marker='.', label=arm)
-      budgets = sorted({c['questions'] for c in document['curves']})
-      axis.set_xscale('log')
-      axis.set_xticks([q + 1 for q in budgets], [str(q) for q in budgets])
-      axis.minorticks_off()
-      axis.set_title(_TITLES.get(condition, condition), fontsize=9)
-      axis.set_xlabel('questions')
-    axes[0].set_ylabel(metric)
-    axes[-1].legend(loc='center left', bbox_to_anchor=(1, 0.5), frameon=False)
-    figure.savefig(path, metadata={'Date': None})
+  figure = matplotlib.figure.Figure((9.4, 3.9), dpi=72)
+  width = 0.73 / len(panels)
+  sets = {c: arms(document, c) for c in conditions(document)}
+  names = list(dict.fromkeys(a for found in sets.values() for a in found))
+  colours = dict(zip(names, itertools.cycle(_COLOURS)))
+  top = max(p['metrics'][metric]['mean'] for p in points_of(sets))
+  low = min(p['metrics'][metric]['mean'] for p in points_of(sets))
+  for index, condition in enumerate(panels):
+    box = (0.065 + index * (width + 0.035), 0.13, width - 0.02, 0.77)
+    axes = report_styles.axes(figure, box)
+    for kind, dashes in ((condition, '-'), ('likes', '--')):
+      for arm, points in sets.get(kind, {}).items():
+        axes.plot(
+          [q + 1 for q in points],
+          [p['metrics'][metric]['mean'] for p in points.values()],
+          dashes,
+          color=colours[arm],
+          lw=1.3,
+          marker='.',
+          label=f'{arm}, likes' if kind == 'likes' else arm,
+        )
+    budgets = sorted({c['questions'] for c in document['curves']})
+    axes.set_xscale('log')
+    axes.set_xticks([q + 1 for q in budgets], [str(q) for q in budgets])
+    axes.minorticks_off()
+    axes.set_ylim(low - 0.05 * (top - low), top + 0.05 * (top - low))
+    title = _TITLES.get(condition, condition)
+    axes.set_title(title, size=9, color=report_styles.INK, loc='left')
+    axes.set_xlabel('questions, or likes')
+    if index == 0:
+      axes.set_ylabel(metric)
+  _legend(figure)
+  return figure
+
+
+def _legend(figure) -> None:
+  """One entry an arm, at the right."""
+  found = {}
+  for axes in figure.axes:
+    for line, label in zip(*axes.get_legend_handles_labels(), strict=True):
+      found.setdefault(label, line)
+  figure.legend(
+    found.values(),
+    found.keys(),
+    loc='center right',
+    frameon=False,
+    fontsize=8,
+    labelcolor=report_styles.INK,
+  )
+
+
+def points_of(sets) -> list:
+  """Every point of every condition and arm."""
+  return [p for found in sets.values() for arm in found.values()
+          for p in arm.values()]  # fmt: skip
 
 
 def conditions(document) -> list[str]:

@@ -137,7 +137,7 @@ def test_every_arm_is_measured_and_compared(data):
     )
 
 
-def test_tables_and_plots_come_from_results(tmp_path):
+def test_tables_and_plots_come_from_results():
   numbers = {'mean': 0.5, 'low': 0.4, 'high': 0.6, 'by_seed': [0.5]}
   document = {
     'curves': [
@@ -154,8 +154,7 @@ def test_tables_and_plots_come_from_results(tmp_path):
     ]
   }
   assert '| bald | 0.500 ±0.100 |' in tables.curves_table(document, 'auc')
-  tables.draw(document, 'auc', tmp_path / 'auc.svg')
-  assert (tmp_path / 'auc.svg').read_text().startswith('<?xml')
+  assert len(tables.draw(document, 'auc').axes) == 1
 
 
 def test_latency_tells_whether_goals_are_met():

@@ -170,6 +170,7 @@ def draw(document, metric) -> matplotlib.figure.Figure:
   colours = dict(zip(names, itertools.cycle(_COLOURS)))
   top = max(p['metrics'][metric]['mean'] for p in points_of(sets))
   low = min(p['metrics'][metric]['mean'] for p in points_of(sets))
+  margin = 0.05 * (top - low) or 0.01
   for index, condition in enumerate(panels):
     box = (0.065 + index * (width + 0.035), 0.13, width - 0.02, 0.77)
     axes = report_styles.axes(figure, box)
@@ -188,7 +189,7 @@ def draw(document, metric) -> matplotlib.figure.Figure:
     axes.set_xscale('log')
     axes.set_xticks([q + 1 for q in budgets], [str(q) for q in budgets])
     axes.minorticks_off()
-    axes.set_ylim(low - 0.05 * (top - low), top + 0.05 * (top - low))
+    axes.set_ylim(low - margin, top + margin)
     title = _TITLES.get(condition, condition)
     axes.set_title(title, size=9, color=report_styles.INK, loc='left')
     axes.set_xlabel('questions, or likes')

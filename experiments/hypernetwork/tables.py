@@ -1,6 +1,7 @@
 """Collects the runs of all settings, and rewrites the README's tables.
 
   python -m experiments.hypernetwork.tables --runs=DIR   (DIR/*/cells.jsonl)
+  python -m experiments.hypernetwork.tables --runs=DIR --add
   python -m experiments.hypernetwork.tables              (from the summary)
 
 A ratio is one method's NDCG@100 over another's, of the same users and seeds;
@@ -27,6 +28,11 @@ from hyperrec.evaluation import (
 
 _RUNS = flags.DEFINE_string(
   'runs', None, 'A folder of workdirs to collect; none reads the summary.'
+)
+_ADD = flags.DEFINE_bool(
+  'add',
+  False,
+  'Keep what the summary has and the runs lack, or have fewer seeds of.',
 )
 
 _FOLDER = pathlib.Path('experiments/hypernetwork')
@@ -56,7 +62,9 @@ def main(argv):
       for file in sorted(pathlib.Path(_RUNS.value).glob('*/cells.jsonl'))
       for row in results.read_json_lines(file)
     ]
-    results.write_whole(json.dumps(summary(rows), indent=0), _SUMMARY)
+    old = json.loads(_SUMMARY.read_text()) if _ADD.value else []
+    found = merged(old, summary(rows))
+    results.write_whole(json.dumps(found, indent=0), _SUMMARY)
   entries = json.loads(_SUMMARY.read_text())
   for scheme, ink in _INKS.items():
     pathlib.Path(_PICTURE.format(scheme)).write_text(
@@ -83,6 +91,23 @@ def summary(rows: list[dict]) -> list[dict]:
     for place, methods in sorted(settings.items())
     for name in methods
   ]
+
+
+def merged(old: list[dict], new: list[dict]) -> list[dict]:
+  """Of each place and method the entry with more seeds, then more rivals."""
+
+  def place(entry):
+    return entry['regime'], entry['dataset'], entry['budget'], entry['method']
+
+  def weight(entry):
+    return len(entry['seeds']), len(entry['ratios'])
+
+  found = {place(entry): entry for entry in old}
+  for entry in new:
+    kept = found.get(place(entry))
+    if kept is None or weight(entry) >= weight(kept):
+      found[place(entry)] = entry
+  return sorted(found.values(), key=lambda e: place(e)[:3])
 
 
 def _entry(regime, dataset, budget, name, methods) -> dict:

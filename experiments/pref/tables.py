@@ -31,6 +31,10 @@ _COLOURS = (
   '#3d8f86',
   '#cc79a7',
 )
+_PANELS = {
+  'known': 'asked about films seen',
+  'all': 'asked about popular films',
+}
 _TITLES = {
   'known': 'asked only about films that the user has seen',
   'all': 'asked about popular films; "I don\'t know" costs one',
@@ -162,41 +166,54 @@ def latency_table(document) -> str:
 
 def draw(document, metric) -> matplotlib.figure.Figure:
   """One panel a condition; plain likes in all of them, dashed."""
-  panels = [c for c in conditions(document) if c != 'likes']
+  panels = [c for c in conditions(document) if c in ('known', 'all')]
+  panels = panels or [c for c in conditions(document) if c != 'likes']
   figure = matplotlib.figure.Figure((9.4, 3.9), dpi=72)
-  width = 0.73 / len(panels)
-  sets = {c: arms(document, c) for c in conditions(document)}
+  width = 0.68 / len(panels)
+  # So far below that the others would be one line; the table has it.
+  sets = {
+    condition: {
+      arm: points
+      for arm, points in arms(document, condition).items()
+      if arm != 'published'
+    }
+    for condition in conditions(document)
+  }
   names = list(dict.fromkeys(a for found in sets.values() for a in found))
   colours = dict(zip(names, itertools.cycle(_COLOURS)))
   top = max(p['metrics'][metric]['mean'] for p in points_of(sets))
   low = min(p['metrics'][metric]['mean'] for p in points_of(sets))
   margin = 0.05 * (top - low) or 0.01
+  budgets = sorted({c['questions'] for c in document['curves']})
   for index, condition in enumerate(panels):
     box = (0.065 + index * (width + 0.035), 0.13, width - 0.02, 0.77)
     axes = report_styles.axes(figure, box)
-    for kind, dashes in ((condition, '-'), ('likes', '--')):
-      for arm, points in sets.get(kind, {}).items():
-        axes.plot(
-          [q + 1 for q in points],
-          [p['metrics'][metric]['mean'] for p in points.values()],
-          dashes,
-          color=colours[arm],
-          lw=1.3,
-          marker='.',
-          label=f'{arm}, likes' if kind == 'likes' else arm,
-        )
-    budgets = sorted({c['questions'] for c in document['curves']})
+    _draw_lines(axes, sets, condition, metric, colours)
     axes.set_xscale('log')
     axes.set_xticks([q + 1 for q in budgets], [str(q) for q in budgets])
     axes.minorticks_off()
     axes.set_ylim(low - margin, top + margin)
-    title = _TITLES.get(condition, condition)
+    title = _PANELS.get(condition, '')
     axes.set_title(title, size=9, color=report_styles.INK, loc='left')
     axes.set_xlabel('questions, or likes')
-    if index == 0:
-      axes.set_ylabel(metric)
+  figure.axes[0].set_ylabel(metric)
   _legend(figure)
   return figure
+
+
+def _draw_lines(axes, sets, condition, metric, colours) -> None:
+  """What knows nothing, what asks, and what is shown likes."""
+  for kind, dashes in (('nothing', ':'), (condition, '-'), ('likes', '--')):
+    for arm, points in sets.get(kind, {}).items():
+      axes.plot(
+        [q + 1 for q in points],
+        [p['metrics'][metric]['mean'] for p in points.values()],
+        dashes,
+        color=colours[arm],
+        lw=1.3,
+        marker='.',
+        label=f'{arm}, likes' if kind == 'likes' else arm,
+      )
 
 
 def _legend(figure) -> None:

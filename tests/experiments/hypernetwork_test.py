@@ -80,3 +80,13 @@ def test_the_picture_names_its_lines(rows):
   svg = report_figures.svg(tables.figure(tables.summary(rows)))
   for text in ('one', 'two', 'mean', 'users of evidence', 'New catalogue'):
     assert text in svg
+
+
+def test_added_runs_replace_what_has_fewer_seeds(rows):
+  old = tables.summary(rows)
+  new = tables.summary([row for row in rows if row['seed'] == 0])
+  assert tables.merged(old, new) == tables.merged(old, [])
+  assert tables.merged(new, old) == tables.merged(old, [])
+  assert len(tables.merged(old, [{**old[0], 'dataset': 'other'}])) == (
+    len(old) + 1
+  )

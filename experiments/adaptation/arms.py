@@ -143,6 +143,50 @@ def new_domain(features: Features) -> dict[str, Arm]:
   }
 
 
+def drift(features: Features) -> dict[str, Arm]:
+  """Arms of the regime in which time goes on; a plain name is not adapted.
+
+  `popularity`, `ease_dynamic`, the fine-tuned and the generated arms take the
+  new slices in.
+  """
+  users = new_users(features)
+  kept = {
+    name: users[name]
+    for name in (
+      'popularity',
+      'itemknn',
+      'ease',
+      'ease:retrain',
+      'ease_dynamic',
+      'slim',
+      'elsa',
+      'l3ae',
+      'mult_vae',
+      'mult_vae:retrain',
+      'mult_vae_finetune',
+      'generated_head',
+      'hyperease_user',
+      'sasrec',
+      'sasrec:retrain',
+      'sasrec_finetune',
+      'p5',
+    )
+  }
+  lookups = features.units, features.own
+  return {
+    **kept,
+    'itemknn:retrain': Arm(_retrained(item_knn.item_knn), grids.ITEM_KNN),
+    'l3ae:retrain': Arm(
+      _retrained(functools.partial(l3ae.l3ae, features.own)), grids.L3AE
+    ),
+    'hyperease': Arm(
+      functools.partial(hyperease.hyperease, *lookups, grows=True),
+      grids.HYPEREASE,
+    ),
+    **controls.of_parts(*lookups, grows=True),
+  }
+
+
 def _vqrec(lookup) -> dict[str, Arm]:
   return {
     'vqrec_lookup': Arm(functools.partial(vqrec.vqrec, lookup), grids.VQREC),
@@ -180,4 +224,5 @@ ARMS = {
   'new_users': new_users,
   'new_catalogue': new_catalogue,
   'new_domain': new_domain,
+  'drift': drift,
 }

@@ -61,22 +61,27 @@ def of_prompts(names: str) -> dict[str, Arm]:
   return {'p5:long': Arm(functools.partial(p5.p5, names=names), grids.P5_LONG)}
 
 
+def of_parts(*lookups, grows: bool = False) -> dict[str, Arm]:
+  """HyperEASE without a part of its prior."""
+  build = functools.partial(hyperease.hyperease, *lookups, grows=grows)
+  return {
+    name: Arm(
+      functools.partial(build, name=name),
+      tuple({**trial, **change} for trial in grids.HYPEREASE),
+    )
+    for name, change in _WITHOUT.items()
+  }
+
+
 def of_priors(*lookups) -> dict[str, Arm]:
   """HyperEASE without a part, with wrong features, with learned strengths."""
-  build = functools.partial(hyperease.hyperease, *lookups)
   return {
     'hyperease:learned': Arm(
       functools.partial(hyperease_learned.hyperease_learned, *lookups), ({},)
     ),
     'hyperease:shuffled': _with(_shuffled, 'hyperease:shuffled', lookups),
     'hyperease:constant': _with(_constant, 'hyperease:constant', lookups),
-    **{
-      name: Arm(
-        functools.partial(build, name=name),
-        tuple({**trial, **change} for trial in grids.HYPEREASE),
-      )
-      for name, change in _WITHOUT.items()
-    },
+    **of_parts(*lookups),
   }
 
 

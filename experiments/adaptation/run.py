@@ -47,6 +47,9 @@ _CATALOGUE_BUDGETS = flags.DEFINE_list(
 _DOMAIN_BUDGETS = flags.DEFINE_list(
   'domain_budgets', ['0', '5', '20', '100'], 'Users of a new domain.'
 )
+_DRIFT_BUDGETS = flags.DEFINE_list(
+  'drift_budgets', ['1', '2', '3', '4'], 'Slices of time that passed, of drift.'
+)
 _DOMAINS = flags.DEFINE_list(
   'domains',
   [],
@@ -140,6 +143,7 @@ def plan() -> Iterator[Cell]:
     'new_users': [int(b) for b in _USER_BUDGETS.value],
     'new_catalogue': [int(b) for b in _CATALOGUE_BUDGETS.value],
     'new_domain': [int(b) for b in _DOMAIN_BUDGETS.value],
+    'drift': [int(b) for b in _DRIFT_BUDGETS.value],
   }
   no_features = features_lib.Features(None, None, None, None)
   arms = {name: make(no_features) for name, make in arms_lib.ARMS.items()}
@@ -295,7 +299,7 @@ def _tuning_sets(task: regimes.Task, is_oracle: bool, seed: int):
 def _check_same_settings(rows: Iterable[dict], path: pathlib.Path) -> None:
   """Raises ResultError where kept rows were made under other flags."""
   choices = {'regimes', 'methods', 'user_budgets', 'catalogue_budgets',
-             'domain_budgets', 'seeds', 'oracle'}  # fmt: skip
+             'domain_budgets', 'drift_budgets', 'seeds', 'oracle'}  # fmt: skip
   of_domains = {'domains', 'rehearsal_domains'}
   now = script.script_flags()
   for row in rows:

@@ -127,31 +127,53 @@ class Interactions:
     return self.rows(np.lexsort((np.arange(len(self)), times, self.users)))
 
 
-def stack_users(first: Interactions, second: Interactions) -> Interactions:
-  """The users of both, over one catalogue; `second`'s are numbered after.
+def join_users(first: Interactions, second: Interactions) -> Interactions:
+  """The rows of both over one catalogue; users of the same id are one.
+
+  `first`'s users keep their numbers, those that only `second` has follow.
 
   Raises:
     DataError: the two catalogues are not the same.
   """
   if not np.array_equal(first.item_ids, second.item_ids):
     raise DataError(
-      f'cannot stack users of {first!r} and {second!r}: their catalogues '
+      f'cannot join users of {first!r} and {second!r}: their catalogues '
       'differ; select the same items of both first (take_items)'
     )
+  number = {name: i for i, name in enumerate(first.user_ids.tolist())}
+  new = np.array(
+    [number.setdefault(i, len(number)) for i in second.user_ids.tolist()],
+    np.int32,
+  )
   both = lambda a, b: (  # noqa: E731
     None if a is None or b is None else np.concatenate([a, b])
   )
+  ids = np.empty(len(number), object)
+  ids[:] = list(number)
   return dataclasses.replace(
     first,
-    users=np.concatenate([first.users, second.users + first.num_users]),
+    users=np.concatenate([first.users, new[second.users]]),
     items=np.concatenate([first.items, second.items]),
     ratings=both(first.ratings, second.ratings),
     timestamps=both(first.timestamps, second.timestamps),
-    num_users=first.num_users + second.num_users,
-    user_ids=np.concatenate(
-      [first.user_ids.astype(object), second.user_ids.astype(object)]
-    ),
+    num_users=len(number),
+    user_ids=ids,
   )
+
+
+def grown_users(first: Interactions, second: Interactions) -> Interactions:
+  """The users of `second` that have rows there, with all rows of both."""
+  both = join_users(first, second)
+  grown = set(second.user_ids[np.unique(second.users)].tolist())
+  chosen = [i for i, name in enumerate(both.user_ids.tolist()) if name in grown]
+  return both.take_users(np.array(chosen, np.int64))
+
+
+def place_in_user(data: Interactions) -> np.ndarray:
+  """Of rows sorted by user: how many rows of the same user stand before."""
+  counts = data.user_counts()
+  starts = np.cumsum(counts) - counts
+  return np.arange(len(data)) - starts[data.users]
 
 
 def from_columns(

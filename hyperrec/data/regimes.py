@@ -10,49 +10,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hyperrec.data import drift, splits
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.data import splits
+from hyperrec.data import task as task_lib
 
 DataError = interactions_lib.DataError
 HeldOut = splits.HeldOut
 Interactions = interactions_lib.Interactions
 
 
-REGIMES = ('new_users', 'new_catalogue', 'new_domain')
+REGIMES = ('new_users', 'new_catalogue', 'new_domain', 'drift')
 
 
-class Judged(NamedTuple):
-  """Users a method is judged on.
-
-  Attributes:
-    histories: what the method is shown of each user.
-    targets: what it is to find.
-    seen: what is masked in the ranking; a superset of the histories.
-    evidence: what `adapt` is given.
-  """
-
-  histories: Interactions
-  targets: Interactions
-  seen: Interactions
-  evidence: Interactions
-
-
-class Task(NamedTuple):
-  """One regime at one budget: what is known, and who is judged.
-
-  Attributes:
-    regime: its name.
-    budget: of evidence.
-    source: what is known beforehand; in `new_domain` a tuple of domains.
-    validation: users that an oracle is tuned on.
-    test: users that the result is of.
-  """
-
-  regime: str
-  budget: int
-  source: Interactions | tuple[Interactions, ...]
-  validation: Judged
-  test: Judged
+Judged = task_lib.Judged
+Task = task_lib.Task
 
 
 def new_users(
@@ -65,7 +36,7 @@ def new_users(
   fold-in, so that budgets are nested, and the rest of the fold-in is masked
   from the ranking. The evidence is what all judged users have shown.
   """
-  _check_budget(budget)
+  task_lib.check_budget(budget)
   split = splits.strong_generalization(data, num_heldout, seed=seed)
 
   def judged(held: HeldOut) -> Judged:
@@ -167,7 +138,11 @@ def make_task(
   """
   if regime == 'new_domain':
     return new_domain(data, sources, budget, seed, num_heldout)
-  regimes = {'new_users': new_users, 'new_catalogue': new_catalogue}
+  regimes = {
+    'new_users': new_users,
+    'new_catalogue': new_catalogue,
+    'drift': drift.drift,
+  }
   if regime not in regimes:
     raise DataError(f'regime={regime!r} is unknown; use one of {REGIMES}')
   return regimes[regime](data, budget, seed, num_heldout)
@@ -203,7 +178,7 @@ def _rehearsal(task: Task, target: Interactions, sources, seed: int) -> Task:
   if sources:
     num_heldout = min(num_heldout, task.test.histories.num_users)
   budget = task.budget
-  if task.regime != 'new_users':
+  if task.regime in ('new_catalogue', 'new_domain'):
     users = _drawn_users(target, seed, num_heldout)
     halves = (target,) if sources else splits.item_halves(target, seed)
     budget = min(budget, len(_with_rows(halves[-1], users.train)))
@@ -242,7 +217,7 @@ def _by_users(
   seed: int,
 ) -> Task:
   """A task whose evidence is what `budget` training users did in `target`."""
-  _check_budget(budget)
+  task_lib.check_budget(budget)
   train = _with_rows(target, users.train)
   if budget > len(train):
     raise DataError(
@@ -284,13 +259,6 @@ def first_rows_per_user(
   """The first `count` rows of each user in a seeded random order (nested)."""
   shuffled = np.random.default_rng(seed).permutation(len(data))
   order = shuffled[np.argsort(data.users[shuffled], kind='stable')]
-  counts = data.user_counts()
-  starts = np.cumsum(counts) - counts
   place = np.empty(len(data), np.int64)
-  place[order] = np.arange(len(data)) - starts[data.users[order]]
+  place[order] = interactions_lib.place_in_user(data.rows(order))
   return data.rows(place < count)
-
-
-def _check_budget(budget: int) -> None:
-  if budget < 0:
-    raise DataError(f'budget={budget} must not be negative')

@@ -22,7 +22,9 @@ class Inverse(NamedTuple):
 
 
 def ease_dynamic(*, l2: float, max_drift: float = 1e-2) -> Method:
-  """Dynamic EASE (Jeunen et al., UMUAI 2022) for new users; see `woodbury`.
+  """Dynamic EASE (Jeunen et al., UMUAI 2022); see `woodbury`.
+
+  Users may be new, or may have more rows than the source knew.
 
   Args:
     l2: lambda.
@@ -53,12 +55,10 @@ def ease_dynamic(*, l2: float, max_drift: float = 1e-2) -> Method:
       raise method_lib.CannotServe(
         'Dynamic EASE scores a user by what the user has shown, and nothing was'
       )
-    data = interactions_lib.stack_users(shared.source, evidence)
+    data = interactions_lib.join_users(shared.source, evidence)
     if is_refit_cheaper(shared, evidence):
       return state(fit(data), data)
-    touched = evidence.csr()
-    touched = touched[np.diff(touched.indptr) > 0]
-    p_VxV = woodbury.update(shared.precision, touched)
+    p_VxV = woodbury.update(shared.precision, *changed_rows(shared, evidence))
     if woodbury.drift(p_VxV, data.csr(), l2) > max_drift:
       p_VxV = fit(data)
     return state(p_VxV, data)
@@ -78,13 +78,24 @@ def adapt_flops(shared, evidence, adapted) -> float:
   items = float(evidence.num_items) ** 2
   if is_refit_cheaper(shared, evidence):
     return _refit_flops(adapted.source) + items
-  return _update_flops(evidence) + items
+  return _update_flops(shared, evidence) + items
 
 
 def is_refit_cheaper(shared: Inverse, evidence) -> bool:
   """Whether the evidence's rank makes the update dearer than a refit."""
-  data = interactions_lib.stack_users(shared.source, evidence)
-  return _refit_flops(data) < _update_flops(evidence)
+  data = interactions_lib.join_users(shared.source, evidence)
+  return _refit_flops(data) < _update_flops(shared, evidence)
+
+
+def changed_rows(shared: Inverse, evidence):
+  """Rows of X as the evidence leaves them, and as they were: [K, V], [R, V].
+
+  A user whom the source knows leaves an old row behind; a new one does not.
+  """
+  grown = interactions_lib.grown_users(shared.source, evidence)
+  is_known = np.isin(shared.source.user_ids, grown.user_ids)
+  old = shared.source.take_users(np.flatnonzero(is_known)).csr()
+  return grown.csr(), old[np.diff(old.indptr) > 0]
 
 
 def _refit_flops(data) -> float:
@@ -92,7 +103,7 @@ def _refit_flops(data) -> float:
   return linear_autoencoder.precision_flops(counts, data.num_items)
 
 
-def _update_flops(evidence) -> float:
-  counts = evidence.csr().getnnz(1)
-  rank = int((counts > 0).sum())
-  return woodbury.update_flops(evidence.num_items, rank, counts)
+def _update_flops(shared, evidence) -> float:
+  added, removed = changed_rows(shared, evidence)
+  counts = np.concatenate([added.getnnz(1), removed.getnnz(1)])
+  return woodbury.update_flops(evidence.num_items, len(counts), counts)

@@ -120,7 +120,7 @@ def _by_gradient(name, fit, score, retrain: bool) -> Method:
       )
     data, start = evidence, None
     if is_known:
-      data = interactions_lib.stack_users(shared.source, evidence)
+      data = interactions_lib.join_users(shared.source, evidence)
       start = None if shared.params is None else shared
     return fit(data, key, start)._replace(source=None)
 

@@ -27,10 +27,12 @@ class Shared(NamedTuple):
   Attributes:
     generator: of priors.
     catalogues: names and item ids of the sources, which are not served.
+    source: of a catalogue that grows, what is known of it.
   """
 
   generator: Generator
   catalogues: tuple[tuple[str, np.ndarray], ...]
+  source: Interactions | None = None
 
 
 def hyperease(
@@ -45,6 +47,7 @@ def hyperease(
   popularity: float,
   sharpness: float = 0.0,
   solve: bool = True,
+  grows: bool = False,
   name: str = 'hyperease',
 ) -> Method:
   """The generated prior and, with `solve`, the closed form around it.
@@ -66,6 +69,8 @@ def hyperease(
       is dense, and generating it costs an inverse as a refit does.
     solve: False serves the prior as it is; what evidence there is tells only
       how popular items are.
+    grows: the catalogue is the source's own, over time; source and evidence
+      are solved together around what the generator learned on the source.
     name: in result rows.
   """
   shared_features = shared_features or features
@@ -80,10 +85,14 @@ def hyperease(
       [prior_generator.Domain(d.csr(), shared_features(d)) for d in domains],
       carries=transfer > 0,
     )
+    if grows:
+      return Shared(generator, (), source)
     return Shared(generator, tuple((d.name, d.item_ids) for d in domains))
 
   def adapt(shared, evidence, key):
     del key
+    if grows:
+      evidence = interactions_lib.join_users(shared.source, evidence)
     if any(
       source == evidence.name and np.array_equal(ids, evidence.item_ids)
       for source, ids in shared.catalogues
@@ -119,6 +128,8 @@ def hyperease(
 
   def adapt_flops(shared, evidence, adapted):
     del adapted
+    if grows:
+      evidence = interactions_lib.join_users(shared.source, evidence)
     items = evidence.num_items
     generated, rank = prior_generator.generate_flops(
       shared.generator, items, features(evidence).shape[1], strengths

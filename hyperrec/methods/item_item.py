@@ -98,4 +98,4 @@ def _to_fit(shared: Fitted, evidence: Interactions) -> Interactions | None:
     return evidence
   if shared.weights is not None:
     return None
-  return interactions_lib.stack_users(shared.source, evidence)
+  return interactions_lib.join_users(shared.source, evidence)

@@ -116,6 +116,8 @@ def mult_vae_finetune(**hyper_parameters: Any) -> Method:
     if is_new:
       fresh = _init(_model(config, evidence.num_items), init_key)
       params = variational_autoencoder.keep_inner_layers(params, fresh)
+    else:
+      evidence = interactions_lib.grown_users(shared.source, evidence)
     return fit(config, evidence, train_key, params)._replace(source=None)
 
   return Method(
@@ -139,7 +141,7 @@ def _from_scratch(name: str, config: Config, retrain: bool) -> Method:
     if np.array_equal(shared.item_ids, evidence.item_ids):
       if not retrain:
         return shared
-      data = interactions_lib.stack_users(shared.source, evidence)
+      data = interactions_lib.join_users(shared.source, evidence)
     return fit(config, data, key)._replace(source=None)
 
   return Method(

@@ -116,7 +116,7 @@ def sasrec(*, retrain: bool = False, **hyper_parameters: Any) -> Method:
     if retrain:
       data = evidence
       if not is_new:
-        data = interactions_lib.stack_users(shared.source, evidence)
+        data = interactions_lib.join_users(shared.source, evidence)
       return fit(config, data, key)._replace(source=None)
     if is_new:
       raise CannotServe(

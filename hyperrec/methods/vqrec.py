@@ -86,7 +86,7 @@ def vqrec_retrain(features: Features, **hyper_parameters: Any) -> Method:
     if isinstance(source, Interactions) and np.array_equal(
       source.item_ids, evidence.item_ids
     ):
-      data = interactions_lib.stack_users(source, evidence)
+      data = interactions_lib.join_users(source, evidence)
     return vqrec_training.from_scratch(config, data, features(data), key)
 
   return Method(

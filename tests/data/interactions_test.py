@@ -164,7 +164,7 @@ def test_no_users_are_a_selection_and_no_items_are_not():
 def test_stacking_needs_one_catalogue():
   data = make_data()
   first, second = data.take_users([0, 1]), data.take_users([2])
-  both = interactions.stack_users(first, second)
+  both = interactions.join_users(first, second)
   assert pairs(both) == pairs(first) | pairs(second)
   with pytest.raises(DataError, match='catalogues differ'):
-    interactions.stack_users(first, second.take_items([0, 1]))
+    interactions.join_users(first, second.take_items([0, 1]))

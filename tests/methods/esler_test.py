@@ -68,7 +68,7 @@ def test_items_new_to_the_users_of_the_source_enter():
   assert 7 in new.items
   method = full()
   adapted = method.adapt(method.prepare(source, KEY), new, KEY)
-  everyone = interactions.stack_users(source, new)
+  everyone = interactions.join_users(source, new)
   exact = ease.ease(l2=5.0)
   expected = exact.score(exact.prepare(everyone, KEY), histories(new))
   found = method.score(adapted, histories(new))

@@ -84,7 +84,7 @@ def test_retraining_equals_a_fit_on_everything(name):
   source, new = data.take_users(np.arange(30)), data.take_users([30, 31])
   retrained = builders[name](retrain=True)
   shared, adapted, scores = run(retrained, source, new, new)
-  everything = interactions.stack_users(source, new)
+  everything = interactions.join_users(source, new)
   _, _, expected = run(builders[name](), everything, new, new)
   np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
   assert retrained.prepare_flops(source, shared) == 0

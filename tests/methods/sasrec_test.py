@@ -146,7 +146,7 @@ def test_retraining_equals_training_on_everyone():
   shared = method.prepare(source, KEY)
   assert method.prepare_flops(source, shared) == 0
   adapted = method.adapt(shared, new, KEY)
-  everyone = interactions.stack_users(source, new)
+  everyone = interactions.join_users(source, new)
   expected = sasrec.sasrec(**SMALL).prepare(everyone, KEY)
   chex.assert_trees_all_equal(adapted.params, expected.params)
   assert adapted.source is None

@@ -243,7 +243,7 @@ def test_retraining_equals_training_on_everyone():
   new = dataclasses.replace(new, user_ids=np.arange(160, 320))
   method = vqrec.vqrec_retrain(features, **SMALL)
   adapted = method.adapt(method.prepare(source, KEY), new, KEY)
-  both = interactions.stack_users(source, new)
+  both = interactions.join_users(source, new)
   config = vqrec_stages.Config(**SMALL)
   expected = vqrec_training.from_scratch(config, both, features(both), KEY)
   chex.assert_trees_all_equal(adapted, expected)

@@ -1,0 +1,76 @@
+"""The regime of drift: adapt after each slice of time, predict the next one."""
+
+import functools
+
+import numpy as np
+
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import splits
+from hyperrec.data import task as task_lib
+
+DataError = interactions_lib.DataError
+Interactions = interactions_lib.Interactions
+Judged = task_lib.Judged
+Task = task_lib.Task
+
+# The source is the first half of them.
+NUM_SLICES = 10
+
+
+def drift(data: Interactions, budget: int, seed: int, num_heldout: int) -> Task:
+  """The source is the past; after `budget` slices of time, rank the next one.
+
+  The timeline is cut in `NUM_SLICES` slices of equal row counts. The first half
+  is the source, the next `budget` slices the evidence. Judged are users with
+  two rows or more in the slice after: they are shown all that they did before
+  it and the first half of their rows in it, and the rest is to be found. The
+  whole catalogue is ranked, items that nobody has touched yet included. The
+  seed draws who of these users is validation and who is test.
+
+  Raises:
+    DataError: no timestamps, a budget without a slice after it, or fewer than
+      two users to judge.
+  """
+  task_lib.check_budget(budget)
+  past = NUM_SLICES // 2
+  if budget >= NUM_SLICES - past:
+    raise DataError(
+      f'budget={budget} slices leave none to predict: {data.name} has '
+      f'{NUM_SLICES - past} after its source; choose at most '
+      f'{NUM_SLICES - past - 1}'
+    )
+  slices = splits.chronological_slices(data, NUM_SLICES)
+  source = _joined(slices[:past])
+  nothing = source.rows(np.zeros(len(source), bool))
+  evidence = _joined([nothing, *slices[past : past + budget]])
+  following = slices[past + budget].by_user_and_time()
+  place = interactions_lib.place_in_user(following)
+  shown = place < following.user_counts()[following.users] // 2
+  before = _joined([source, evidence, following.rows(shown)])
+  targets = following.rows(~shown)
+  users = np.flatnonzero(following.user_counts() >= 2)
+  if len(users) < 2:
+    raise DataError(
+      f'{data.name}: {len(users)} users have two rows or more in the slice '
+      f'after {budget}, and validation and test need one each at least'
+    )
+  order = np.random.RandomState(seed).permutation(users)
+  size = min(num_heldout, len(users) // 2)
+  known = evidence.take_users(np.unique(evidence.users))
+
+  def judged(chosen: np.ndarray) -> Judged:
+    histories = before.take_users(chosen)
+    return Judged(histories, targets.take_users(chosen), histories, known)
+
+  return Task(
+    'drift',
+    budget,
+    source.take_users(np.unique(source.users)),
+    judged(order[:size]),
+    judged(order[-size:]),
+  )
+
+
+def _joined(slices: list[Interactions]) -> Interactions:
+  """Slices of one data set, which number users alike, as one."""
+  return functools.reduce(interactions_lib.join_users, slices)

@@ -57,6 +57,7 @@ def new_users(features: Features) -> dict[str, Arm]:
     'p5': Arm(functools.partial(p5.p5, names='sequential'), grids.P5),
     **controls.of_prompts('sequential'),
     **controls.of_users(),
+    **controls.of_ease(),
   }
 
 
@@ -100,6 +101,7 @@ def new_catalogue(features: Features) -> dict[str, Arm]:
     'hyperease': Arm(generated, grids.HYPEREASE),
     **controls.of_prompts('text'),
     **controls.of_priors(*lookups),
+    **controls.of_ease(retrain=True),
   }
 
 
@@ -113,6 +115,7 @@ def new_domain(features: Features) -> dict[str, Arm]:
     'popularity': Arm(popularity.popularity, ({},)),
     'itemknn': Arm(_retrained(item_knn.item_knn), grids.ITEM_KNN),
     'ease': Arm(_retrained(ease.ease), grids.EASE),
+    **controls.of_ease(retrain=True),
     'slim': Arm(_retrained(slim.slim), grids.SLIM),
     'cease': Arm(
       _retrained(functools.partial(l3ae.cease, features.own)), grids.CEASE
@@ -184,6 +187,7 @@ def drift(features: Features) -> dict[str, Arm]:
       grids.HYPEREASE,
     ),
     **controls.of_parts(*lookups, grows=True),
+    **controls.of_ease(retrain=True),
   }
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from experiments.adaptation import grids
 from experiments.adaptation.arm import Arm
 from hyperrec.methods import (
+  ease,
   hyperease,
   hyperease_learned,
   hyperease_user,
@@ -21,10 +22,12 @@ _WITHOUT = {
   **{f'hyperease:no_{part}': {part: 0.0} for part in _PARTS},
   'hyperease:no_source': dict.fromkeys(_PARTS, 0.0),
   'hyperease:no_kernel': {'sharpness': 0.0},
+  'hyperease:unconstrained': {'constrained': False},
 }
 # What a control tells the generator of a user instead of her history.
 _TOLD = ('size', 'constant', 'shuffled')
 NAMES = (
+  'ease:unconstrained',
   'pref:known',
   'pref:shown',
   'p5:long',
@@ -54,6 +57,12 @@ def of_users() -> dict[str, Arm]:
       for what in _TOLD
     },
   }
+
+
+def of_ease(**fixed) -> dict[str, Arm]:
+  """EASE without its zero diagonal: ridge regression."""
+  build = functools.partial(ease.ease, constrained=False, **fixed)
+  return {'ease:unconstrained': Arm(build, grids.EASE)}
 
 
 def of_prompts(names: str) -> dict[str, Arm]:

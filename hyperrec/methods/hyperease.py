@@ -48,6 +48,7 @@ def hyperease(
   sharpness: float = 0.0,
   solve: bool = True,
   grows: bool = False,
+  constrained: bool = True,
   name: str = 'hyperease',
 ) -> Method:
   """The generated prior and, with `solve`, the closed form around it.
@@ -71,6 +72,7 @@ def hyperease(
       how popular items are.
     grows: the catalogue is the source's own, over time; source and evidence
       are solved together around what the generator learned on the source.
+    constrained: False drops the zero diagonal. Ablation, needs the kernel.
     name: in result rows.
   """
   shared_features = shared_features or features
@@ -111,7 +113,13 @@ def hyperease(
     if isinstance(prior, np.ndarray):
       weights = prior
       if solve:
-        weights = linear_autoencoder.solve_around(evidence.csr(), ridge, prior)
+        weights = linear_autoencoder.solve_around(
+          evidence.csr(), ridge, prior, constrained=constrained
+        )
+    elif not constrained:
+      raise method_lib.CannotServe(
+        f'{name} keeps B0 in factors here, with the zero diagonal'
+      )
     elif solve:
       weights = linear_autoencoder.solve(evidence.csr(), ridge, prior)
     else:

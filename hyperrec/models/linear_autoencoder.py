@@ -252,12 +252,17 @@ def is_dual_cheaper(num_users: int, num_items: int, rank: int = 0) -> bool:
 
 
 def solve_around(
-  x: Csr, ridge: np.ndarray, prior_VxV: Float[np.ndarray, 'V V']
+  x: Csr,
+  ridge: np.ndarray,
+  prior_VxV: Float[np.ndarray, 'V V'],
+  *,
+  constrained: bool = True,
 ) -> Float[np.ndarray, 'V V']:
   """The same solution around a dense B0, which is overwritten with B.
 
   O(U V^2) for few users, else O(V^3); in the precision of B0, whose diagonal
-  must be 0.
+  must be 0. Not constrained is the ablation: B = P (X'X + Lambda B0), whose
+  diagonal is what it comes to.
   """
   weights, dtype = prior_VxV, prior_VxV.dtype
   active = np.flatnonzero(np.diff(x.indptr))
@@ -267,15 +272,20 @@ def solve_around(
     p_diag = 1 / ridge - np.einsum('uv,uv->v', w_UxV, w_UxV)
     w_UxV = w_UxV.astype(dtype)
     weights -= w_UxV.T @ (w_UxV @ (weights * ridge_V[:, None]))
-    scale = ((1 + np.diagonal(weights)) / p_diag).astype(dtype)
-    weights += w_UxV.T @ (w_UxV * scale)
+    # I - P Lambda is W'W Lambda: what stands for X where nothing binds.
+    scale = (1 + np.diagonal(weights)) / p_diag if constrained else ridge_V
+    weights += w_UxV.T @ (w_UxV * scale.astype(dtype))
   else:
     p_VxV = precision(x, ridge, dtype)
     weights *= ridge_V[:, None]
     weights[...] = p_VxV @ weights
-    scale = (1 + np.diagonal(weights)) / np.diagonal(p_VxV)
+    p_diag = np.diagonal(p_VxV)
+    scale = (1 + np.diagonal(weights)) / p_diag if constrained else ridge_V
     weights -= p_VxV * scale
-  np.fill_diagonal(weights, 0)
+    if not constrained:
+      weights[np.diag_indices(len(weights))] += 1
+  if constrained:
+    np.fill_diagonal(weights, 0)
   return weights
 
 

@@ -97,6 +97,25 @@ def test_a_dense_prior_gives_the_same_solution(num_users):
   np.testing.assert_array_equal(nobody, ours)
 
 
+@pytest.mark.parametrize('num_users', [8, 60])
+def test_without_the_constraint_the_solution_is_the_ridge_around_the_prior(
+  num_users,
+):
+  random = np.random.default_rng(0)
+  dense = (random.random((num_users, 30)) < 0.3).astype(float)
+  ridge = random.uniform(1, 3, 30)
+  prior = random.normal(size=(30, 30))
+  np.fill_diagonal(prior, 0)
+  ours = lae.solve_around(
+    scipy.sparse.csr_matrix(dense), ridge, prior.copy(), constrained=False
+  )
+  gram = dense.T @ dense
+  expected = np.linalg.solve(
+    gram + np.diag(ridge), gram + ridge[:, None] * prior
+  )
+  np.testing.assert_allclose(ours, expected, rtol=1e-8, atol=1e-10)
+
+
 def test_prior_alone_serves_a_catalogue_without_interactions():
   x = scipy.sparse.csr_matrix((0, NUM_ITEMS), dtype=np.float32)
   prior = make_prior()

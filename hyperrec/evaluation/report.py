@@ -12,6 +12,7 @@ from hyperrec.evaluation import report_arms as arms
 from hyperrec.evaluation import report_figures as figures
 from hyperrec.evaluation import report_numbers as numbers
 from hyperrec.evaluation import report_tables as tables
+from hyperrec.evaluation import report_verdicts as verdicts
 from hyperrec.evaluation import report_words as words
 from hyperrec.evaluation import results
 
@@ -51,10 +52,8 @@ def write_report(rows: Iterable[Row], path: str | pathlib.Path) -> None:
   rows = list(rows)
   if not rows:
     raise results.ResultError('no result rows; run an experiment first')
-  analyses = {
-    task: numbers.analyse(cells)
-    for task, cells in results.by_task(rows).items()
-  }
+  tasks = results.by_task(rows)
+  analyses = {task: numbers.analyse(cells) for task, cells in tasks.items()}
   links = ''.join(
     f'<a href="#{_anchor(task)}">{_e(words.title(task))}</a>'
     for task in analyses
@@ -68,10 +67,30 @@ def write_report(rows: Iterable[Row], path: str | pathlib.Path) -> None:
     f'<div class="answer">{_list(words.answer(analyses))}</div>'
     f'<p>{_e(_INTRODUCTION)}</p><p class="soft">{_e(_STATISTICS)}</p>'
     f'<nav>{links}<a href="#how">How it was run</a></nav></header>'
-    f'<main>{sections}<h2 id="how">How it was run</h2>'
+    f'<main>{_overall(tasks)}{sections}<h2 id="how">How it was run</h2>'
     f'{tables.provenance(rows)}</main></body></html>\n'
   )
   results.write_whole(page, path)
+
+
+def _overall(tasks: dict[Task, list[Cell]]) -> str:
+  """What all tasks say of the hypotheses, and who wins where."""
+  return ''.join(
+    f'<h2>{name}</h2><p class="soft">{_e(about)}</p>{found}'
+    for name, about, found in (
+      (
+        'The hypotheses',
+        verdicts.HYPOTHESES,
+        verdicts.html(verdicts.hypotheses_table, tasks),
+      ),
+      (
+        'Who wins where',
+        verdicts.STANDINGS,
+        verdicts.html(verdicts.standings_table, tasks),
+      ),
+    )
+    if found
+  )
 
 
 def _section(task: Task, found: numbers.Analysis) -> str:

@@ -1,0 +1,263 @@
+"""The hypotheses that were stated before any run, judged by what was run.
+
+H1: at equal quality a hypernetwork adapts with fewer operations than full
+retraining. H2: it ranks better than each of the cheaper ways of adapting. H3:
+the zero diagonal of the item-item weights, not capacity, is what helps.
+
+A case is a task (data set and regime) at a budget. Words of a case are those of
+`report_numbers`; what is said of all cases follows from them.
+"""
+
+import itertools
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from hyperrec.evaluation import report_arms as arms
+from hyperrec.evaluation import report_numbers as numbers
+from hyperrec.evaluation import results
+
+Cell = results.Cell
+Judged = numbers.Judged
+Task = results.Task
+
+# H2: who is held against the hypernetwork, by the families of their arms.
+RIVALS = {
+  'PReF': ('pref',),
+  'VQ-Rec': ('vqrec_lookup', 'vqrec_finetune'),
+  'P5': ('p5',),
+  'EASE': ('ease',),
+  'Dynamic EASE': ('ease_dynamic',),
+  'L3AE': ('l3ae',),
+}
+_UNCONSTRAINED = 'unconstrained'
+
+
+class Case(NamedTuple):
+  """One comparison, and the task that it is of."""
+
+  task: Task
+  judged: Judged
+
+
+class Finding(NamedTuple):
+  """What the cases say of a hypothesis.
+
+  Attributes:
+    name: H1, H2 or H3, and who is compared.
+    claim: what it says.
+    cases: where both sides ran.
+    misses: further cases, in which no hypernetwork was cheaper (H1).
+    verdict: in a word or two.
+    effect: geometric mean over the cases of the quality's ratio, less one; NaN
+      where there is none.
+    low: lower end of its 95% interval.
+    high: upper end.
+    operations: geometric mean of the ratio of an adaptation's operations; NaN
+      where one side has none.
+  """
+
+  name: str
+  claim: str
+  cases: tuple[Case, ...]
+  misses: int
+  verdict: str
+  effect: float
+  low: float
+  high: float
+  operations: float
+
+  def count(self, *words: str) -> int:
+    """Cases of these words."""
+    return sum(case.judged.word in words for case in self.cases)
+
+
+def findings(tasks: dict[Task, list[Cell]]) -> list[Finding]:
+  """Every hypothesis that the cells can say something of."""
+  found = [_cheaper(tasks)]
+  found += [_against(tasks, name, own) for name, own in RIVALS.items()]
+  found += [_constraint(tasks, name) for name in _ablated(tasks)]
+  return [one for one in found if one.cases or one.misses]
+
+
+def _cheaper(tasks) -> Finding:
+  """H1; what is not cheaper cannot be a challenger."""
+
+  def is_challenger(cell: Cell, champion: Cell) -> bool:
+    fewer = cell.adapt['flops'] < champion.adapt['flops']
+    return arms.is_hypernetwork(cell) and fewer
+
+  cases = [
+    Case(task, one)
+    for task, cells in tasks.items()
+    for one in numbers.contests(cells, arms.is_retrained, is_challenger)
+  ]
+  claim = 'at equal quality, fewer operations than full retraining'
+  met = {(case.task, case.judged.cell.budget) for case in cases}
+  dearer = sum(
+    (task, budget) not in met
+    for task, cells in tasks.items()
+    for budget in _both(cells)
+  )
+  return _finding(
+    'H1, full retraining', claim, cases, ('win', 'tie'), misses=dearer
+  )
+
+
+def _both(cells: list[Cell]) -> set[int]:
+  """Budgets at which both a hypernetwork and full retraining ran."""
+  own = arms.contenders(cells)
+  generated = {c.budget for c in own if arms.is_hypernetwork(c)}
+  return generated & {c.budget for c in own if arms.is_retrained(c)}
+
+
+def _against(tasks, name: str, families: tuple[str, ...]) -> Finding:
+  """H2 against one rival."""
+
+  def is_rival(cell: Cell) -> bool:
+    return arms.family(cell.method) in families
+
+  def is_challenger(cell: Cell, champion: Cell) -> bool:
+    del champion
+    return arms.is_hypernetwork(cell)
+
+  cases = [
+    Case(task, one)
+    for task, cells in tasks.items()
+    for one in numbers.contests(cells, is_rival, is_challenger)
+  ]
+  return _finding(f'H2, {name}', f'ranks better than {name}', cases, ('win',))
+
+
+def _ablated(tasks) -> list[str]:
+  names = {
+    arms.family(cell.method)
+    for cells in tasks.values()
+    for cell in cells
+    if _UNCONSTRAINED in arms.suffixes(cell.method)
+  }
+  return sorted(names)
+
+
+def _constraint(tasks, family: str) -> Finding:
+  """H3: an arm against the same without its zero diagonal."""
+  cases = []
+  for task, cells in tasks.items():
+    ran = [c for c in arms.fair(cells) if c.quality is not None]
+    free = {c.budget: c for c in ran if c.method == f'{family}:unconstrained'}
+    # Where one is refitted and one is not, the ablation is refitted.
+    bound = {
+      c.budget: c
+      for c in sorted(ran, key=lambda c: len(arms.suffixes(c.method)))
+      if arms.family(c.method) == family
+      and set(arms.suffixes(c.method)) <= {'retrain'}
+    }
+    pairs = [(bound[b], free[b]) for b in sorted(free) if b in bound]
+    cases += [Case(task, one) for one in numbers.judge(pairs)]
+  claim = f'{family} ranks better with its zero diagonal than without'
+  return _finding(f'H3, {family}', claim, cases, ('win',))
+
+
+def _finding(
+  name: str,
+  claim: str,
+  cases: Iterable[Case],
+  good: tuple[str, ...],
+  misses: int = 0,
+) -> Finding:
+  cases = tuple(cases)
+  held = sum(case.judged.word in good for case in cases)
+  lost = misses + sum(case.judged.word == 'loss' for case in cases)
+  everything = len(cases) + misses
+  if held == everything:
+    verdict = 'holds'
+  elif held == 0 and lost:
+    verdict = 'does not hold'
+  elif held == 0:
+    verdict = 'open'
+  else:
+    verdict = f'holds in {held} of {everything} cases'
+  return Finding(
+    name, claim, cases, misses, verdict, *pooled(cases), _operations(cases)
+  )
+
+
+def pooled(cases: Iterable[Case]) -> tuple[float, float, float]:
+  """Geometric mean of the ratios of quality, less one, and its 95% interval.
+
+  Cases of one task share users, so their errors are taken as one (the mean of
+  their standard errors); tasks are independent. Cases without an interval, or
+  whose baseline ranks nothing, are left out.
+  """
+  by_task: dict[Task, list[tuple[float, float]]] = {}
+  for case in cases:
+    found = case.judged.comparison
+    ends = found.low, found.high
+    if all(map(math.isfinite, (found.relative, *ends))) and min(ends) > -1:
+      low, high = np.log1p(ends)
+      by_task.setdefault(case.task, []).append(
+        (float(np.log1p(found.relative)), float(high - low) / 3.92)
+      )
+  total = sum(map(len, by_task.values()))
+  if not total:
+    return (math.nan,) * 3
+  mean = sum(m for own in by_task.values() for m, _ in own) / total
+  variance = sum(sum(s for _, s in own) ** 2 for own in by_task.values())
+  half = 1.96 * math.sqrt(variance) / total
+  return tuple(float(np.expm1(v)) for v in (mean, mean - half, mean + half))
+
+
+def _operations(cases: Iterable[Case]) -> float:
+  ratios = [
+    (case.judged.cell.adapt['flops'], case.judged.against.adapt['flops'])
+    for case in cases
+  ]
+  logs = [math.log(a / b) for a, b in ratios if a > 0 and b > 0]
+  return math.exp(sum(logs) / len(logs)) if logs else math.nan
+
+
+def flips(found: Finding) -> list[tuple[Task, int, int]]:
+  """Where a clear win turns to a clear loss or back: task and two budgets."""
+  out = []
+  for task, own in itertools.groupby(found.cases, lambda case: case.task):
+    clear = [c.judged for c in own if c.judged.word in ('win', 'loss')]
+    out += [
+      (task, a.cell.budget, b.cell.budget)
+      for a, b in itertools.pairwise(sorted(clear, key=lambda j: j.cell.budget))
+      if a.word != b.word
+    ]
+  return out
+
+
+def standings(
+  tasks: dict[Task, list[Cell]],
+) -> dict[str, dict[str, dict[str, int]]]:
+  """Method -> regime -> how many cases it wins, ties, loses or cannot serve.
+
+  At each budget of a task the best contender wins; who is within 1% of it
+  ties; the others lose.
+  """
+  out: dict[str, dict[str, dict[str, int]]] = {}
+  for task, cells in tasks.items():
+    best = {
+      budget: max(
+        c.quality for c in arms.contenders(cells) if c.budget == budget
+      )
+      for budget in arms.budgets(arms.contenders(cells))
+    }
+    for cell in arms.fair(cells):
+      if cell.budget in best and set(arms.suffixes(cell.method)) <= {'retrain'}:
+        word = _standing(cell, best[cell.budget])
+        counts = out.setdefault(cell.method, {}).setdefault(task.regime, {})
+        counts[word] = counts.get(word, 0) + 1
+  return out
+
+
+def _standing(cell: Cell, best: float) -> str:
+  if cell.quality is None:
+    return 'cannot'
+  if cell.quality >= best:
+    return 'win'
+  return 'tie' if cell.quality >= 0.99 * best else 'loss'

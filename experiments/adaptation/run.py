@@ -110,6 +110,8 @@ def main(argv):
   report.write_report(rows, workdir / 'report.html')
   console = console_lib.Console()
   console.print(report.terminal_table(rows))
+  for sentence in report.advice(rows):
+    console.print(f'use: {sentence}', markup=False, highlight=False)
   console.print(f'report: {workdir / "report.html"}', soft_wrap=True)
 
 

@@ -40,6 +40,10 @@ _STATISTICS = (
   'well: its interval lies within 1%, or on one side of zero. The rest is not '
   'told apart (unclear). Cheaper means fewer operations in an adaptation.'
 )
+_ADVICE = (
+  'For data and evidence like these: of the methods that are not clearly '
+  'behind the best, the one whose adaptation takes the fewest operations.'
+)
 _INKS = {False: ('#1b1f24', '#ffffff'), True: ('#e4e8ec', '#14181d')}
 
 
@@ -67,17 +71,23 @@ def write_report(rows: Iterable[Row], path: str | pathlib.Path) -> None:
     f'<div class="answer">{_list(words.answer(analyses))}</div>'
     f'<p>{_e(_INTRODUCTION)}</p><p class="soft">{_e(_STATISTICS)}</p>'
     f'<nav>{links}<a href="#how">How it was run</a></nav></header>'
-    f'<main>{_overall(tasks)}{sections}<h2 id="how">How it was run</h2>'
+    f'<main>{_overall(tasks, analyses)}{sections}'
+    f'<h2 id="how">How it was run</h2>'
     f'{tables.provenance(rows)}</main></body></html>\n'
   )
   results.write_whole(page, path)
 
 
-def _overall(tasks: dict[Task, list[Cell]]) -> str:
-  """What all tasks say of the hypotheses, and who wins where."""
+def _overall(tasks: dict[Task, list[Cell]], analyses) -> str:
+  """What to use, what tasks say of the hypotheses, and who wins where."""
   return ''.join(
     f'<h2>{name}</h2><p class="soft">{_e(about)}</p>{found}'
     for name, about, found in (
+      (
+        'What to use',
+        _ADVICE,
+        _list(words.advice(analyses)),
+      ),
       (
         'The hypotheses',
         verdicts.HYPOTHESES,
@@ -238,6 +248,16 @@ def headline_figure(
     figure.savefig(path, dpi=144, facecolor=page)
   else:
     raise results.ResultError(f'{path}: a picture is .svg or .png')
+
+
+def advice(rows: Iterable[Row]) -> list[str]:
+  """What to use for data like these, one sentence a task."""
+  return words.advice(
+    {
+      task: numbers.analyse(cells)
+      for task, cells in results.by_task(rows).items()
+    }
+  )
 
 
 def terminal_table(rows: Iterable[Row]) -> rich.console.Group:

@@ -112,6 +112,12 @@ def leaders(cells: Iterable[Cell]) -> list[Leader]:
   ]
 
 
+def cheapest_good(leader: Leader) -> Cell:
+  """The fewest operations, then seconds, of who is not clearly behind."""
+  good = [leader.best, *(one.cell for one in leader.level)]
+  return min(good, key=lambda c: (c.adapt['flops'], c.adapt['seconds']))
+
+
 def contests(
   cells: Iterable[Cell],
   is_champion: Callable[[Cell], bool],

@@ -81,6 +81,28 @@ def answer(analyses: dict[Task, Analysis]) -> list[str]:
   return [sentence for sentence in out if sentence]
 
 
+def advice(analyses: dict[Task, Analysis]) -> list[str]:
+  """What to use in each task: the cheapest that is not clearly behind."""
+  out = []
+  for task, found in analyses.items():
+    chosen = [
+      (numbers.cheapest_good(ld), ld.best.budget) for ld in found.leaders
+    ]
+    runs = itertools.groupby(chosen, key=lambda pair: pair[0].method)
+    parts = []
+    for method, run in runs:
+      own = list(run)
+      last = own[-1][0]
+      parts.append(
+        f'{method} at {_and(str(budget) for _, budget in own)} '
+        f'({METRIC} {last.quality:.3f}, {costs(last)} an adaptation)'
+      )
+    if parts:
+      what = BUDGETS.get(task.regime, 'budget')
+      out.append(f'{title(task)}, by {what}: {"; ".join(parts)}.')
+  return out
+
+
 def sentences(task: Task, cells: list[Cell]) -> list[str]:
   """What a reader should take from one task."""
   del task

@@ -75,6 +75,14 @@ def test_the_verdict_in_words():
   assert 'oracle' not in text
 
 
+def test_advice_is_the_cheapest_that_is_not_clearly_behind():
+  (told,) = report.advice(rows())
+  assert told.startswith('New users: made, by interactions')
+  assert 'popularity' not in told
+  assert 'ease at 0 (' in told
+  assert 'l3ae at 5 (NDCG@100 0.36' in told
+
+
 def test_where_retraining_did_not_run_is_said():
   some = [*rows(), row('l3ae', 0.1, 2)]
   assert 'Full retraining did not run at budget 2.' in sentences(some)

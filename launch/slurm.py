@@ -1,0 +1,146 @@
+"""Runs a sweep on a Slurm cluster, as one job array.
+
+  python -m launch.slurm --module=experiments.sasrec.run \
+    --flagfiles=experiments/sasrec/beauty.flags --sweep=seed=0,1,2 \
+    --workdirs=/shared/runs --time=08:00:00 --gres=gpu:1 -- --data_dir=DIR
+
+One index of the array is one run. Before the time limit, or when it is
+preempted, a run is told to stop (SIGTERM): it saves and the job goes back to
+the queue, where the same command resumes. A run that fails is queued again
+`--retries` times. `--dry_run` prints the script.
+"""
+
+import pathlib
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from absl import app, flags
+
+from launch import sweep as sweep_lib
+from launch import sweep_flags
+
+_NAME = flags.DEFINE_string('name', 'hyperrec', 'Of the job.')
+_SCRIPT = flags.DEFINE_string('script', 'sweep.sbatch', 'Where it is written.')
+_LOGS = flags.DEFINE_string('logs', 'logs', "Folder of the runs' output.")
+_PARALLEL = flags.DEFINE_integer(
+  'parallel', None, 'Runs at a time; none leaves it to Slurm.', lower_bound=1
+)
+_RETRIES = flags.DEFINE_integer(
+  'retries', 2, 'How often a failed run is queued again.', lower_bound=0
+)
+_GRACE = flags.DEFINE_integer(
+  'grace', 120, 'Seconds before the limit at which a run is told to stop.'
+)
+_NODES = flags.DEFINE_integer(
+  'nodes', 1, 'Of each run; with more, one process a node.', lower_bound=1
+)
+_RESOURCES = {
+  name: flags.DEFINE_string(name.replace('-', '_'), None, about)
+  for name, about in (
+    ('partition', 'Of the cluster.'),
+    ('account', 'That pays.'),
+    ('time', 'Limit of one stretch, such as 08:00:00.'),
+    ('cpus-per-task', 'Cores.'),
+    ('mem', 'Memory, such as 16G.'),
+    ('gres', 'Accelerators, such as gpu:1.'),
+  )
+}
+
+_BODY = """
+set -u
+runs=(
+{runs}
+)
+stopped=0
+bash -c "exec ${{runs[$SLURM_ARRAY_TASK_ID]}}" &
+run=$!
+trap 'stopped=1; kill -TERM "$run" 2>/dev/null' TERM
+wait "$run"
+code=$?
+# A signal ends `wait` early: the run may still be saving.
+while kill -0 "$run" 2>/dev/null; do
+  wait "$run"
+  code=$?
+done
+if (( stopped || (code != 0 && ${{SLURM_RESTART_COUNT:-0}} < {retries}) )); then
+  echo "exit $code; queued again"
+  scontrol requeue "$SLURM_JOB_ID"
+fi
+exit "$code"
+"""
+
+
+def main(argv):
+  """Writes the script and submits it, or prints it."""
+  runs = sweep_flags.runs(argv[1:])
+  options = {
+    'job-name': _NAME.value,
+    'output': f'{_LOGS.value}/%x-%a.log',
+    **{name: flag.value for name, flag in _RESOURCES.items()},
+  }
+  text = script(
+    runs,
+    {name: value for name, value in options.items() if value is not None},
+    parallel=_PARALLEL.value,
+    retries=_RETRIES.value,
+    grace=_GRACE.value,
+    nodes=_NODES.value,
+  )
+  if sweep_flags.DRY_RUN.value:
+    print(text, end='')
+    return 0
+  pathlib.Path(_LOGS.value).mkdir(parents=True, exist_ok=True)
+  path = pathlib.Path(_SCRIPT.value)
+  path.write_text(text)
+  try:
+    return subprocess.run(['sbatch', str(path)], check=False).returncode
+  except FileNotFoundError:
+    print(
+      f'error: there is no sbatch here; {path} is written: submit it on the '
+      'cluster',
+      file=sys.stderr,
+    )
+    return 2
+
+
+def script(
+  runs: Sequence[sweep_lib.Run],
+  options: dict[str, str],
+  *,
+  parallel: int | None,
+  retries: int,
+  grace: int,
+  nodes: int = 1,
+) -> str:
+  """The batch script of a sweep.
+
+  Args:
+    runs: one index of the array each.
+    options: further lines #SBATCH --NAME=VALUE.
+    parallel: indices that may run at a time.
+    retries: how often a failed run is queued again.
+    grace: seconds before the limit at which a run is told to stop.
+    nodes: of each run.
+  """
+  array = f'0-{len(runs) - 1}' + (f'%{parallel}' if parallel else '')
+  head = {
+    **options,
+    'array': array,
+    'nodes': str(nodes),
+    'ntasks-per-node': '1',
+    'open-mode': 'append',
+    'signal': f'B:TERM@{grace}',
+  }
+  lines = ['#!/usr/bin/env bash', '#SBATCH --requeue']
+  lines += [f'#SBATCH --{name}={value}' for name, value in head.items()]
+  prefix = 'srun --kill-on-bad-exit=1 ' if nodes > 1 else ''
+  suffix = ' --multihost' if nodes > 1 else ''
+  commands = ['  ' + shlex.quote(prefix + run.shell() + suffix) for run in runs]
+  body = _BODY.format(runs='\n'.join(commands), retries=retries)
+  return '\n'.join(lines) + '\n' + body
+
+
+if __name__ == '__main__':
+  app.run(main)

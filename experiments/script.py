@@ -1,5 +1,6 @@
 """What every script needs: clear errors, and what made a result row."""
 
+import errno
 import logging as std_logging
 import sys
 from collections.abc import Callable
@@ -22,6 +23,8 @@ _EXPLAINED = (
   loop.TrainingDiverged,
   checkpoints.CheckpointError,
 )
+
+_OF_DISKS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.ENOTDIR)
 
 # Where things lie on one machine is no part of a result.
 _PLACES = ('data_dir', 'workdir', 'output', 'cache_dir')
@@ -49,8 +52,20 @@ def run(main: Callable[[list[str]], int | None]) -> None:
       raise app.UsageError(f'unknown arguments: {argv[1:]}')
     try:
       return main(argv)
+    except loop.Stopped as stopped:
+      print(stopped, file=sys.stderr)
+      return 0
     except _EXPLAINED as error:
       print(f'error: {error}', file=sys.stderr)
+      return 2
+    except OSError as error:
+      if error.errno not in _OF_DISKS:
+        raise
+      print(
+        f'error: {error.filename}: {error.strerror}; make room there, or give '
+        'another place (--workdir, --output, --cache_dir)',
+        file=sys.stderr,
+      )
       return 2
 
   # JAX tells at every start that there is no TPU.

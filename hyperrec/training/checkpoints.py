@@ -1,15 +1,28 @@
 """Checkpoints of a run: the only place that knows Orbax."""
 
+import contextlib
+import errno
+import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 from absl import logging
 
+_OF_DISKS = (
+  errno.ENOSPC,
+  errno.EDQUOT,
+  errno.EROFS,
+  errno.EACCES,
+  errno.EPERM,
+  errno.ENOTDIR,
+)
+
 
 class CheckpointError(RuntimeError):
-  """No checkpoint of a directory can be restored; says what to do."""
+  """A directory's checkpoints cannot be read or written; says what to do."""
 
 
 class Checkpoints:
@@ -20,17 +33,37 @@ class Checkpoints:
   """
 
   def __init__(self, directory: str | pathlib.Path, max_to_keep: int = 2):
-    """Opens `directory`, making it where it is missing."""
+    """Opens `directory`, making it where it is missing.
+
+    Raises:
+      CheckpointError: it can be neither opened nor made.
+    """
     self.directory = pathlib.Path(directory).absolute()
     options = ocp.CheckpointManagerOptions(max_to_keep=max_to_keep)
-    self._manager = ocp.CheckpointManager(self.directory, options=options)
+    with self._explained():
+      self._manager = ocp.CheckpointManager(self.directory, options=options)
 
   def __enter__(self) -> 'Checkpoints':
     return self
 
   def __exit__(self, *unused: Any) -> None:
     del unused
-    self._manager.close()
+    with self._explained():
+      self._manager.close()
+
+  @contextlib.contextmanager
+  def _explained(self) -> Iterator[None]:
+    """Tells a full disk, or a folder that takes no file, in one sentence."""
+    try:
+      yield
+    except Exception as error:  # Orbax wraps what the system says
+      reason = _no_space_or_access(error)
+      if reason is None:
+        raise
+      raise CheckpointError(
+        f'cannot write checkpoints in {self.directory}: {reason}; make room '
+        'or give another workdir; what was saved before is kept'
+      ) from error
 
   @property
   def latest_step(self) -> int | None:
@@ -38,11 +71,16 @@ class Checkpoints:
     return self._manager.latest_step()
 
   def save(self, step: int, tree: Any) -> None:
-    """Copies `tree` and returns; the files are written in the background."""
+    """Copies `tree` and returns; the files are written in the background.
+
+    Raises:
+      CheckpointError: this or an earlier write found no room or no access.
+    """
     args = ocp.args.Composite(
       tree=ocp.args.StandardSave(tree), form=ocp.args.JsonSave(_form(tree))
     )
-    self._manager.save(step, args=args)
+    with self._explained():
+      self._manager.save(step, args=args)
 
   def restore_latest(self, like: Any) -> Any | None:
     """The newest checkpoint that can be read, None in an empty directory.
@@ -95,6 +133,19 @@ class Checkpoints:
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     tree = ocp.args.Composite(tree=ocp.args.StandardRestore(abstract))
     return self._manager.restore(step, args=tree).tree
+
+
+def _no_space_or_access(error: BaseException | None) -> str | None:
+  """What the system said of the disk, somewhere in the chain of causes."""
+  while error is not None:
+    if isinstance(error, OSError) and error.errno in _OF_DISKS:
+      return error.strerror
+    text = str(error)
+    for number in _OF_DISKS:
+      if os.strerror(number) in text:
+        return os.strerror(number)
+    error = error.__cause__ or error.__context__
+  return None
 
 
 def _form(tree: Any) -> dict[str, str]:

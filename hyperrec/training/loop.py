@@ -5,7 +5,9 @@ import dataclasses
 import functools
 import math
 import pathlib
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -29,6 +31,17 @@ class TrainingDiverged(RuntimeError):  # noqa: N818 - names what happened
     super().__init__(
       f'{what} after {step} steps; {checkpoint}; lower the learning rate or '
       'look at the data of that step'
+    )
+
+
+class Stopped(RuntimeError):  # noqa: N818 - names what happened
+  """The run was told to stop (SIGTERM) and has saved all that it did."""
+
+  def __init__(self, step: int, num_steps: int):
+    self.step = step
+    super().__init__(
+      f'stopped after step {step} of {num_steps}, all saved; the same command '
+      'goes on from there'
     )
 
 
@@ -120,7 +133,9 @@ def train(
   Raises:
     TrainingDiverged: the loss, or a parameter about to be saved, is not
       finite.
-    CheckpointError: the workdir holds checkpoints of another model.
+    CheckpointError: the workdir holds checkpoints of another model, or cannot
+      be written.
+    Stopped: SIGTERM came; the step in progress was ended, and saved.
   """
   state = jax.tree.map(jnp.copy, state)
   best = _no_best(state.params) if evaluate else None
@@ -137,7 +152,12 @@ def train(
     bar = stack.enter_context(
       _progress(description, int(result.state.step), config.num_steps)
     )
-    monitor = _Monitor(config, writers, checkpoints, bar)
+    is_told = (
+      (lambda: False)
+      if workdir is None
+      else stack.enter_context(_told_to_stop())
+    )
+    monitor = _Monitor(config, writers, checkpoints, bar, is_told)
     return _run(step_fn, result, batch_at, evaluate, monitor)
 
 
@@ -156,6 +176,10 @@ def _run(step_fn, result, batch_at, evaluate, monitor) -> Result:
     if _is_due(config.checkpoint_every, done, config.num_steps):
       monitor.flush()
       monitor.save(done, Result(state, best))
+    if monitor.is_told_to_stop() and done < config.num_steps:
+      monitor.flush()
+      monitor.save(done, Result(state, best))
+      raise Stopped(done, config.num_steps)
   monitor.flush()
   return Result(state, best)
 
@@ -184,7 +208,8 @@ def _better(best, params, values, done, metric) -> Best:
 class _Monitor:
   """Reads metrics one step late, watches for NaN, writes and saves."""
 
-  def __init__(self, config, writers, checkpoints, bar):
+  def __init__(self, config, writers, checkpoints, bar, is_told_to_stop):
+    self.is_told_to_stop = is_told_to_stop
     self.config = config
     self._writers = writers
     self._checkpoints = checkpoints
@@ -213,7 +238,7 @@ class _Monitor:
       writer(done, values)
 
   def save(self, done: int, result: Result) -> None:
-    if self._checkpoints is None:
+    if self._checkpoints is None or self._checkpoints.latest_step == done:
       return
     if not _all_finite(result.state.params):
       self._diverged(done, 'a parameter is not finite')
@@ -246,6 +271,20 @@ def _open_checkpoints(workdir, config: LoopConfig):
 
   directory = pathlib.Path(workdir) / 'checkpoints'
   return checkpoints.Checkpoints(directory, config.max_to_keep)
+
+
+@contextlib.contextmanager
+def _told_to_stop() -> Iterator[Callable[[], bool]]:
+  """Whether SIGTERM came; only the main thread can be told."""
+  told = threading.Event()
+  if threading.current_thread() is not threading.main_thread():
+    yield told.is_set
+    return
+  before = signal.signal(signal.SIGTERM, lambda *unused: told.set())
+  try:
+    yield told.is_set
+  finally:
+    signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

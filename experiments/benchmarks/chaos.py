@@ -1,0 +1,137 @@
+"""Kills a training run again and again; it must end as if never disturbed.
+
+  python -m experiments.benchmarks.chaos --kills=25
+
+A Mult-VAE is trained with a checkpoint after every step, so that most kills
+(SIGKILL) come in the middle of a save. After each the same command goes on. At
+the end the parameters are those of an undisturbed run, bit for bit, or the
+command fails.
+"""
+
+import hashlib
+import json
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+import time
+
+import jax
+import numpy as np
+from absl import flags
+
+from experiments import script
+from hyperrec.data import sources
+from hyperrec.evaluation import results
+from hyperrec.methods import mult_vae
+
+_KILLS = flags.DEFINE_integer('kills', 25, 'How often it is killed.')
+_STEPS = flags.DEFINE_integer('steps', 400, 'Of the run.', lower_bound=1)
+_SEED = flags.DEFINE_integer('seed', 0, 'Of the moments.')
+_OUTPUT = flags.DEFINE_string(
+  'output', 'experiments/benchmarks/results/chaos.json', 'The JSON file.'
+)
+_WORKDIR = flags.DEFINE_string(
+  'workdir', None, 'Only train there, and print what the parameters are.'
+)
+
+_MODULE = 'experiments.benchmarks.chaos'
+_USERS, _BATCH = 200, 20
+
+
+def main(argv):
+  """Trains, or kills runs that do."""
+  del argv
+  if _WORKDIR.value:
+    print(train(_WORKDIR.value, _STEPS.value))
+    return 0
+  with tempfile.TemporaryDirectory() as folder:
+    document = torment(
+      pathlib.Path(folder), _KILLS.value, _STEPS.value, _SEED.value
+    )
+  document |= script.provenance()
+  print(document)
+  results.write_whole(json.dumps(document, indent=1), _OUTPUT.value)
+  return 0 if document['is_identical'] else 1
+
+
+def train(workdir: str, num_steps: int) -> str:
+  """Trains in `workdir`, or goes on there; the parameters' SHA-256."""
+  data = sources.load('synthetic', num_users=_USERS, num_items=300, seed=0)
+  config = mult_vae.Config(
+    hidden_dim=200,
+    latent_dim=64,
+    batch_size=_BATCH,
+    epochs=num_steps * _BATCH // _USERS,
+  )
+  fitted = mult_vae.fit(
+    config,
+    data,
+    jax.random.key(0),
+    workdir=workdir,
+    loop={'checkpoint_every': 1},
+  )
+  digest = hashlib.sha256()
+  for leaf in jax.tree.leaves(fitted.params):
+    digest.update(np.asarray(leaf).tobytes())
+  return digest.hexdigest()
+
+
+def torment(folder: pathlib.Path, kills: int, steps: int, seed: int) -> dict:
+  """Trains once in peace and once killed; what happened.
+
+  Args:
+    folder: of both workdirs.
+    kills: how often the second run is killed, if it lasts.
+    steps: of the run.
+    seed: of the moments: up to four seconds after a run has begun to save.
+  """
+  calm = _run(folder / 'calm', steps).communicate()[0].strip()
+  moments = random.Random(seed)
+  workdir = folder / 'killed'
+  done = in_save = 0
+  reached = []
+  while done < kills:
+    process = _run(workdir, steps)
+    before = _newest(workdir)
+    while process.poll() is None and _newest(workdir) == before:
+      time.sleep(0.01)
+    end = time.monotonic() + moments.uniform(0, 2)
+    while process.poll() is None and time.monotonic() < end:
+      time.sleep(0.001)
+    if process.poll() is not None:
+      break
+    process.kill()
+    process.communicate()
+    done += 1
+    in_save += bool(list((workdir / 'checkpoints').glob('*tmp*')))
+    reached.append(_newest(workdir))
+  last = _run(workdir, steps).communicate()[0].strip()
+  return {
+    'kills': done,
+    'in_the_middle_of_a_save': in_save,
+    'steps_reached': reached,
+    'steps': steps,
+    'is_identical': last == calm != '',
+    'sha256': calm,
+  }
+
+
+def _run(workdir: pathlib.Path, steps: int) -> subprocess.Popen:
+  command = [sys.executable, '-m', _MODULE, f'--workdir={workdir}',
+             f'--steps={steps}']  # fmt: skip
+  return subprocess.Popen(
+    command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+  )
+
+
+def _newest(workdir: pathlib.Path) -> int:
+  """The newest finished checkpoint; -1 without one."""
+  found = (workdir / 'checkpoints').glob('[0-9]*')
+  steps = [int(path.name) for path in found if path.name.isdigit()]
+  return max(steps, default=-1)
+
+
+if __name__ == '__main__':
+  script.run(main)

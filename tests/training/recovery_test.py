@@ -1,0 +1,120 @@
+"""A run that is stopped, killed, or out of room: it goes on, or says why."""
+
+import contextlib
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import pytest
+
+from experiments.benchmarks import chaos
+from hyperrec.training import checkpoints
+
+ROOT = pathlib.Path(__file__).parents[2]
+STEPS = 60
+
+
+def start(workdir, steps=STEPS):
+  return subprocess.Popen(
+    [sys.executable, '-m', 'experiments.benchmarks.chaos',
+     f'--workdir={workdir}', f'--steps={steps}'],
+    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+  )  # fmt: skip
+
+
+def saved(workdir):
+  folder = pathlib.Path(workdir) / 'checkpoints'
+  return max(
+    (int(p.name) for p in folder.glob('[0-9]*') if p.name.isdigit()), default=0
+  )
+
+
+def wait_until_saved(process, workdir, step):
+  while process.poll() is None and saved(workdir) < step:
+    time.sleep(0.01)
+  assert process.poll() is None, process.communicate()[1]
+
+
+def test_stopped_then_killed_it_ends_as_another_process_does(tmp_path):
+  """SIGTERM saves and exits 0; -9 loses nothing that was saved."""
+  undisturbed = chaos.train(str(tmp_path / 'calm'), STEPS)
+  workdir = tmp_path / 'run'
+  first = start(workdir)
+  wait_until_saved(first, workdir, 5)
+  told = time.monotonic()
+  first.send_signal(signal.SIGTERM)
+  _, errors = first.communicate(timeout=60)
+  assert first.returncode == 0, errors
+  assert time.monotonic() - told < 30
+  assert 'the same command goes on from there' in errors
+  assert f'stopped after step {saved(workdir)} of {STEPS}' in errors
+  second = start(workdir)
+  wait_until_saved(second, workdir, saved(workdir) + 5)
+  second.kill()
+  second.communicate()
+  last = start(workdir)
+  out, errors = last.communicate(timeout=120)
+  assert last.returncode == 0, errors
+  assert out.strip() == undisturbed
+
+
+def test_a_half_deleted_checkpoint_falls_back(tmp_path):
+  workdir = tmp_path / 'w'
+  undisturbed = chaos.train(str(workdir), 20)
+  newest = workdir / 'checkpoints' / str(saved(workdir))
+  shutil.rmtree(newest / 'tree')
+  assert chaos.train(str(workdir), 20) == undisturbed
+
+
+@pytest.fixture
+def mount(tmp_path):
+  """Mounts a small file system at tmp_path/small, by its options."""
+  folder = tmp_path / 'small'
+  folder.mkdir()
+
+  def mounted(options):
+    done = subprocess.run(
+      ['mount', '-t', 'tmpfs', '-o', options, 'tmpfs', folder],
+      capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+      pytest.skip(f'cannot mount a small file system: {done.stderr.strip()}')
+    return folder
+
+  yield mounted
+  subprocess.run(['umount', '--lazy', folder], check=False, capture_output=True)
+
+
+def fill_up(path):
+  with path.open('wb', buffering=0) as file, contextlib.suppress(OSError):
+    while True:
+      file.write(bytes(4096))
+
+
+def test_a_full_disk_is_told_and_keeps_what_was_saved(mount):
+  folder = mount('size=2m')
+  tree = {'w': jax.random.normal(jax.random.key(0), (100_000,))}
+  with checkpoints.Checkpoints(folder / 'c') as kept:
+    kept.save(1, tree)
+  fill_up(folder / 'fill')
+  with (
+    pytest.raises(checkpoints.CheckpointError, match='No space left'),
+    checkpoints.Checkpoints(folder / 'c') as kept,
+  ):
+    kept.save(2, tree)
+  (folder / 'fill').unlink()
+  with checkpoints.Checkpoints(folder / 'c') as kept:
+    found = kept.restore_latest(tree)
+  assert (found['w'] == tree['w']).all()
+
+
+def test_a_place_that_takes_no_file_is_told(mount, tmp_path):
+  with pytest.raises(checkpoints.CheckpointError, match='Read-only'):
+    checkpoints.Checkpoints(mount('size=1m,ro') / 'c')
+  (tmp_path / 'file').write_text('')
+  with pytest.raises(checkpoints.CheckpointError, match='Not a directory'):
+    checkpoints.Checkpoints(tmp_path / 'file' / 'c')

@@ -1,9 +1,10 @@
 """What every script needs: clear errors, and what made a result row."""
 
+import contextlib
 import errno
 import logging as std_logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from absl import app, flags
@@ -12,7 +13,7 @@ from hyperrec import method
 from hyperrec.data import interactions
 from hyperrec.evaluation import results
 from hyperrec.models import spd_inverse
-from hyperrec.training import checkpoints, loop, run_log
+from hyperrec.training import checkpoints, loop, mesh, run_log
 
 # Errors whose message is all a user needs; others keep their stack trace.
 _EXPLAINED = (
@@ -22,12 +23,31 @@ _EXPLAINED = (
   method.CannotServe,
   loop.TrainingDiverged,
   checkpoints.CheckpointError,
+  mesh.MeshError,
 )
 
 _OF_DISKS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.ENOTDIR)
 
 # Where things lie on one machine is no part of a result.
-_PLACES = ('data_dir', 'workdir', 'output', 'cache_dir')
+_PLACES = (
+  'data_dir',
+  'workdir',
+  'output',
+  'cache_dir',
+  'multihost',
+  'mesh_items',
+)
+
+_MULTIHOST = flags.DEFINE_bool(
+  'multihost', False, 'One of several processes of a run, each with devices.'
+)
+_MESH_ITEMS = flags.DEFINE_integer(
+  'mesh_items',
+  0,
+  'Trains on a mesh of all devices, with that many along items; 0: on one '
+  'device, or with --multihost on 1.',
+  lower_bound=0,
+)
 
 
 def script_flags() -> dict[str, Any]:
@@ -44,6 +64,17 @@ def provenance() -> dict[str, Any]:
   return {'commit': run_log.git_commit(), 'versions': run_log.versions()}
 
 
+@contextlib.contextmanager
+def _mesh() -> Iterator[None]:
+  if _MULTIHOST.value:
+    mesh.initialize()
+  if not (_MULTIHOST.value or _MESH_ITEMS.value):
+    yield
+    return
+  with mesh.use(max(1, _MESH_ITEMS.value)):
+    yield
+
+
 def run(main: Callable[[list[str]], int | None]) -> None:
   """Runs `main` under absl; a user's mistake is told in one line."""
 
@@ -51,7 +82,8 @@ def run(main: Callable[[list[str]], int | None]) -> None:
     if len(argv) > 1:
       raise app.UsageError(f'unknown arguments: {argv[1:]}')
     try:
-      return main(argv)
+      with _mesh():
+        return main(argv)
     except loop.Stopped as stopped:
       print(stopped, file=sys.stderr)
       return 0

@@ -23,7 +23,7 @@ from hyperrec import method as method_lib
 from hyperrec.data import sequences, splits
 from hyperrec.evaluation import cost, ranking, significance
 from hyperrec.methods import sasrec
-from hyperrec.training import run_log
+from hyperrec.training import mesh, run_log
 
 _DEFAULT = sasrec.Config()
 
@@ -74,7 +74,7 @@ def main(argv):
     for held in (split.validation, split.test):
       sequences.check_targets_unseen(held.histories, held.targets)
   config = _config()
-  if _WORKDIR.value:
+  if _WORKDIR.value and mesh.is_writer():
     record = run_log.manifest(script.script_flags(), {'train': split.train})
     run_log.write_manifest(_WORKDIR.value, record)
   start = time.perf_counter()
@@ -108,7 +108,8 @@ def main(argv):
     'flags': script.script_flags(),
     **script.provenance(),
   }
-  _write(row)
+  if mesh.is_writer():
+    _write(row)
   _compare(row)
 
 

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from hyperrec.training import mesh as mesh_lib
 from hyperrec.training import run_log
 from hyperrec.training import step as step_lib
 
@@ -116,6 +117,8 @@ def train(
 ) -> Result:
   """Runs `step_fn` until `config.num_steps` steps are done.
 
+  Where a mesh is in use (`mesh.use`), state and batches are laid on it.
+
   Args:
     step_fn: a jitted step (`step.make_train_step`); `loss` is one of its
       metrics. Metrics are read one step late: the device never waits.
@@ -137,7 +140,13 @@ def train(
       be written.
     Stopped: SIGTERM came; the step in progress was ended, and saved.
   """
-  state = jax.tree.map(jnp.copy, state)
+  placed = mesh_lib.current()
+  if placed is None:
+    state = jax.tree.map(jnp.copy, state)
+  else:
+    state = mesh_lib.place_state(placed, state)
+    batch_at = functools.partial(_placed_batch, placed, batch_at)
+    evaluate = evaluate and functools.partial(_collected, placed, evaluate)
   best = _no_best(state.params) if evaluate else None
   result = Result(state, best)
   with contextlib.ExitStack() as stack:
@@ -145,10 +154,11 @@ def train(
     if workdir is not None:
       checkpoints = stack.enter_context(_open_checkpoints(workdir, config))
       result = checkpoints.restore_latest(result) or result
-      log = run_log.MetricsLog(
-        pathlib.Path(workdir) / 'metrics.jsonl', int(result.state.step)
-      )
-      writers = [*writers, stack.enter_context(log).write]
+      if mesh_lib.is_writer():
+        log = run_log.MetricsLog(
+          pathlib.Path(workdir) / 'metrics.jsonl', int(result.state.step)
+        )
+        writers = [*writers, stack.enter_context(log).write]
     bar = stack.enter_context(
       _progress(description, int(result.state.step), config.num_steps)
     )
@@ -158,7 +168,16 @@ def train(
       else stack.enter_context(_told_to_stop())
     )
     monitor = _Monitor(config, writers, checkpoints, bar, is_told)
-    return _run(step_fn, result, batch_at, evaluate, monitor)
+    result = _run(step_fn, result, batch_at, evaluate, monitor)
+  return result if placed is None else mesh_lib.collect(placed, result)
+
+
+def _placed_batch(placed, batch_at, step):
+  return mesh_lib.place_batch(placed, batch_at(step))
+
+
+def _collected(placed, evaluate, params):
+  return evaluate(mesh_lib.collect(placed, params))
 
 
 def _run(step_fn, result, batch_at, evaluate, monitor) -> Result:

@@ -1,6 +1,9 @@
 """Scripts tell a user's mistakes in one line, and only those."""
 
+import errno
+
 import pytest
+from absl import flags
 
 from experiments import script
 from hyperrec import method
@@ -18,6 +21,8 @@ def run(monkeypatch, error):
     raise error
 
   codes = []
+  if not flags.FLAGS.is_parsed():
+    flags.FLAGS(['script'], known_only=True)
   monkeypatch.setattr(
     script.app, 'run', lambda explained: codes.append(explained(['script']))
   )
@@ -47,3 +52,18 @@ def test_a_users_mistake_is_told_in_one_line(monkeypatch, capsys, error):
 def test_a_mistake_of_the_program_keeps_its_trace(monkeypatch):
   with pytest.raises(ZeroDivisionError):
     run(monkeypatch, ZeroDivisionError('division'))
+
+
+def test_being_told_to_stop_is_no_failure(monkeypatch, capsys):
+  assert run(monkeypatch, loop.Stopped(3, 10)) == 0
+  assert 'stopped after step 3 of 10' in capsys.readouterr().err
+
+
+def test_a_full_disk_names_the_file_and_what_to_do(monkeypatch, capsys):
+  error = OSError(errno.ENOSPC, 'No space left on device', '/somewhere/file')
+  assert run(monkeypatch, error) == 2
+  told = capsys.readouterr().err
+  assert told.startswith('error: /somewhere/file: No space left')
+  assert '--workdir' in told
+  with pytest.raises(FileNotFoundError):
+    run(monkeypatch, FileNotFoundError(errno.ENOENT, 'no such file', 'x'))

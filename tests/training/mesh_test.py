@@ -1,0 +1,70 @@
+"""Eight devices, or two processes, train what one device trains."""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from hyperrec.training import mesh
+from tests.training import mesh_worker
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def start(*arguments, devices=1):
+  flag = f'--xla_force_host_platform_device_count={devices}'
+  return subprocess.Popen(
+    [sys.executable, '-m', 'tests.training.mesh_worker', *map(str, arguments)],
+    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT,
+    env={**os.environ, 'XLA_FLAGS': flag, 'JAX_PLATFORMS': 'cpu'},
+  )  # fmt: skip
+
+
+def finish(process):
+  out, _ = process.communicate(timeout=300)
+  assert process.returncode == 0, out[-3000:]
+
+
+@pytest.fixture(scope='module')
+def single():
+  return mesh_worker.train_all(mesh_worker.MODELS)
+
+
+def assert_same(found, expected):
+  for name in found.files:
+    scale = np.abs(expected[name]).max()
+    np.testing.assert_allclose(
+      found[name], expected[name], atol=4e-3 * scale, err_msg=name
+    )
+
+
+def test_eight_devices_train_what_one_does(tmp_path, single):
+  finish(start(tmp_path, 2, ','.join(mesh_worker.MODELS), devices=8))
+  found = np.load(tmp_path / 'params.npz')
+  assert set(found.files) == set(mesh_worker.MODELS)
+  assert_same(found, single)
+
+
+def test_two_processes_train_what_one_does_and_write_once(tmp_path, single):
+  with socket.socket() as free:
+    free.bind(('localhost', 0))
+    port = free.getsockname()[1]
+  processes = [
+    start(tmp_path, 1, 'mult_vae', f'localhost:{port}', 2, number)
+    for number in range(2)
+  ]
+  for process in processes:
+    finish(process)
+  assert_same(np.load(tmp_path / 'params.npz'), single)
+  records = (tmp_path / 'run' / 'metrics.jsonl').read_text().splitlines()
+  assert len(records) == 1
+  assert list((tmp_path / 'run' / 'checkpoints').glob('[0-9]*'))
+
+
+def test_devices_that_cannot_be_cut_are_told():
+  with pytest.raises(mesh.MeshError, match='choose a divisor'), mesh.use(3):
+    pass

@@ -9,7 +9,7 @@ from typing import Any
 
 from absl import app, flags
 
-from hyperrec import method
+from hyperrec import export, method
 from hyperrec.data import interactions
 from hyperrec.evaluation import results
 from hyperrec.models import spd_inverse
@@ -24,6 +24,7 @@ _EXPLAINED = (
   loop.TrainingDiverged,
   checkpoints.CheckpointError,
   mesh.MeshError,
+  export.ExportError,
 )
 
 _OF_DISKS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.ENOTDIR)

@@ -114,7 +114,7 @@ def mult_vae_finetune(**hyper_parameters: Any) -> Method:
     init_key, train_key = jax.random.split(key)
     params = shared.params
     if is_new:
-      fresh = _init(_model(config, evidence.num_items), init_key)
+      fresh = _init(make_model(config, evidence.num_items), init_key)
       params = variational_autoencoder.keep_inner_layers(params, fresh)
     else:
       evidence = interactions_lib.grown_users(shared.source, evidence)
@@ -192,7 +192,7 @@ def fit(
     rows = loop.batch_rows(step, batch_size, x_UxV.shape[0], order_seed)
     return {'x': x_UxV[rows].toarray(), 'beta': np.float32(beta(step))}
 
-  model = _model(config, data.num_items)
+  model = make_model(config, data.num_items)
   params = _init(model, init_key) if params is None else params
   step_fn, tx = train_step(model, config.lr, config.weight_decay)
   result = loop.train(
@@ -213,9 +213,9 @@ def score(config: Config, fitted: Fitted, histories: Histories) -> np.ndarray:
   """
   x_BxV = histories.csr(bool).toarray()
   padding = (1 << max(0, len(x_BxV) - 1).bit_length()) - len(x_BxV)
-  model = _model(config, histories.num_items)
+  model = make_model(config, histories.num_items)
   x_BxV = np.pad(x_BxV, ((0, padding), (0, 0)))
-  logits_BxV = np.asarray(_logits(model, fitted.params, x_BxV))
+  logits_BxV = np.asarray(logits(model, fitted.params, x_BxV))
   return logits_BxV[: len(histories.items)]
 
 
@@ -244,7 +244,8 @@ def _annealing(config: Config, num_steps: int):
   return lambda step: min(cap, step / steps)
 
 
-def _model(config: Config, num_items: int) -> nn.Module:
+def make_model(config: Config, num_items: int) -> nn.Module:
+  """The network of a configuration, without parameters."""
   sizes = {'latent_dim': config.latent_dim, 'dropout': config.dropout}
   if not config.variational:
     return variational_autoencoder.MultDAE(num_items, **sizes)
@@ -260,7 +261,8 @@ def _init(model: nn.Module, key: jax.Array):
 
 
 @functools.partial(jax.jit, static_argnames='model')
-def _logits(model: nn.Module, params: Any, x_BxV: jax.Array):
+def logits(model: nn.Module, params: Any, x_BxV: jax.Array):
+  """Logits [B, V] of 0/1 histories, from the mean of the code."""
   return model.apply({'params': params}, x_BxV, train=False).logits
 
 

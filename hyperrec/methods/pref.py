@@ -220,7 +220,7 @@ def make_pool(
   share_N = jnp.asarray(shared.counts[items] / shared.num_users, jnp.float32)
   importance = shared.taste.T @ shared.taste + shared.choice.T @ shared.choice
   importance /= len(shared.counts)
-  told_NxJ = _against_average(shared)[items] if taken else None
+  told_NxJ = against_average(shared)[items] if taken else None
   pool = question_rules.Pool(
     shared.taste[items], share_N, share_N, importance, told_NxJ
   )
@@ -229,16 +229,17 @@ def make_pool(
 
 def score(shared: Shared, histories: Histories) -> Float[np.ndarray, 'B V']:
   """Scores from shown items, each an answer against a random item."""
-  v_VxJ = _against_average(shared)
+  v_VxJ = against_average(shared)
   blocks = []
   for start in range(0, len(histories.items), _BLOCK):
     items = jnp.asarray(histories.items[start : start + _BLOCK])
     mask = jnp.asarray(histories.mask[start : start + _BLOCK], jnp.float32)
-    blocks.append(_coefficients(shared.prior, v_VxJ, items, mask))
+    blocks.append(coefficients(shared.prior, v_VxJ, items, mask))
   return rewards(shared.choice, jnp.concatenate(blocks))
 
 
-def _against_average(shared: Shared) -> Float[Array, 'V J']:
+def against_average(shared: Shared) -> Float[Array, 'V J']:
+  """Each item's choice features, less the mean of all."""
   return shared.choice - shared.choice.mean(axis=0)[None]
 
 
@@ -250,7 +251,8 @@ def rewards(
 
 
 @jax.jit
-def _coefficients(prior, v_VxJ, items_BxL, mask_BxL):
+def coefficients(prior, v_VxJ, items_BxL, mask_BxL):
+  """MAP coefficients [B, J] of who preferred items to an average one."""
   infer = jax.vmap(
     functools.partial(rf.posterior, num_steps=_STEPS_SHOWN), (None, 0)
   )

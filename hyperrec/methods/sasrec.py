@@ -12,6 +12,7 @@ import numpy as np
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import sequences as sequences_lib
+from hyperrec.methods import by_length
 from hyperrec.models import sequential_recommender
 from hyperrec.training import loop, optimizers
 from hyperrec.training import step as step_lib
@@ -146,7 +147,7 @@ def sasrec_finetune(**hyper_parameters: Any) -> Method:
     init_key, train_key = jax.random.split(key)
     params = shared.params
     if is_new:
-      fresh = _init(_model(config, evidence.num_items), init_key)
+      fresh = _init(make_model(config, evidence.num_items), init_key)
       params = sequential_recommender.keep_all_but_items(params, fresh)
     adapted = fit(config, evidence, train_key, params)._replace(source=None)
     return adapted if is_new else adapted._replace(popularity=shared.popularity)
@@ -218,7 +219,7 @@ def fit(
     rows = loop.batch_rows(step, batch_size, num_rows, order_seed)
     return {'rows': packed.rows(rows), 'counts': counts}
 
-  model = _model(config, data.num_items)
+  model = make_model(config, data.num_items)
   params = _init(model, init_key) if params is None else params
   tx = optimizers.cosine_adamw(config.lr, num_steps, config.weight_decay)
   result = loop.train(
@@ -240,29 +241,16 @@ def popularity(data: Interactions) -> np.ndarray:
 
 
 def score(config: Config, fitted: Fitted, histories: Histories) -> np.ndarray:
-  """Scores [B, V] of the next item; popularity where nothing was shown.
-
-  Users go through the network together with those of about their length, in
-  numbers padded to a power of two, so that few shapes are ever compiled.
-  """
-  items_BxL, sizes_B = sequences_lib.last_items(
-    histories.items, histories.mask, config.length
+  """Scores [B, V] of the next item; popularity where nothing was shown."""
+  model = make_model(config, histories.num_items)
+  hidden_BxD, is_empty_B = by_length.last_hidden(
+    functools.partial(_last_hidden, model, fitted.params),
+    histories,
+    config.length,
+    config.dim,
   )
-  model = _model(config, histories.num_items)
-  hidden_BxD = np.zeros((len(items_BxL), config.dim), np.float32)
-  shorter = 0
-  for length in sequences_lib.buckets(config.length):
-    users = np.flatnonzero((sizes_B > shorter) & (sizes_B <= length))
-    shorter = length
-    if len(users):
-      padding = (1 << (len(users) - 1).bit_length()) - len(users)
-      rows = np.concatenate([users, np.repeat(users[:1], padding)])
-      hidden = _last_hidden(
-        model, fitted.params, items_BxL[rows, :length], sizes_B[rows]
-      )
-      hidden_BxD[users] = np.asarray(hidden)[: len(users)]
   scores_BxV = hidden_BxD @ np.asarray(fitted.params['items']).T
-  scores_BxV[sizes_B == 0] = fitted.popularity
+  scores_BxV[is_empty_B] = fitted.popularity
   return scores_BxV
 
 
@@ -276,7 +264,10 @@ def fit_flops(config: Config, fitted: Fitted) -> float:
     3
     * fitted.steps
     * sequential_recommender.forward_flops(
-      _model(config, num_items), fitted.batch_size, config.length, candidates
+      make_model(config, num_items),
+      fitted.batch_size,
+      config.length,
+      candidates,
     )
   )
 
@@ -285,7 +276,8 @@ def _can_teach(data: Interactions) -> bool:
   return bool(data.user_counts().max(initial=0) > 1)
 
 
-def _model(config: Config, num_items: int) -> SASRec:
+def make_model(config: Config, num_items: int) -> SASRec:
+  """The network of a configuration, without parameters."""
   return SASRec(
     num_items,
     length=config.length,

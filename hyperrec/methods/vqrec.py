@@ -106,9 +106,9 @@ def score(config: Config, fitted: Fitted, histories: Histories) -> np.ndarray:
   """
   _check(fitted, histories)
   encoder = config.encoder()
-  table = _item_table(fitted.params['codes'], fitted.codes)
+  table = item_table(fitted.params['codes'], fitted.codes)
   hidden_BxD, is_empty_B = by_length.last_hidden(
-    functools.partial(_last_hidden, encoder, fitted.params, table),
+    functools.partial(last_hidden, encoder, fitted.params, table),
     histories,
     config.length,
     config.dim,
@@ -167,10 +167,12 @@ def _check(fitted: Fitted, histories: Histories) -> None:
 
 
 @jax.jit
-def _item_table(table_GxMxD, codes_VxG):
+def item_table(table_GxMxD, codes_VxG):
+  """The items' vectors [V, D]: what their codes look up."""
   return vqrec_lib.embed(table_GxMxD, codes_VxG.astype(jnp.int32))
 
 
 @functools.partial(jax.jit, static_argnames='encoder')
-def _last_hidden(encoder, params, table_VxD, items_BxL, sizes_B):
+def last_hidden(encoder, params, table_VxD, items_BxL, sizes_B):
+  """What the last item of each history says of the next one: [B, D]."""
   return vqrec_lib.last_hidden(encoder, params, table_VxD[items_BxL], sizes_B)

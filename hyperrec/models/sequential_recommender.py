@@ -186,7 +186,7 @@ def last_hidden(
   hidden_BxLxD = model.apply(
     {'params': params}, items_BxL, segments_BxL, places_BxL
   )
-  return hidden_BxLxD[jnp.arange(len(sizes_B)), sizes_B - 1]
+  return hidden_BxLxD[jnp.arange(sizes_B.shape[0]), sizes_B - 1]
 
 
 def forward_flops(

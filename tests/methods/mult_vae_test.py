@@ -224,7 +224,7 @@ def test_a_golden_first_step():
 def test_equal_models_are_compiled_once():
   data = make_data()
   method = mult_vae.mult_vae(**SMALL)
-  model = mult_vae._model(mult_vae.Config(**SMALL), data.num_items)
+  model = mult_vae.make_model(mult_vae.Config(**SMALL), data.num_items)
   step_fn, _ = mult_vae.train_step(model, SMALL['lr'], 0.0)
   for seed in range(3):
     method.prepare(data, jax.random.key(seed))

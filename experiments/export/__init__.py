@@ -1,0 +1,1 @@
+"""Train a recommender, write it, and ask it."""

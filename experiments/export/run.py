@@ -1,0 +1,140 @@
+"""Trains a recommender on all of a data set and writes it to a folder.
+
+  python -m experiments.export.run --source=movielens_small --min_rating=4 \
+    --method=hyperease --output=my_recommender
+  python -m experiments.export.run --source=table --path=my.csv \
+    --item_path=products.csv --text_columns=title --method=ease --l2=100 \
+    --output=my_recommender
+
+The hyper-parameters are the first trial of the adaptation experiment; `--l2`
+changes the ridge of a linear method. `experiments.adaptation.run` on the same
+file tells which method to take.
+"""
+
+import functools
+
+import jax
+from absl import app, flags
+
+from experiments import script, source_flags
+from experiments.adaptation import features as features_lib
+from experiments.adaptation import grids
+from hyperrec import export
+from hyperrec.data import interactions, item_features
+from hyperrec.methods import (
+  ease,
+  exports,
+  hyperease,
+  item_knn,
+  l3ae,
+  mult_vae,
+  popularity,
+  pref,
+  sasrec,
+  slim,
+)
+
+METHODS = (
+  'popularity', 'itemknn', 'ease', 'slim', 'l3ae', 'hyperease', 'mult_vae',
+  'sasrec', 'pref',
+)  # fmt: skip
+# HyperEASE of a catalogue alone: nothing that only other sets could teach.
+_NO_SOURCE = {'relation': 0.0, 'transfer': 0.0, 'popularity': 0.0}
+
+_METHOD = flags.DEFINE_enum('method', 'ease', METHODS, 'What is trained.')
+_L2 = flags.DEFINE_float('l2', None, 'Ridge of ease, l3ae, slim, hyperease.')
+_ENCODER = flags.DEFINE_enum(
+  'text_encoder', 'tfidf', item_features.ENCODERS, 'What reads item text.'
+)
+_SEED = flags.DEFINE_integer('seed', 0, 'Of everything that is drawn.')
+_OUTPUT = flags.DEFINE_string('output', None, 'The folder.', required=True)
+_OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace the folder.')
+
+
+def main(argv):
+  """Trains and writes."""
+  del argv
+  data = source_flags.load()
+  model, settings = train(data, _METHOD.value, _L2.value, _SEED.value)
+  export.save(
+    _OUTPUT.value,
+    model,
+    item_ids=data.item_ids.tolist(),
+    titles=None if data.item_text is None else data.item_text.tolist(),
+    about={
+      'method': _METHOD.value,
+      'settings': settings,
+      'data': data.name,
+      'users': data.num_users,
+      'interactions': len(data),
+      **script.provenance(),
+    },
+    overwrite=_OVERWRITE.value,
+  )
+  print(
+    f'{_OUTPUT.value}: {_METHOD.value} of {data.num_items:,} items, learned '
+    f'from {len(data):,} interactions of {data.num_users:,} users'
+  )
+
+
+def train(
+  data: interactions.Interactions, name: str, l2: float | None, seed: int
+) -> tuple[export.Model, dict]:
+  """The trained method, ready to be written, and its hyper-parameters."""
+  key = jax.random.key(seed)
+  if name == 'popularity':
+    return exports.popularity(popularity.popularity().prepare(data, key)), {}
+  if name == 'mult_vae':
+    config = mult_vae.Config(**grids.MULT_VAE[0])
+    fitted = mult_vae.fit(config, data, key)
+    return exports.mult_vae_network(config, fitted), grids.MULT_VAE[0]
+  if name == 'sasrec':
+    settings = {**grids.SASREC[0], 'batch_size': 64, 'epochs': 40, 'lr': 1e-3}
+    config = sasrec.Config(**settings)
+    fitted = sasrec.fit(config, data, key)
+    return exports.sasrec_network(config, fitted), settings
+  if name == 'pref':
+    config = pref.Config(**grids.PREF[0])
+    return exports.pref_network(pref.fit(config, data, key)), grids.PREF[0]
+  return _linear(data, name, l2, key)
+
+
+def _linear(data, name, l2, key) -> tuple[export.Model, dict]:
+  """Any item-item method."""
+  builders = {
+    'itemknn': (item_knn.item_knn, grids.ITEM_KNN[0]),
+    'ease': (ease.ease, grids.EASE[0]),
+    'slim': (slim.slim, grids.SLIM[0]),
+    'l3ae': (l3ae.l3ae, grids.L3AE[1]),
+    'hyperease': (hyperease.hyperease, {**grids.HYPEREASE[1], **_NO_SOURCE}),
+  }
+  build, settings = builders[name]
+  if name in ('l3ae', 'hyperease'):
+    build = functools.partial(build, _features(data))
+  if l2 is not None:
+    if 'l2' not in settings:
+      raise app.UsageError(f'--l2 is no setting of --method={name}')
+    settings = {**settings, 'l2': l2}
+  if name == 'hyperease':
+    method = build(**settings, grows=True)
+    source = data.rows(slice(0, 0))
+    adapted = method.adapt(method.prepare(source, key), data, key)
+  else:
+    adapted = build(**settings).prepare(data, key)
+  return exports.linear(adapted), settings
+
+
+def _features(data):
+  read = features_lib.read(
+    [data], _ENCODER.value, cache_folder=None, num_features=128
+  )
+  if read.encoder is None:
+    raise interactions.DataError(
+      f'{data.name} has no item text, which --method={_METHOD.value} needs; '
+      'give --item_path and --text_columns, or take --method=ease'
+    )
+  return read.own
+
+
+if __name__ == '__main__':
+  script.run(main)

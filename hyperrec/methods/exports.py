@@ -1,0 +1,158 @@
+"""What a method learned as an `export.Model`, one function a family.
+
+Networks become a StableHLO program by `jax.export`, for any number of users;
+their parameters stay outside of it, in the safetensors file.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+import scipy.sparse
+from jaxtyping import Array, Bool, Float, Int
+
+from hyperrec import export
+from hyperrec.methods import item_item, mult_vae, pref, sasrec, vqrec
+from hyperrec.methods import popularity as popularity_lib
+from hyperrec.models import linear_autoencoder, sequential_recommender
+from hyperrec.models import vqrec as vqrec_lib
+
+Items = Int[Array, 'B L']
+Mask = Bool[Array, 'B L']
+# Programs of plain arithmetic run on all of these.
+_PLATFORMS = ('cpu', 'cuda', 'tpu')
+
+
+def popularity(adapted: popularity_lib.Counts) -> export.Model:
+  """Counts."""
+  return export.Model('popularity', {'counts': adapted.counts})
+
+
+def linear(adapted: item_item.Fitted) -> export.Model:
+  """Any item-item method: EASE, L3AE, HyperEASE, SLIM, ItemKNN, ..."""
+  weights = adapted.weights
+  if isinstance(weights, linear_autoencoder.FactoredWeights):
+    return export.Model('factored', weights._asdict())
+  if isinstance(weights, linear_autoencoder.SubsetWeights):
+    tensors = {'weights': weights.weights, 'items': weights.items}
+    return export.Model('subset', tensors)
+  if scipy.sparse.issparse(weights):
+    matrix = weights.tocsr()
+    names = ('data', 'indices', 'indptr')
+    return export.Model('sparse', {n: getattr(matrix, n) for n in names})
+  return export.Model('dense', {'weights': weights})
+
+
+def mult_vae_network(
+  config: mult_vae.Config, fitted: mult_vae.Fitted
+) -> export.Model:
+  """Mult-VAE or Mult-DAE: logits from the mean of the code."""
+  size = len(fitted.item_ids)
+  network = mult_vae.make_model(config, size)
+
+  def score(params, items_BxL: Items, mask_BxL: Mask) -> Float[Array, 'B V']:
+    rows = jnp.arange(items_BxL.shape[0])[:, None]
+    x_BxV = jnp.zeros((items_BxL.shape[0], size), bool)
+    x_BxV = x_BxV.at[rows, items_BxL].max(mask_BxL)
+    return mult_vae.logits(network, params, x_BxV)
+
+  return _network(score, fitted.params, None)
+
+
+def sasrec_network(
+  config: sasrec.Config, fitted: sasrec.Fitted
+) -> export.Model:
+  """SASRec; popularity for who has shown nothing."""
+  network = sasrec.make_model(config, len(fitted.item_ids))
+
+  def hidden(params, items_BxL, sizes_B):
+    return sequential_recommender.last_hidden(
+      network, params['network'], items_BxL, sizes_B
+    )
+
+  score = _sequential(hidden, lambda params: params['network']['items'])
+  tensors = {'network': fitted.params, 'popularity': fitted.popularity}
+  return _network(score, tensors, config.length)
+
+
+def vqrec_network(config: vqrec.Config, fitted: vqrec.Fitted) -> export.Model:
+  """VQ-Rec over the table that its codes look up."""
+  encoder = config.encoder()
+
+  def hidden(params, items_BxL, sizes_B):
+    return vqrec.last_hidden(
+      encoder, params['network'], params['table'], items_BxL, sizes_B
+    )
+
+  score = _sequential(hidden, lambda params: vqrec_lib.unit(params['table']))
+  tensors = {
+    'network': {k: v for k, v in fitted.params.items() if k != 'codes'},
+    'table': vqrec.item_table(fitted.params['codes'], fitted.codes),
+    'popularity': fitted.popularity,
+  }
+  return _network(score, tensors, config.length)
+
+
+def pref_network(shared: pref.Shared) -> export.Model:
+  """PReF that is shown items: each answers against an average one."""
+  tensors = {
+    'prior': shared.prior,
+    'against': pref.against_average(shared),
+    'choice': shared.choice,
+  }
+
+  def score(params, items_BxL: Items, mask_BxL: Mask) -> Float[Array, 'B V']:
+    found = pref.coefficients(
+      params['prior'],
+      params['against'],
+      items_BxL,
+      mask_BxL.astype(jnp.float32),
+    )
+    return found @ params['choice'].T
+
+  return _network(score, tensors, None, platforms=('cpu',))
+
+
+def _sequential(hidden: Callable, table: Callable) -> Callable:
+  """Scores of the item after a history, which starts at position 0."""
+
+  def score(params, items_BxL: Items, mask_BxL: Mask) -> Float[Array, 'B V']:
+    sizes_B = mask_BxL.sum(axis=1)
+    hidden_BxD = hidden(params, items_BxL, jnp.maximum(sizes_B, 1))
+    scores_BxV = hidden_BxD @ table(params).T
+    return jnp.where(
+      (sizes_B == 0)[:, None], params['popularity'][None], scores_BxV
+    )
+
+  return score
+
+
+def _network(
+  score: Callable[[Any, Items, Mask], Float[Array, 'B V']],
+  tree: Any,
+  length: int | None,
+  platforms: tuple[str, ...] = _PLATFORMS,
+) -> export.Model:
+  """Exports `score` of a tree that becomes named tensors."""
+  leaves, structure = jax.tree_util.tree_flatten_with_path(tree)
+  tensors = {
+    jax.tree_util.keystr(path, simple=True, separator='.'): np.asarray(leaf)
+    for path, leaf in leaves
+  }
+  names = list(tensors)
+
+  def named(tensors, items_BxL, mask_BxL):
+    own = jax.tree_util.tree_unflatten(structure, [tensors[n] for n in names])
+    return score(own, items_BxL, mask_BxL)
+
+  width = 'l' if length is None else str(length)
+  shape = jax.export.symbolic_shape(f'b, {width}')
+  exported = jax.export.export(jax.jit(named), platforms=platforms)(
+    {n: jax.ShapeDtypeStruct(t.shape, t.dtype) for n, t in tensors.items()},
+    jax.ShapeDtypeStruct(shape, jnp.int32),
+    jax.ShapeDtypeStruct(shape, jnp.bool_),
+  )
+  return export.Model('network', tensors, bytes(exported.serialize()), length)

@@ -1,0 +1,214 @@
+"""Written and read back: the same scores, and nothing tampered with."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.export import run as export_run
+from hyperrec import export
+from hyperrec import method as method_lib
+from hyperrec.data import sources
+from hyperrec.methods import (
+  ease,
+  exports,
+  item_knn,
+  mult_vae,
+  popularity,
+  pref,
+  sasrec,
+)
+
+ROOT = pathlib.Path(__file__).parents[1]
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope='module')
+def data():
+  return sources.load('synthetic', num_users=60, num_items=40, seed=0)
+
+
+def few(data):
+  return data.take_users(np.arange(10))
+
+
+def make(name, data):
+  """(model to write, score function of the method)."""
+  if name == 'popularity':
+    method = popularity.popularity()
+    fitted = method.prepare(data, KEY)
+    return exports.popularity(fitted), lambda h: method.score(fitted, h)
+  if name == 'mult_vae':
+    config = mult_vae.Config(hidden_dim=16, latent_dim=8, epochs=2)
+    fitted = mult_vae.fit(config, data, KEY)
+    model = exports.mult_vae_network(config, fitted)
+    return model, lambda h: mult_vae.score(config, fitted, h)
+  if name == 'sasrec':
+    config = sasrec.Config(
+      length=6, dim=16, num_layers=1, num_heads=1, epochs=1, batch_size=16
+    )
+    fitted = sasrec.fit(config, data, KEY)
+    model = exports.sasrec_network(config, fitted)
+    return model, lambda h: sasrec.score(config, fitted, h)
+  if name == 'pref':
+    shared = pref.fit(pref.Config(base='svd', rank=3), data, KEY)
+    return exports.pref_network(shared), lambda h: pref.score(shared, h)
+  builders = {
+    'dense': lambda: (ease.ease(l2=5.0), data),
+    'factored': lambda: (ease.ease(l2=5.0), few(data)),
+    'sparse': lambda: (item_knn.item_knn(shrink=1.0, neighbours=5), data),
+    'subset': lambda: (ease.ease(l2=5.0), data),
+  }
+  method, source = builders[name]()
+  fitted = method.prepare(source, KEY)
+  return exports.linear(fitted), lambda h: method.score(fitted, h)
+
+
+@pytest.mark.parametrize(
+  'name',
+  ['popularity', 'dense', 'factored', 'sparse', 'mult_vae', 'sasrec', 'pref'],
+)
+def test_what_is_read_scores_as_what_was_written(tmp_path, data, name):
+  model, score = make(name, data)
+  export.save(tmp_path / 'm', model, item_ids=data.item_ids)
+  found = export.load(tmp_path / 'm')
+  rows = data.by_user_and_time()
+  for users in (np.arange(1), np.arange(7)):
+    histories = method_lib.Histories.of(rows, users)
+    names = [
+      data.item_ids[items[mask]].tolist()
+      for items, mask in zip(histories.items, histories.mask, strict=True)
+    ]
+    np.testing.assert_allclose(
+      found.score(names), score(histories), rtol=2e-5, atol=2e-5
+    )
+
+
+def test_recommendations_leave_out_what_was_seen(tmp_path, data):
+  model, _ = make('dense', data)
+  titles = [f'title {i}' for i in data.item_ids]
+  export.save(tmp_path / 'm', model, item_ids=data.item_ids, titles=titles)
+  found = export.load(tmp_path / 'm')
+  history = [str(i) for i in data.item_ids[:3]]
+  (best,) = found.recommend([history], k=100)
+  assert len(best) == data.num_items - 3
+  assert not {name for name, _ in best} & set(history)
+  assert [score for _, score in best] == sorted(
+    (score for _, score in best), reverse=True
+  )
+  with pytest.raises(export.ExportError, match="such as 'nobody'"):
+    found.score([[*history, 'nobody']])
+  np.testing.assert_array_equal(
+    found.score([[*history, 'nobody']], ignore_unknown=True),
+    found.score([history]),
+  )
+
+
+def test_a_network_is_read_without_the_code_that_trained_it(tmp_path, data):
+  model, score = make('mult_vae', data)
+  export.save(tmp_path / 'm', model, item_ids=data.item_ids)
+  code = (
+    'import sys\n'
+    'from hyperrec import export\n'
+    f'found = export.load({str(tmp_path / "m")!r})\n'
+    f'print(found.score([[{str(data.item_ids[0])!r}]]).sum())\n'
+    'for name in ("methods", "models", "training", "data"):\n'
+    '  assert not any(m.startswith("hyperrec." + name) for m in sys.modules)\n'
+    'assert "flax" not in sys.modules\n'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code], capture_output=True, text=True, check=False,
+    cwd=ROOT,
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  histories = method_lib.Histories(
+    np.zeros((1, 1), np.int32), np.ones((1, 1), bool), data.num_items
+  )
+  assert float(done.stdout) == pytest.approx(score(histories).sum(), rel=1e-4)
+
+
+@pytest.fixture
+def written(tmp_path, data):
+  model, _ = make('dense', data)
+  export.save(tmp_path / 'm', model, item_ids=data.item_ids)
+  return tmp_path / 'm'
+
+
+@pytest.mark.parametrize('name', ['tensors.safetensors', 'items.json'])
+def test_a_changed_cut_or_missing_file_is_refused_by_name(written, name):
+  path = written / name
+  whole = path.read_bytes()
+  changed = bytearray(whole)
+  changed[-3] ^= 1
+  for content in (bytes(changed), whole[:-10]):
+    path.write_bytes(content)
+    with pytest.raises(export.ExportError, match=f'{name} is not the file'):
+      export.load(written)
+  path.unlink()
+  with pytest.raises(export.ExportError, match=f'{name} cannot be read'):
+    export.load(written)
+
+
+@pytest.mark.parametrize(
+  ('field', 'value', 'message'),
+  [
+    ('format', 2, 'this version reads 1'),
+    ('kind', 'magic', "kind 'magic' is none of"),
+    ('sha256', {}, 'names no items.json'),
+  ],
+)
+def test_another_description_is_refused(written, field, value, message):
+  path = written / 'recommender.json'
+  head = json.loads(path.read_text())
+  path.write_text(json.dumps({**head, field: value}))
+  with pytest.raises(export.ExportError, match=message):
+    export.load(written)
+  path.write_text('{')
+  with pytest.raises(export.ExportError, match='no description'):
+    export.load(written)
+
+
+def test_nothing_is_half_written(tmp_path, data, written):
+  model, _ = make('dense', data)
+  with pytest.raises(export.ExportError, match='is there already'):
+    export.save(written, model, item_ids=data.item_ids)
+  with pytest.raises(export.ExportError, match='not distinct'):
+    export.save(tmp_path / 'n', model, item_ids=[1, '1'])
+  broken = model._replace(tensors={'weights': np.array(['text'])})
+  with pytest.raises(Exception):  # noqa: B017 - of safetensors
+    export.save(tmp_path / 'n', broken, item_ids=data.item_ids)
+  assert [p.name for p in tmp_path.iterdir()] == ['m']
+  export.save(written, model, item_ids=data.item_ids, overwrite=True)
+  assert export.load(written).head['kind'] == model.kind
+  assert [p.name for p in tmp_path.iterdir()] == ['m']
+
+
+def test_the_commands_train_write_and_recommend(tmp_path):
+  command = [
+    sys.executable, '-m', 'experiments.export.run',
+    '--source=movielens_small', '--min_rating=4', '--method=hyperease',
+    '--min_item_interactions=10', f'--output={tmp_path / "m"}',
+  ]  # fmt: skip
+  done = subprocess.run(
+    command, capture_output=True, text=True, check=False, cwd=ROOT
+  )
+  assert done.returncode == 0, done.stderr
+  command = [sys.executable, '-m', 'experiments.export.recommend',
+             f'--model={tmp_path / "m"}', '--history=260', '--k=3']  # fmt: skip
+  done = subprocess.run(
+    command, capture_output=True, text=True, check=False, cwd=ROOT
+  )
+  assert done.returncode == 0, done.stderr
+  lines = done.stdout.splitlines()
+  assert 'Star Wars' in lines[0]
+  assert len(lines) == 4
+
+
+def test_every_command_method_can_be_built(data):
+  model, settings = export_run.train(data, 'slim', 3.0, 0)
+  assert settings['l2'] == 3.0
+  assert model.kind == 'subset'

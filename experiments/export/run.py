@@ -110,7 +110,9 @@ def _linear(data, name, l2, key) -> tuple[export.Model, dict]:
   }
   build, settings = builders[name]
   if name in ('l3ae', 'hyperease'):
-    build = functools.partial(build, _features(data))
+    read = _features(data)
+    lookup = read.units if name == 'hyperease' else read.own
+    build = functools.partial(build, lookup)
   if l2 is not None:
     if 'l2' not in settings:
       raise app.UsageError(f'--l2 is no setting of --method={name}')
@@ -124,7 +126,7 @@ def _linear(data, name, l2, key) -> tuple[export.Model, dict]:
   return exports.linear(adapted), settings
 
 
-def _features(data):
+def _features(data) -> features_lib.Features:
   read = features_lib.read(
     [data], _ENCODER.value, cache_folder=None, num_features=128
   )
@@ -133,7 +135,7 @@ def _features(data):
       f'{data.name} has no item text, which --method={_METHOD.value} needs; '
       'give --item_path and --text_columns, or take --method=ease'
     )
-  return read.own
+  return read
 
 
 if __name__ == '__main__':

@@ -317,7 +317,7 @@ def _draw_lines(axes, lines, place) -> None:
   ):
     last = max(value, last + (high - low) / 14)
     axes.text(
-      len(place) - 0.85, last, name, size=report_styles.SMALL,
+      len(place) - 0.85, last, name.split('/')[-1], size=report_styles.SMALL,
       color=report_styles.INK, va='center', parse_math=False,
     )  # fmt: skip
 

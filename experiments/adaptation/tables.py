@@ -1,14 +1,14 @@
-"""Rewrites the READMEs' table and picture from the committed results.
+"""Collects runs, and rewrites the READMEs' words, tables and picture.
 
-  python -m experiments.adaptation.tables
+  python -m experiments.adaptation.tables --add=DIR     (DIR/cells.jsonl)
+  python -m experiments.adaptation.tables               (what is committed)
 
-Run it in the repository's root, after
-  python -m experiments.adaptation.run \
-    --flagfile=experiments/adaptation/full.flags --workdir=DIR
-and after copying DIR/results.json to experiments/adaptation/results/.
+Run it in the repository's root. There is one file for each data set and regime.
+Rows that are there already are kept; `--replace` takes the new ones.
 """
 
 import pathlib
+import re
 
 from absl import flags
 
@@ -16,44 +16,108 @@ from experiments import script
 from hyperrec.evaluation import (
   report,
   report_figures,
+  report_numbers,
+  report_verdicts,
   report_words,
   results,
 )
 
-_RESULTS = flags.DEFINE_string(
-  'results', 'experiments/adaptation/results/results.json', 'The rows.'
-)
+_ADD = flags.DEFINE_list('add', [], 'Workdirs of runs to take in.')
+_REPLACE = flags.DEFINE_bool('replace', False, 'New rows replace old ones.')
+_METHODS = flags.DEFINE_list('methods', None, 'Take in these only.')
 
 _INKS = {'light': '#1b1f24', 'dark': '#e4e8ec'}
+_RESULTS = pathlib.Path('experiments/adaptation/results')
 _PICTURE = 'experiments/adaptation/results/headline-{}.svg'
+_DETAILS = 'experiments/adaptation/README.md'
+# The README's tables; the rest is on the experiment's own page.
+_FRONT = 'movielens_small'
 
 
 def main(argv):
-  """Writes the pictures, then the blocks between the READMEs' markers."""
+  """Takes runs in, then writes the pictures and the READMEs' blocks."""
   del argv
-  rows = results.read_json(_RESULTS.value)
+  for workdir in _ADD.value:
+    take_in(results.read_json_lines(pathlib.Path(workdir) / 'cells.jsonl'))
+  rows = committed()
   tasks = results.by_task(rows)
-  fair = {task: report_words.fair(cells) for task, cells in tasks.items()}
-  for scheme, ink in _INKS.items():
-    figure = report_figures.headline(fair)
-    pathlib.Path(_PICTURE.format(scheme)).write_text(
-      report_figures.svg(figure, ink)
-    )
-  picture = (
-    f'<picture><source media="(prefers-color-scheme: dark)" '
-    f'srcset="{_PICTURE.format("dark")}">'
-    f'<img alt="Quality over the budget of evidence, by regime" '
-    f'src="{_PICTURE.format("light")}"></picture>'
+  front = [row for row in rows if row['dataset'] == _FRONT]
+  report.replace_block('README.md', 'answer', answer(tasks))
+  report.replace_block(
+    'README.md', 'adaptation', f'{picture()}\n\n{report.markdown_table(front)}'
   )
-  table = report.markdown_table(rows)
-  report.replace_block('README.md', 'adaptation', f'{picture}\n\n{table}')
+  standings = report_verdicts.markdown(report_verdicts.standings_table, tasks)
   verdict = '\n\n'.join(
     f'### {task.regime.replace("_", " ")}, {task.dataset}\n\n'
     + '\n'.join(f'- {s}' for s in report_words.sentences(task, cells))
     for task, cells in tasks.items()
   )
   report.replace_block(
-    'experiments/adaptation/README.md', 'verdict', f'{verdict}\n\n{table}'
+    _DETAILS,
+    'verdict',
+    f'{report_verdicts.STANDINGS}\n\n{standings}\n\n{verdict}\n\n'
+    f'{report.markdown_table(rows)}',
+  )
+
+
+def take_in(rows: list[results.Row]) -> None:
+  """Adds rows to the file of their data set and regime."""
+  files: dict[pathlib.Path, list[results.Row]] = {}
+  for row in rows:
+    if _METHODS.value is None or row['method'] in _METHODS.value:
+      name = re.sub(r'\W+', '_', f'{row["dataset"]}-{row["regime"]}')
+      files.setdefault(_RESULTS / f'{name}.json', []).append(row)
+  place = lambda row: (row['method'], row['budget'], row['seed'])  # noqa: E731
+  for path, new in files.items():
+    old = results.read_json(path) if path.exists() else []
+    sides = (old, new) if _REPLACE.value else (new, old)
+    kept = {place(row): row for side in sides for row in side}
+    order = dict.fromkeys(row['method'] for row in [*old, *new])
+    rank = {method: number for number, method in enumerate(order)}
+    results.write_json(
+      sorted(
+        kept.values(),
+        key=lambda r: (rank[r['method']], r['budget'], r['seed']),
+      ),
+      path,
+    )
+
+
+def committed() -> list[results.Row]:
+  """The rows of all files."""
+  return [
+    row
+    for path in sorted(_RESULTS.glob('*.json'))
+    for row in results.read_json(path)
+  ]
+
+
+def answer(tasks) -> str:
+  """The README's first words: what all tasks say, then the hypotheses."""
+  analyses = {
+    task: report_numbers.analyse(cells) for task, cells in tasks.items()
+  }
+  told = ' '.join(report_words.answer(analyses)[:3])
+  table = report_verdicts.markdown(report_verdicts.hypotheses_table, tasks)
+  return f'{told}\n\n{table}\n\n{report_verdicts.HYPOTHESES}'
+
+
+def picture() -> str:
+  """Draws the headline in both schemes; gives what shows it."""
+  tasks = results.by_task(
+    [row for row in committed() if row['dataset'] == _FRONT]
+  )
+  fair = {task: report_words.fair(cells) for task, cells in tasks.items()}
+  for scheme, ink in _INKS.items():
+    figure = report_figures.headline(fair)
+    pathlib.Path(_PICTURE.format(scheme)).write_text(
+      report_figures.svg(figure, ink)
+    )
+  return (
+    f'<picture><source media="(prefers-color-scheme: dark)" '
+    f'srcset="{_PICTURE.format("dark")}">'
+    f'<img alt="Quality over the budget of evidence, by regime" '
+    f'src="{_PICTURE.format("light")}"></picture>'
   )
 
 

@@ -62,7 +62,10 @@ def write_report(rows: Iterable[Row], path: str | pathlib.Path) -> None:
     f'<a href="#{_anchor(task)}">{_e(words.title(task))}</a>'
     for task in analyses
   )
-  sections = ''.join(_section(task, found) for task, found in analyses.items())
+  of_task = lambda task: [r for r in rows if results.task_of(r) == task]  # noqa: E731
+  sections = ''.join(
+    _section(task, found, of_task(task)) for task, found in analyses.items()
+  )
   page = (
     '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
     '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -70,12 +73,38 @@ def write_report(rows: Iterable[Row], path: str | pathlib.Path) -> None:
     f'<header><p class="soft">{_NAME}</p><h1>{_e(QUESTION)}</h1>'
     f'<div class="answer">{_list(words.answer(analyses))}</div>'
     f'<p>{_e(_INTRODUCTION)}</p><p class="soft">{_e(_STATISTICS)}</p>'
-    f'<nav>{links}<a href="#how">How it was run</a></nav></header>'
+    f'<nav>{links}<a href="#how">How it was run</a></nav>'
+    f'{_chooser(analyses)}</header>'
     f'<main>{_overall(tasks, analyses)}{sections}'
     f'<h2 id="how">How it was run</h2>'
     f'{tables.provenance(rows)}</main></body></html>\n'
   )
   results.write_whole(page, path)
+
+
+def _chooser(tasks: Iterable[Task]) -> str:
+  """Shows the sections of one regime or data set; nothing for one task."""
+  tasks = list(tasks)
+  if len(tasks) < 2:
+    return ''
+  regimes = {t.regime: words.REGIME_TITLES.get(t.regime, t.regime)
+             for t in tasks}  # fmt: skip
+  boxes = ''.join(
+    f'<label>{name} <select data-field="{field}">'
+    f'<option value="">all</option>{options}</select></label> '
+    for name, field, options in (
+      ('Regime', 'regime', _options(regimes)),
+      ('Data set', 'dataset', _options({t.dataset: t.dataset for t in tasks})),
+    )
+  )
+  return f'<p class="chooser" hidden>{boxes}</p><script>{_script()}</script>'
+
+
+def _options(titles: dict[str, str]) -> str:
+  return ''.join(
+    f'<option value="{_e(value)}">{_e(text)}</option>'
+    for value, text in titles.items()
+  )
 
 
 def _overall(tasks: dict[Task, list[Cell]], analyses) -> str:
@@ -103,10 +132,12 @@ def _overall(tasks: dict[Task, list[Cell]], analyses) -> str:
   )
 
 
-def _section(task: Task, found: numbers.Analysis) -> str:
+def _section(task: Task, found: numbers.Analysis, rows: list[Row]) -> str:
   title, cells = words.title(task), found.cells
   about = words.BUDGETS.get(task.regime, 'budget of evidence')
   parts = [
+    f'<section data-regime="{_e(task.regime)}" '
+    f'data-dataset="{_e(task.dataset)}">',
     f'<h2 id="{_anchor(task)}">{_e(title)}</h2>',
     f'<p class="soft">The budget is the number of {_e(about)}.</p>'
     if task.regime in words.BUDGETS
@@ -143,6 +174,10 @@ def _section(task: Task, found: numbers.Analysis) -> str:
   refused = tables.refusals(cells)
   if refused:
     parts.append(f'<h3>What cannot run, and why</h3>{refused}')
+  again = tables.commands(rows)
+  if again:
+    parts.append(_folded('The commands that make these numbers again', again))
+  parts.append('</section>')
   return ''.join(parts)
 
 
@@ -224,6 +259,11 @@ _e = tables.escape
 
 def _css() -> str:
   path = pathlib.Path(__file__).with_name('report.css')
+  return path.read_text(encoding='utf-8')
+
+
+def _script() -> str:
+  path = pathlib.Path(__file__).with_name('report.js')
   return path.read_text(encoding='utf-8')
 
 

@@ -3,6 +3,7 @@
 import html
 import json
 import math
+import shlex
 from collections.abc import Iterable, Sequence
 
 from hyperrec.evaluation import report_arms as arms
@@ -229,6 +230,35 @@ def provenance(rows: list[results.Row]) -> str:
     if value
   )
   return f'<dl>{items}</dl>'
+
+
+def commands(rows: list[results.Row]) -> str:
+  """What makes the rows of a task again: one command for each set of flags."""
+  made: dict[str, dict[str, None]] = {}
+  for row in rows:
+    if row.get('flags'):
+      line = command(row['flags'])
+      made.setdefault(line, {})[row['method'].removesuffix(':oracle')] = None
+  return ''.join(
+    f'<p class="soft">{escape(", ".join(methods))}:</p>'
+    f'<pre class="scroll" tabindex="0">{escape(line)} '
+    f'--methods={escape(",".join(methods))}</pre>'
+    for line, methods in made.items()
+  )
+
+
+def command(flags: dict[str, object]) -> str:
+  """The command line of a row's flags, but for what runs and where."""
+  parts = ['python -m experiments.adaptation.run']
+  for name, value in sorted(flags.items()):
+    if name == 'methods' or value is None or value in ('', []):
+      continue
+    if isinstance(value, bool):
+      parts.append(f'--{"" if value else "no"}{name}')
+      continue
+    text = ','.join(map(str, value)) if isinstance(value, list) else str(value)
+    parts.append(shlex.quote(f'--{name}={text}'))
+  return ' '.join(parts)
 
 
 def _listed(values: Iterable[object]) -> str:

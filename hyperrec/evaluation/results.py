@@ -183,6 +183,11 @@ def read_json(path: str | pathlib.Path) -> list[Row]:
   return [validate(row, f'{path}, row {i}') for i, row in enumerate(rows)]
 
 
+def task_of(row: Row) -> Task:
+  """What a row is about."""
+  return Task(row['dataset'], row.get('regime') or row['split'])
+
+
 def by_task(rows: Iterable[Row]) -> dict[Task, list[Cell]]:
   """Cells of each (dataset, regime), methods in the order they appear.
 
@@ -191,7 +196,7 @@ def by_task(rows: Iterable[Row]) -> dict[Task, list[Cell]]:
   """
   groups = collections.defaultdict(lambda: collections.defaultdict(dict))
   for row in map(validate, rows):
-    task = Task(row['dataset'], row.get('regime') or row['split'])
+    task = task_of(row)
     cell = groups[task][row['method'], row['budget']]
     if cell.setdefault(row['seed'], row) != row:
       raise ResultError(

@@ -266,3 +266,26 @@ def test_readme_block(tmp_path):
   path.write_text('<!-- results:end x --> <!-- results:begin x -->')
   with pytest.raises(results.ResultError, match='results:begin x'):
     report.replace_block(path, 'x', '')
+
+
+def test_every_number_has_its_command(tmp_path):
+  flags = {'source': 'made', 'oracle': False, 'regimes': ['a', 'b']}
+  flags['path'] = None
+  write = [row('ease', 0.3, flags=flags), row('l3ae', 0.3, flags=flags)]
+  report.write_report(write, tmp_path / 'r.html')
+  page = (tmp_path / 'r.html').read_text()
+  assert (
+    'python -m experiments.adaptation.run --nooracle --regimes=a,b '
+    '--source=made --methods=ease,l3ae'
+  ) in page
+
+
+def test_one_task_can_be_chosen_on_the_page(tmp_path):
+  other = [{**one, 'regime': 'drift'} for one in rows()]
+  report.write_report([*rows(), *other], tmp_path / 'r.html')
+  page = (tmp_path / 'r.html').read_text()
+  assert page.count('<section data-regime=') == 2
+  assert '<option value="drift">Drift</option>' in page
+  assert 'src=' not in page
+  report.write_report(rows(), tmp_path / 'one.html')
+  assert '<select' not in (tmp_path / 'one.html').read_text()

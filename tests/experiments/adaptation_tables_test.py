@@ -1,0 +1,36 @@
+"""Runs are taken into one file for each data set and regime."""
+
+import pytest
+from absl import flags
+
+from experiments.adaptation import tables
+from hyperrec.evaluation import results
+from tests.evaluation.rows import row
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+  if not flags.FLAGS.is_parsed():
+    flags.FLAGS(['tables'], known_only=True)
+  monkeypatch.setattr(tables, '_RESULTS', tmp_path)
+  return tmp_path
+
+
+def test_rows_that_are_there_are_kept(folder):
+  tables.take_in([row('ease', 0.3), row('ease', 0.3, regime='drift')])
+  assert sorted(p.name for p in folder.iterdir()) == [
+    'made_drift.json', 'made_new_users.json',
+  ]  # fmt: skip
+  tables.take_in([row('ease', 0.9), row('l3ae', 0.4), row('ease', 0.2, seed=1)])
+  found = results.read_json(folder / 'made_new_users.json')
+  assert [(r['method'], r['seed']) for r in found] == [
+    ('ease', 0), ('ease', 1), ('l3ae', 0),
+  ]  # fmt: skip
+  assert found[0]['metrics']['ndcg@100'] < 0.5
+  assert len(tables.committed()) == 4
+
+
+def test_the_first_words_are_the_hypotheses(folder):
+  tables.take_in([row('ease', 0.3), row('hyperease', 0.4)])
+  told = tables.answer(results.by_task(tables.committed()))
+  assert '| H2, EASE: ranks better than EASE | holds |' in told

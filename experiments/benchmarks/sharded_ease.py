@@ -1,0 +1,105 @@
+"""EASE over eight devices: Gauss-Jordan, Newton-Schulz and LAPACK.
+
+  XLA_FLAGS=--xla_force_host_platform_device_count=8 \
+    python -m experiments.benchmarks.sharded_ease
+
+On one machine the devices share its cores, so seconds say what the arithmetic
+costs, not what a pod would take; operations, iterations and errors carry over.
+"""
+
+import functools
+import json
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+
+from experiments import script
+from experiments.benchmarks import inputs
+from hyperrec.evaluation import results
+from hyperrec.models import linear_autoencoder, sharded_inverse
+from hyperrec.training import mesh as mesh_lib
+
+_ITEMS = flags.DEFINE_integer('num_items', 2048, 'Of the catalogue.')
+_USERS = flags.DEFINE_integer('num_users', 8192, 'Who touched them.')
+_BLOCK = flags.DEFINE_integer('block', 256, 'Of the elimination.')
+_TOLERANCE = flags.DEFINE_float('tolerance', 1e-3, 'Where Newton-Schulz ends.')
+_OUTPUT = flags.DEFINE_string(
+  'output', 'experiments/benchmarks/results/sharded_ease.json', 'The JSON file.'
+)
+
+L2 = 100.0
+
+
+def main(argv):
+  """Measures, prints and writes."""
+  del argv
+  x = inputs.skewed(_USERS.value, _ITEMS.value).csr()
+  expected = linear_autoencoder.precision(
+    x, np.full(x.shape[1], L2), np.float64
+  )
+  rows = [
+    measure(name, x, expected) for name in ('gauss-jordan', 'newton-schulz')
+  ]
+  for row in rows:
+    print(row)
+  document = {
+    'items': x.shape[1],
+    'users': x.shape[0],
+    'devices': jax.device_count(),
+    'rows': rows,
+    **script.provenance(),
+  }
+  results.write_whole(json.dumps(document, indent=1) + '\n', _OUTPUT.value)
+
+
+def measure(name: str, x, expected) -> dict:
+  """One way to invert: seconds, operations, and how far it is off."""
+  ridge = np.full(x.shape[1], L2, np.float32)
+  size = x.shape[1]
+  with mesh_lib.use() as mesh:
+    make = functools.partial(sharded_inverse.gram, x, ridge, mesh, _BLOCK.value)
+    if name == 'gauss-jordan':
+      invert = lambda a: (sharded_inverse.inverse(a, _BLOCK.value), 1)  # noqa: E731
+    else:
+      invert = functools.partial(newton_schulz, tolerance=_TOLERANCE.value)
+    jax.block_until_ready(invert(make()))
+    a = make()
+    start = time.perf_counter()
+    found, steps = invert(a)
+    jax.block_until_ready(found)
+    seconds = time.perf_counter() - start
+    residual = float(sharded_inverse.residual(make(), found))
+  found = np.asarray(found)[:size, :size]
+  return {
+    'name': name,
+    'seconds': seconds,
+    'steps': steps,
+    'operations_per_cubed_size': 2.0 if steps == 1 else 4.0 * steps,
+    'residual': residual,
+    'error_relative_to_lapack': float(
+      np.abs(found - expected).max() / np.abs(expected).max()
+    ),
+  }
+
+
+def newton_schulz(a, tolerance: float):
+  """P <- P (2 I - A P) from A / |A|_1^2, until the residual is small."""
+  norm = jnp.abs(a).sum(axis=0).max()
+  p, steps = a / norm**2, 0
+  while steps < 100:
+    p, steps = _step(a, p), steps + 1
+    if float(sharded_inverse.residual(a, p)) < tolerance:
+      break
+  return p, steps
+
+
+@jax.jit
+def _step(a, p):
+  return 2 * p - p @ (a @ p)
+
+
+if __name__ == '__main__':
+  script.run(main)

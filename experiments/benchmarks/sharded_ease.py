@@ -62,7 +62,7 @@ def measure(name: str, x, expected) -> dict:
   with mesh_lib.use() as mesh:
     make = functools.partial(sharded_inverse.gram, x, ridge, mesh, _BLOCK.value)
     if name == 'gauss-jordan':
-      invert = lambda a: (sharded_inverse.inverse(a, _BLOCK.value), 1)  # noqa: E731
+      invert = lambda a: (sharded_inverse.inverse(a, mesh, _BLOCK.value), 1)  # noqa: E731
     else:
       invert = functools.partial(newton_schulz, tolerance=_TOLERANCE.value)
     jax.block_until_ready(invert(make()))

@@ -11,8 +11,8 @@ and after the last block A holds A^-1. That is 2 V^3 operations, nearly all of
 them in products of [V / devices, b] by [b, V]; between devices goes only the
 pivot row, V^2 numbers in all. No pivoting is needed: A is positive definite.
 Pivot blocks are inverted in the same way, row by row: LAPACK inside of a
-program of many devices was slower by far. Newton-Schulz, which needs products alone,
-takes some 4 V^3 operations a step and tens of steps
+program of many devices was slower by far. Newton-Schulz, which needs products
+alone, takes some 4 V^3 operations a step and tens of steps
 (`experiments/benchmarks/sharded_ease.py` compares them).
 """
 

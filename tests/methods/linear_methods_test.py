@@ -132,6 +132,24 @@ def test_dynamic_ease_equals_a_refit():
   np.testing.assert_allclose(dynamic, refit, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize('num_more', [3, 30])
+def test_users_who_come_again_keep_one_row(num_more):
+  """Updated by pairs of old and new rows, or refitted where that is cheaper."""
+  data = make_data(num_users=80)
+  cut = data.timestamps < np.median(data.timestamps)
+  source, later = (
+    data.rows(cut),
+    data.rows(~cut).take_users(np.arange(num_more)),
+  )
+  both = interactions.join_users(source, later)
+  assert both.num_users == 80
+  _, _, expected = run(ease.ease(l2=5.0), both, later, later)
+  _, _, refitted = run(ease.ease(l2=5.0, retrain=True), source, later, later)
+  _, _, updated = run(ease_dynamic.ease_dynamic(l2=5.0), source, later, later)
+  np.testing.assert_allclose(refitted, expected, rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(updated, expected, rtol=1e-3, atol=1e-4)
+
+
 def test_dynamic_ease_refits_when_the_rank_makes_an_update_dearer():
   data = make_data(200)
   method = ease_dynamic.ease_dynamic(l2=5.0)

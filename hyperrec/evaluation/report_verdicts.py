@@ -20,8 +20,8 @@ HYPOTHESES = (
   'the comparisons below. The effect is the geometric mean of the ratio of '
   'quality over all cases, less one; its interval takes the cases of one data '
   'set and regime as wholly dependent. H1 counts hypernetworks that need fewer '
-  'operations than full retraining, and holds in a case that they win or tie; '
-  'where none is cheaper it fails.'
+  'operations than full retraining of one model, and holds in a case that they '
+  'win or tie; where none is cheaper it fails.'
 )
 STANDINGS = (
   'At every budget of every data set the best method wins, who is within 1% of '

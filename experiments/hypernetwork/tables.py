@@ -11,6 +11,7 @@ geometric.
 
 import collections
 import json
+import math
 import pathlib
 
 import matplotlib.figure
@@ -22,6 +23,7 @@ from hyperrec.evaluation import (
   report,
   report_figures,
   report_styles,
+  report_words,
   results,
   significance,
 )
@@ -37,6 +39,7 @@ _ADD = flags.DEFINE_bool(
 
 _FOLDER = pathlib.Path('experiments/hypernetwork')
 _SUMMARY = _FOLDER / 'results' / 'summary.json'
+_COST = _FOLDER / 'results' / 'cost.json'
 _PICTURE = str(_FOLDER / 'results' / 'ratios-{}.svg')
 _INKS = {'light': '#1b1f24', 'dark': '#e4e8ec'}
 
@@ -74,6 +77,9 @@ def main(argv):
   report.replace_block(readme, 'goals', goals_table(entries))
   report.replace_block(readme, 'settings', settings_table(entries))
   report.replace_block(readme, 'arms', arms_table(entries))
+  if _COST.exists():
+    costs = cost_table(json.loads(_COST.read_text()))
+    report.replace_block(readme, 'cost', costs)
 
 
 def summary(rows: list[dict]) -> list[dict]:
@@ -264,6 +270,33 @@ def arms_table(entries: list[dict]) -> str:
       lines.append(
         f'| {title} | {method} | {" | ".join(shown)} | {flops:.1e} |'
       )
+  return '\n'.join(lines)
+
+
+def cost_table(document: dict) -> str:
+  """What one adaptation costs at a large catalogue, and the goal."""
+  lines = [
+    '| system | what | users | operations | time | stored |',
+    '|---|---|---:|---:|---:|---:|',
+  ]
+  for row in document['rows']:
+    stored = row['stored_bytes']
+    lines.append(
+      f'| {row["system"]} | {row["what"]} | {row["batch"] or ""} | '
+      f'{report_words.operations(row["flops"])} | '
+      f'{report_words.seconds(row["seconds"])} | '
+      f'{"" if stored is None else report_words.size(stored)} |'
+    )
+  found = document['summary']
+  word = 'met' if found['is_met'] else 'missed'
+  count = max(1, math.ceil(found['break_even_flops']))
+  lines.append(
+    f'\nA refit takes {found["flops_ratio"]:.0f} times the operations of '
+    f'generating (goal {found["goal"]} {word}), {found["seconds_ratio"]:.0f} '
+    f'times the seconds and {found["bytes_ratio"]:.1f} times the bytes; '
+    f'preparing the generator is paid for by {count} adaptation'
+    f'{"s" if count > 1 else ""}.'
+  )
   return '\n'.join(lines)
 
 

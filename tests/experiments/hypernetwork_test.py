@@ -90,3 +90,16 @@ def test_added_runs_replace_what_has_fewer_seeds(rows):
   assert len(tables.merged(old, [{**old[0], 'dataset': 'other'}])) == (
     len(old) + 1
   )
+
+
+def test_the_cost_of_generating_is_told_with_its_goal():
+  rows = [{'system': 'ease', 'what': 'adapt', 'batch': 0, 'flops': 2e9,
+           'seconds': 1.5, 'stored_bytes': None}]  # fmt: skip
+  summary = {'flops_ratio': 125.0, 'goal': '>= 100', 'is_met': True,
+             'seconds_ratio': 24.0, 'bytes_ratio': 7.8,
+             'break_even_flops': 0.02}  # fmt: skip
+  told = tables.cost_table({'rows': rows, 'summary': summary})
+  assert '| ease | adapt |  | 2 GFLOP | 1.5 s |  |' in told
+  assert '125 times the operations' in told
+  assert 'goal >= 100 met' in told
+  assert 'paid for by 1 adaptation.' in told

@@ -167,6 +167,35 @@ def test_a_table_of_ones_own_runs_from_another_folder(tmp_path):
   assert 'no item text' in reasons['l3ae']
 
 
+def test_drift_adapts_slice_by_slice(tmp_path):
+  log = tmp_path / 'log.csv'
+  random = np.random.default_rng(0)
+  pairs = np.unique(random.integers(50, size=(900, 2)), axis=0)
+  rows = random.permutation(pairs).tolist()
+  lines = [f'{u},{i},{t}' for t, (u, i) in enumerate(rows)]
+  log.write_text('\n'.join(['user,item,time', *lines]))
+  flags = ('--source=table', f'--path={log}', '--timestamp_column=time',
+           '--regimes=drift', '--drift_budgets=1,2', '--trials=2',
+           '--methods=popularity,ease,ease:retrain,ease_dynamic,hyperease',
+           '--nooracle', '--max_seconds=0.01', '--num_heldout=20')  # fmt: skip
+  done = run(tmp_path / 'w', *flags)
+  assert done.returncode == 0, done.stderr
+  assert 'use: Drift' in done.stdout
+  found = {
+    (r['method'], r['budget']): r
+    for r in results.read_json(tmp_path / 'w' / 'results.json')
+  }
+  assert 'no item text' in found['hyperease', 1]['cannot']
+  refit, update = found['ease:retrain', 2], found['ease_dynamic', 2]
+  if refit['hyperparameters'] == update['hyperparameters']:
+    assert refit['metrics']['ndcg@100'] == pytest.approx(
+      update['metrics']['ndcg@100'], abs=1e-3
+    )
+  assert found['ease', 1]['adapt']['flops'] == 0
+  done = run(tmp_path / 'x', *flags, '--drift_budgets=7')
+  assert 'budget=7 slices leave none to predict' in done.stderr
+
+
 def made_domain(name, seed, num_users=90, num_items=40):
   data = sources.load(
     'synthetic', num_users=num_users, num_items=num_items, seed=seed
@@ -195,7 +224,8 @@ def shop(tmp_path):
 
 
 def test_every_arm_meets_a_new_domain(tmp_path, shop):
-  flags = (*DOMAINS, *shop, '--nooracle', '--rehearsal_domains=1')
+  # One trial: how trials are chosen has a test of its own.
+  flags = (*DOMAINS, *shop, '--nooracle', '--trials=1')
   done = run(tmp_path / 'w', *flags)
   assert done.returncode == 0, done.stderr
   assert 'New domain: shop' in done.stdout

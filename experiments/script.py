@@ -76,12 +76,25 @@ def _mesh() -> Iterator[None]:
     yield
 
 
-def run(main: Callable[[list[str]], int | None]) -> None:
-  """Runs `main` under absl; a user's mistake is told in one line."""
+def run(
+  main: Callable[[list[str]], int | None], *, is_multihost: bool = False
+) -> None:
+  """Runs `main` under absl; a user's mistake is told in one line.
+
+  Args:
+    main: of the script.
+    is_multihost: whether one process alone writes its files, so that several
+      may run it together.
+  """
 
   def explained(argv):
     if len(argv) > 1:
       raise app.UsageError(f'unknown arguments: {argv[1:]}')
+    if _MULTIHOST.value and not is_multihost:
+      raise app.UsageError(
+        '--multihost: this script runs in one process; leave it out, and give '
+        '--mesh_items to use all devices of a machine'
+      )
     try:
       with _mesh():
         return main(argv)

@@ -202,4 +202,4 @@ def _compare(row) -> None:
 
 
 if __name__ == '__main__':
-  script.run(main)
+  script.run(main, is_multihost=True)

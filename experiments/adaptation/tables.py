@@ -1,6 +1,6 @@
 """Collects runs, and rewrites the READMEs' words, tables and picture.
 
-  python -m experiments.adaptation.tables --add=DIR     (DIR/cells.jsonl)
+  python -m experiments.adaptation.tables --take=DIR    (DIR/cells.jsonl)
   python -m experiments.adaptation.tables               (what is committed)
 
 Run it in the repository's root. There is one file for each data set and regime.
@@ -22,9 +22,9 @@ from hyperrec.evaluation import (
   results,
 )
 
-_ADD = flags.DEFINE_list('add', [], 'Workdirs of runs to take in.')
+_TAKE = flags.DEFINE_list('take', [], 'Workdirs of runs to take in.')
 _REPLACE = flags.DEFINE_bool('replace', False, 'New rows replace old ones.')
-_METHODS = flags.DEFINE_list('methods', None, 'Take in these only.')
+_ONLY = flags.DEFINE_list('only', None, 'Methods to take in; default all.')
 
 _INKS = {'light': '#1b1f24', 'dark': '#e4e8ec'}
 _RESULTS = pathlib.Path('experiments/adaptation/results')
@@ -37,8 +37,11 @@ _FRONT = 'movielens_small'
 def main(argv):
   """Takes runs in, then writes the pictures and the READMEs' blocks."""
   del argv
-  for workdir in _ADD.value:
-    take_in(results.read_json_lines(pathlib.Path(workdir) / 'cells.jsonl'))
+  for workdir in _TAKE.value:
+    new = results.read_json_lines(pathlib.Path(workdir) / 'cells.jsonl')
+    if _ONLY.value is not None:
+      new = [row for row in new if row['method'] in _ONLY.value]
+    take_in(new, replace=_REPLACE.value)
   rows = committed()
   tasks = results.by_task(rows)
   front = [row for row in rows if row['dataset'] == _FRONT]
@@ -60,17 +63,16 @@ def main(argv):
   )
 
 
-def take_in(rows: list[results.Row]) -> None:
+def take_in(rows: list[results.Row], *, replace: bool = False) -> None:
   """Adds rows to the file of their data set and regime."""
   files: dict[pathlib.Path, list[results.Row]] = {}
   for row in rows:
-    if _METHODS.value is None or row['method'] in _METHODS.value:
-      name = re.sub(r'\W+', '_', f'{row["dataset"]}-{row["regime"]}')
-      files.setdefault(_RESULTS / f'{name}.json', []).append(row)
+    name = re.sub(r'\W+', '_', f'{row["dataset"]}-{row["regime"]}')
+    files.setdefault(_RESULTS / f'{name}.json', []).append(row)
   place = lambda row: (row['method'], row['budget'], row['seed'])  # noqa: E731
   for path, new in files.items():
     old = results.read_json(path) if path.exists() else []
-    sides = (old, new) if _REPLACE.value else (new, old)
+    sides = (old, new) if replace else (new, old)
     kept = {place(row): row for side in sides for row in side}
     order = dict.fromkeys(row['method'] for row in [*old, *new])
     rank = {method: number for number, method in enumerate(order)}

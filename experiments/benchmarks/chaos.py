@@ -8,7 +8,6 @@ the end the parameters are those of an undisturbed run, bit for bit, or the
 command fails.
 """
 
-import hashlib
 import json
 import pathlib
 import random
@@ -17,14 +16,11 @@ import sys
 import tempfile
 import time
 
-import jax
-import numpy as np
 from absl import flags
 
 from experiments import script
-from hyperrec.data import sources
+from experiments.benchmarks import chaos_training
 from hyperrec.evaluation import results
-from hyperrec.methods import mult_vae
 
 _KILLS = flags.DEFINE_integer('kills', 25, 'How often it is killed.')
 _STEPS = flags.DEFINE_integer('steps', 400, 'Of the run.', lower_bound=1)
@@ -37,14 +33,13 @@ _WORKDIR = flags.DEFINE_string(
 )
 
 _MODULE = 'experiments.benchmarks.chaos'
-_USERS, _BATCH = 200, 20
 
 
 def main(argv):
   """Trains, or kills runs that do."""
   del argv
   if _WORKDIR.value:
-    print(train(_WORKDIR.value, _STEPS.value))
+    print(chaos_training.train(_WORKDIR.value, _STEPS.value))
     return 0
   with tempfile.TemporaryDirectory() as folder:
     document = torment(
@@ -54,28 +49,6 @@ def main(argv):
   print(document)
   results.write_whole(json.dumps(document, indent=1), _OUTPUT.value)
   return 0 if document['is_identical'] else 1
-
-
-def train(workdir: str, num_steps: int) -> str:
-  """Trains in `workdir`, or goes on there; the parameters' SHA-256."""
-  data = sources.load('synthetic', num_users=_USERS, num_items=300, seed=0)
-  config = mult_vae.Config(
-    hidden_dim=200,
-    latent_dim=64,
-    batch_size=_BATCH,
-    epochs=num_steps * _BATCH // _USERS,
-  )
-  fitted = mult_vae.fit(
-    config,
-    data,
-    jax.random.key(0),
-    workdir=workdir,
-    loop={'checkpoint_every': 1},
-  )
-  digest = hashlib.sha256()
-  for leaf in jax.tree.leaves(fitted.params):
-    digest.update(np.asarray(leaf).tobytes())
-  return digest.hexdigest()
 
 
 def torment(folder: pathlib.Path, kills: int, steps: int, seed: int) -> dict:

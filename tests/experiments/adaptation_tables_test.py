@@ -1,7 +1,6 @@
 """Runs are taken into one file for each data set and regime."""
 
 import pytest
-from absl import flags
 
 from experiments.adaptation import tables
 from hyperrec.evaluation import results
@@ -10,8 +9,6 @@ from tests.evaluation.rows import row
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-  if not flags.FLAGS.is_parsed():
-    flags.FLAGS(['tables'], known_only=True)
   monkeypatch.setattr(tables, '_RESULTS', tmp_path)
   return tmp_path
 

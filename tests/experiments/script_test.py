@@ -22,7 +22,7 @@ def run(monkeypatch, error):
 
   codes = []
   if not flags.FLAGS.is_parsed():
-    flags.FLAGS(['script'], known_only=True)
+    flags.FLAGS.mark_as_parsed()
   monkeypatch.setattr(
     script.app, 'run', lambda explained: codes.append(explained(['script']))
   )

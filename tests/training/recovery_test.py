@@ -11,7 +11,7 @@ import time
 import jax
 import pytest
 
-from experiments.benchmarks import chaos
+from experiments.benchmarks import chaos_training
 from hyperrec.training import checkpoints
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -41,7 +41,7 @@ def wait_until_saved(process, workdir, step):
 
 def test_stopped_then_killed_it_ends_as_another_process_does(tmp_path):
   """SIGTERM saves and exits 0; -9 loses nothing that was saved."""
-  undisturbed = chaos.train(str(tmp_path / 'calm'), STEPS)
+  undisturbed = chaos_training.train(str(tmp_path / 'calm'), STEPS)
   workdir = tmp_path / 'run'
   first = start(workdir)
   wait_until_saved(first, workdir, 5)
@@ -64,10 +64,10 @@ def test_stopped_then_killed_it_ends_as_another_process_does(tmp_path):
 
 def test_a_half_deleted_checkpoint_falls_back(tmp_path):
   workdir = tmp_path / 'w'
-  undisturbed = chaos.train(str(workdir), 20)
+  undisturbed = chaos_training.train(str(workdir), 20)
   newest = workdir / 'checkpoints' / str(saved(workdir))
   shutil.rmtree(newest / 'tree')
-  assert chaos.train(str(workdir), 20) == undisturbed
+  assert chaos_training.train(str(workdir), 20) == undisturbed
 
 
 @pytest.fixture

@@ -41,8 +41,8 @@ _STATISTICS = (
   'told apart (unclear). Cheaper means fewer operations in an adaptation.'
 )
 _ADVICE = (
-  'For data and evidence like these: of the methods that are not clearly '
-  'behind the best, the one whose adaptation takes the fewest operations.'
+  'For data and evidence like these: of the methods within 3% of the best and '
+  'not clearly behind it, the one whose adaptation takes the fewest operations.'
 )
 _INKS = {False: ('#1b1f24', '#ffffff'), True: ('#e4e8ec', '#14181d')}
 

@@ -13,6 +13,7 @@ from hyperrec.evaluation import report_arms as arms
 Cell = results.Cell
 
 _ALPHA = 0.05
+_NEAR = 0.03
 
 
 class Judged(NamedTuple):
@@ -113,8 +114,14 @@ def leaders(cells: Iterable[Cell]) -> list[Leader]:
 
 
 def cheapest_good(leader: Leader) -> Cell:
-  """The fewest operations, then seconds, of who is not clearly behind."""
-  good = [leader.best, *(one.cell for one in leader.level)]
+  """The fewest operations, then seconds, of who is nearly as good.
+
+  That is within `_NEAR` of the best and not clearly behind it: with few users
+  much that is worse is not clearly so.
+  """
+  least = (1 - _NEAR) * leader.best.quality
+  level = [one.cell for one in leader.level if one.cell.quality >= least]
+  good = [leader.best, *level]
   return min(good, key=lambda c: (c.adapt['flops'], c.adapt['seconds']))
 
 

@@ -82,7 +82,7 @@ def answer(analyses: dict[Task, Analysis]) -> list[str]:
 
 
 def advice(analyses: dict[Task, Analysis]) -> list[str]:
-  """What to use in each task: the cheapest that is not clearly behind."""
+  """What to use in each task: the cheapest that is nearly as good."""
   out = []
   for task, found in analyses.items():
     chosen = [

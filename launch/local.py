@@ -2,20 +2,24 @@
 
   python -m launch.local --module=experiments.ease.run \
     --flagfiles=experiments/ease/ml20m.flags,experiments/ease/gowalla.flags \
-    --sweep=seed=0,1 --workdirs=runs -- --data_dir=DIR
+    --processes=2 --logs=logs -- --data_dir=DIR
 
-What follows `--` goes to every run. `--dry_run` prints the commands.
+What follows `--` goes to every run. `--dry_run` prints the commands. Ctrl-C or
+SIGTERM is passed on to the runs, which save; the same command goes on.
 """
 
 import concurrent.futures
 import pathlib
+import signal
 import subprocess
 import sys
+import threading
+from typing import IO
 
 from absl import app, flags
 
+from launch import preemptible, sweep_flags
 from launch import sweep as sweep_lib
-from launch import sweep_flags
 
 _PROCESSES = flags.DEFINE_integer(
   'processes', 1, 'Runs at a time.', lower_bound=1
@@ -26,18 +30,22 @@ _RETRIES = flags.DEFINE_integer(
 _LOGS = flags.DEFINE_string(
   'logs', None, 'A folder: NAME.log of each run; none prints all of them.'
 )
+_POLL_SECONDS = 0.2
 
 
 def main(argv):
-  """Runs the sweep; exits with the number of failed runs."""
+  """Runs the sweep; exits with the number of runs that are not done."""
   runs = sweep_flags.runs(argv[1:])
   for run in runs:
     print(run.shell(), flush=True)
   if sweep_flags.DRY_RUN.value:
     return 0
+  told = threading.Event()
+  for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda *unused: told.set())
   with concurrent.futures.ThreadPoolExecutor(_PROCESSES.value) as pool:
     codes = list(
-      pool.map(lambda run: start(run, _RETRIES.value, _LOGS.value), runs)
+      pool.map(lambda run: start(run, _RETRIES.value, _LOGS.value, told), runs)
     )
   for run, code in zip(runs, codes, strict=True):
     if code:
@@ -45,32 +53,52 @@ def main(argv):
   return min(125, sum(code != 0 for code in codes))
 
 
-def start(run: sweep_lib.Run, retries: int, logs: str | None) -> int:
+def start(
+  run: sweep_lib.Run, retries: int, logs: str | None, told: threading.Event
+) -> int:
   """Runs it, again where it fails; gives the last exit code.
 
   Args:
     run: what to run.
     retries: further tries.
     logs: the folder of its log, which all tries add to.
+    told: to stop; nothing is started after that.
   """
-  command = [sys.executable, *run.arguments]
-  code = 1
+  code = preemptible.STOPPED
   for attempt in range(1 + retries):
+    if told.is_set():
+      break
     if attempt:
       print(f'again ({attempt} of {retries}): {run.name}', file=sys.stderr)
+    command = [sys.executable, *run.arguments]
     if logs is None:
-      code = subprocess.run(command, check=False).returncode
+      code = _wait(command, None, told)
     else:
       folder = pathlib.Path(logs)
       folder.mkdir(parents=True, exist_ok=True)
       with (folder / f'{run.name}.log').open('ab') as log:
-        done = subprocess.run(
-          command, check=False, stdout=log, stderr=subprocess.STDOUT
-        )
-      code = done.returncode
+        code = _wait(command, log, told)
     if code == 0:
       break
   return code
+
+
+def _wait(command: list[str], log: IO | None, told: threading.Event) -> int:
+  # A session of its own: Ctrl-C comes to us alone, and runs get SIGTERM.
+  child = subprocess.Popen(
+    command,
+    stdout=log,
+    stderr=subprocess.STDOUT if log else None,
+    start_new_session=True,
+  )
+  while True:
+    try:
+      return child.wait(_POLL_SECONDS)
+    except subprocess.TimeoutExpired:
+      if told.is_set():
+        child.terminate()
+        child.wait()
+        return preemptible.STOPPED
 
 
 if __name__ == '__main__':

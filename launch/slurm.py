@@ -4,10 +4,10 @@
     --flagfiles=experiments/sasrec/beauty.flags --sweep=seed=0,1,2 \
     --workdirs=/shared/runs --time=08:00:00 --gres=gpu:1 -- --data_dir=DIR
 
-One index of the array is one run. Before the time limit, or when it is
-preempted, a run is told to stop (SIGTERM): it saves and the job goes back to
-the queue, where the same command resumes. A run that fails is queued again
-`--retries` times. `--dry_run` prints the script.
+One index of the array is one run. Before the time limit a run is told to stop
+(SIGTERM): it saves and the job goes back to the queue, where the same command
+resumes. A run that fails is queued again `--retries` times. What `scancel` ends
+stays ended. `--dry_run` prints the script.
 """
 
 import pathlib
@@ -48,15 +48,22 @@ _RESOURCES = {
   )
 }
 
+# USR1 is Slurm's word before the limit; TERM is that of scancel, or of a
+# preemption, after which Slurm itself queues the job again.
 _BODY = """
 set -u
 runs=(
 {runs}
 )
+failures={logs}/$SLURM_ARRAY_JOB_ID-$SLURM_ARRAY_TASK_ID.failures
 stopped=0
+ended=0
+[ -z "${{SLURM_CPUS_PER_TASK:-}}" ] ||
+  export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
 bash -c "exec ${{runs[$SLURM_ARRAY_TASK_ID]}}" &
 run=$!
-trap 'stopped=1; kill -TERM "$run" 2>/dev/null' TERM
+trap 'stopped=1; {stop}' USR1
+trap 'ended=1; kill -TERM "$run" 2>/dev/null' TERM
 wait "$run"
 code=$?
 # A signal ends `wait` early: the run may still be saving.
@@ -64,12 +71,20 @@ while kill -0 "$run" 2>/dev/null; do
   wait "$run"
   code=$?
 done
-if (( stopped || (code != 0 && ${{SLURM_RESTART_COUNT:-0}} < {retries}) )); then
+again=$stopped
+if (( code != 0 && ! stopped && ! ended )); then
+  echo "exit $code" >> "$failures"
+  (( $(wc -l < "$failures") <= {retries} )) && again=1
+fi
+if (( again && ! ended )); then
   echo "exit $code; queued again"
   scontrol requeue "$SLURM_JOB_ID"
 fi
 exit "$code"
 """
+# Of srun itself SIGTERM would kill its tasks at once.
+_STOP = 'kill -TERM "$run" 2>/dev/null'
+_STOP_ALL = 'scancel --signal=TERM "$SLURM_JOB_ID"'
 
 
 def main(argv):
@@ -83,6 +98,7 @@ def main(argv):
   text = script(
     runs,
     {name: value for name, value in options.items() if value is not None},
+    logs=_LOGS.value,
     parallel=_PARALLEL.value,
     retries=_RETRIES.value,
     grace=_GRACE.value,
@@ -109,6 +125,7 @@ def script(
   runs: Sequence[sweep_lib.Run],
   options: dict[str, str],
   *,
+  logs: str,
   parallel: int | None,
   retries: int,
   grace: int,
@@ -119,6 +136,7 @@ def script(
   Args:
     runs: one index of the array each.
     options: further lines #SBATCH --NAME=VALUE.
+    logs: the folder that counts the failures.
     parallel: indices that may run at a time.
     retries: how often a failed run is queued again.
     grace: seconds before the limit at which a run is told to stop.
@@ -131,14 +149,19 @@ def script(
     'nodes': str(nodes),
     'ntasks-per-node': '1',
     'open-mode': 'append',
-    'signal': f'B:TERM@{grace}',
+    'signal': f'B:USR1@{grace}',
   }
   lines = ['#!/usr/bin/env bash', '#SBATCH --requeue']
   lines += [f'#SBATCH --{name}={value}' for name, value in head.items()]
   prefix = 'srun --kill-on-bad-exit=1 ' if nodes > 1 else ''
   suffix = ' --multihost' if nodes > 1 else ''
   commands = ['  ' + shlex.quote(prefix + run.shell() + suffix) for run in runs]
-  body = _BODY.format(runs='\n'.join(commands), retries=retries)
+  body = _BODY.format(
+    runs='\n'.join(commands),
+    logs=shlex.quote(logs),
+    stop=_STOP_ALL if nodes > 1 else _STOP,
+    retries=retries,
+  )
   return '\n'.join(lines) + '\n' + body
 
 

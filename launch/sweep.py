@@ -6,6 +6,7 @@ are eight runs. Each has a name of its own, and with `workdirs` a folder of its
 own, so that the same command finds what it wrote and goes on.
 """
 
+import hashlib
 import itertools
 import pathlib
 import re
@@ -47,13 +48,19 @@ def runs(
     module: what runs, as in `python -m`.
     flagfiles: one run for each and for each setting of the swept flags.
     sweeps: each 'flag=value,value'.
-    extra: arguments of every run; they come last, and so win.
+    extra: arguments of every run; they come last, and so win. In them, {name}
+      becomes the run's name.
     workdirs: run NAME gets --workdir=workdirs/NAME; None leaves it out.
 
   Raises:
     SweepError: no flag file, a sweep that is not 'flag=values', a flag that is
-      swept twice, or two runs of one name.
+      swept twice, two runs of one name, or workdirs that are no folder.
   """
+  if workdirs is not None and '://' in workdirs:
+    raise SweepError(
+      f'--workdirs={workdirs}: runs write to folders; mount the bucket, and '
+      'give the folder where it is mounted'
+    )
   if not flagfiles:
     raise SweepError('--flagfiles names no file; give one at least')
   axes = [_axis(sweep) for sweep in sweeps]
@@ -95,4 +102,21 @@ def _run(module, flagfile, setting, extra, workdirs) -> Run:
   arguments += [f'--{flag}={value}' for flag, value in setting]
   if workdirs is not None:
     arguments.append(f'--workdir={pathlib.PurePosixPath(workdirs) / name}')
+  extra = [argument.replace('{name}', name) for argument in extra]
   return Run(name, (*arguments, *extra))
+
+
+def cloud_name(name: str, longest: int) -> str:
+  """The name as clouds take it: small letters, digits and dashes.
+
+  Args:
+    name: of a run, perhaps with a prefix.
+    longest: characters that are allowed; a longer name ends in its checksum.
+  """
+  made = re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')
+  if not made[:1].isalpha():
+    made = f'run-{made}'
+  if len(made) <= longest:
+    return made
+  checksum = hashlib.sha256(name.encode()).hexdigest()[:6]
+  return f'{made[: longest - 7].rstrip("-")}-{checksum}'

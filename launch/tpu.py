@@ -2,15 +2,16 @@
 
   python -m launch.tpu --module=experiments.sasrec.run \
     --flagfiles=experiments/sasrec/beauty.flags --sweep=seed=0,1 \
-    --workdirs=gs://BUCKET/runs --project=P --zone=Z \
+    --workdirs=/mnt/runs --project=P --zone=Z \
     --accelerator=v5litepod-16 --runtime=v2-alpha-tpuv5-lite --spot --dry_run \
-    -- --data_dir=DIR
+    --setup="sudo mount IP:/share /mnt" -- --data_dir=/mnt/data
 
-Each run: request the slice and wait for it, install the package on all its
-hosts, start the same command on all of them with `--multihost`, release the
+Each run: request the slice and wait for it, copy the committed code to all its
+hosts and install it there, start the same command on all of them, release the
 slice. A slice that is taken away (spot) is requested anew, and the run resumes
-from its workdir, which therefore is a bucket. `--dry_run` prints the commands
-of a run that is not disturbed. Needs the gcloud command, signed in.
+from its workdir, which therefore is on a disk that all hosts mount (`--setup`).
+`--dry_run` prints the commands of a run that is not disturbed. Needs gcloud,
+signed in, and a clone of the repository.
 """
 
 import concurrent.futures
@@ -23,8 +24,8 @@ from typing import NamedTuple
 
 from absl import app, flags
 
+from launch import preemptible, sweep_flags
 from launch import sweep as sweep_lib
-from launch import sweep_flags
 
 _PROJECT = flags.DEFINE_string('project', None, 'That pays.', required=True)
 _ZONE = flags.DEFINE_string('zone', None, 'Of the slices.', required=True)
@@ -35,8 +36,11 @@ _RUNTIME = flags.DEFINE_string(
   'runtime', 'v2-alpha-tpuv5-lite', 'Software of the hosts.'
 )
 _SPOT = flags.DEFINE_bool('spot', False, 'Cheaper, and may be taken away.')
-_PACKAGE = flags.DEFINE_string(
-  'package', 'hyperrec[tpu]', 'What pip installs: a name, wheel, or git+https.'
+_SETUP = flags.DEFINE_string(
+  'setup', None, 'What every host does first, such as to mount a disk.'
+)
+_MULTIHOST = flags.DEFINE_bool(
+  'multihost', True, 'The hosts are processes of one run; off for one host.'
 )
 _PARALLEL = flags.DEFINE_integer(
   'parallel', 4, 'Runs at a time.', lower_bound=1
@@ -46,18 +50,32 @@ _RETRIES = flags.DEFINE_integer(
 )
 
 _LOST = ('SUSPENDING', 'SUSPENDED', 'FAILED')
+_ON_HOSTS = ('copy', 'setup', 'install', 'run')
 _POLL_SECONDS = 30.0
+_MAX_MISSES = 10
+
+# The hosts' own Python may be older than the one that is needed.
+_PACK = ['git', 'archive', '--format=tar.gz', '--output=hyperrec.tar.gz',
+         'HEAD']  # fmt: skip
+_INSTALL = (
+  'mkdir -p hyperrec && tar -xzf hyperrec.tar.gz -C hyperrec && cd hyperrec'
+  ' && python3 -m pip install --quiet --user uv'
+  ' && python3 -m uv venv --quiet --python 3.12 .venv'
+  " && python3 -m uv pip install --quiet --python .venv/bin/python -e '.[tpu]'"
+)
+_PYTHON = '.venv/bin/python'
 
 
 class Slice(NamedTuple):
-  """What is requested of Cloud TPU."""
+  """What is requested of Cloud TPU, and how its hosts are used."""
 
   project: str
   zone: str
   accelerator: str
   runtime: str
   spot: bool
-  package: str
+  setup: str | None
+  multihost: bool
 
 
 class Done(NamedTuple):
@@ -76,14 +94,19 @@ def main(argv):
     _ACCELERATOR.value,
     _RUNTIME.value,
     _SPOT.value,
-    _PACKAGE.value,
+    _SETUP.value,
+    _MULTIHOST.value,
   )
   if sweep_flags.DRY_RUN.value:
+    print(shlex.join(_PACK))
     for run in runs:
       print(f'# {run.name}')
       for command in commands(run, wanted).values():
         print(shlex.join(command))
     return 0
+  packed = execute(_PACK)
+  if packed.code:
+    return packed.code
   with concurrent.futures.ThreadPoolExecutor(_PARALLEL.value) as pool:
     codes = list(
       pool.map(lambda run: serve(run, wanted, _RETRIES.value, execute), runs)
@@ -96,13 +119,15 @@ def main(argv):
 
 def commands(run: sweep_lib.Run, wanted: Slice) -> dict[str, list[str]]:
   """The commands of a run, by what they do, in their order."""
-  name = 'hyperrec-' + run.name.lower().replace('.', '-').replace('_', '-')
+  name = sweep_lib.cloud_name(f'hyperrec-{run.name}', 63)
   where = [f'--project={wanted.project}', f'--zone={wanted.zone}']
   resource = ['gcloud', 'compute', 'tpus', 'queued-resources']
-  on_hosts = ['gcloud', 'compute', 'tpus', 'tpu-vm', 'ssh', name, *where,
-              '--worker=all']  # fmt: skip
-  install = f'python3 -m pip install --quiet {shlex.quote(wanted.package)}'
-  return {
+  vm = ['gcloud', 'compute', 'tpus', 'tpu-vm']
+  on_hosts = [*vm, 'ssh', name, *where, '--worker=all']
+  started = (
+    f'cd hyperrec && exec {_PYTHON} -m launch.preemptible {run.shell(_PYTHON)}'
+  )
+  lines = {
     'request': [
       *resource, 'create', name, f'--node-id={name}', *where,
       f'--accelerator-type={wanted.accelerator}',
@@ -112,10 +137,20 @@ def commands(run: sweep_lib.Run, wanted: Slice) -> dict[str, list[str]]:
     'state': [
       *resource, 'describe', name, *where, '--format=value(state.state)'
     ],
-    'install': [*on_hosts, f'--command={install}'],
-    'run': [*on_hosts, f'--command={run.shell("python3")} --multihost'],
+    'copy': [
+      *vm, 'scp', 'hyperrec.tar.gz', f'{name}:', *where, '--worker=all'
+    ],
+    'setup': [*on_hosts, f'--command={wanted.setup}'],
+    'install': [*on_hosts, f'--command={_INSTALL}'],
+    'run': [
+      *on_hosts,
+      f'--command={started}{" --multihost" if wanted.multihost else ""}',
+    ],
     'release': [*resource, 'delete', name, *where, '--force', '--quiet'],
   }  # fmt: skip
+  if not wanted.setup:
+    del lines['setup']
+  return lines
 
 
 def serve(
@@ -138,32 +173,47 @@ def serve(
     The exit code; of the run itself where it was not disturbed.
   """
   own = commands(run, wanted)
+  code = 1
   for _ in range(1 + retries):
     requested = execute(own['request'])
     if requested.code:
       return requested.code
-    state = _wait(own, execute, sleep)
-    done = Done(1)
-    if state == 'ACTIVE':
-      done = execute(own['install'])
-      if done.code == 0:
-        done = execute(own['run'])
-      state = 'ACTIVE' if done.code == 0 else execute(own['state']).out.strip()
-    execute(own['release'])
-    if state not in _LOST:
-      return done.code
-    print(f'slice lost ({state}), requested anew: {run.name}', file=sys.stderr)
-  return 1
+    try:
+      code, is_lost = _use(own, execute, sleep)
+    finally:  # a slice that is left behind costs money
+      execute(own['release'])
+    if not is_lost:
+      return code
+    print(f'slice lost, requested anew: {run.name}', file=sys.stderr)
+  return code
+
+
+def _use(own, execute, sleep) -> tuple[int, bool]:
+  """The exit code on one slice, and whether the slice was taken away."""
+  state = _wait(own, execute, sleep)
+  if state != 'ACTIVE':
+    return 1, state in _LOST
+  done = Done(0)
+  for step in _ON_HOSTS:
+    if step in own and done.code == 0:
+      done = execute(own[step])
+  if done.code in (0, preemptible.STOPPED):
+    return done.code, done.code != 0
+  sleep(_POLL_SECONDS)  # the connection breaks before the state tells why
+  return done.code, execute(own['state']).out.strip() in _LOST
 
 
 def _wait(own, execute, sleep) -> str:
-  """The state once it is ACTIVE or will not be."""
-  while True:
+  """The state once it is ACTIVE or will not be; '' where nobody tells it."""
+  misses = 0
+  while misses < _MAX_MISSES:
     found = execute(own['state'])
     state = found.out.strip()
-    if found.code or state == 'ACTIVE' or state in _LOST:
+    misses = misses + 1 if found.code else 0
+    if not found.code and (state == 'ACTIVE' or state in _LOST):
       return state
     sleep(_POLL_SECONDS)
+  return ''
 
 
 def execute(command: list[str]) -> Done:

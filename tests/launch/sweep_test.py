@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from launch import sweep, tpu
+from launch import sweep
 
 ROOT = pathlib.Path(__file__).parents[2]
 GOLDEN = pathlib.Path(__file__).parent / 'golden'
@@ -17,16 +17,19 @@ SWEEP = (
   '--sweep=lr=1e-3',
   '--dry_run',
 )
-BUCKET = '--workdirs=gs://bucket/runs'
-CLOUD = ('--project=my-project', '--zone=us-west4-a', BUCKET)
+CLOUD = ('--project=my-project', '--zone=us-west4-a', '--workdirs=/disk/runs')
 LAUNCHERS = {
   'local': ('--workdirs=runs', '--processes=2'),
   'slurm': (
     '--workdirs=/shared/runs', '--time=08:00:00', '--gres=gpu:1',
     '--partition=main', '--parallel=2', '--nodes=2',
   ),
-  'tpu': (*CLOUD, '--accelerator=v5litepod-16', '--spot'),
-  'gke': (*CLOUD, '--cluster=c', '--image=gcr.io/my-project/hyperrec'),
+  'tpu': (
+    *CLOUD, '--accelerator=v5litepod-16', '--spot',
+    '--setup=sudo mount 10.0.0.2:/share /disk',
+  ),
+  'gke': (*CLOUD, '--cluster=c', '--image=gcr.io/my-project/hyperrec',
+          '--storage=disk'),
 }  # fmt: skip
 
 
@@ -39,7 +42,8 @@ def launch(name, *flags):
 
 @pytest.mark.parametrize('name', list(LAUNCHERS))
 def test_a_dry_run_prints_exactly_what_would_run(name):
-  done = launch(name, *SWEEP, *LAUNCHERS[name], '--', '--data_dir=my data')
+  done = launch(name, *SWEEP, *LAUNCHERS[name], '--', '--data_dir=my data',
+                '--output=out/{name}.json')  # fmt: skip
   assert done.returncode == 0, done.stderr
   assert done.stdout == (GOLDEN / f'{name}.txt').read_text()
 
@@ -79,69 +83,22 @@ def test_a_mistake_stops_the_launcher():
   assert 'write flag=value,value' in done.stdout + done.stderr
 
 
-WANTED = tpu.Slice('p', 'z', 'v5litepod-8', 'r', True, 'hyperrec[tpu]')
+def test_a_bucket_is_no_folder():
+  with pytest.raises(sweep.SweepError, match='mount the bucket'):
+    sweep.runs('m', ['x'], workdirs='gs://bucket/runs')
 
 
-class Cloud:
-  """Answers commands; `states` of the slice and `codes` of the run in turn."""
-
-  def __init__(self, states, codes):
-    self.states, self.codes, self.asked = list(states), list(codes), []
-
-  def __call__(self, command):
-    own = tpu.commands(RUN, WANTED)
-    what = next(name for name, line in own.items() if line == command)
-    self.asked.append(what)
-    if what == 'state':
-      return tpu.Done(0, self.states.pop(0) + '\n')
-    return tpu.Done(self.codes.pop(0) if what == 'run' else 0)
-
-
-(RUN,) = sweep.runs('m', ['x.flags'])
-
-
-def test_a_slice_that_is_taken_away_is_requested_anew():
-  cloud = Cloud(
-    ['WAITING_FOR_RESOURCES', 'ACTIVE', 'SUSPENDED', 'ACTIVE'], [255, 0]
-  )
-  waits = []
-  assert tpu.serve(RUN, WANTED, 3, cloud, waits.append) == 0
-  once = ['request', 'state', 'install', 'run']
-  assert cloud.asked == [
-    'request', 'state', 'state', 'install', 'run', 'state', 'release',
-    *once, 'release',
+def test_extra_flags_may_hold_the_name():
+  runs = sweep.runs('m', ['x', 'y'], ['s=1'], ['--output={name}.json'])
+  assert [run.arguments[-1] for run in runs] == [
+    '--output=x-s-1.json', '--output=y-s-1.json'
   ]  # fmt: skip
-  assert len(waits) == 1
 
 
-def test_a_run_that_fails_by_itself_is_not_run_again():
-  cloud = Cloud(['ACTIVE', 'ACTIVE'], [7])
-  assert tpu.serve(RUN, WANTED, 3, cloud, print) == 7
-  assert cloud.asked[-1] == 'release'
-
-
-def test_a_slice_that_is_always_lost_ends():
-  cloud = Cloud(['FAILED'] * 3, [])
-  assert tpu.serve(RUN, WANTED, 2, cloud, print) == 1
-  assert cloud.asked.count('release') == 3
-
-
-def test_local_runs_are_tried_again_and_logged(tmp_path):
-  (tmp_path / 'job.py').write_text(
-    'import pathlib, sys\n'
-    'mark = pathlib.Path("mark")\n'
-    'print("started")\n'
-    'if not mark.exists():\n'
-    '  mark.touch()\n'
-    '  sys.exit(3)\n'
-  )
-  done = subprocess.run(
-    [sys.executable, '-m', 'launch.local', '--module=job', '--flagfiles=x',
-     '--retries=1', '--logs=logs'],
-    capture_output=True, text=True, check=False, cwd=tmp_path,
-    env={'PYTHONPATH': f'{tmp_path}:{ROOT}', 'PATH': '/usr/bin:/bin'},
-  )  # fmt: skip
-  assert done.returncode == 0, done.stderr
-  assert 'again (1 of 1): x' in done.stderr
-  log = (tmp_path / 'logs' / 'x.log').read_text()
-  assert log.count('started') == 2
+def test_names_of_clouds():
+  assert sweep.cloud_name('Beauty_a-lr-0.1', 40) == 'beauty-a-lr-0-1'
+  assert sweep.cloud_name('128-seed-0', 40) == 'run-128-seed-0'
+  long = [sweep.cloud_name('scientific_paper_size-seed-0-lr-0.00' + end, 40)
+          for end in ('10000', '20000')]  # fmt: skip
+  assert [len(name) for name in long] == [40, 40]
+  assert long[0] != long[1]

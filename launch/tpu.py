@@ -16,16 +16,11 @@ signed in, and a clone of the repository.
 
 import concurrent.futures
 import shlex
-import subprocess
 import sys
-import time
-from collections.abc import Callable
-from typing import NamedTuple
 
 from absl import app, flags
 
-from launch import preemptible, sweep_flags
-from launch import sweep as sweep_lib
+from launch import sweep_flags, tpu_slice
 
 _PROJECT = flags.DEFINE_string('project', None, 'That pays.', required=True)
 _ZONE = flags.DEFINE_string('zone', None, 'Of the slices.', required=True)
@@ -49,46 +44,11 @@ _RETRIES = flags.DEFINE_integer(
   'retries', 10, 'How often a slice is requested anew.', lower_bound=0
 )
 
-_LOST = ('SUSPENDING', 'SUSPENDED', 'FAILED')
-_ON_HOSTS = ('copy', 'setup', 'install', 'run')
-_POLL_SECONDS = 30.0
-_MAX_MISSES = 10
-
-# The hosts' own Python may be older than the one that is needed.
-_PACK = ['git', 'archive', '--format=tar.gz', '--output=hyperrec.tar.gz',
-         'HEAD']  # fmt: skip
-_INSTALL = (
-  'mkdir -p hyperrec && tar -xzf hyperrec.tar.gz -C hyperrec && cd hyperrec'
-  ' && python3 -m pip install --quiet --user uv'
-  ' && python3 -m uv venv --quiet --python 3.12 .venv'
-  " && python3 -m uv pip install --quiet --python .venv/bin/python -e '.[tpu]'"
-)
-_PYTHON = '.venv/bin/python'
-
-
-class Slice(NamedTuple):
-  """What is requested of Cloud TPU, and how its hosts are used."""
-
-  project: str
-  zone: str
-  accelerator: str
-  runtime: str
-  spot: bool
-  setup: str | None
-  multihost: bool
-
-
-class Done(NamedTuple):
-  """How a command ended, and what it printed."""
-
-  code: int
-  out: str = ''
-
 
 def main(argv):
   """Runs the sweep; exits with the number of failed runs."""
   runs = sweep_flags.runs(argv[1:])
-  wanted = Slice(
+  wanted = tpu_slice.Slice(
     _PROJECT.value,
     _ZONE.value,
     _ACCELERATOR.value,
@@ -98,128 +58,28 @@ def main(argv):
     _MULTIHOST.value,
   )
   if sweep_flags.DRY_RUN.value:
-    print(shlex.join(_PACK))
+    print(shlex.join(tpu_slice.PACK))
     for run in runs:
       print(f'# {run.name}')
-      for command in commands(run, wanted).values():
+      for command in tpu_slice.commands(run, wanted).values():
         print(shlex.join(command))
     return 0
-  packed = execute(_PACK)
+  packed = tpu_slice.execute(tpu_slice.PACK)
   if packed.code:
     return packed.code
   with concurrent.futures.ThreadPoolExecutor(_PARALLEL.value) as pool:
     codes = list(
-      pool.map(lambda run: serve(run, wanted, _RETRIES.value, execute), runs)
+      pool.map(
+        lambda run: tpu_slice.serve(
+          run, wanted, _RETRIES.value, tpu_slice.execute
+        ),
+        runs,
+      )
     )
   for run, code in zip(runs, codes, strict=True):
     if code:
       print(f'exit {code}: {run.name}', file=sys.stderr)
   return min(125, sum(code != 0 for code in codes))
-
-
-def commands(run: sweep_lib.Run, wanted: Slice) -> dict[str, list[str]]:
-  """The commands of a run, by what they do, in their order."""
-  name = sweep_lib.cloud_name(f'hyperrec-{run.name}', 63)
-  where = [f'--project={wanted.project}', f'--zone={wanted.zone}']
-  resource = ['gcloud', 'compute', 'tpus', 'queued-resources']
-  vm = ['gcloud', 'compute', 'tpus', 'tpu-vm']
-  on_hosts = [*vm, 'ssh', name, *where, '--worker=all']
-  started = (
-    f'cd hyperrec && exec {_PYTHON} -m launch.preemptible {run.shell(_PYTHON)}'
-  )
-  lines = {
-    'request': [
-      *resource, 'create', name, f'--node-id={name}', *where,
-      f'--accelerator-type={wanted.accelerator}',
-      f'--runtime-version={wanted.runtime}',
-      *(['--spot'] if wanted.spot else []),
-    ],
-    'state': [
-      *resource, 'describe', name, *where, '--format=value(state.state)'
-    ],
-    'copy': [
-      *vm, 'scp', 'hyperrec.tar.gz', f'{name}:', *where, '--worker=all'
-    ],
-    'setup': [*on_hosts, f'--command={wanted.setup}'],
-    'install': [*on_hosts, f'--command={_INSTALL}'],
-    'run': [
-      *on_hosts,
-      f'--command={started}{" --multihost" if wanted.multihost else ""}',
-    ],
-    'release': [*resource, 'delete', name, *where, '--force', '--quiet'],
-  }  # fmt: skip
-  if not wanted.setup:
-    del lines['setup']
-  return lines
-
-
-def serve(
-  run: sweep_lib.Run,
-  wanted: Slice,
-  retries: int,
-  execute: Callable[[list[str]], Done],
-  sleep: Callable[[float], None] = time.sleep,
-) -> int:
-  """Requests a slice, runs on it, releases it; anew where it is taken away.
-
-  Args:
-    run: what to run.
-    wanted: the slice.
-    retries: how often a lost slice is requested anew.
-    execute: runs a command.
-    sleep: waits that many seconds.
-
-  Returns:
-    The exit code; of the run itself where it was not disturbed.
-  """
-  own = commands(run, wanted)
-  code = 1
-  for _ in range(1 + retries):
-    requested = execute(own['request'])
-    if requested.code:
-      return requested.code
-    try:
-      code, is_lost = _use(own, execute, sleep)
-    finally:  # a slice that is left behind costs money
-      execute(own['release'])
-    if not is_lost:
-      return code
-    print(f'slice lost, requested anew: {run.name}', file=sys.stderr)
-  return code
-
-
-def _use(own, execute, sleep) -> tuple[int, bool]:
-  """The exit code on one slice, and whether the slice was taken away."""
-  state = _wait(own, execute, sleep)
-  if state != 'ACTIVE':
-    return 1, state in _LOST
-  done = Done(0)
-  for step in _ON_HOSTS:
-    if step in own and done.code == 0:
-      done = execute(own[step])
-  if done.code in (0, preemptible.STOPPED):
-    return done.code, done.code != 0
-  sleep(_POLL_SECONDS)  # the connection breaks before the state tells why
-  return done.code, execute(own['state']).out.strip() in _LOST
-
-
-def _wait(own, execute, sleep) -> str:
-  """The state once it is ACTIVE or will not be; '' where nobody tells it."""
-  misses = 0
-  while misses < _MAX_MISSES:
-    found = execute(own['state'])
-    state = found.out.strip()
-    misses = misses + 1 if found.code else 0
-    if not found.code and (state == 'ACTIVE' or state in _LOST):
-      return state
-    sleep(_POLL_SECONDS)
-  return ''
-
-
-def execute(command: list[str]) -> Done:
-  """Runs a command; what it says besides goes to this terminal."""
-  done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
-  return Done(done.returncode, done.stdout)
 
 
 if __name__ == '__main__':

@@ -4,9 +4,9 @@ import subprocess
 
 import pytest
 
-from launch import preemptible, sweep, tpu
+from launch import preemptible, sweep, tpu_slice
 
-WANTED = tpu.Slice('p', 'z', 'v5litepod-8', 'r', True, None, True)
+WANTED = tpu_slice.Slice('p', 'z', 'v5litepod-8', 'r', True, None, True)
 ONCE = ['request', 'state', 'copy', 'install', 'run']
 
 (RUN,) = sweep.runs('m', ['x.flags'])
@@ -19,18 +19,18 @@ class Cloud:
     self.states, self.codes, self.asked = list(states), list(codes), []
 
   def __call__(self, command):
-    own = tpu.commands(RUN, WANTED)
+    own = tpu_slice.commands(RUN, WANTED)
     what = next(name for name, line in own.items() if line == command)
     self.asked.append(what)
     if what == 'state':
       state = self.states.pop(0)
-      return tpu.Done(0 if state else 1, f'{state}\n')
-    return tpu.Done(self.codes.pop(0) if what == 'run' else 0)
+      return tpu_slice.Done(0 if state else 1, f'{state}\n')
+    return tpu_slice.Done(self.codes.pop(0) if what == 'run' else 0)
 
 
 def serve(cloud, retries=3):
   waits = []
-  return tpu.serve(RUN, WANTED, retries, cloud, waits.append), len(waits)
+  return tpu_slice.serve(RUN, WANTED, retries, cloud, waits.append), len(waits)
 
 
 def test_a_slice_that_is_taken_away_is_requested_anew():
@@ -72,10 +72,10 @@ def test_a_slice_is_released_whatever_happens():
 
 
 def test_what_hosts_run_is_whole_shell():
-  own = tpu.commands(RUN, WANTED._replace(setup='sudo mount a:/b /c'))
+  own = tpu_slice.commands(RUN, WANTED._replace(setup='sudo mount a:/b /c'))
   for step in ('setup', 'install', 'run'):
     line = own[step][-1].removeprefix('--command=')
     subprocess.run(['bash', '-n', '-c', line], check=True)
   assert own['run'][-1].endswith('-m m --flagfile=x.flags --multihost')
-  alone = tpu.commands(RUN, WANTED._replace(multihost=False))
+  alone = tpu_slice.commands(RUN, WANTED._replace(multihost=False))
   assert alone['run'][-1].endswith('-m m --flagfile=x.flags')

@@ -204,20 +204,20 @@ class Tasks:
     return self.values(row, shown.tolist(), random)
 
 
-def draw_batch(
+def draw_prompts(
   tasks: Tasks,
   writer: prompts.Writer,
   templates: Sequence[Template],
-  batch_size: int,
+  num_prompts: int,
   random: np.random.Generator,
-) -> prompts.Batch:
-  """A batch of training: each family as often, its templates likewise.
+) -> list[tuple[Tokens, Tokens]]:
+  """Prompts and answers: each family as often, its templates likewise.
 
   Args:
     tasks: what to ask about.
     writer: makes the tokens.
     templates: only those with `seen` are used.
-    batch_size: B.
+    num_prompts: how many.
     random: of everything.
   """
   families = {}
@@ -225,11 +225,12 @@ def draw_batch(
     if template.seen:
       families.setdefault(template.family, []).append(template)
   groups = list(families.values())
-  sources, targets = [], []
-  for _ in range(batch_size):
+  pairs = []
+  for _ in range(num_prompts):
     group = groups[random.integers(len(groups))]
     template = group[random.integers(len(group))]
     values = tasks.draw(random)
-    sources.append(writer.source(template, values))
-    targets.append(writer.target(template, values))
-  return writer.batch(sources, targets)
+    pairs.append(
+      (writer.source(template, values), writer.target(template, values))
+    )
+  return pairs

@@ -216,20 +216,41 @@ class Writer:
     return [*tokens[: self.target_length - 1], tokenizer_lib.EOS]
 
   def batch(
-    self, sources: Sequence[Tokens], targets: Sequence[Tokens] = ()
+    self,
+    sources: Sequence[Tokens],
+    targets: Sequence[Tokens] = (),
+    *,
+    shortest: bool = False,
   ) -> Batch:
-    """Sources, and targets of training, padded to the fixed lengths."""
-    tokens, mask = _padded(sources, self.source_length)
+    """Sources, and targets of training, padded to the fixed lengths.
+
+    Args:
+      sources: tokens of the prompts.
+      targets: tokens of the answers.
+      shortest: pads to the longest of them only, with room (`roomy`).
+    """
+    source_length, target_length = self.source_length, self.target_length
+    if shortest:
+      source_length = min(source_length, roomy(max(map(len, sources))))
+      target_length = min(
+        target_length, roomy(max(map(len, targets), default=0))
+      )
+    tokens, mask = _padded(sources, source_length)
     starts = self._starts_word[tokens]
     starts[:, 0] = True
     is_word = mask & (tokens != tokenizer_lib.EOS)
     whole = np.where(is_word, np.cumsum(starts & is_word, axis=1), 0)
-    written, written_mask = _padded(targets, self.target_length)
+    written, written_mask = _padded(targets, target_length)
     inputs = np.roll(written, 1, axis=1)
     inputs[:, :1] = tokenizer_lib.PAD
     return Batch(
       tokens, whole.astype(np.int32), mask, inputs, written, written_mask
     )
+
+
+def roomy(length: int) -> int:
+  """The next power of two, at least 4: few lengths are ever compiled."""
+  return max(4, 1 << max(0, length - 1).bit_length())
 
 
 def _is_list(value) -> bool:

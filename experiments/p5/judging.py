@@ -151,6 +151,14 @@ def mean_rating(
   return errors._asdict()
 
 
+def popularity(
+  train: interactions.Interactions, held: splits.HeldOut
+) -> dict[str, float]:
+  """The most chosen items of training as the answer to everyone."""
+  counts = train.item_counts().astype(np.float32)
+  return ranked(lambda users: np.tile(counts, (len(users), 1)), held)
+
+
 def number_rule(
   numbers: np.ndarray, held: splits.HeldOut, histories
 ) -> dict[str, float]:

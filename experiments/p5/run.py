@@ -124,6 +124,7 @@ def main(argv):
     'skipped': skipped,
     'templates': _judged(model, templates, split.test),
     'number_rule': _number_rule(numbers, split.test),
+    'popularity': judging.popularity(split.train, split.test),
     'mean_rating': judging.mean_rating(split.train, split.test),
     'prepare': {
       'flops': p5_training.fit_flops(config, model.fitted.tokenizer.vocab_size),

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from absl import logging
 from jaxtyping import Bool, Int
 
 from hyperrec.data import interactions as interactions_lib
@@ -162,7 +163,8 @@ class Writer:
   Attributes:
     tokenizer: text -> tokens.
     source_length: S; of a longer prompt the list of items loses its oldest
-      (what comes first in it), and what has no list is cut at its end.
+      (what comes first in it), and what has no list is cut at its end. The
+      first of each template is told by a warning.
     target_length: T; longer targets are cut.
   """
 
@@ -193,6 +195,8 @@ class Writer:
       elif name:
         fixed += len(values[name])
     excess = max(0, fixed + lists - room)
+    if excess:
+      _tell_cut(template.name, self.source_length)
     tokens = []
     for before, name in self._parts(template.source):
       tokens += before
@@ -246,6 +250,16 @@ class Writer:
     return Batch(
       tokens, whole.astype(np.int32), mask, inputs, written, written_mask
     )
+
+
+@functools.lru_cache(maxsize=256)  # once for each
+def _tell_cut(template: str, source_length: int) -> None:
+  logging.warning(
+    'prompts of %s are cut to source_length=%d tokens: the oldest items of a '
+    'list are left out, or the end where there is no list',
+    template,
+    source_length,
+  )
 
 
 def roomy(length: int) -> int:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -136,7 +136,7 @@ def fit(
   for domain in tasks:
     _check_names(domain, config.target_length)
   seed = int(jax.random.bits(draw_key))
-  batch_at = _batches(config, tasks, tokenizer, templates, seed)
+  batch_at = batches(config, tasks, tokenizer, templates, seed)
   tx = optimizers.cosine_adamw(config.lr, config.num_steps, config.weight_decay)
   result = loop.train(
     train_step(network, config.weight_decay),
@@ -157,8 +157,14 @@ def _check_names(tasks: prompt_tasks.Tasks, target_length: int) -> None:
     )
 
 
-def _batches(config, tasks, tokenizer, templates, seed):
-  """Step -> batch, a pure function."""
+def batches(
+  config: Config,
+  tasks: Sequence[prompt_tasks.Tasks],
+  tokenizer: Tokenizer,
+  templates: Sequence[prompts.Template],
+  seed: int,
+) -> Callable[[int], prompts.Batch]:
+  """Step -> batch, a pure function; see `fit` and `Config.steps_alike`."""
   writer = config.writer(tokenizer)
 
   @functools.lru_cache(maxsize=1)  # drawn once for all its steps

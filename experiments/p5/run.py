@@ -245,6 +245,7 @@ def _judged(model, templates, held) -> list[dict]:
           'target': template.target,
           'seen': template.seen,
           'metrics': metrics,
+          'common_answer': judging.common_answer(model, template, held),
         }
       )
   return records

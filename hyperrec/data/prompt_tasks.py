@@ -46,6 +46,22 @@ def item_names(numbers: np.ndarray) -> list[str]:
   return item_ids.as_text(numbers, item_ids.width_of(len(numbers)))
 
 
+def names_of(names: Sequence[Tokens], items: Sequence[int]) -> list[Tokens]:
+  """The names of some items.
+
+  Raises:
+    DataError: an item that the catalogue lacks.
+  """
+  for item in items:
+    if not 0 <= item < len(names):
+      raise DataError(
+        f'item={item} of a history is none of the {len(names)} items that have '
+        'a name; items count from 0 in the catalogue that the model was '
+        'adapted to'
+      )
+  return [list(names[item]) for item in items]
+
+
 def split_text(text: str) -> tuple[str, str]:
   """Title and attributes: what is before the last ". ", and after it."""
   title, stop, attributes = text.rpartition('. ')
@@ -140,9 +156,13 @@ class Tasks:
     return self._users[user]
 
   def history(self, items: Sequence[int]) -> list[Tokens]:
-    """The last items of a history, or a word for nothing."""
+    """The last items of a history, or a word for nothing.
+
+    Raises:
+      DataError: an item that the catalogue lacks.
+    """
     last = list(items)[-self.config.max_history :]
-    return [self.names[item] for item in last] or [self._encode(NOTHING)]
+    return names_of(self.names, last) or [self._encode(NOTHING)]
 
   def values(
     self,

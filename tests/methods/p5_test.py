@@ -92,6 +92,15 @@ def test_only_the_last_items_of_a_history_are_read(by_number):
   np.testing.assert_allclose(found[0], found[1], atol=1e-4)
 
 
+@pytest.mark.parametrize('item', [-1, NUM_ITEMS])
+def test_an_unknown_item_of_a_history_is_named(by_number, item):
+  method, shared = by_number
+  with pytest.raises(
+    interactions.DataError, match=f'item={item} .* none of the 12 items'
+  ):
+    method.score(shared, histories([1, item]))
+
+
 def test_nothing_is_paid_where_the_catalogue_is_known(by_number):
   method, shared = by_number
   data = in_a_circle()

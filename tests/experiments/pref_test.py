@@ -91,6 +91,13 @@ def test_a_wrong_key_asks_again_and_the_end_of_input_ends(data):
   assert 'towards' in said
 
 
+def test_who_has_answered_nothing_is_not_told_who_she_is(data):
+  said = talk(data, ['d', 'd', 'q'])
+  assert 'Recommended:' in said
+  assert 'Nothing is known yet' in said
+  assert 'towards' not in said
+
+
 def test_ten_questions_are_enough(data):
   said = talk(data, ['1'] * 30)
   assert said.count('which do you prefer') == 10

@@ -120,7 +120,7 @@ def test_every_arm_is_measured_and_compared(data):
       metric='ndcg@5',
       seed=0,
       noise=0.0,
-      arms=['random', 'tree', 'published'],
+      arms=['random', 'tree', 'published', 'likes'],
       features=features.read(
         [data], 'tfidf', cache_folder=None, num_features=4
       ),

@@ -46,6 +46,10 @@ class Config:
     separate: a user has coefficients of taste (which of two rated items is
       better) and of choice (whether to take an item up), which the prior ties
       together. Without, one reward is to explain both, as in the paper.
+    taste_variance: of a coefficient of taste, where EM for the prior begins;
+      where there is no such, and of choice, 1. Base functions were fitted to
+      the very ratings that EM explains with them, so it believes taste to
+      differ more than that of new users does.
     liked: least rating that counts as liked.
     rounds: of EM for the prior.
     most_pairs: of a training user and a kind, for the prior.
@@ -63,6 +67,7 @@ class Config:
   rank: int = 16
   consensus: bool = True
   separate: bool = True
+  taste_variance: float = 0.05
   liked: float = 4.0
   rounds: int = 5
   most_pairs: int = 60
@@ -156,12 +161,14 @@ def fit(
     phi_VxJ = np.concatenate(both, axis=1)
   phi_VxJ = jnp.asarray(phi_VxJ, jnp.float32)
   taste, choice = phi_VxJ, phi_VxJ
+  variances = jnp.ones(phi_VxJ.shape[1])
   if config.separate:
+    variances = jnp.concatenate([config.taste_variance * variances, variances])
     nothing = jnp.zeros_like(phi_VxJ)
     taste = jnp.concatenate([phi_VxJ, nothing], axis=1)
     choice = jnp.concatenate([nothing, phi_VxJ], axis=1)
   answers = training_answers(config, taste, choice, ratings, rng)
-  prior, _ = rf.population(answers, num_rounds=config.rounds)
+  prior = rf.population(answers, variances, num_rounds=config.rounds)
   return Shared(
     taste, choice, prior, data.item_counts(), data.num_users, data.item_ids
   )

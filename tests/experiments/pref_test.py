@@ -91,6 +91,13 @@ def test_a_wrong_key_asks_again_and_the_end_of_input_ends(data):
   assert 'towards' in said
 
 
+def test_who_has_answered_nothing_is_not_told_who_she_is(data):
+  said = talk(data, ['d', 'd', 'q'])
+  assert 'Recommended:' in said
+  assert 'Nothing is known yet' in said
+  assert 'towards' not in said
+
+
 def test_ten_questions_are_enough(data):
   said = talk(data, ['1'] * 30)
   assert said.count('which do you prefer') == 10
@@ -113,7 +120,7 @@ def test_every_arm_is_measured_and_compared(data):
       metric='ndcg@5',
       seed=0,
       noise=0.0,
-      arms=['random', 'tree', 'published'],
+      arms=['random', 'tree', 'published', 'likes'],
       features=features.read(
         [data], 'tfidf', cache_folder=None, num_features=4
       ),

@@ -48,7 +48,7 @@ class Config:
       together. Without, one reward is to explain both, as in the paper.
     taste_variance: of a coefficient of taste, where EM for the prior begins.
       Base functions were fitted to the very ratings that EM explains with
-      them, so from 1 it believes taste to differ more than it does in new users.
+      them: from 1 it believes taste to differ more than that of new users does.
     choice_variance: the same of choice; where one reward is both, 1 is used.
     liked: least rating that counts as liked.
     rounds: of EM for the prior.

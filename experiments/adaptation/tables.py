@@ -53,6 +53,7 @@ def main(argv):
   tasks = report_words.in_order(results.by_task(rows))
   analyses = {t: report_numbers.analyse(cells) for t, cells in tasks.items()}
   report.replace_block('README.md', 'answer', answer(analyses))
+  report.replace_block('README.md', 'guide', report_words.guide(analyses))
   report.replace_block(_DETAILS, 'hypotheses', hypotheses(tasks))
   report.replace_block(_DETAILS, 'verdict', verdict(tasks, analyses))
   report.replace_block(

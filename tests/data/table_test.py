@@ -136,7 +136,7 @@ def test_incomplete_rows_are_left_out_where_asked(tmp_path):
     'user,item,r,title\n,1,3,\n7,nan,3,\n7,x,3,\n8,x,, Tea \n8,y,4,Ink\n'
     '9,y,k,\n',
   )
-  with pytest.raises(DataError, match=r'line 2, .* is missing .*--drop_inc'):
+  with pytest.raises(DataError, match=r'line 3, .* is missing .*--drop_inc'):
     load(path)
   some = {'drop_incomplete': True}
   data = load(path, text_columns=('title',), **some)

@@ -14,6 +14,7 @@ from hyperrec.methods import (
   p5,
   pref,
   pref_interview,
+  two_tower,
 )
 
 _PARTS = ('relation', 'transfer', 'popularity')
@@ -31,6 +32,7 @@ NAMES = (
   'pref:known',
   'pref:shown',
   'p5:long',
+  'two_tower',
   'hyperease:learned',
   'hyperease:shuffled',
   'hyperease:constant',
@@ -70,33 +72,45 @@ def of_prompts(names: str) -> dict[str, Arm]:
   return {'p5:long': Arm(functools.partial(p5.p5, names=names), grids.P5_LONG)}
 
 
-def of_parts(*lookups, grows: bool = False) -> dict[str, Arm]:
+def of_networks(lookup) -> dict[str, Arm]:
+  """A network as large as HyperEASE's generator that generates nothing."""
+  build = functools.partial(two_tower.two_tower, lookup)
+  return {'two_tower': Arm(build, grids.TWO_TOWER)}
+
+
+def of_parts(
+  *lookups, trials: tuple[grids.Trial, ...], grows: bool = False
+) -> dict[str, Arm]:
   """HyperEASE without a part of its prior."""
   build = functools.partial(hyperease.hyperease, *lookups, grows=grows)
   return {
     name: Arm(
       functools.partial(build, name=name),
-      tuple({**trial, **change} for trial in grids.HYPEREASE),
+      tuple({**trial, **change} for trial in trials),
     )
     for name, change in _WITHOUT.items()
   }
 
 
-def of_priors(*lookups) -> dict[str, Arm]:
+def of_priors(*lookups, trials: tuple[grids.Trial, ...]) -> dict[str, Arm]:
   """HyperEASE without a part, with wrong features, with learned strengths."""
   return {
     'hyperease:learned': Arm(
       functools.partial(hyperease_learned.hyperease_learned, *lookups), ({},)
     ),
-    'hyperease:shuffled': _with(_shuffled, 'hyperease:shuffled', lookups),
-    'hyperease:constant': _with(_constant, 'hyperease:constant', lookups),
-    **of_parts(*lookups),
+    'hyperease:shuffled': _with(
+      _shuffled, 'hyperease:shuffled', lookups, trials
+    ),
+    'hyperease:constant': _with(
+      _constant, 'hyperease:constant', lookups, trials
+    ),
+    **of_parts(*lookups, trials=trials),
   }
 
 
-def _with(change, name, lookups) -> Arm:
+def _with(change, name, lookups, trials) -> Arm:
   build = functools.partial(hyperease.hyperease, *map(change, lookups))
-  return Arm(functools.partial(build, name=name), grids.HYPEREASE)
+  return Arm(functools.partial(build, name=name), trials)
 
 
 def _shuffled(features):

@@ -100,7 +100,7 @@ def new_catalogue(features: Features) -> dict[str, Arm]:
     ),
     'hyperease': Arm(generated, grids.HYPEREASE),
     **controls.of_prompts('text'),
-    **controls.of_priors(*lookups, trials=grids.HYPEREASE),
+    **controls.of_priors(*lookups),
     **controls.of_networks(features.own),
     **controls.of_ease(retrain=True),
   }
@@ -139,11 +139,11 @@ def new_domain(features: Features) -> dict[str, Arm]:
       functools.partial(hyperease.ridge_map, *lookups), grids.RIDGE_MAP
     ),
     'hyperease_zero': Arm(
-      functools.partial(generated, solve=False), grids.HYPEREASE_DOMAIN
+      functools.partial(generated, solve=False), grids.HYPEREASE
     ),
-    'hyperease': Arm(generated, grids.HYPEREASE_DOMAIN),
+    'hyperease': Arm(generated, grids.HYPEREASE),
     **controls.of_prompts('text'),
-    **controls.of_priors(*lookups, trials=grids.HYPEREASE_DOMAIN),
+    **controls.of_priors(*lookups),
     **controls.of_networks(features.shared),
   }
 
@@ -188,7 +188,7 @@ def drift(features: Features) -> dict[str, Arm]:
       functools.partial(hyperease.hyperease, *lookups, grows=True),
       grids.HYPEREASE,
     ),
-    **controls.of_parts(*lookups, trials=grids.HYPEREASE, grows=True),
+    **controls.of_parts(*lookups, grows=True),
     **controls.of_ease(retrain=True),
   }
 

@@ -78,39 +78,33 @@ def of_networks(lookup) -> dict[str, Arm]:
   return {'two_tower': Arm(build, grids.TWO_TOWER)}
 
 
-def of_parts(
-  *lookups, trials: tuple[grids.Trial, ...], grows: bool = False
-) -> dict[str, Arm]:
+def of_parts(*lookups, grows: bool = False) -> dict[str, Arm]:
   """HyperEASE without a part of its prior."""
   build = functools.partial(hyperease.hyperease, *lookups, grows=grows)
   return {
     name: Arm(
       functools.partial(build, name=name),
-      tuple({**trial, **change} for trial in trials),
+      tuple({**trial, **change} for trial in grids.HYPEREASE),
     )
     for name, change in _WITHOUT.items()
   }
 
 
-def of_priors(*lookups, trials: tuple[grids.Trial, ...]) -> dict[str, Arm]:
+def of_priors(*lookups) -> dict[str, Arm]:
   """HyperEASE without a part, with wrong features, with learned strengths."""
   return {
     'hyperease:learned': Arm(
       functools.partial(hyperease_learned.hyperease_learned, *lookups), ({},)
     ),
-    'hyperease:shuffled': _with(
-      _shuffled, 'hyperease:shuffled', lookups, trials
-    ),
-    'hyperease:constant': _with(
-      _constant, 'hyperease:constant', lookups, trials
-    ),
-    **of_parts(*lookups, trials=trials),
+    'hyperease:shuffled': _with(_shuffled, 'hyperease:shuffled', lookups),
+    'hyperease:constant': _with(_constant, 'hyperease:constant', lookups),
+    **of_parts(*lookups),
   }
 
 
-def _with(change, name, lookups, trials) -> Arm:
+def _with(change, name, lookups) -> Arm:
   build = functools.partial(hyperease.hyperease, *map(change, lookups))
-  return Arm(functools.partial(build, name=name), trials)
+  return Arm(functools.partial(build, name=name), grids.HYPEREASE)
 
 
 def _shuffled(features):

@@ -50,9 +50,6 @@ HYPEREASE = _rows(
   (100.0, 4.0, 0.8, 0.3, 0.3, 0.15, 1.0),
   (200.0, 4.0, 0.6, 0.2, 0.2, 0.2, 2.0),
 )
-# A target domain may be far sparser than the domains that rehearse: the first
-# three span the ridge as those of L3AE do.
-HYPEREASE_DOMAIN = tuple(HYPEREASE[i] for i in (0, 1, 4, 2, 3, 5, 6, 7))
 RIDGE_MAP = _grid(relation=(1.0, 2.0), l2=(30.0, 100.0, 10.0, 300.0))
 TWO_TOWER = _rows(
   'steps lr finetune_epochs',

@@ -18,7 +18,7 @@ METRICS = ('ndcg@100', 'recall@20', 'recall_min@20', 'recall_min@50', 'mrr')
 PRIMARY = 'ndcg@100'
 HISTORY_EDGES = (5, 20, 50)
 # Users of evidence that have as much say in tuning as the rehearsals.
-EQUAL_SAY = 50
+EQUAL_SAY = 20
 
 
 class Stage(NamedTuple):

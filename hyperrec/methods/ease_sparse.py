@@ -7,9 +7,7 @@ from hyperrec.models import sparse_autoencoder
 Method = method_lib.Method
 
 
-def ease_sparse(
-  *, l2: float, neighbours: int, retrain: bool = False
-) -> Method:
+def ease_sparse(*, l2: float, neighbours: int, retrain: bool = False) -> Method:
   """EASE on each item's nearest neighbours, each column solved exactly.
 
   Args:

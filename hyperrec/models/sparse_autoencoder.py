@@ -2,9 +2,9 @@
 
 Two ways to it. Both read the sparse X'X alone and say what memory they need.
 
-- *On neighbours*: EASE with one constraint more. Column j of B may
-  differ from 0 only at the n items S most alike to j, so the columns part, and
-  each is a small ridge regression, solved exactly:
+- *On neighbours*: EASE's own problem with one constraint more. Column j of B
+  may differ from 0 only at the n items S most alike to j, so the columns part,
+  and each is a small ridge regression, solved exactly:
 
       (X'X + lambda I)_SS B_Sj = (X'X)_Sj
 

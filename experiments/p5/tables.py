@@ -69,7 +69,7 @@ def beauty_table(results: pathlib.Path) -> str:
     seconds = np.mean([run['prepare']['seconds'] for run in found])
     for seen, wording in ((True, ''), (False, ', unseen wording')):
       values = _over_seeds(found, ('sequential', '{item}', seen), RANKING)
-      minutes = f'{seconds / 60:.0f} min'
+      minutes = f'{seconds / 60:.1f} core-min'
       lines.append(_row(what + wording, values, minutes, flags))
   return '\n'.join(lines)
 
@@ -137,6 +137,10 @@ def families_table(results: pathlib.Path) -> str:
         )
         baseline = f'popularity: {counts}, rule of numbers: {rule}'
       lines.append(_row(family, [f'`{target}`', metric, *cells, baseline]))
+  minutes = np.mean([run['prepare']['seconds'] for run in found]) / 60
+  size = f'{found[0]["prepare"]["parameters"] / 1e6:.2f}M parameters'
+  cells = ['', 'training, core-minutes', f'{minutes:.1f}', '']
+  lines.append(_row('all', [*cells, f'{len(found)} seeds, {size}']))
   return '\n'.join(lines)
 
 

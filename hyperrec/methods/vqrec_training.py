@@ -99,6 +99,9 @@ def from_scratch(
   params = init(config, init_key)
   fitted = Fitted(params, index, None, None, None, index_flops)
   fitted = vqrec_index.look_up(fitted, data, table)
+  if config.start == 'text':
+    params['codes'] = vqrec_index.embeddings_of(index, fitted.codes, config.dim)
+    fitted = fitted._replace(params=params)
   stage = vqrec_stages.catalogue(config, len(table), config.epochs, config.lr)
   return vqrec_stages.train(
     config,

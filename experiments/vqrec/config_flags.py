@@ -29,7 +29,7 @@ _START = flags.DEFINE_enum(
   'start',
   _DEFAULT.start,
   vqrec_stages.STARTS,
-  'What code embeddings are before training from scratch.',
+  'What code embeddings are before any training.',
 )
 _REPLACED = flags.DEFINE_float(
   'replaced', _DEFAULT.replaced, "Share of a fake's codes."

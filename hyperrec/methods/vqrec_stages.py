@@ -39,8 +39,8 @@ class Config:
     hidden_dim: width inside a block.
     dropout: share dropped in training.
     temperature: tau of the cosines.
-    start: what code embeddings are before training from scratch: random, as
-      in the paper, or the text that each code stands for.
+    start: what code embeddings are before pre-training, or training from
+      scratch: random, as in the paper, or the text each code stands for.
     replaced: rho, probability of a code of a fake to be replaced; 0 trains
       without fakes.
     epochs: passes over the users, in pre-training or from scratch.

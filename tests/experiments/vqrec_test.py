@@ -102,8 +102,7 @@ def test_arms_are_run_resumed_and_kept(tmp_path, shop):
     'office',
     'scientific',
     'scientific_128',
-    'scientific_paper_size',
-    'scientific_random',
+    'scientific_start',
   ],
 )
 def test_flag_files_are_read(name, tmp_path):

@@ -100,9 +100,8 @@ def poles(data, shared, j: int, sign: float) -> tuple[str, str]:
   known = np.argsort(-shared.counts, kind='stable')[:300]
   phi_V = np.asarray(shared.taste + shared.choice)[:, j]
   order = known[np.argsort(-sign * phi_V[known])]
-  title = lambda i: str(data.item_text[i]).split('|')[0].strip()  # noqa: E731
   ends = order[:3], order[::-1][:3]
-  return tuple('; '.join(title(i) for i in end) for end in ends)
+  return tuple('; '.join(str(data.item_text[i]) for i in end) for end in ends)
 
 
 def text_features(data, config):

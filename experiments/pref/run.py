@@ -58,9 +58,12 @@ _SEPARATE = flags.DEFINE_bool(
 )
 _TASTE_VARIANCE = flags.DEFINE_float(
   'taste_variance',
-  0.05,
+  0.1,
   'Of a coefficient of taste, where the fit of the prior begins.',
   lower_bound=1e-6,
+)
+_CHOICE_VARIANCE = flags.DEFINE_float(
+  'choice_variance', 3.0, 'The same of choice.', lower_bound=1e-6
 )
 _TAKEN = flags.DEFINE_bool(
   'taken', True, 'An answer also tells that the user took both items up.'
@@ -89,6 +92,7 @@ def main(argv):
     consensus=_CONSENSUS.value,
     separate=_SEPARATE.value,
     taste_variance=_TASTE_VARIANCE.value,
+    choice_variance=_CHOICE_VARIANCE.value,
     unseen_share=_UNSEEN.value,
   )
   if _INTERACTIVE.value:

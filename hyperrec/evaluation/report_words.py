@@ -68,22 +68,37 @@ def advice(analyses: dict[Task, Analysis]) -> list[str]:
   """What to use in each task: the cheapest that is nearly as good."""
   out = []
   for task, found in analyses.items():
-    chosen = [
-      (numbers.cheapest_good(ld), ld.best.budget) for ld in found.leaders
+    parts = [
+      f'{last.method} at {listed(map(str, where))} '
+      f'({METRIC} {last.quality:.3f}, {costs(last)} an adaptation)'
+      for last, where in _recommended(found)
     ]
-    runs = itertools.groupby(chosen, key=lambda pair: pair[0].method)
-    parts = []
-    for method, run in runs:
-      own = list(run)
-      last = own[-1][0]
-      parts.append(
-        f'{method} at {listed(str(budget) for _, budget in own)} '
-        f'({METRIC} {last.quality:.3f}, {costs(last)} an adaptation)'
-      )
     if parts:
       what = BUDGETS.get(task.regime, 'budget')
       out.append(f'{title(task)}, by {what}: {"; ".join(parts)}.')
   return out
+
+
+def guide(analyses: dict[Task, Analysis]) -> str:
+  """The same without numbers, as a table in Markdown."""
+  lines = ['| case | evidence | use |', '|---|---|---|']
+  for task, found in analyses.items():
+    parts = [
+      f'`{cell.method}` at {listed(f"{budget:,}" for budget in where)}'
+      for cell, where in _recommended(found)
+    ]
+    if parts:
+      what = BUDGETS.get(task.regime, 'budget')
+      lines.append(f'| {title(task)} | {what} | {"; ".join(parts)} |')
+  return '\n'.join(lines)
+
+
+def _recommended(found: Analysis) -> list[tuple[Cell, list[int]]]:
+  """Runs of budgets with one advice: the cell at the last, and all of them."""
+  chosen = [(numbers.cheapest_good(ld), ld.best.budget) for ld in found.leaders]
+  runs = itertools.groupby(chosen, key=lambda pair: pair[0].method)
+  own = [list(run) for _, run in runs]
+  return [(run[-1][0], [budget for _, budget in run]) for run in own]
 
 
 def verdict(found: Analysis) -> list[str]:

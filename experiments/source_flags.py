@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from absl import flags
 
-from hyperrec.data import interactions, sources
+from hyperrec.data import interactions, sources, splits
+from hyperrec.data.sources import sequences
 
 
 class Domain(NamedTuple):
@@ -165,3 +166,16 @@ def load_train_test() -> tuple[
 ]:
   """The published train and test part of a source that has them."""
   return sources.load_train_test(_SOURCE.value, data_dir=_DATA_DIR.value)
+
+
+def load_prefixes(data: interactions.Interactions) -> splits.HeldOut:
+  """The published test prefixes of a source of sessions, and what followed.
+
+  Raises:
+    DataError: the source has none.
+  """
+  if _SOURCE.value != 'diginetica':
+    raise interactions.DataError(
+      f'--source={_SOURCE.value} has no test prefixes; use diginetica'
+    )
+  return sequences.diginetica_prefixes(data, _DATA_DIR.value)

@@ -12,6 +12,8 @@ from hyperrec.methods import pref
 from hyperrec.models import interview, question_rules
 
 NUM_QUESTIONS = 10
+# Standard deviations from the average person that are worth a word.
+_LEAST = 0.1
 _MENU = '1 the first, 2 the second, d don\'t know, q stop: '  # fmt: skip
 
 
@@ -82,8 +84,12 @@ def recommend(data, shared, belief, *, hidden, show, count: int = 10) -> None:
     show(f'  {place + 1:2d}  {data.item_text[item]}')
   spread_J = np.sqrt(np.diag(np.linalg.inv(np.asarray(shared.prior.precision))))
   apart_J = (mean_J - np.asarray(shared.prior.mean)) / spread_J
+  told_J = np.flatnonzero(np.abs(apart_J) >= _LEAST)
+  if not len(told_J):
+    show('\nNothing is known yet that sets you apart from others.')
+    return
   show('\nHow you differ from others (in standard deviations):')
-  for j in np.argsort(-np.abs(apart_J))[:3]:
+  for j in told_J[np.argsort(-np.abs(apart_J[told_J]))][:3]:
     sign = math.copysign(1, apart_J[j])
     likes, dislikes = poles(data, shared, int(j), sign)
     show(f'  {abs(apart_J[j]):.1f} towards {likes}\n      away from {dislikes}')
@@ -94,9 +100,8 @@ def poles(data, shared, j: int, sign: float) -> tuple[str, str]:
   known = np.argsort(-shared.counts, kind='stable')[:300]
   phi_V = np.asarray(shared.taste + shared.choice)[:, j]
   order = known[np.argsort(-sign * phi_V[known])]
-  title = lambda i: str(data.item_text[i]).split('|')[0].strip()  # noqa: E731
   ends = order[:3], order[::-1][:3]
-  return tuple('; '.join(title(i) for i in end) for end in ends)
+  return tuple('; '.join(str(data.item_text[i]) for i in end) for end in ends)
 
 
 def text_features(data, config):

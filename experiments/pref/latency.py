@@ -36,7 +36,7 @@ def main(argv):
 
 
 def one_answer(rule) -> dict:
-  """One Newton update and the next question, batch 1."""
+  """One answer's update, as interviews make it, and the next question."""
   features = np.random.default_rng(0).normal(size=(POOL, J)) / np.sqrt(J)
   pool = question_rules.Pool(
     jnp.asarray(features, jnp.float32),
@@ -50,7 +50,7 @@ def one_answer(rule) -> dict:
 
   @jax.jit
   def turn(belief, pair):
-    belief = interview.update(pool, belief, pair, 1.0, 1.0, num_steps=1)
+    belief = interview.update(pool, belief, pair, 1.0, 1.0)
     return belief, question_rules.ask(rule, pool, belief, key)
 
   pair = jnp.int32(0), jnp.int32(1)

@@ -26,8 +26,8 @@ RULES = {
   'static': question_rules.static,
 }
 # `published`: the paper's rule, base functions and flat SGD, one reward of five
-# coefficients and no prior.
-ARMS = (*RULES, 'tree', 'published')
+# coefficients and no prior. `likes`: no questions, but as many plain likes.
+ARMS = (*RULES, 'tree', 'published', 'likes')
 PUBLISHED = {
   'base': 'preferences',
   'rank': 5,
@@ -122,16 +122,17 @@ def measure(
     )
     for q in budgets:
       yield Measured('tree', 'all', q, float('nan'), judge(profiles[:, q]))
-  yield from likes_lib.measure(
-    people,
-    shared,
-    features=features,
-    num_trials=num_trials,
-    budgets=budgets,
-    metric=metric,
-    liked=config.liked,
-    seed=seed,
-  )
+  if 'likes' in arms:
+    yield from likes_lib.measure(
+      people,
+      shared,
+      features=features,
+      num_trials=num_trials,
+      budgets=budgets,
+      metric=metric,
+      liked=config.liked,
+      seed=seed,
+    )
 
 
 def answered(found: interview.Record, questions: int) -> float:

@@ -33,7 +33,9 @@ _NOISE = flags.DEFINE_float(
 )
 _METRIC = flags.DEFINE_string('metric', 'ndcg@20', 'Of the full ranking.')
 _ARMS = flags.DEFINE_list(
-  'arms', list(recommendation.ARMS), 'Ways to choose questions.'
+  'arms',
+  list(recommendation.ARMS),
+  'Ways to choose questions, or what is done instead.',
 )
 _TRIALS = flags.DEFINE_integer(
   'trials', 4, 'Settings of each rival of plain likes.', lower_bound=1
@@ -53,6 +55,15 @@ _CONSENSUS = flags.DEFINE_bool(
 )
 _SEPARATE = flags.DEFINE_bool(
   'separate', True, 'Taste and choice have coefficients of their own.'
+)
+_TASTE_VARIANCE = flags.DEFINE_float(
+  'taste_variance',
+  0.1,
+  'Of a coefficient of taste, where the fit of the prior begins.',
+  lower_bound=1e-6,
+)
+_CHOICE_VARIANCE = flags.DEFINE_float(
+  'choice_variance', 3.0, 'The same of choice.', lower_bound=1e-6
 )
 _TAKEN = flags.DEFINE_bool(
   'taken', True, 'An answer also tells that the user took both items up.'
@@ -80,6 +91,8 @@ def main(argv):
     rank=_RANK.value,
     consensus=_CONSENSUS.value,
     separate=_SEPARATE.value,
+    taste_variance=_TASTE_VARIANCE.value,
+    choice_variance=_CHOICE_VARIANCE.value,
     unseen_share=_UNSEEN.value,
   )
   if _INTERACTIVE.value:
@@ -103,9 +116,11 @@ def main(argv):
 
 def measure(data, config, asked: list[int]) -> list[curves.Measured]:
   """Every seed's values."""
-  features = features_lib.read(
-    [data], _ENCODER.value, cache_folder=None, num_features=128
-  )
+  features = None
+  if 'likes' in _ARMS.value or config.base == 'text':
+    features = features_lib.read(
+      [data], _ENCODER.value, cache_folder=None, num_features=128
+    )
   measured = []
   for seed in range(_FIRST_SEED.value, _FIRST_SEED.value + _SEEDS.value):
     drawn = people.draw(

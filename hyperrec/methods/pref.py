@@ -46,6 +46,10 @@ class Config:
     separate: a user has coefficients of taste (which of two rated items is
       better) and of choice (whether to take an item up), which the prior ties
       together. Without, one reward is to explain both, as in the paper.
+    taste_variance: of a coefficient of taste, where EM for the prior begins.
+      Base functions were fitted to the very ratings that EM explains with
+      them: from 1 it believes taste to differ more than that of new users does.
+    choice_variance: the same of choice; where one reward is both, 1 is used.
     liked: least rating that counts as liked.
     rounds: of EM for the prior.
     most_pairs: of a training user and a kind, for the prior.
@@ -63,6 +67,8 @@ class Config:
   rank: int = 16
   consensus: bool = True
   separate: bool = True
+  taste_variance: float = 0.1
+  choice_variance: float = 3.0
   liked: float = 4.0
   rounds: int = 5
   most_pairs: int = 60
@@ -156,12 +162,15 @@ def fit(
     phi_VxJ = np.concatenate(both, axis=1)
   phi_VxJ = jnp.asarray(phi_VxJ, jnp.float32)
   taste, choice = phi_VxJ, phi_VxJ
+  variances = jnp.ones(phi_VxJ.shape[1])
   if config.separate:
+    scales = config.taste_variance, config.choice_variance
+    variances = jnp.concatenate([scale * variances for scale in scales])
     nothing = jnp.zeros_like(phi_VxJ)
     taste = jnp.concatenate([phi_VxJ, nothing], axis=1)
     choice = jnp.concatenate([nothing, phi_VxJ], axis=1)
   answers = training_answers(config, taste, choice, ratings, rng)
-  prior, _ = rf.population(answers, num_rounds=config.rounds)
+  prior = rf.population(answers, variances, num_rounds=config.rounds)
   return Shared(
     taste, choice, prior, data.item_counts(), data.num_users, data.item_ids
   )

@@ -41,6 +41,7 @@ def start(prior: rf.Gaussian, pool: Pool, num_questions: int) -> Belief:
     prior,
     answers,
     jnp.zeros((j, j)),
+    pool.known,
     jnp.zeros((), jnp.int32),
     jnp.zeros((n, n), bool),
   )
@@ -93,6 +94,7 @@ def update(
     ),
     answers,
     belief.planned + expected * jnp.outer(v_J, v_J),
+    question_rules.known_after(belief.known, pair, weight),
     belief.count + 1,
     belief.asked.at[first, second].set(True),
   )

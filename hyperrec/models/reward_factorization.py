@@ -121,7 +121,7 @@ def population_flops(
 ) -> float:
   """Operations of `population`."""
   each = posterior_flops(num_answers, j, _NEWTON_STEPS) + j**3 + 2 * j**2
-  return (num_rounds + 1) * num_users * each
+  return num_rounds * num_users * each
 
 
 def flat_sgd(
@@ -147,20 +147,27 @@ def flat_sgd(
 
 
 def population(
-  answers_U: Answers, *, num_rounds: int = 5, ridge: float = 1e-2
-) -> tuple[Gaussian, Float[Array, 'U J']]:
-  """The prior N(mu, Sigma) by EM with Laplace posteriors, from N(0, I).
+  answers_U: Answers,
+  variances: Float[Array, ' J'] | None = None,
+  *,
+  num_rounds: int = 5,
+  ridge: float = 1e-2,
+) -> Gaussian:
+  """The prior N(mu, Sigma) by EM with Laplace posteriors.
+
+  A few answers move a user's posterior little, so EM moves Sigma slowly: after
+  few rounds it is still near the variances that it began with, which therefore
+  matter.
 
   Args:
     answers_U: of the training users, a leading axis U on every array.
+    variances: [J] EM begins with a mean of 0 and these; 1 by default.
     num_rounds: of EM.
     ridge: least variance of any direction.
-
-  Returns:
-    The prior, and the MAP coefficients of the training users.
   """
   j = answers_U.differences.shape[-1]
-  prior = Gaussian(jnp.zeros(j), jnp.eye(j))
+  variances = jnp.ones(j) if variances is None else variances
+  prior = Gaussian(jnp.zeros(j), jnp.diag(1 / variances))
   infer = jax.jit(jax.vmap(posterior, (None, 0)))
   for _ in range(num_rounds):
     found = infer(prior, answers_U)
@@ -170,7 +177,7 @@ def population(
     covariance_JxJ += jnp.linalg.inv(found.precision).mean(axis=0)
     covariance_JxJ += ridge * jnp.eye(j)
     prior = Gaussian(mean_J, jnp.linalg.inv(covariance_JxJ))
-  return prior, infer(prior, answers_U).mean
+  return prior
 
 
 def refilled_svd(

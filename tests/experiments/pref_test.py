@@ -91,6 +91,13 @@ def test_a_wrong_key_asks_again_and_the_end_of_input_ends(data):
   assert 'towards' in said
 
 
+def test_who_has_answered_nothing_is_not_told_who_she_is(data):
+  said = talk(data, ['d', 'd', 'q'])
+  assert 'Recommended:' in said
+  assert 'Nothing is known yet' in said
+  assert 'towards' not in said
+
+
 def test_ten_questions_are_enough(data):
   said = talk(data, ['1'] * 30)
   assert said.count('which do you prefer') == 10
@@ -113,7 +120,7 @@ def test_every_arm_is_measured_and_compared(data):
       metric='ndcg@5',
       seed=0,
       noise=0.0,
-      arms=['random', 'tree', 'published'],
+      arms=['random', 'tree', 'published', 'likes'],
       features=features.read(
         [data], 'tfidf', cache_folder=None, num_features=4
       ),
@@ -179,6 +186,29 @@ def test_bases_are_rows(tmp_path):
   found = tables.bases_table([file], 10)
   assert '| base | J | auc, q = 0 | auc, q = 10 |' in found
   assert '| ials | 16 | 0.500 ±0.100 | 0.500 ±0.100 |' in found
+
+
+def test_settings_are_rows(tmp_path):
+  numbers = {'mean': 0.5, 'low': 0.4, 'high': 0.6, 'by_seed': [0.5]}
+  curve = [
+    {
+      'arm': arm,
+      'condition': condition,
+      'questions': q,
+      'metrics': {'ndcg@20': numbers, 'auc': numbers},
+    }
+    for arm, condition, budgets in (
+      ('random', 'known', (0, 10)),
+      ('pref', 'likes', (10,)),
+    )
+    for q in budgets
+  ]
+  flags = {'taste_variance': 0.1, 'choice_variance': 3.0, 'rank': 16}
+  file = tmp_path / 'adopted.json'
+  file.write_text(json.dumps({'curves': curve, 'flags': flags}))
+  found = tables.settings_table([file])
+  assert '| ndcg@20, q = 10 | auc, q = 0 | auc, q = 10 | ndcg@20, 10' in found
+  assert f'| 0.1 | 3 | 16 |{" 0.500 |" * 5}' in found
 
 
 def test_what_is_no_number_is_null():

@@ -159,6 +159,32 @@ def test_what_is_not_known_is_not_asked(pool, belief):
   assert not question_rules.ask(question_rules.bald, nothing, belief, KEY)[2]
 
 
+def test_no_answer_tells_by_bayes_what_is_not_known():
+  known = jnp.array([0.7, 0.4, 0.9])
+  pair = jnp.int32(0), jnp.int32(1)
+  found = question_rules.known_after(known, pair, jnp.float32(0))
+  silent = 1 - 0.6 * 0.7 * 0.4
+  want = [0.7 * (1 - 0.6 * 0.4) / silent, 0.4 * (1 - 0.6 * 0.7) / silent, 0.9]
+  np.testing.assert_allclose(found, want, rtol=1e-6)
+  found = question_rules.known_after(known, pair, jnp.float32(1))
+  np.testing.assert_allclose(found, [1, 1, 0.9], rtol=1e-6)
+  # Two that are surely known are alike to her; one that is not stays unknown.
+  sure = jnp.array([1.0, 1.0, 0.0])
+  found = question_rules.known_after(sure, pair, jnp.float32(0))
+  np.testing.assert_allclose(found, sure, rtol=1e-6)
+
+
+def test_after_no_answer_other_items_are_asked():
+  """Of items that tell as much, those that are more likely known."""
+  eye, share = jnp.eye(N), jnp.full(N, 0.5)
+  alike = question_rules.Pool(eye, share, share, eye)
+  belief = interview.start(rf.Gaussian(jnp.zeros(N), eye), alike, 2)
+  belief = interview.update(alike, belief, (0, 1), 0.0, 0.0)
+  for rule in (question_rules.d_optimal, question_rules.bald):
+    first, second, _ = question_rules.ask(rule, alike, belief, KEY)
+    assert (int(first), int(second)) == (2, 3)
+
+
 def test_popular_asks_the_most_rated_pair(pool, belief):
   first, second, _ = question_rules.ask(
     question_rules.popular, pool, belief, KEY

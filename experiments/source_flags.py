@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from absl import flags
 
-from hyperrec.data import interactions, sources
+from hyperrec.data import interactions, sources, splits
+from hyperrec.data.sources import sequences
 
 
 class Domain(NamedTuple):
@@ -64,11 +65,23 @@ _USER_COLUMN = flags.DEFINE_string('user_column', 'user', 'Of table.')
 _ITEM_COLUMN = flags.DEFINE_string('item_column', 'item', 'Of table.')
 _RATING_COLUMN = flags.DEFINE_string('rating_column', None, 'Of table.')
 _TIMESTAMP_COLUMN = flags.DEFINE_string('timestamp_column', None, 'Of table.')
+_TIMESTAMP_FORMAT = flags.DEFINE_string(
+  'timestamp_format',
+  None,
+  'Of table: how dates are written that are not like 2024-12-31; %d.%m.%Y.',
+)
 _ITEM_PATH = flags.DEFINE_string(
   'item_path', None, 'Of table: a second file with a row for each item.'
 )
 _TEXT_COLUMNS = flags.DEFINE_list(
-  'text_columns', [], 'Of table: columns of item_path that are item text.'
+  'text_columns',
+  [],
+  'Of table: columns that are item text, of item_path or else of path.',
+)
+_DROP_INCOMPLETE = flags.DEFINE_bool(
+  'drop_incomplete',
+  None,
+  'Of table: leave out rows that lack a user, an item or another value in use.',
 )
 
 
@@ -141,8 +154,10 @@ def _own_options() -> dict[str, object]:
     'item_column': _ITEM_COLUMN.value,
     'rating_column': _RATING_COLUMN.value,
     'timestamp_column': _TIMESTAMP_COLUMN.value,
+    'timestamp_format': _TIMESTAMP_FORMAT.value,
     'item_path': _ITEM_PATH.value,
     'text_columns': tuple(_TEXT_COLUMNS.value),
+    'drop_incomplete': bool(_DROP_INCOMPLETE.value),
   }
 
 
@@ -151,3 +166,16 @@ def load_train_test() -> tuple[
 ]:
   """The published train and test part of a source that has them."""
   return sources.load_train_test(_SOURCE.value, data_dir=_DATA_DIR.value)
+
+
+def load_prefixes(data: interactions.Interactions) -> splits.HeldOut:
+  """The published test prefixes of a source of sessions, and what followed.
+
+  Raises:
+    DataError: the source has none.
+  """
+  if _SOURCE.value != 'diginetica':
+    raise interactions.DataError(
+      f'--source={_SOURCE.value} has no test prefixes; use diginetica'
+    )
+  return sequences.diginetica_prefixes(data, _DATA_DIR.value)

@@ -101,6 +101,7 @@ def new_catalogue(features: Features) -> dict[str, Arm]:
     'hyperease': Arm(generated, grids.HYPEREASE),
     **controls.of_prompts('text'),
     **controls.of_priors(*lookups),
+    **controls.of_networks(features.own),
     **controls.of_ease(retrain=True),
   }
 
@@ -143,6 +144,7 @@ def new_domain(features: Features) -> dict[str, Arm]:
     'hyperease': Arm(generated, grids.HYPEREASE),
     **controls.of_prompts('text'),
     **controls.of_priors(*lookups),
+    **controls.of_networks(features.shared),
   }
 
 

@@ -14,6 +14,7 @@ from hyperrec.methods import (
   p5,
   pref,
   pref_interview,
+  two_tower,
 )
 
 _PARTS = ('relation', 'transfer', 'popularity')
@@ -31,6 +32,7 @@ NAMES = (
   'pref:known',
   'pref:shown',
   'p5:long',
+  'two_tower',
   'hyperease:learned',
   'hyperease:shuffled',
   'hyperease:constant',
@@ -68,6 +70,12 @@ def of_ease(**fixed) -> dict[str, Arm]:
 def of_prompts(names: str) -> dict[str, Arm]:
   """P5, trained longer."""
   return {'p5:long': Arm(functools.partial(p5.p5, names=names), grids.P5_LONG)}
+
+
+def of_networks(lookup) -> dict[str, Arm]:
+  """A network as large as HyperEASE's generator that generates nothing."""
+  build = functools.partial(two_tower.two_tower, lookup)
+  return {'two_tower': Arm(build, grids.TWO_TOWER)}
 
 
 def of_parts(*lookups, grows: bool = False) -> dict[str, Arm]:

@@ -51,6 +51,17 @@ HYPEREASE = _rows(
   (200.0, 4.0, 0.6, 0.2, 0.2, 0.2, 2.0),
 )
 RIDGE_MAP = _grid(relation=(1.0, 2.0), l2=(30.0, 100.0, 10.0, 300.0))
+TWO_TOWER = _rows(
+  'steps lr finetune_epochs',
+  (200, 3e-3, 20),
+  (600, 3e-3, 20),
+  (600, 1e-3, 40),
+  (200, 3e-3, 60),
+  (200, 1e-3, 20),
+  (1500, 1e-3, 20),
+  (600, 3e-3, 5),
+  (1500, 1e-3, 60),
+)
 CEASE = _rows(
   'l2 alpha',
   (30.0, 3.0),
@@ -110,16 +121,18 @@ HYPEREASE_USER = _rows(
   (100.0, 0.2, 16),
 )
 SASREC = _rows(
-  'lr epochs dim num_layers dropout',
-  (5e-3, 5, 32, 1, 0.2),
-  (2e-3, 10, 32, 1, 0.2),
-  (1e-3, 40, 32, 1, 0.2),
-  (1e-3, 40, 64, 2, 0.5),
-  (1e-3, 80, 32, 1, 0.5),
-  (2e-3, 20, 64, 1, 0.5),
-  (1e-3, 20, 128, 1, 0.2),
-  (3e-3, 20, 32, 2, 0.2),
+  'lr epochs dim dropout length',
+  (5e-3, 10, 32, 0.2, 50),
+  (2e-3, 20, 32, 0.2, 50),
+  (2e-3, 20, 64, 0.5, 100),
+  (2e-3, 40, 64, 0.5, 200),
+  (2e-3, 40, 64, 0.2, 200),
+  (1e-3, 40, 128, 0.5, 100),
+  (1e-3, 80, 64, 0.5, 100),
+  (5e-3, 40, 32, 0.2, 100),
+  num_layers=1,
   num_heads=1,
+  hidden_ratio=1,
   batch_size=8,
 )
 # More than ten epochs of fine-tuning forget: the evidence is small.

@@ -17,6 +17,8 @@ from hyperrec.evaluation import cost, ranking, significance, strata
 METRICS = ('ndcg@100', 'recall@20', 'recall_min@20', 'recall_min@50', 'mrr')
 PRIMARY = 'ndcg@100'
 HISTORY_EDGES = (5, 20, 50)
+# Users of evidence that have as much say in tuning as the rehearsals.
+EQUAL_SAY = 20
 
 
 class Stage(NamedTuple):
@@ -25,11 +27,14 @@ class Stage(NamedTuple):
   Attributes:
     prepare: (method, index of its trial) -> what it prepared; may be kept from
       another budget of the same source.
-    judged: evidence to adapt to, and users to judge on.
+    parts: evidence to adapt to and users to judge on, each; users of all parts
+      count alike.
+    weight: of the stage among all.
   """
 
   prepare: Callable[[method_lib.Method, int], 'Prepared']
-  judged: regimes.Judged
+  parts: tuple[regimes.Judged, ...]
+  weight: float = 1.0
 
 
 class Tuned(NamedTuple):
@@ -83,22 +88,43 @@ def prepare(
   )
 
 
+class TuningSet(NamedTuple):
+  """A `Stage` to be: a source to prepare on, the rest as there."""
+
+  source: method_lib.Source
+  parts: tuple[regimes.Judged, ...]
+  weight: float = 1.0
+
+
 def tuning_sets(
-  task: regimes.Task, is_oracle: bool, seed: int, num_domains: int = 3
-) -> list[tuple[method_lib.Source, regimes.Judged]]:
+  task: regimes.Task,
+  is_oracle: bool,
+  seed: int,
+  num_domains: int = 3,
+  num_folds: int = 0,
+) -> list[TuningSet]:
   """What hyper-parameters are chosen on: sources, and users to judge on.
 
   Args:
     task: what they are chosen for.
     is_oracle: whether the target's validation users choose; else rehearsals of
-      the task inside its source do, and the target is not seen.
-    seed: of the rehearsals' draws.
+      the task inside its source do, and of the target no more is seen than its
+      evidence.
+    seed: of the draws.
     num_domains: source domains that rehearse, where there are several.
+    num_folds: of the evidence, which then chooses too: of K users it has as
+      much say as all rehearsals together where K = `EQUAL_SAY`, and
+      K / EQUAL_SAY times theirs elsewhere. 0 leaves it to the rehearsals.
   """
   if is_oracle:
-    return [(task.source, task.validation)]
+    return [TuningSet(task.source, (task.validation,))]
   inner = regimes.rehearsals(task, seed, num_domains)
-  return [(rehearsal.source, rehearsal.test) for rehearsal in inner]
+  sets = [TuningSet(r.source, (r.test,), 1 / len(inner)) for r in inner]
+  folds = regimes.evidence_folds(task, num_folds, seed)
+  if folds:
+    weight = task.test.evidence.num_users / EQUAL_SAY
+    sets.append(TuningSet(task.source, folds, weight))
+  return sets
 
 
 def tune(
@@ -109,7 +135,7 @@ def tune(
   key: jax.Array,
 ) -> Tuned:
   """`tune_on` a single stage."""
-  return tune_on(arm, trials, [Stage(prepare_trial, judged)], key)
+  return tune_on(arm, trials, [Stage(prepare_trial, (judged,))], key)
 
 
 def tune_on(
@@ -133,21 +159,23 @@ def tune_on(
     [_trial_values(arm.build(**trial), index, stages, key)
      for index, trial in enumerate(trials)]
   )  # fmt: skip
-  best = best_trial(values)
+  best = best_trial(values, np.array([stage.weight for stage in stages]))
   seconds = time.perf_counter() - start
   value = float(values[best].mean())
   return Tuned(best, trials[best], len(trials), seconds, value)
 
 
-def best_trial(values: Float[np.ndarray, 'T S']) -> int:
-  """The trial (row) of the highest mean over stages, each with equal say.
+def best_trial(
+  values: Float[np.ndarray, 'T S'], weights: Float[np.ndarray, ' S']
+) -> int:
+  """The trial (row) of the highest weighted mean over stages.
 
   A value is taken relative to the best trial's of its stage, so that no stage
   weighs more because its numbers are larger.
   """
   best_of_stage = values.max(axis=0)
   relative = values / np.where(best_of_stage > 0, best_of_stage, 1)
-  return int(np.argmax(relative.mean(axis=1)))
+  return int(np.argmax(relative @ weights))
 
 
 def _trial_values(
@@ -158,10 +186,14 @@ def _trial_values(
 ) -> list[float]:
   """The primary metric on each stage."""
   values = []
-  for prepare_trial, judged in stages:
-    shared = prepare_trial(method, index).shared
-    adapted = method.adapt(shared, judged.evidence, key)
-    values.append(judge(method, adapted, judged, (PRIMARY,)).mean(PRIMARY))
+  for stage in stages:
+    shared = stage.prepare(method, index).shared
+    of_users = []
+    for judged in stage.parts:
+      adapted = method.adapt(shared, judged.evidence, key)
+      evaluation = judge(method, adapted, judged, (PRIMARY,))
+      of_users.append(evaluation.values[PRIMARY])
+    values.append(float(np.concatenate(of_users).mean()))
   return values
 
 

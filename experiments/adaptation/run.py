@@ -62,6 +62,13 @@ _REHEARSAL_DOMAINS = flags.DEFINE_integer(
   'How many source domains, in the order given, choose hyper-parameters.',
   lower_bound=1,
 )
+_EVIDENCE_FOLDS = flags.DEFINE_integer(
+  'evidence_folds',
+  0,
+  'Parts of the evidence of a new catalogue or domain that choose '
+  'hyper-parameters too, each judged by the others; 0 leaves it to rehearsals.',
+  lower_bound=0,
+)
 _SEEDS = flags.DEFINE_integer('seeds', 1, 'Splits drawn.')
 _NUM_HELDOUT = flags.DEFINE_integer(
   'num_heldout', 130, 'Users of validation, and of test.'
@@ -242,9 +249,11 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> dict:
   sets = _tuning_sets(task, cell.oracle, cell.seed) if len(trials) > 1 else ()
   stages = [
     laboratory.Stage(
-      prepared(source, None if cell.oracle else place), _shown_to(arm, judged)
+      prepared(source, None if source is task.source else place),
+      tuple(_shown_to(arm, judged) for judged in parts),
+      weight,
     )
-    for place, (source, judged) in enumerate(sets)
+    for place, (source, parts, weight) in enumerate(sets)
   ]
   try:
     tuned = laboratory.tune_on(arm, trials, stages, tune_key)
@@ -294,8 +303,9 @@ def _task(data: Data, regime: str, budget: int, seed: int) -> regimes.Task:
 
 @functools.lru_cache(maxsize=8)
 def _tuning_sets(task: regimes.Task, is_oracle: bool, seed: int):
-  num_domains = _REHEARSAL_DOMAINS.value
-  return laboratory.tuning_sets(task, is_oracle, seed, num_domains)
+  return laboratory.tuning_sets(
+    task, is_oracle, seed, _REHEARSAL_DOMAINS.value, _EVIDENCE_FOLDS.value
+  )
 
 
 def _check_same_settings(rows: Iterable[dict], path: pathlib.Path) -> None:

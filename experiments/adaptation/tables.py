@@ -1,7 +1,8 @@
-"""Collects runs, and rewrites the READMEs' words, tables and picture.
+"""Collects runs, and rewrites the READMEs' words, tables and pictures.
 
   python -m experiments.adaptation.tables --take=DIR    (DIR/cells.jsonl)
   python -m experiments.adaptation.tables               (what is committed)
+  python -m experiments.adaptation.tables --report=report.html
 
 Run it in the repository's root. There is one file for each data set and regime.
 Rows that are there already are kept; `--replace` takes the new ones.
@@ -9,12 +10,15 @@ Rows that are there already are kept; `--replace` takes the new ones.
 
 import pathlib
 import re
+from collections.abc import Callable
 
+import matplotlib.figure
 from absl import flags
 
 from experiments import script
 from hyperrec.evaluation import (
   report,
+  report_answer,
   report_figures,
   report_numbers,
   report_verdicts,
@@ -26,11 +30,14 @@ _TAKE = flags.DEFINE_list('take', [], 'Workdirs of runs to take in.')
 _REPLACE = flags.DEFINE_bool('replace', False, 'New rows replace old ones.')
 _ONLY = flags.DEFINE_list('only', None, 'Methods to take in; default all.')
 
+_REPORT = flags.DEFINE_string(
+  'report', None, 'Also write the report of all committed results to this file.'
+)
+
 _INKS = {'light': '#1b1f24', 'dark': '#e4e8ec'}
 _RESULTS = pathlib.Path('experiments/adaptation/results')
-_PICTURE = 'experiments/adaptation/results/headline-{}.svg'
 _DETAILS = 'experiments/adaptation/README.md'
-# The README's tables; the rest is on the experiment's own page.
+# The data set of the curves; the report has those of all.
 _FRONT = 'movielens_small'
 
 
@@ -43,24 +50,17 @@ def main(argv):
       new = [row for row in new if row['method'] in _ONLY.value]
     take_in(new, replace=_REPLACE.value)
   rows = committed()
-  tasks = results.by_task(rows)
-  front = [row for row in rows if row['dataset'] == _FRONT]
-  report.replace_block('README.md', 'answer', answer(tasks))
+  tasks = report_words.in_order(results.by_task(rows))
+  analyses = {t: report_numbers.analyse(cells) for t, cells in tasks.items()}
+  report.replace_block('README.md', 'answer', answer(analyses))
+  report.replace_block('README.md', 'guide', report_words.guide(analyses))
+  report.replace_block(_DETAILS, 'hypotheses', hypotheses(tasks))
+  report.replace_block(_DETAILS, 'verdict', verdict(tasks, analyses))
   report.replace_block(
-    'README.md', 'adaptation', f'{picture()}\n\n{report.markdown_table(front)}'
+    _DETAILS, 'tables', f'{curves(tasks)}\n\n{report.markdown_table(rows)}'
   )
-  standings = report_verdicts.markdown(report_verdicts.standings_table, tasks)
-  verdict = '\n\n'.join(
-    f'### {task.regime.replace("_", " ")}, {task.dataset}\n\n'
-    + '\n'.join(f'- {s}' for s in report_words.sentences(task, cells))
-    for task, cells in tasks.items()
-  )
-  report.replace_block(
-    _DETAILS,
-    'verdict',
-    f'{report_verdicts.STANDINGS}\n\n{standings}\n\n{verdict}\n\n'
-    f'{report.markdown_table(rows)}',
-  )
+  if _REPORT.value is not None:
+    report.write_report(rows, _REPORT.value)
 
 
 def take_in(rows: list[results.Row], *, replace: bool = False) -> None:
@@ -94,32 +94,67 @@ def committed() -> list[results.Row]:
   ]
 
 
-def answer(tasks) -> str:
-  """The README's first words: what all tasks say, then the hypotheses."""
-  analyses = {
-    task: report_numbers.analyse(cells) for task, cells in tasks.items()
-  }
-  told = ' '.join(report_words.answer(analyses)[:3])
-  table = report_verdicts.markdown(report_verdicts.hypotheses_table, tasks)
-  return f'{told}\n\n{table}\n\n{report_verdicts.HYPOTHESES}'
-
-
-def picture() -> str:
-  """Draws the headline in both schemes; gives what shows it."""
-  tasks = results.by_task(
-    [row for row in committed() if row['dataset'] == _FRONT]
+def answer(analyses) -> str:
+  """The README's first words and its picture."""
+  told = '\n'.join(f'- {s}' for s in report_answer.sentences(analyses))
+  drawn = picture(
+    'answer',
+    lambda: report_answer.picture(analyses),
+    'Gain in quality over cost of an adaptation, one point a case',
+    'experiments/adaptation/results',
   )
-  fair = {task: report_words.fair(cells) for task, cells in tasks.items()}
-  for scheme, ink in _INKS.items():
-    figure = report_figures.headline(fair)
-    pathlib.Path(_PICTURE.format(scheme)).write_text(
-      report_figures.svg(figure, ink)
-    )
   return (
-    f'<picture><source media="(prefers-color-scheme: dark)" '
-    f'srcset="{_PICTURE.format("dark")}">'
-    f'<img alt="Quality over the budget of evidence, by regime" '
-    f'src="{_PICTURE.format("light")}"></picture>'
+    f'{told}\n\n{drawn}\n\n{report_answer.CASES} Hollow points are not told '
+    'apart; bars are 95% intervals.'
+  )
+
+
+def hypotheses(tasks) -> str:
+  """What was stated before any run, judged."""
+  table = report_verdicts.markdown(report_verdicts.hypotheses_table, tasks)
+  return f'{table}\n\n{report_verdicts.HYPOTHESES}'
+
+
+def verdict(tasks, analyses) -> str:
+  """Who wins where, and each task in words."""
+  standings = report_verdicts.markdown(report_verdicts.standings_table, tasks)
+  told = '\n\n'.join(
+    f'**{report_words.title(task)}**\n\n'
+    + '\n'.join(f'- {s}' for s in report_words.verdict(found))
+    for task, found in analyses.items()
+  )
+  return f'{report_verdicts.STANDINGS}\n\n{standings}\n\n{told}'
+
+
+def curves(tasks) -> str:
+  """Every regime's curves on one data set."""
+  fair = {
+    task: report_words.fair(cells)
+    for task, cells in tasks.items()
+    if task.dataset == _FRONT
+  }
+  return picture(
+    'headline',
+    lambda: report_figures.headline(fair),
+    'Quality over the budget of evidence, by regime',
+    'results',
+  )
+
+
+def picture(
+  name: str,
+  draw: Callable[[], matplotlib.figure.Figure],
+  alt: str,
+  folder: str,
+) -> str:
+  """Draws a picture in both schemes; gives what shows it from elsewhere."""
+  for scheme, ink in _INKS.items():
+    text = report_figures.svg(draw(), ink, alt)
+    (_RESULTS / f'{name}-{scheme}.svg').write_text(text, encoding='utf-8')
+  light, dark = (f'{folder}/{name}-{scheme}.svg' for scheme in _INKS)
+  return (
+    f'<picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
+    f'<img alt="{alt}" src="{light}"></picture>'
   )
 
 

@@ -7,6 +7,7 @@ import json
 import pathlib
 
 from experiments import script
+from experiments.ease import ways
 from hyperrec.evaluation import report, significance
 
 _FOLDER = pathlib.Path('experiments/ease')
@@ -29,6 +30,7 @@ def main(argv):
     for file in sorted(_FOLDER.glob('results/claims_*.json'))
   ]
   report.replace_block(path, 'arms', arms_table(documents))
+  report.replace_block(path, 'diginetica', large_table())
   report.replace_block(path, 'claims', claims_table(documents))
 
 
@@ -51,6 +53,37 @@ def rows_table() -> str:
         f'{row["metrics"][metric]:.6f} | {row["prepare"]["seconds"]:.0f} s | '
         f'{flags} |'
       )
+  return '\n'.join(lines)
+
+
+def large_table() -> str:
+  """What each way found on Diginetica, and what it took."""
+  lines = [
+    '| way | settings | Recall@20 [95%] | MRR@20 [95%] | fit | memory '
+    'predicted, at most | measured | kept |',
+    '|---|---|---:|---:|---:|---:|---:|---:|',
+  ]
+  for name in ways.WAYS:
+    file = _FOLDER / 'results' / f'diginetica_{name}.json'
+    if not file.exists():
+      lines.append(f'| {name} | not run yet |{" |" * 6}')
+      continue
+    row = json.loads(file.read_text())
+    cost = row['prepare']
+    settings = ', '.join(f'{k} {v:g}' for k, v in row['options'].items())
+    found = [
+      f'{row["metrics"][m]:.4f} [{low:.4f}, {high:.4f}]'
+      for m in ways.METRICS
+      for low, high in [row['interval'][m]]
+    ]
+    memory = [
+      '' if cost[k] is None else f'{cost[k] / 2**20:,.0f} MiB'
+      for k in ('predicted_bytes', 'peak_bytes', 'stored_bytes')
+    ]
+    lines.append(
+      f'| {name} | {settings} | {" | ".join(found)} | {cost["seconds"]:.0f} s '
+      f'| {" | ".join(memory)} |'
+    )
   return '\n'.join(lines)
 
 

@@ -1,5 +1,6 @@
 """How each family of prompts is judged on held-out rows."""
 
+import collections
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ METRICS = ('hr@5', 'ndcg@5', 'hr@10', 'ndcg@10')
 # What no text or ranking tells: yes or no, and lists to pick from.
 _NOT_JUDGED = frozenset(['liked', 'taken', 'candidates'])
 _BATCH_SIZE = 64
+# Answers of training among which the most common one is looked for.
+_MANY = 2000
 
 
 class Model(NamedTuple):
@@ -139,6 +142,30 @@ def write(model: Model, sources: Sequence[prompts.Tokens]) -> list[str]:
   return texts
 
 
+def common_answer(
+  model: Model, template: prompts.Template, held: splits.HeldOut
+) -> dict[str, float] | None:
+  """Overlap of training's most common text, written to every prompt.
+
+  None where the template asks for no text.
+  """
+  is_judged = not template.fields & _NOT_JUDGED
+  if not is_judged or template.target in ('{item}', '{rating}'):
+    return None
+  drawn = prompt_tasks.draw_prompts(
+    model.tasks,
+    model.writer,
+    [template._replace(seen=True)],
+    _MANY,
+    np.random.default_rng(0),
+  )
+  counts = collections.Counter(tuple(answer) for _, answer in drawn)
+  decode = model.fitted.tokenizer.decode
+  common = decode(counts.most_common(1)[0][0])
+  answers = list(map(decode, ask(model, template, held, 0).answers))
+  return text_metrics.text_overlap([common] * len(answers), answers)
+
+
 def mean_rating(
   train: interactions.Interactions, held: splits.HeldOut
 ) -> dict[str, float] | None:
@@ -149,6 +176,14 @@ def mean_rating(
     held.targets.ratings, float(train.ratings.mean())
   )
   return errors._asdict()
+
+
+def popularity(
+  train: interactions.Interactions, held: splits.HeldOut
+) -> dict[str, float]:
+  """The most chosen items of training as the answer to everyone."""
+  counts = train.item_counts().astype(np.float32)
+  return ranked(lambda users: np.tile(counts, (len(users), 1)), held)
 
 
 def number_rule(

@@ -78,7 +78,7 @@ def measured(what, names, network, params) -> list[dict]:
   for way, (num_users, rank) in ways.items():
     source = prompts(num_users)
     timing = cost.measure(
-      lambda rank=rank, source=source: rank(source), repeats=20, max_seconds=20
+      lambda rank=rank, source=source: rank(source), repeats=20, max_seconds=10
     ).timing
     rows.append(
       {

@@ -10,6 +10,7 @@ best validation NDCG@10 of the next item. The same command with the same workdir
 resumes.
 """
 
+import collections
 import dataclasses
 import hashlib
 import json
@@ -67,6 +68,9 @@ _STEPS = flags.DEFINE_integer('num_steps', _DEFAULT.num_steps, 'Of training.')
 _BATCH_SIZE = flags.DEFINE_integer(
   'batch_size', _DEFAULT.batch_size, 'Prompts a step.'
 )
+_STEPS_ALIKE = flags.DEFINE_integer(
+  'steps_alike', _DEFAULT.steps_alike, 'Steps that share prompts by length.'
+)
 _LR = flags.DEFINE_float('lr', _DEFAULT.lr, "AdamW's, at the start.")
 _WEIGHT_DECAY = flags.DEFINE_float(
   'weight_decay', _DEFAULT.weight_decay, "AdamW's."
@@ -77,6 +81,9 @@ _EVALUATE_EVERY = flags.DEFINE_integer(
 )
 _VALIDATION_USERS = flags.DEFINE_integer(
   'validation_users', 1000, 'Users who choose the parameters, at most.'
+)
+_JUDGED_SEEN = flags.DEFINE_integer(
+  'judged_seen', 0, "Of a family's seen wordings, the first so many; 0: all."
 )
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'For checkpoints and metrics; none trains in memory.'
@@ -117,6 +124,7 @@ def main(argv):
     'skipped': skipped,
     'templates': _judged(model, templates, split.test),
     'number_rule': _number_rule(numbers, split.test),
+    'popularity': judging.popularity(split.train, split.test),
     'mean_rating': judging.mean_rating(split.train, split.test),
     'prepare': {
       'flops': p5_training.fit_flops(config, model.fitted.tokenizer.vocab_size),
@@ -177,8 +185,8 @@ def _tokenizer(config, train, numbers) -> tokenizer_lib.Tokenizer:
 
 
 def _trained(model, templates, split):
-  """The model with parameters, and the seconds that training took."""
-  start = time.perf_counter()
+  """The model with parameters, and the processor seconds that it took."""
+  start = time.process_time()
   template = next(t for t in templates if t.family == 'sequential')
   held = _first_users(split.validation, _VALIDATION_USERS.value)
 
@@ -187,7 +195,7 @@ def _trained(model, templates, split):
     found = judging.judge(now, template, held, metrics=('hr@10', 'ndcg@10'))
     values = {f'validation_{name}': value for name, value in found.items()}
     logging.info('%s', values)
-    return {**values, 'seconds': time.perf_counter() - start}
+    return {**values, 'seconds': time.process_time() - start}
 
   params = p5_training.fit(
     model.config,
@@ -204,7 +212,7 @@ def _trained(model, templates, split):
       'best_metric': 'validation_ndcg@10',
     },
   )
-  seconds = time.perf_counter() - start
+  seconds = time.process_time() - start
   if _WORKDIR.value:
     path = pathlib.Path(_WORKDIR.value) / 'metrics.jsonl'
     seconds = run_log.training_seconds(run_log.read_metrics(path))
@@ -221,10 +229,14 @@ def _first_users(held: splits.HeldOut, limit: int) -> splits.HeldOut:
 
 def _judged(model, templates, held) -> list[dict]:
   """A record for each template that is judged."""
-  records = []
+  records, judged = [], collections.Counter()
   for template in templates:
+    kind = template.family, template.target
+    if template.seen and 0 < _JUDGED_SEEN.value <= judged[kind]:
+      continue
     metrics = judging.judge(model, template, held)
     if metrics is not None:
+      judged[kind] += template.seen
       logging.info('%s: %s', template.name, metrics)
       records.append(
         {
@@ -233,6 +245,7 @@ def _judged(model, templates, held) -> list[dict]:
           'target': template.target,
           'seen': template.seen,
           'metrics': metrics,
+          'common_answer': judging.common_answer(model, template, held),
         }
       )
   return records
@@ -259,6 +272,7 @@ def _config() -> p5.Config:
     target_length=_TARGET_LENGTH.value,
     num_steps=_STEPS.value,
     batch_size=_BATCH_SIZE.value,
+    steps_alike=_STEPS_ALIKE.value,
     lr=_LR.value,
     weight_decay=_WEIGHT_DECAY.value,
   )

@@ -5,7 +5,6 @@ python -m experiments.p5.tables
 
 import json
 import pathlib
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from experiments import script
 from hyperrec.evaluation import report
 
 _FOLDER = pathlib.Path('experiments/p5')
+_SASREC = pathlib.Path('experiments/sasrec/results/beauty.json')
 RANKING = 'hr@5', 'ndcg@5', 'hr@10', 'ndcg@10'
 # HR@5, NDCG@5, HR@10, NDCG@10 on Beauty, by their authors.
 PUBLISHED = {
@@ -56,18 +56,41 @@ def beauty_table(results: pathlib.Path) -> str:
   lines = _head('Beauty, next item', RANKING, 'training', 'flag file')
   for what, values in PUBLISHED.items():
     lines.append(_row(f'published: {what}', map(_number, values), '', ''))
+  of_rows = {row: runs(results, row) for row in BEAUTY}
+  lines += _beauty_baselines(
+    [run for found in of_rows.values() for run in found]
+  )
   for row, what in BEAUTY.items():
-    found = runs(results, row)
+    found = of_rows[row]
     flags = f'`{row}.flags`'
     if not found:
       lines.append(_row(what, ['not run yet', '', '', ''], '', flags))
       continue
     seconds = np.mean([run['prepare']['seconds'] for run in found])
     for seen, wording in ((True, ''), (False, ', unseen wording')):
-      values = _over_seeds(found, 'sequential', '{item}', seen, RANKING)
-      minutes = f'{seconds / 60:.0f} min'
+      values = _over_seeds(found, ('sequential', '{item}', seen), RANKING)
+      minutes = f'{seconds / 60:.1f} core-min'
       lines.append(_row(what + wording, values, minutes, flags))
   return '\n'.join(lines)
+
+
+def _beauty_baselines(found) -> list[str]:
+  """SASRec of this project, popularity, and the rule on each numbering."""
+  sasrec = json.loads(_SASREC.read_text())
+  values = [
+    sasrec['metrics'][metric.replace('hr@', 'recall@')] for metric in RANKING
+  ]
+  minutes = f'{sasrec["prepare"]["seconds"] / 60:.0f} min'
+  flags = f'`{_SASREC.parents[1].name}/{sasrec["row"]}.flags`'
+  lines = [_row('SASRec here', map(_number, values), minutes, flags)]
+  if found:
+    values = [found[0]['popularity'][metric] for metric in RANKING]
+    lines.append(_row('popularity', map(_number, values), 'none', ''))
+  ruled = {run['config']['names']: run['number_rule'] for run in found}
+  for names, rule in ruled.items():
+    values = [_number(rule[metric]) for metric in RANKING]
+    lines.append(_row(f'rule of numbers, {names}', values, 'none', ''))
+  return lines
 
 
 def leak_table(results: pathlib.Path) -> str:
@@ -95,17 +118,29 @@ def families_table(results: pathlib.Path) -> str:
   for (family, target), metrics in kinds.items():
     for metric in metrics:
       cells = [
-        _over_seeds(found, family, target, seen, [metric])[0]
+        _over_seeds(found, (family, target, seen), [metric])[0]
         for seen in (True, False)
       ]
       baseline = ''
       if target == '{rating}' and metric in ('rmse', 'mae'):
         mean = [run['mean_rating'][metric] for run in found]
         baseline = f'mean rating: {_number(np.mean(mean))}'
-      if family == 'sequential':
-        rule = [run['number_rule'][metric] for run in found]
-        baseline = f'rule of numbers: {_number(np.mean(rule))}'
+      common = _over_seeds(
+        found, (family, target, True), [metric], 'common_answer'
+      )
+      if common[0]:
+        baseline = f'most common answer: {common[0]}'
+      if target == '{item}':
+        counts, rule = (
+          _number(np.mean([run[name][metric] for run in found]))
+          for name in ('popularity', 'number_rule')
+        )
+        baseline = f'popularity: {counts}, rule of numbers: {rule}'
       lines.append(_row(family, [f'`{target}`', metric, *cells, baseline]))
+  minutes = np.mean([run['prepare']['seconds'] for run in found]) / 60
+  size = f'{found[0]["prepare"]["parameters"] / 1e6:.2f}M parameters'
+  cells = ['', 'training, core-minutes', f'{minutes:.1f}', '']
+  lines.append(_row('all', [*cells, f'{len(found)} seeds, {size}']))
   return '\n'.join(lines)
 
 
@@ -122,8 +157,15 @@ def latency_table(results: pathlib.Path) -> str:
   return '\n'.join(lines)
 
 
-def _over_seeds(found, family, target, seen, metrics: Sequence[str]):
-  """Mean (and deviation over seeds) of the mean over a family's wordings."""
+def _over_seeds(found, kind, metrics, what='metrics'):
+  """Mean (and deviation over seeds) of the mean over a family's wordings.
+
+  Args:
+    found: the result of each seed.
+    kind: family, target and whether the wording was seen.
+    metrics: their names.
+    what: of a record.
+  """
   cells = []
   for metric in metrics:
     values = [
@@ -131,10 +173,10 @@ def _over_seeds(found, family, target, seen, metrics: Sequence[str]):
       for run in found
       if (
         records := [
-          record['metrics'][metric]
+          record[what][metric]
           for record in run['templates']
-          if (record['family'], record['target'], record['seen'])
-          == (family, target, seen)
+          if (record['family'], record['target'], record['seen']) == kind
+          and record[what]
         ]
       )
     ]

@@ -44,6 +44,12 @@ _WEIGHT_DECAY = flags.DEFINE_float(
 _NEGATIVES = flags.DEFINE_integer(
   'num_negatives', _DEFAULT.num_negatives, 'Of a step; 0: the full softmax.'
 )
+_LOGQ = flags.DEFINE_bool(
+  'logq', _DEFAULT.logq, 'Draw them by count, corrected; else all alike, not.'
+)
+_HIDDEN_RATIO = flags.DEFINE_integer(
+  'hidden_ratio', _DEFAULT.hidden_ratio, "Width of a block's net over dim."
+)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of everything that is drawn.')
 _MASK_SEEN = flags.DEFINE_bool(
   'mask_seen', True, 'Leave the history out of the ranking.'
@@ -169,6 +175,8 @@ def _config() -> sasrec.Config:
     lr=_LR.value,
     weight_decay=_WEIGHT_DECAY.value,
     num_negatives=_NEGATIVES.value,
+    logq=_LOGQ.value,
+    hidden_ratio=_HIDDEN_RATIO.value,
   )
 
 

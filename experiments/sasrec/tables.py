@@ -1,13 +1,22 @@
 """Rewrites the tables of experiments/sasrec/README.md from committed results.
 
 python -m experiments.sasrec.tables
+
+With --trials=NAME=WORKDIR,... it first takes in what runs were worth on
+validation users: results/trials/NAME.json, from a run's manifest and metrics.
 """
 
 import json
 import pathlib
+from typing import Any
+
+from absl import app, flags
 
 from experiments import script
 from hyperrec.evaluation import report
+from hyperrec.training import run_log
+
+_TRIALS = flags.DEFINE_list('trials', [], 'Runs to take in: NAME=WORKDIR.')
 
 _FOLDER = pathlib.Path('experiments/sasrec')
 _ROWS = {'beauty': 'Beauty', 'sports': 'Sports', 'toys': 'Toys'}
@@ -16,6 +25,13 @@ _ROWS = {'beauty': 'Beauty', 'sports': 'Sports', 'toys': 'Toys'}
 def main(argv):
   """Writes the tables."""
   del argv
+  for entry in _TRIALS.value:
+    name, _, workdir = entry.partition('=')
+    if not workdir:
+      raise app.UsageError(f'--trials={entry}: write NAME=WORKDIR')
+    trial = json.dumps(trial_of(pathlib.Path(workdir)), indent=2)
+    path = _FOLDER / 'results' / 'trials' / f'{name}.json'
+    path.write_text(trial + '\n')
   readme = _FOLDER / 'README.md'
   report.replace_block(readme, 'rows', rows_table(_FOLDER))
   report.replace_block(readme, 'trials', trials_table(_FOLDER))
@@ -44,6 +60,34 @@ def rows_table(folder: pathlib.Path) -> str:
         f'{row["validation"][metric]:.4f} | {minutes:.0f} min | {flags} |'
       )
   return '\n'.join(lines)
+
+
+def trial_of(workdir: pathlib.Path) -> dict[str, Any]:
+  """What a run was, and what it was worth on validation users as it went."""
+  manifest = json.loads((workdir / 'manifest.json').read_text())
+  records = run_log.read_metrics(workdir / 'metrics.jsonl')
+  kept = ('step', 'validation_recall@10', 'validation_ndcg@10')
+  return {
+    'what': _what(manifest['flags']),
+    'validation': [
+      {name: record[name] for name in kept}
+      for record in records
+      if 'validation_ndcg@10' in record
+    ],
+    'commit': manifest['commit'],
+    'flags': manifest['flags'],
+    'versions': manifest['versions'],
+  }
+
+
+def _what(flags_of_run: dict[str, Any]) -> str:
+  sampled = flags_of_run['num_negatives']
+  drawn = 'by count, corrected' if flags_of_run['logq'] else 'all alike'
+  loss = f'{sampled:,} sampled {drawn}' if sampled else 'full softmax'
+  return (
+    "authors' block, width {dim}, {num_layers} block, dropout {dropout}, "
+    '{epochs} epochs, {loss}'
+  ).format(loss=loss, **flags_of_run)
 
 
 def trials_table(folder: pathlib.Path) -> str:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from absl import app
 
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.methods import (
@@ -79,6 +80,32 @@ class Target(NamedTuple):
 def configured(arm: Arm, config: Config) -> Config:
   """The hyper-parameters of an arm."""
   return dataclasses.replace(config, **arm.changes)
+
+
+def parse_trial(text: str) -> tuple[str, dict[str, Any]]:
+  """The arm, and the fields of `Config` that differ: "arm=all lr=0.01".
+
+  Raises:
+    UsageError: an unknown arm or field, or a value that is not of its type.
+  """
+  known = {f.name: f.type for f in dataclasses.fields(Config)}
+  changes = {}
+  arm = 'scratch'
+  for entry in text.split():
+    name, _, value = entry.partition('=')
+    try:
+      if name == 'arm' and value in ARMS:
+        arm = value
+      elif known[name] is bool:
+        changes[name] = {'true': True, 'false': False}[value]
+      else:
+        changes[name] = known[name](value)
+    except (KeyError, ValueError):
+      raise app.UsageError(
+        f'--trial="{text}": {entry!r} is neither arm=NAME, of '
+        f'{[*ARMS]}, nor FIELD=VALUE, of {known}'
+      ) from None
+  return arm, changes
 
 
 def fit(

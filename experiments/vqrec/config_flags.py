@@ -25,6 +25,12 @@ _DROPOUT = flags.DEFINE_float('dropout', _DEFAULT.dropout, 'Share dropped.')
 _TEMPERATURE = flags.DEFINE_float(
   'temperature', _DEFAULT.temperature, 'Of the cosines.'
 )
+_START = flags.DEFINE_enum(
+  'start',
+  _DEFAULT.start,
+  vqrec_stages.STARTS,
+  'What code embeddings are before any training.',
+)
 _REPLACED = flags.DEFINE_float(
   'replaced', _DEFAULT.replaced, "Share of a fake's codes."
 )
@@ -74,6 +80,7 @@ def config() -> vqrec_stages.Config:
     hidden_dim=_HIDDEN.value,
     dropout=_DROPOUT.value,
     temperature=_TEMPERATURE.value,
+    start=_START.value,
     replaced=_REPLACED.value,
     epochs=_EPOCHS.value,
     batch_size=_BATCH_SIZE.value,

@@ -15,7 +15,7 @@ from hyperrec.models import product_quantizer
 METRICS = ('recall@10', 'ndcg@10', 'recall@50', 'ndcg@50')
 BASELINE = 'scratch'
 # Flags that choose what is run, not how.
-_SELECTIONS = ('arms', 'seeds', 'save', 'expect')
+_SELECTIONS = ('arms', 'seeds', 'save', 'expect', 'trial')
 
 Cell = dict[str, Any]
 

@@ -14,17 +14,21 @@ _FOLDER = pathlib.Path('experiments/vqrec')
 _TARGETS = {
   'scientific': 'Scientific',
   'scientific_128': 'Scientific, 128 numbers a code',
-  'scientific_paper_size': "Scientific, the paper's size",
-  'scientific_random': 'Scientific, random codes',
+  'scientific_start': 'Scientific, 128 numbers a code, started at the text',
   'office': 'Office',
+}
+_TRIALS = {
+  'scientific': 'From scratch',
+  'scientific_transfer': 'From the sources, started at the text',
 }
 
 
 def main(argv):
-  """Writes the tables of targets, of codes and of quantizers."""
+  """Writes the tables of targets, of trials, of codes and of quantizers."""
   del argv
   path = _FOLDER / 'README.md'
   report.replace_block(path, 'arms', arms_tables(_FOLDER))
+  report.replace_block(path, 'trials', trials_table(_FOLDER))
   report.replace_block(path, 'codes', codes_table(_FOLDER))
   report.replace_block(path, 'quantizer', quantizer_table(_FOLDER))
 
@@ -45,6 +49,29 @@ def arms_tables(folder: pathlib.Path) -> str:
       f'{document["items"]:,} items, sources {sources}, seeds: {num_seeds}.\n\n'
       f'{rows.as_table(document)}'
     )
+  return '\n\n'.join(parts)
+
+
+def trials_table(folder: pathlib.Path) -> str:
+  """What was tried on validation users, and what each trial took."""
+  parts = []
+  for name, title in _TRIALS.items():
+    document = _read(folder / 'results', name, 'trials')
+    flag_file = f'`{name}_trials.flags`'
+    if document is None:
+      parts.append(f'**{title}** ({flag_file}): not run yet.')
+      continue
+    lines = [
+      f'**{title}** ({flag_file}):\n',
+      '| trial | R@10 | NDCG@10 | R@50 | NDCG@50 | processor seconds |',
+      '|---|---:|---:|---:|---:|---:|',
+    ]
+    for trial in document['trials']:
+      found = ' | '.join(f'{trial["validation"][m]:.4f}' for m in rows.METRICS)
+      lines.append(
+        f'| `{trial["trial"]}` | {found} | {trial["cpu_seconds"]:.0f} |'
+      )
+    parts.append('\n'.join(lines))
   return '\n\n'.join(parts)
 
 
@@ -94,8 +121,8 @@ def quantizer_table(folder: pathlib.Path) -> str:
   return '\n'.join(lines)
 
 
-def _read(folder: pathlib.Path, name: str):
-  path = folder / 'results' / f'{name}.json'
+def _read(folder: pathlib.Path, name: str, kind: str = 'results'):
+  path = folder / kind / f'{name}.json'
   return json.loads(path.read_text()) if path.exists() else None
 
 

@@ -46,6 +46,22 @@ def item_names(numbers: np.ndarray) -> list[str]:
   return item_ids.as_text(numbers, item_ids.width_of(len(numbers)))
 
 
+def names_of(names: Sequence[Tokens], items: Sequence[int]) -> list[Tokens]:
+  """The names of some items.
+
+  Raises:
+    DataError: an item that the catalogue lacks.
+  """
+  for item in items:
+    if not 0 <= item < len(names):
+      raise DataError(
+        f'item={item} of a history is none of the {len(names)} items that have '
+        'a name; items count from 0 in the catalogue that the model was '
+        'adapted to'
+      )
+  return [list(names[item]) for item in items]
+
+
 def split_text(text: str) -> tuple[str, str]:
   """Title and attributes: what is before the last ". ", and after it."""
   title, stop, attributes = text.rpartition('. ')
@@ -140,9 +156,13 @@ class Tasks:
     return self._users[user]
 
   def history(self, items: Sequence[int]) -> list[Tokens]:
-    """The last items of a history, or a word for nothing."""
+    """The last items of a history, or a word for nothing.
+
+    Raises:
+      DataError: an item that the catalogue lacks.
+    """
     last = list(items)[-self.config.max_history :]
-    return [self.names[item] for item in last] or [self._encode(NOTHING)]
+    return names_of(self.names, last) or [self._encode(NOTHING)]
 
   def values(
     self,
@@ -204,20 +224,20 @@ class Tasks:
     return self.values(row, shown.tolist(), random)
 
 
-def draw_batch(
+def draw_prompts(
   tasks: Tasks,
   writer: prompts.Writer,
   templates: Sequence[Template],
-  batch_size: int,
+  num_prompts: int,
   random: np.random.Generator,
-) -> prompts.Batch:
-  """A batch of training: each family as often, its templates likewise.
+) -> list[tuple[Tokens, Tokens]]:
+  """Prompts and answers: each family as often, its templates likewise.
 
   Args:
     tasks: what to ask about.
     writer: makes the tokens.
     templates: only those with `seen` are used.
-    batch_size: B.
+    num_prompts: how many.
     random: of everything.
   """
   families = {}
@@ -225,11 +245,12 @@ def draw_batch(
     if template.seen:
       families.setdefault(template.family, []).append(template)
   groups = list(families.values())
-  sources, targets = [], []
-  for _ in range(batch_size):
+  pairs = []
+  for _ in range(num_prompts):
     group = groups[random.integers(len(groups))]
     template = group[random.integers(len(group))]
     values = tasks.draw(random)
-    sources.append(writer.source(template, values))
-    targets.append(writer.target(template, values))
-  return writer.batch(sources, targets)
+    pairs.append(
+      (writer.source(template, values), writer.target(template, values))
+    )
+  return pairs

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from absl import logging
 from jaxtyping import Bool, Int
 
 from hyperrec.data import interactions as interactions_lib
@@ -162,7 +163,8 @@ class Writer:
   Attributes:
     tokenizer: text -> tokens.
     source_length: S; of a longer prompt the list of items loses its oldest
-      (what comes first in it), and what has no list is cut at its end.
+      (what comes first in it), and what has no list is cut at its end. The
+      first of each template is told by a warning.
     target_length: T; longer targets are cut.
   """
 
@@ -193,6 +195,8 @@ class Writer:
       elif name:
         fixed += len(values[name])
     excess = max(0, fixed + lists - room)
+    if excess:
+      _tell_cut(template.name, self.source_length)
     tokens = []
     for before, name in self._parts(template.source):
       tokens += before
@@ -216,20 +220,51 @@ class Writer:
     return [*tokens[: self.target_length - 1], tokenizer_lib.EOS]
 
   def batch(
-    self, sources: Sequence[Tokens], targets: Sequence[Tokens] = ()
+    self,
+    sources: Sequence[Tokens],
+    targets: Sequence[Tokens] = (),
+    *,
+    shortest: bool = False,
   ) -> Batch:
-    """Sources, and targets of training, padded to the fixed lengths."""
-    tokens, mask = _padded(sources, self.source_length)
+    """Sources, and targets of training, padded to the fixed lengths.
+
+    Args:
+      sources: tokens of the prompts.
+      targets: tokens of the answers.
+      shortest: pads to the longest of them only, with room (`roomy`).
+    """
+    source_length, target_length = self.source_length, self.target_length
+    if shortest:
+      source_length = min(source_length, roomy(max(map(len, sources))))
+      target_length = min(
+        target_length, roomy(max(map(len, targets), default=0))
+      )
+    tokens, mask = _padded(sources, source_length)
     starts = self._starts_word[tokens]
     starts[:, 0] = True
     is_word = mask & (tokens != tokenizer_lib.EOS)
     whole = np.where(is_word, np.cumsum(starts & is_word, axis=1), 0)
-    written, written_mask = _padded(targets, self.target_length)
+    written, written_mask = _padded(targets, target_length)
     inputs = np.roll(written, 1, axis=1)
     inputs[:, :1] = tokenizer_lib.PAD
     return Batch(
       tokens, whole.astype(np.int32), mask, inputs, written, written_mask
     )
+
+
+@functools.lru_cache(maxsize=256)  # once for each
+def _tell_cut(template: str, source_length: int) -> None:
+  logging.warning(
+    'prompts of %s are cut to source_length=%d tokens: the oldest items of a '
+    'list are left out, or the end where there is no list',
+    template,
+    source_length,
+  )
+
+
+def roomy(length: int) -> int:
+  """The next power of two, at least 4: few lengths are ever compiled."""
+  return max(4, 1 << max(0, length - 1).bit_length())
 
 
 def _is_list(value) -> bool:

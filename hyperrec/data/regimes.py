@@ -173,6 +173,38 @@ def rehearsals(task: Task, seed: int, num_domains: int = 3) -> tuple[Task, ...]:
   )
 
 
+def evidence_folds(task: Task, num_folds: int, seed: int) -> tuple[Judged, ...]:
+  """The users of the evidence in turn: each part judged by what others did.
+
+  What a fair arm may be tuned on besides rehearsals: the target itself, but
+  no user that is not evidence. Every part is judged with the rows of all
+  other parts as its evidence. A part none of whose users has five rows hides
+  nothing and is left out.
+
+  Args:
+    task: of a regime whose evidence is users' rows (new_catalogue,
+      new_domain); others have no such folds.
+    num_folds: parts, or as many as there are users; below 2 there are none.
+    seed: of the draws.
+
+  Returns:
+    The parts, none where there are fewer than two users.
+  """
+  is_of_users = task.regime in ('new_catalogue', 'new_domain')
+  evidence = task.test.evidence
+  num_folds = min(num_folds, evidence.num_users)
+  if not is_of_users or num_folds < 2:
+    return ()
+  order = np.random.default_rng(seed).permutation(evidence.num_users)
+  folds = []
+  for part in np.array_split(order, num_folds):
+    others = evidence.take_users(np.setdiff1d(order, part))
+    held = splits.fold_in(evidence.take_users(part), seed)
+    if len(held.targets):
+      folds.append(Judged(held.histories, held.targets, held.histories, others))
+  return tuple(folds)
+
+
 def _rehearsal(task: Task, target: Interactions, sources, seed: int) -> Task:
   num_heldout = max(1, target.num_users // 4)
   if sources:

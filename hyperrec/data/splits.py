@@ -58,7 +58,9 @@ def strong_generalization(
     raise DataError(
       f'{data.name}: {data.num_users} users cannot give {num_heldout} '
       'validation and as many test users and keep one for training; choose '
-      f'num_heldout in 1..{(data.num_users - 1) // 2}'
+      f'num_heldout in 1..{(data.num_users - 1) // 2} (a fifth of the users is '
+      f'{data.num_users // 5}), or keep more users by a lower '
+      'min_user_interactions'
     )
   order = np.random.RandomState(seed).permutation(data.num_users)
   cut = data.num_users - 2 * num_heldout

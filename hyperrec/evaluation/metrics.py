@@ -37,9 +37,10 @@ def hit_rate(ranks: Ranks, num_targets: Array, k: int) -> Scalar:
 
 
 def reciprocal_rank(ranks: Ranks, num_targets: Array, k: int) -> Scalar:
-  """1 / the rank of the best target, over the whole catalogue."""
-  del num_targets, k
-  return 1 / ranks[0].astype(jnp.float32)
+  """1 / the rank of the best target; 0 beyond k, unless k is 0 (no cut-off)."""
+  del num_targets
+  is_listed = (k == 0) | (ranks[0] <= k)
+  return jnp.where(is_listed, 1 / ranks[0].astype(jnp.float32), 0.0)
 
 
 METRICS = {
@@ -52,16 +53,16 @@ METRICS = {
 
 
 def parse(name: str) -> tuple[str, int]:
-  """'ndcg@100' -> ('ndcg', 100); 'mrr' has no cut-off and gives 0.
+  """'ndcg@100' -> ('ndcg', 100); 'mrr', without a cut-off, gives 0.
 
   Raises:
     ValueError: an unknown metric or a cut-off that is not positive.
   """
   kind, _, cut = name.partition('@')
   is_cut = cut.isdigit() and int(cut) > 0
-  if kind not in METRICS or is_cut == (kind == 'mrr'):
+  if kind not in METRICS or not (is_cut or name == 'mrr'):
     raise ValueError(
       f'metric {name!r} is unknown; use mrr, or one of '
-      f'{[m for m in METRICS if m != "mrr"]} with a cut-off, as ndcg@100'
+      f'{[*METRICS]} with a cut-off, as ndcg@100'
     )
   return kind, int(cut) if is_cut else 0

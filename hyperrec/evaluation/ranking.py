@@ -78,7 +78,7 @@ def evaluate(
   users = _judged_users(histories, targets, seen)
   batch_size = min(batch_size, len(users))
   depth = min(max([k for _, k in parsed] + [1]), targets.shape[1])
-  is_whole = any(kind == 'mrr' for kind, _ in parsed)
+  is_whole = ('mrr', 0) in parsed
   block_size = max(1, _BLOCK // targets.shape[1])
   listed = np.zeros(targets.shape[1] + 1, bool)
 

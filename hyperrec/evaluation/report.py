@@ -8,6 +8,7 @@ import rich.console
 import rich.table
 import rich.text
 
+from hyperrec.evaluation import report_answer as answers
 from hyperrec.evaluation import report_arms as arms
 from hyperrec.evaluation import report_figures as figures
 from hyperrec.evaluation import report_numbers as numbers
@@ -20,10 +21,6 @@ Cell = results.Cell
 Row = results.Row
 Task = results.Task
 
-QUESTION = (
-  'Can a hypernetwork generate a recommender more efficiently than retraining '
-  'it, and does it beat the cheaper ways of adapting?'
-)
 _NAME = 'hyperrec: the adaptation experiment'
 _INTRODUCTION = (
   'Every method splits its work into what is learned once (prepare) and what '
@@ -56,10 +53,10 @@ def write_report(rows: Iterable[Row], path: str | pathlib.Path) -> None:
   rows = list(rows)
   if not rows:
     raise results.ResultError('no result rows; run an experiment first')
-  tasks = results.by_task(rows)
+  tasks = words.in_order(results.by_task(rows))
   analyses = {task: numbers.analyse(cells) for task, cells in tasks.items()}
   links = ''.join(
-    f'<a href="#{_anchor(task)}">{_e(words.title(task))}</a>'
+    f'<a href="#{_anchor(task)}"{_of(task)}>{_e(words.title(task))}</a>'
     for task in analyses
   )
   of_task = lambda task: [r for r in rows if results.task_of(r) == task]  # noqa: E731
@@ -70,16 +67,31 @@ def write_report(rows: Iterable[Row], path: str | pathlib.Path) -> None:
     '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
     '<meta name="viewport" content="width=device-width, initial-scale=1">'
     f'<title>{_NAME}</title><style>{_css()}</style></head><body>'
-    f'<header><p class="soft">{_NAME}</p><h1>{_e(QUESTION)}</h1>'
-    f'<div class="answer">{_list(words.answer(analyses))}</div>'
-    f'<p>{_e(_INTRODUCTION)}</p><p class="soft">{_e(_STATISTICS)}</p>'
-    f'<nav>{links}<a href="#how">How it was run</a></nav>'
-    f'{_chooser(analyses)}</header>'
+    f'<header><p class="soft">{_NAME}</p><h1>{_e(answers.QUESTION)}</h1>'
+    f'{_answer(analyses)}'
+    f'<p>{_e(_INTRODUCTION)}</p>'
+    f'{_folded("How better and worse are told", _soft(_STATISTICS))}'
+    f'{_chooser(analyses)}'
+    f'<nav>{links}<a href="#how">How it was run</a></nav></header>'
     f'<main>{_overall(tasks, analyses)}{sections}'
     f'<h2 id="how">How it was run</h2>'
-    f'{tables.provenance(rows)}</main></body></html>\n'
+    f'{tables.provenance(rows)}</main><script>{_script()}</script>'
+    f'</body></html>\n'
   )
   results.write_whole(page, path)
+
+
+def _answer(analyses: dict[Task, numbers.Analysis]) -> str:
+  """The answer in words, and where hypernetworks ran in one picture."""
+  told = answers.sentences(analyses)
+  out = f'<div class="answer">{_list(told)}</div>'
+  if any(found.generated_others for found in analyses.values()):
+    out += _figure(
+      [answers.picture(analyses)],
+      'Gain in quality of the best hypernetwork over its cost, in every case',
+      f'{answers.CASES} Hollow: not told apart. Bars are 95% intervals.',
+    )
+  return out
 
 
 def _chooser(tasks: Iterable[Task]) -> str:
@@ -97,7 +109,10 @@ def _chooser(tasks: Iterable[Task]) -> str:
       ('Data set', 'dataset', _options({t.dataset: t.dataset for t in tasks})),
     )
   )
-  return f'<p class="chooser" hidden>{boxes}</p><script>{_script()}</script>'
+  return (
+    f'<p class="chooser" hidden>{boxes}'
+    '<output class="soft" aria-live="polite"></output></p>'
+  )
 
 
 def _options(titles: dict[str, str]) -> str:
@@ -110,12 +125,12 @@ def _options(titles: dict[str, str]) -> str:
 def _overall(tasks: dict[Task, list[Cell]], analyses) -> str:
   """What to use, what tasks say of the hypotheses, and who wins where."""
   return ''.join(
-    f'<h2>{name}</h2><p class="soft">{_e(about)}</p>{found}'
+    f'<h2>{name}</h2>{_soft(about)}{found}'
     for name, about, found in (
       (
         'What to use',
         _ADVICE,
-        _list(words.advice(analyses)),
+        _advice(analyses),
       ),
       (
         'The hypotheses',
@@ -132,17 +147,28 @@ def _overall(tasks: dict[Task, list[Cell]], analyses) -> str:
   )
 
 
+def _advice(analyses: dict[Task, numbers.Analysis]) -> str:
+  items = ''.join(
+    f'<li{_of(task)}>{_e(sentence)}</li>'
+    for task, found in analyses.items()
+    for sentence in words.advice({task: found})
+  )
+  return f'<ul>{items}</ul>' if items else ''
+
+
 def _section(task: Task, found: numbers.Analysis, rows: list[Row]) -> str:
   title, cells = words.title(task), found.cells
   about = words.BUDGETS.get(task.regime, 'budget of evidence')
   parts = [
-    f'<section data-regime="{_e(task.regime)}" '
-    f'data-dataset="{_e(task.dataset)}">',
+    f'<section{_of(task)}>',
     f'<h2 id="{_anchor(task)}">{_e(title)}</h2>',
-    f'<p class="soft">The budget is the number of {_e(about)}.</p>'
+    _soft(f'The budget is the number of {about}.')
     if task.regime in words.BUDGETS
     else '',
     f'<h3>Verdict</h3>{_list(words.verdict(found))}',
+    _folded('Who leads at each budget', _list(words.leads(found)))
+    if found.leaders
+    else '',
     *(
       f'<h4>{name}</h4>{tables.contest(judged)}'
       for name, judged in (
@@ -218,12 +244,14 @@ def _break_even(found: numbers.Analysis) -> str:
   if not found.break_even:
     return ''
   note = (
-    'The number N* of adaptations after which a preparation has paid for '
-    f'itself, at budget {found.break_even[0].budget:,}; tuning is not counted. '
+    'The number N* of adaptations after which preparing and tuning have paid '
+    f'for themselves, at budget {found.break_even[0].budget:,}. Time of tuning '
+    'is that of all budgets; its operations are taken as one preparation for '
+    'each trial. What the baseline spent on tuning is not set against them. '
     'The first: one adaptation is enough. Never: an adaptation is not cheaper. '
     'Grey: it ranks clearly worse.'
   )
-  return f'<h3>Break-even</h3><p class="soft">{note}</p>' + tables.break_even(
+  return f'<h3>Break-even</h3>{_soft(note)}' + tables.break_even(
     found.break_even, found.against
   )
 
@@ -243,6 +271,16 @@ def _figure(drawn: list, alt: str, caption: str) -> str:
 def _folded(summary: str, content: str, *, is_open: bool = False) -> str:
   state = ' open' if is_open else ''
   return f'<details{state}><summary>{_e(summary)}</summary>{content}</details>'
+
+
+def _soft(text: str) -> str:
+  return f'<p class="soft">{_e(text)}</p>'
+
+
+def _of(task: Task) -> str:
+  """The attributes by which the page's script shows and hides."""
+  regime, dataset = _e(task.regime), _e(task.dataset)
+  return f' data-regime="{regime}" data-dataset="{dataset}"'
 
 
 def _list(sentences: list[str]) -> str:

@@ -64,7 +64,7 @@ def _draw_curve(axes, method: str, x: np.ndarray, own: list[Cell]) -> None:
       axes.vlines(place, *cell.interval, color=colour, lw=0.9, alpha=0.5)
     axes.plot(
       place, cell.quality, color=colour, marker=marker, ms=5, ls='',
-      gid=_tip(cell, words.costs(cell)),
+      gid=_tip(cell),
     )  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def draw_pareto(axes, cells: list[Cell], cost: str) -> None:
     axes.plot(
       place, cell.quality, marker=marker, ms=7, mec=colour, ls='', zorder=3,
       mfc=colour if is_best else 'none', alpha=1.0 if is_best else 0.7,
-      gid=_tip(cell, show(cell.adapt[cost])),
+      gid=_tip(cell),
     )  # fmt: skip
   axes.grid(visible=False, axis='x')
   axes.set_xlabel(title)
@@ -261,7 +261,9 @@ def svg(
   text = text[text.index('<svg') :].replace(styles.INK, ink)
   text = re.sub(r'\s*<metadata>.*?</metadata>', '', text, flags=re.DOTALL)
   # Several figures share a page: only what is referred to keeps its id.
-  text = re.sub(r'<g id="tip:([^"]*)">', r'<g><title>\1</title>', text)
+  text = re.sub(
+    r'<g id="tip:([^"]*)">', r'<g class="point"><title>\1</title>', text
+  )
   text = re.sub(r'<g id="[\w.]+_\d+">', '<g>', text)
   label = html.escape(alt)
   return text.replace('<svg', f'<svg role="img" aria-label="{label}"', 1)
@@ -276,6 +278,10 @@ def recolour(figure: matplotlib.figure.Figure, ink: str) -> None:
       artist.set_color(ink)
 
 
-def _tip(cell: Cell, costs: str) -> str:
-  name = f'{cell.method}, budget {cell.budget}'
-  return f'tip:{name}: {words.METRIC} {cell.quality:.4f}, {costs}'
+def _tip(cell: Cell) -> str:
+  """What a point is, in full: it is shown where the point is pointed at."""
+  text = f'{cell.method}, budget {cell.budget:,}: {words.METRIC} '
+  text += f'{cell.quality:.4f}'
+  if cell.interval:
+    text += ' (95% interval {:.4f} to {:.4f})'.format(*cell.interval)
+  return f'tip:{text}; {words.costs(cell)}, {words.stored(cell)}'

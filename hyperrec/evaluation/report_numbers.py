@@ -172,6 +172,10 @@ def _is_generated(cell: Cell, champion: Cell) -> bool:
   return arms.is_hypernetwork(cell)
 
 
+def _is_cheaply_generated(cell: Cell, retrained: Cell) -> bool:
+  return arms.is_hypernetwork(cell) and _is_cheaper(cell, retrained)
+
+
 class Analysis(NamedTuple):
   """All that the report says of a task, in numbers.
 
@@ -181,6 +185,7 @@ class Analysis(NamedTuple):
     cheaper: the best adaptation of fewer operations than full retraining,
       against it; one a budget.
     generated: the best hypernetwork against full retraining.
+    generated_cheaper: the best of those that take fewer operations than it.
     generated_others: the best hypernetwork against the best of the rest.
     against: baseline -> every fair method against it.
     break_even: at the largest budget.
@@ -190,6 +195,7 @@ class Analysis(NamedTuple):
   leaders: list[Leader]
   cheaper: list[Judged]
   generated: list[Judged]
+  generated_cheaper: list[Judged]
   generated_others: list[Judged]
   against: dict[str, list[Judged]]
   break_even: list['BreakEven']
@@ -203,6 +209,7 @@ def analyse(cells: list[Cell]) -> Analysis:
     leaders=leaders(cells),
     cheaper=contests(cells, arms.is_retrained, _is_cheaper),
     generated=contests(cells, arms.is_retrained, _is_generated),
+    generated_cheaper=contests(cells, arms.is_retrained, _is_cheaply_generated),
     generated_others=contests(cells, _is_other_way, _is_generated),
     against={name: compare(cells, name) for name in names},
     break_even=break_even(cells, names),
@@ -226,7 +233,7 @@ def baselines(cells: Iterable[Cell]) -> list[str]:
 
 
 class BreakEven(NamedTuple):
-  """How many adaptations pay for a method's preparation; None is never."""
+  """How many adaptations pay for preparing and tuning; None is never."""
 
   method: str
   baseline: str
@@ -240,13 +247,16 @@ def break_even(cells: Iterable[Cell], names: list[str]) -> list[BreakEven]:
   own = arms.contenders(cells)
   largest = max((cell.budget for cell in own), default=None)
   here = {cell.method: cell for cell in own if cell.budget == largest}
+  paid = {method: paid_once(own, method) for method in here}
   return [
     BreakEven(
       cell.method,
       name,
       cell.budget,
       *(
-        cost.break_even(cell.prepare[u], here[name].adapt[u], cell.adapt[u])
+        cost.break_even(
+          paid[cell.method][u], here[name].adapt[u], cell.adapt[u]
+        )
         for u in ('flops', 'seconds')
       ),
     )
@@ -254,6 +264,23 @@ def break_even(cells: Iterable[Cell], names: list[str]) -> list[BreakEven]:
     for name in names
     if name in here and cell.method != name and cell.prepare['flops'] > 0
   ]
+
+
+def paid_once(cells: Iterable[Cell], method: str) -> dict[str, float]:
+  """What a method costs before its first adaptation: preparing and tuning.
+
+  Seconds of tuning are those of all budgets, since later ones use what earlier
+  ones prepared. Its operations are not counted as it runs: each trial is taken
+  for one more preparation, an upper bound where the source rehearses itself.
+  """
+  own = [cell for cell in cells if cell.method == method]
+  last = max(own, key=lambda cell: cell.budget)
+  trials = last.tuning.get('trials', 1)
+  tuned = sum(cell.tuning.get('seconds', 0.0) for cell in own)
+  return {
+    'flops': last.prepare['flops'] * (1 + (trials if trials > 1 else 0)),
+    'seconds': last.prepare['seconds'] + tuned,
+  }
 
 
 def pareto_front(costs: Iterable[float], qualities: Iterable[float]):

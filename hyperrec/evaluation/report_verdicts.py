@@ -85,7 +85,8 @@ def html(
   if not rows:
     return ''
   return tables.table(
-    head, [[tables.td(tables.escape(text)) for text in row] for row in rows]
+    head,
+    [[tables.td(tables.escape(text), 'words') for text in row] for row in rows],
   )
 
 

@@ -53,68 +53,59 @@ def title(task: Task) -> str:
   return f'{REGIME_TITLES.get(task.regime, task.regime)}: {task.dataset}'
 
 
-def answer(analyses: dict[Task, Analysis]) -> list[str]:
-  """What all tasks say together, and who leads in each."""
-  all_of = lambda name: [  # noqa: E731
-    one for found in analyses.values() for one in getattr(found, name)
-  ]
-  out = []
-  if all_of('generated') or all_of('generated_others'):
-    for name, rival in (
-      ('generated', 'full retraining'),
-      ('generated_others', 'the best of the other ways'),
-    ):
-      out.append(_tally('the best hypernetwork', rival, all_of(name)))
-  else:
-    out.append(
-      'No hypernetwork is among these results: what follows is the bar that '
-      'it has to clear.'
-    )
-  out.append(
-    _tally('the best cheaper adaptation', 'full retraining', all_of('cheaper'))
+def in_order(tasks: dict[Task, list[Cell]]) -> dict[Task, list[Cell]]:
+  """Regime by regime, in the order of their titles; data sets by name."""
+  order = list(REGIME_TITLES)
+  rank = lambda task: (  # noqa: E731
+    order.index(task.regime) if task.regime in order else len(order),
+    task.regime,
+    task.dataset,
   )
-  out += [
-    f'{title(task)}. {_changes(found)}'
-    for task, found in analyses.items()
-    if found.leaders
-  ]
-  return [sentence for sentence in out if sentence]
+  return {task: tasks[task] for task in sorted(tasks, key=rank)}
 
 
 def advice(analyses: dict[Task, Analysis]) -> list[str]:
   """What to use in each task: the cheapest that is nearly as good."""
   out = []
   for task, found in analyses.items():
-    chosen = [
-      (numbers.cheapest_good(ld), ld.best.budget) for ld in found.leaders
+    parts = [
+      f'{last.method} at {listed(map(str, where))} '
+      f'({METRIC} {last.quality:.3f}, {costs(last)} an adaptation)'
+      for last, where in _recommended(found)
     ]
-    runs = itertools.groupby(chosen, key=lambda pair: pair[0].method)
-    parts = []
-    for method, run in runs:
-      own = list(run)
-      last = own[-1][0]
-      parts.append(
-        f'{method} at {_and(str(budget) for _, budget in own)} '
-        f'({METRIC} {last.quality:.3f}, {costs(last)} an adaptation)'
-      )
     if parts:
       what = BUDGETS.get(task.regime, 'budget')
       out.append(f'{title(task)}, by {what}: {"; ".join(parts)}.')
   return out
 
 
-def sentences(task: Task, cells: list[Cell]) -> list[str]:
-  """What a reader should take from one task."""
-  del task
-  return verdict(numbers.analyse(cells))
+def guide(analyses: dict[Task, Analysis]) -> str:
+  """The same without numbers, as a table in Markdown."""
+  lines = ['| case | evidence | use |', '|---|---|---|']
+  for task, found in analyses.items():
+    parts = [
+      f'`{cell.method}` at {listed(f"{budget:,}" for budget in where)}'
+      for cell, where in _recommended(found)
+    ]
+    if parts:
+      what = BUDGETS.get(task.regime, 'budget')
+      lines.append(f'| {title(task)} | {what} | {"; ".join(parts)} |')
+  return '\n'.join(lines)
+
+
+def _recommended(found: Analysis) -> list[tuple[Cell, list[int]]]:
+  """Runs of budgets with one advice: the cell at the last, and all of them."""
+  chosen = [(numbers.cheapest_good(ld), ld.best.budget) for ld in found.leaders]
+  runs = itertools.groupby(chosen, key=lambda pair: pair[0].method)
+  own = [list(run) for _, run in runs]
+  return [(run[-1][0], [budget for _, budget in run]) for run in own]
 
 
 def verdict(found: Analysis) -> list[str]:
-  """The leader of each budget, the contests, and where they flip."""
+  """Who leads where, the contests, and where they flip."""
   if not found.leaders:
     return ['Nothing could run in this regime.']
-  out = [_leads(leader) for leader in found.leaders]
-  out.append(_changes(found))
+  out = [_changes(found)]
   for name, challenger, rival in (
     ('cheaper', 'a cheaper adaptation', 'full retraining'),
     ('generated', 'a hypernetwork', 'full retraining'),
@@ -132,6 +123,11 @@ def verdict(found: Analysis) -> list[str]:
   return [sentence for sentence in out if sentence]
 
 
+def leads(found: Analysis) -> list[str]:
+  """The leader of each budget, by how much, and at what cost."""
+  return [_leads(leader) for leader in found.leaders]
+
+
 def _missing(found: Analysis) -> str:
   """Where full retraining could not run and something else did."""
   ran = arms.contenders(found.cells)
@@ -139,7 +135,7 @@ def _missing(found: Analysis) -> str:
   without = [str(b) for b in arms.budgets(ran) if b not in done]
   if not done or not without:
     return ''
-  return f'Full retraining did not run at budget {_and(without)}.'
+  return f'Full retraining did not run at budget {listed(without)}.'
 
 
 def _leads(leader: numbers.Leader) -> str:
@@ -162,7 +158,7 @@ def _margin(leader: numbers.Leader) -> str:
   also = [one.cell.method for one in others if one.word in ('tie', 'unclear')]
   if also:
     more = [f'{len(also) - _MANY} more'] if len(also) > _MANY else []
-    text += f' Also not clearly behind: {_and(also[:_MANY] + more)}.'
+    text += f' Also not clearly behind: {listed(also[:_MANY] + more)}.'
   level = [one.cell for one in leader.level]
   quick = min(level, key=lambda c: c.adapt['seconds'], default=leader.best)
   if quick.adapt['seconds'] < leader.best.adapt['seconds'] / 2:
@@ -196,7 +192,7 @@ def _changes(found: Analysis) -> str:
     (method, where), *_ = runs
     every = 'every budget' if len(where) > 1 else f'budget {where[0]}'
     return f'{method} leads at {every}.'
-  told = ', '.join(f'{method} at {_and(where)}' for method, where in runs)
+  told = ', '.join(f'{method} at {listed(where)}' for method, where in runs)
   return f'The leader changes with the budget: {told}.'
 
 
@@ -205,22 +201,22 @@ def _contest(challenger: str, rival: str, judged: list[Judged]) -> str:
   for one in judged:
     groups[one.word].append(one)
   parts = [
-    f'{outcome} at budget {_and(map(_detail, groups[word]))}'
+    f'{outcome} at budget {listed(map(_detail, groups[word]))}'
     for word, outcome in _OUTCOMES.items()
     if word in groups
   ]
-  return f'{challenger.capitalize()} against {rival}: {"; ".join(parts)}.'
+  return f'{capital(challenger)} against {rival}: {"; ".join(parts)}.'
 
 
 def _detail(one: Judged) -> str:
   found = one.comparison
   by = f' {found.relative:+.1%}' if math.isfinite(found.relative) else ''
-  spent = _share(one.cell.adapt['flops'], one.against.adapt['flops'])
-  return f'{one.cell.budget} ({one.cell.method}{by}, {spent})'
+  return f'{one.cell.budget} ({one.cell.method}{by}, {share(one)})'
 
 
-def _share(own: float, baseline: float) -> str:
-  """How many operations there are, of those of a baseline."""
+def share(one: Judged) -> str:
+  """How many operations an adaptation takes, of those of its rival."""
+  own, baseline = one.cell.adapt['flops'], one.against.adapt['flops']
   if own == 0:
     return 'no operations'
   if baseline == 0:
@@ -240,28 +236,18 @@ def _flips(judged: list[Judged]) -> str:
     for a, b in itertools.pairwise(clear)
     if a.word != b.word
   ]
-  return f'That flips {_and(places)}.' if places else ''
+  return f'That flips {listed(places)}.' if places else ''
 
 
-def _tally(challenger: str, rival: str, judged: list[Judged]) -> str:
-  """How often each outcome occurs."""
-  if not judged:
-    return ''
-  counts = collections.Counter(one.word for one in judged)
-  parts = [
-    f'{outcome} in {counts[word]}'
-    for word, outcome in _OUTCOMES.items()
-    if counts[word]
-  ]
-  many = f'Of {len(judged)} cases (a task at a budget)'
-  if len(judged) == 1:
-    many = 'In the one case'
-  return f'{many}, {challenger} against {rival} is {_and(parts)}.'
-
-
-def _and(items: Iterable[str]) -> str:
+def listed(items: Iterable[str]) -> str:
+  """'a, b and c'."""
   *most, last = items
   return f'{", ".join(most)} and {last}' if most else last
+
+
+def capital(text: str) -> str:
+  """With a capital, and the rest as it is."""
+  return text[:1].upper() + text[1:]
 
 
 def costs(cell: Cell) -> str:
@@ -269,6 +255,12 @@ def costs(cell: Cell) -> str:
   spent = seconds(cell.adapt['seconds'])
   count = cell.adapt['flops']
   return f'{operations(count) if count else "no operations"} and {spent}'
+
+
+def stored(cell: Cell) -> str:
+  """The bytes that an adaptation leaves, in words."""
+  count = cell.adapt['stored_bytes']
+  return f'{size(count)} stored' if count else 'nothing stored'
 
 
 def seconds(value: float) -> str:

@@ -11,7 +11,11 @@ import optax
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.models import gradient_autoencoder, linear_autoencoder
+from hyperrec.models import (
+  gradient_autoencoder,
+  linear_autoencoder,
+  spd_inverse,
+)
 from hyperrec.training import loop
 from hyperrec.training import step as step_lib
 
@@ -219,17 +223,29 @@ def fit_elsa(
   lr: float,
   start: Fitted | None = None,
 ) -> Fitted:
-  """Minibatch steps for `epochs` passes, from `start` or from scratch."""
+  """Minibatch steps for `epochs` passes, from `start` or from scratch.
+
+  Raises:
+    InsufficientMemoryError: before anything is trained.
+  """
   x = data.csr(bool)
   x = x[np.flatnonzero(np.diff(x.indptr))]
   batch_size = min(batch_size, x.shape[0])
+  length = int(np.diff(x.indptr).max())
+  sizes = data.num_items, rank, batch_size
+  spd_inverse.check_memory(
+    gradient_autoencoder.elsa_peak_bytes(*sizes, length),
+    f'ELSA of rank {rank} on {data.num_items} items',
+    'choose a smaller rank or batch_size',
+  )
+  by_items = gradient_autoencoder.is_items_cheaper(*sizes, length)
   init_key, order_key, state_key = jax.random.split(key, 3)
   order_seed = int(jax.random.bits(order_key))
   num_steps = math.ceil(epochs * x.shape[0] / batch_size)
 
   def batch_at(step):
-    rows = loop.batch_rows(step, batch_size, x.shape[0], order_seed)
-    return x[rows].toarray()
+    rows = x[loop.batch_rows(step, batch_size, x.shape[0], order_seed)]
+    return _padded(rows, length) if by_items else rows.toarray()
 
   model = gradient_autoencoder.ELSA(data.num_items, rank)
   params = _elsa_init(model, init_key) if start is None else start.params
@@ -241,10 +257,18 @@ def fit_elsa(
     loop.LoopConfig(num_steps),
   )
   flops = num_steps * gradient_autoencoder.elsa_step_flops(
-    data.num_items, rank, batch_size
+    *sizes, length if by_items else None
   )
   items = np.arange(data.num_items)
   return Fitted(result.state.params, items, data.item_ids, data, flops)
+
+
+def _padded(x, length: int) -> tuple[np.ndarray, np.ndarray]:
+  """Items [B, L] of sparse rows, and where one is."""
+  mask = np.arange(length) < np.diff(x.indptr)[:, None]
+  items = np.zeros(mask.shape, np.int32)
+  items[mask] = x.indices
+  return items, mask
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -256,9 +280,11 @@ def _elsa_init(model, key):
 def _elsa_step(model, lr: float):
   """The step and its optimizer; cached, so equal models compile once."""
 
-  def loss_fn(params, x_BxV, key, step):
+  def loss_fn(params, batch, key, step):
     del key, step
-    x_BxV = x_BxV.astype(jnp.float32)
+    if isinstance(batch, tuple):
+      return gradient_autoencoder.elsa_loss_of_items(params, *batch), {}
+    x_BxV = batch.astype(jnp.float32)
     scores_BxV = model.apply({'params': params}, x_BxV)
     error = gradient_autoencoder.normalised_squared_error(scores_BxV, x_BxV)
     return error, {}

@@ -35,6 +35,8 @@ def linear(adapted: item_item.Fitted) -> export.Model:
   """Any item-item method: EASE, L3AE, HyperEASE, SLIM, ItemKNN, ..."""
   weights = adapted.weights
   if isinstance(weights, linear_autoencoder.FactoredWeights):
+    if scipy.sparse.issparse(weights.left):
+      return linear(adapted._replace(weights=weights.sparse()))
     return export.Model('factored', weights._asdict())
   if isinstance(weights, linear_autoencoder.SubsetWeights):
     tensors = {'weights': weights.weights, 'items': weights.items}

@@ -173,7 +173,11 @@ def _names_by_text(config, texts, tokenizer) -> list[tuple[int, ...]]:
 
 
 def score(config: Config, fitted: Fitted, histories: Histories) -> np.ndarray:
-  """Log-probabilities [B, V] of each item's name as the next of a history."""
+  """Log-probabilities [B, V] of each item's name as the next of a history.
+
+  Raises:
+    DataError: a history holds an item that the catalogue lacks.
+  """
   catalogue = fitted.catalogue
   names = catalogue.names
   nothing = fitted.tokenizer.encode(prompt_tasks.NOTHING)
@@ -181,7 +185,7 @@ def score(config: Config, fitted: Fitted, histories: Histories) -> np.ndarray:
   sources = []
   for items, mask in zip(histories.items, histories.mask, strict=True):
     last = items[mask][-config.max_history :]
-    shown = [list(names[item]) for item in last] or [nothing]
+    shown = prompt_tasks.names_of(names, last) or [nothing]
     sources.append(writer.source(TEMPLATES[0], {'history': shown}))
   return score_sources(config, fitted, writer, sources)
 

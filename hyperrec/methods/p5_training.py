@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -43,6 +43,9 @@ class Config:
     target_length: tokens of an answer at most.
     num_steps: of training.
     batch_size: prompts a step.
+    steps_alike: steps whose prompts are drawn together, and so shared out that
+      those of one step are of about one length, and little of a batch is
+      padding; each length is compiled once. 1 pads every batch to the limits.
     lr: AdamW's at the start; falls to 0 along a cosine.
     weight_decay: AdamW's, of matrices only.
 
@@ -63,6 +66,7 @@ class Config:
   target_length: int = 12
   num_steps: int = 2000
   batch_size: int = 64
+  steps_alike: int = 1
   lr: float = 1e-3
   weight_decay: float = 0.01
 
@@ -81,7 +85,8 @@ class Config:
       raise DataError(f'dropout={self.dropout} must be within 0 and below 1')
     if self.dim % self.head_dim:
       raise DataError(f'head_dim={self.head_dim} must divide dim={self.dim}')
-    if self.target_length < self.name_tokens + _TELLING_APART:
+    least = self.name_tokens + _TELLING_APART
+    if self.names == 'text' and self.target_length < least:
       raise DataError(
         f'target_length={self.target_length} has no room for '
         f'name_tokens={self.name_tokens} and {_TELLING_APART} more, which end '
@@ -128,16 +133,10 @@ def fit(
   """
   init_key, draw_key, noise_key = jax.random.split(key, 3)
   network = config.t5(tokenizer.vocab_size)
-  writer = config.writer(tokenizer)
+  for domain in tasks:
+    _check_names(domain, config.target_length)
   seed = int(jax.random.bits(draw_key))
-
-  def batch_at(step):
-    random = np.random.default_rng((seed, step))
-    domain = tasks[random.integers(len(tasks))]
-    return prompt_tasks.draw_batch(
-      domain, writer, templates, config.batch_size, random
-    )
-
+  batch_at = batches(config, tasks, tokenizer, templates, seed)
   tx = optimizers.cosine_adamw(config.lr, config.num_steps, config.weight_decay)
   result = loop.train(
     train_step(network, config.weight_decay),
@@ -147,6 +146,55 @@ def fit(
     **run,
   )
   return result.best.params if result.best else result.state.params
+
+
+def _check_names(tasks: prompt_tasks.Tasks, target_length: int) -> None:
+  longest = 1 + max(map(len, tasks.names))
+  if longest > target_length:
+    raise DataError(
+      f'{tasks.data.name}: the longest name of an item is {longest} tokens '
+      f'with its end; target_length={target_length} must be at least that'
+    )
+
+
+def batches(
+  config: Config,
+  tasks: Sequence[prompt_tasks.Tasks],
+  tokenizer: Tokenizer,
+  templates: Sequence[prompts.Template],
+  seed: int,
+) -> Callable[[int], prompts.Batch]:
+  """Step -> batch, a pure function; see `fit` and `Config.steps_alike`."""
+  writer = config.writer(tokenizer)
+
+  @functools.lru_cache(maxsize=1)  # drawn once for all its steps
+  def drawn(group):
+    random = np.random.default_rng((seed, group))
+    domain = tasks[random.integers(len(tasks))]
+    pairs = prompt_tasks.draw_prompts(
+      domain, writer, templates, config.steps_alike * config.batch_size, random
+    )
+    if config.steps_alike == 1:
+      return [pairs]
+    pairs.sort(key=_padded_lengths)
+    parts = [
+      pairs[first : first + config.batch_size]
+      for first in range(0, len(pairs), config.batch_size)
+    ]
+    return [parts[place] for place in random.permutation(len(parts))]
+
+  def batch_at(step):
+    group, place = divmod(step, config.steps_alike)
+    sources, targets = zip(*drawn(group)[place], strict=True)
+    return writer.batch(sources, targets, shortest=config.steps_alike > 1)
+
+  return batch_at
+
+
+def _padded_lengths(pair) -> tuple[int, int]:
+  """Answers first: to write a token costs more than to read one."""
+  source, target = pair
+  return prompts.roomy(len(target)), len(source)
 
 
 @functools.partial(jax.jit, static_argnums=0)

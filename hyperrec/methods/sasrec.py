@@ -42,6 +42,9 @@ class Config:
     weight_decay: AdamW's, of matrices only.
     num_negatives: items drawn at each step in place of the catalogue; 0 is
       the full softmax.
+    logq: draw them in proportion to their count, with the logQ correction;
+      else all alike, uncorrected.
+    hidden_ratio: width inside a block's two-layer net, in multiples of dim.
     finetune_epochs: passes over the evidence in fine-tuning.
 
   Raises:
@@ -58,6 +61,8 @@ class Config:
   lr: float = 1e-3
   weight_decay: float = 0.0
   num_negatives: int = 0
+  logq: bool = True
+  hidden_ratio: int = 4
   finetune_epochs: int = 20
 
   def __post_init__(self):
@@ -223,7 +228,7 @@ def fit(
   params = _init(model, init_key) if params is None else params
   tx = optimizers.cosine_adamw(config.lr, num_steps, config.weight_decay)
   result = loop.train(
-    train_step(model, config.weight_decay, config.num_negatives),
+    train_step(model, config.weight_decay, config.num_negatives, config.logq),
     step_lib.init_state(params, tx, noise_key),
     batch_at,
     loop.LoopConfig(num_steps, **run.pop('loop', {})),
@@ -284,7 +289,7 @@ def make_model(config: Config, num_items: int) -> SASRec:
     dim=config.dim,
     num_layers=config.num_layers,
     num_heads=config.num_heads,
-    hidden_dim=4 * config.dim,
+    hidden_dim=config.hidden_ratio * config.dim,
     dropout=config.dropout,
   )
 
@@ -302,7 +307,7 @@ def _last_hidden(model: SASRec, params: Any, items_BxL, sizes_B):
 
 @functools.lru_cache(maxsize=16)
 def train_step(
-  model: SASRec, weight_decay: float, num_negatives: int
+  model: SASRec, weight_decay: float, num_negatives: int, logq: bool
 ) -> step_lib.Step:
   """The step; cached, so that equal models compile once."""
 
@@ -315,6 +320,7 @@ def train_step(
       key,
       counts_V=batch['counts'],
       num_negatives=num_negatives,
+      logq=logq,
     )
     return loss, {}
 

@@ -99,6 +99,34 @@ def codes_of(index: Index, table: Table) -> Int[np.ndarray, 'V G']:
   return codes.astype(np.min_scalar_type(num_codes - 1))
 
 
+def embeddings_of(
+  index: Index, codes: Int[np.ndarray, 'V G'], dim: int
+) -> Float[jax.Array, 'G M D']:
+  """Code embeddings whose mean, over an item's codes, is its text's vector.
+
+  The vectors are those that the codes decode to, on their first D principal
+  axes; with columns of zeros where the text has fewer numbers.
+
+  Args:
+    index: what the codes mean.
+    codes: of a catalogue, whose axes are taken.
+    dim: D.
+  """
+  G, _, E = index.codebooks.shape
+  parts_GxMxE = np.asarray(index.codebooks)
+  decoded_VxF = parts_GxMxE[np.arange(G), codes].reshape(len(codes), G * E)
+  centred_VxF = decoded_VxF - decoded_VxF.mean(axis=0)
+  _, _, axes_FxF = np.linalg.svd(centred_VxF, full_matrices=False)
+  axes_GxExD = axes_FxF[:dim].T.reshape(G, E, -1)
+  embeddings_GxMxD = np.einsum('gme,ged->gmd', parts_GxMxE, axes_GxExD)
+  spread = (decoded_VxF @ axes_FxF[:dim].T).std(axis=0)
+  # Items as large as those of random embeddings, see `models.vqrec.init`.
+  embeddings_GxMxD *= 0.02 * G / np.sqrt(np.square(spread).mean())
+  missing = dim - embeddings_GxMxD.shape[-1]
+  padded = np.pad(embeddings_GxMxD, ((0, 0), (0, 0), (0, missing)))
+  return jnp.asarray(padded, jnp.float32)
+
+
 def look_up(source: Fitted, data: Interactions, table: Table) -> Fitted:
   """Another catalogue, coded by the source's index; nothing is trained.
 

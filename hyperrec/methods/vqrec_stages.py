@@ -22,6 +22,7 @@ Sequences = sequences_lib.Sequences
 
 INDICES = ('source', 'target')
 ALIGNMENTS = ('identity', 'random', 'learned')
+STARTS = ('random', 'text')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Config:
     hidden_dim: width inside a block.
     dropout: share dropped in training.
     temperature: tau of the cosines.
+    start: what code embeddings are before pre-training, or training from
+      scratch: random, as in the paper, or the text each code stands for.
     replaced: rho, probability of a code of a fake to be replaced; 0 trains
       without fakes.
     epochs: passes over the users, in pre-training or from scratch.
@@ -68,6 +71,7 @@ class Config:
   hidden_dim: int = 256
   dropout: float = 0.2
   temperature: float = 0.07
+  start: str = 'random'
   replaced: float = 0.75
   epochs: int = 40
   batch_size: int = 16
@@ -103,6 +107,8 @@ class Config:
         f'index={self.index!r} must be one of {INDICES}, and '
         f'alignment={self.alignment!r} one of {ALIGNMENTS}'
       )
+    if self.start not in STARTS:
+      raise DataError(f'start={self.start!r} must be one of {STARTS}')
 
   def encoder(self) -> vqrec.SequenceEncoder:
     """The network over item vectors."""

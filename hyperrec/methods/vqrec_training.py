@@ -56,6 +56,7 @@ def pretrain(
     domains[0].item_ids if len(domains) == 1 else None,
     index_flops,
   )
+  fitted = _started(config, fitted)
   stage = vqrec_stages.pretraining(config)
   return vqrec_stages.train(
     config,
@@ -96,15 +97,15 @@ def from_scratch(
   """
   index_key, init_key, train_key = jax.random.split(key, 3)
   index, index_flops = made or _index(config, table, index_key)
-  params = init(config, init_key)
-  fitted = Fitted(params, index, None, None, None, index_flops)
+  fitted = Fitted(init(config, init_key), index, None, None, None, index_flops)
   fitted = vqrec_index.look_up(fitted, data, table)
+  fitted = _started(config, fitted)
   stage = vqrec_stages.catalogue(config, len(table), config.epochs, config.lr)
   return vqrec_stages.train(
     config,
     stage,
     fitted,
-    params,
+    fitted.params,
     sequences=Sequences.of(data),
     key=train_key,
     **run,
@@ -192,6 +193,14 @@ def _index(config: Config, table: Table, key: jax.Array) -> Made:
   return vqrec_index.make(
     table, key, num_groups=config.num_groups, num_codes=config.num_codes
   )
+
+
+def _started(config: Config, fitted: Fitted) -> Fitted:
+  """With code embeddings as `start` says."""
+  if config.start == 'random':
+    return fitted
+  codes = vqrec_index.embeddings_of(fitted.index, fitted.codes, config.dim)
+  return fitted._replace(params={**fitted.params, 'codes': codes})
 
 
 def init(config: Config, key: jax.Array):

@@ -93,7 +93,7 @@ def beam_search(
 
 
 class _Search(NamedTuple):
-  """Where K beams stand: at a node, or at M + an item that is found."""
+  """Where up to K beams stand: at a node, or at M + an item that is found."""
 
   at: Int[Array, 'B K']
   scores: Float[Array, 'B K']
@@ -103,22 +103,29 @@ class _Search(NamedTuple):
 def _beam_search(model, source, tree, *, num_beams):
   memory = model.remember(*source)
   num_rows, num_nodes = len(source[0]), len(tree.tokens)
-  search = _Search(
-    jnp.zeros((num_rows, num_beams), jnp.int32),
-    jnp.full((num_rows, num_beams), -jnp.inf).at[:, 0].set(0.0),
-    _empty_cache(model.config, (num_rows, num_beams), tree.num_steps),
+  search = _Search(  # one beam, at the root
+    jnp.zeros((num_rows, 1), jnp.int32),
+    jnp.zeros((num_rows, 1)),
+    _empty_cache(model.config, (num_rows, 1), tree.num_steps),
   )
   for step in range(tree.num_steps):  # few: the tokens of a name
-    search = _beam_step(model, memory, tree, search, step)
+    search = _beam_step(model, memory, tree, search, step=step, most=num_beams)
   is_item = (search.at >= num_nodes) & jnp.isfinite(search.scores)
+  lacking = (0, 0), (0, num_beams - search.at.shape[1])
   return Beams(
-    jnp.where(is_item, search.at - num_nodes, -1),
-    jnp.where(is_item, search.scores, -jnp.inf),
+    jnp.pad(
+      jnp.where(is_item, search.at - num_nodes, -1), lacking, constant_values=-1
+    ),
+    jnp.pad(
+      jnp.where(is_item, search.scores, -jnp.inf),
+      lacking,
+      constant_values=-jnp.inf,
+    ),
   )
 
 
-def _beam_step(model, memory, tree, search, step):
-  (num_rows, num_beams), num_nodes = search.at.shape, len(tree.tokens)
+def _beam_step(model, memory, tree, search, *, step, most):
+  num_rows, num_nodes = len(search.at), len(tree.tokens)
   is_found_BxK = search.at >= num_nodes
   node_BxK = jnp.where(is_found_BxK, 0, search.at)
   hidden_BxKxD, cache = _decode_one(
@@ -132,7 +139,7 @@ def _beam_step(model, memory, tree, search, step):
   log_BxKxX = jnp.concatenate([log_BxKxW, stay_BxKx1], axis=-1)
   to_BxKxX = jnp.concatenate([children_BxKxW, search.at[..., None]], axis=-1)
   total = (search.scores[..., None] + log_BxKxX).reshape(num_rows, -1)
-  scores_BxK, chosen_BxK = jax.lax.top_k(total, num_beams)
+  scores_BxK, chosen_BxK = jax.lax.top_k(total, min(most, total.shape[1]))
   parent_BxK = chosen_BxK // log_BxKxX.shape[-1]
   return _Search(
     jnp.take_along_axis(to_BxKxX.reshape(num_rows, -1), chosen_BxK, axis=1),

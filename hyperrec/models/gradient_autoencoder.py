@@ -10,7 +10,7 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 
 class Rows(NamedTuple):
@@ -201,15 +201,68 @@ def normalised_squared_error(
   return jnp.mean(jnp.sum((_unit_rows(scores) - _unit_rows(x)) ** 2, axis=-1))
 
 
+def elsa_loss_of_items(
+  params: dict, items_BxL: Int[Array, 'B L'], mask_BxL: Bool[Array, 'B L']
+) -> Float[Array, '']:
+  """`normalised_squared_error` of ELSA's scores, none of which is made.
+
+  It is 2 - 2 cos(s, x) for the scores s = z A' - x with z = x A. Rows of A have
+  norm 1, so <s, x> = |z|^2 - |x|^2 and |s|^2 = z A'A z' - 2 |z|^2 + |x|^2:
+  O(V r^2 + B L r) instead of O(B V r), and no [B, V] matrix.
+
+  Args:
+    params: of `ELSA`.
+    items_BxL: the items of each row, each of them once, at least one.
+    mask_BxL: where an item is.
+  """
+  factors_Vxr = _unit_rows(params['factors'])
+  z_Bxr = jnp.sum(factors_Vxr[items_BxL] * mask_BxL[..., None], axis=1)
+  spread_rxr = factors_Vxr.T @ factors_Vxr
+  size_B = mask_BxL.sum(axis=1).astype(z_Bxr.dtype)
+  square_B = jnp.sum(z_Bxr**2, axis=1)
+  norm_B = jnp.sum(z_Bxr @ spread_rxr * z_Bxr, axis=1) - 2 * square_B + size_B
+  cosine_B = (square_B - size_B) * jax.lax.rsqrt(
+    jnp.maximum(norm_B * size_B, 1e-24)
+  )
+  return jnp.mean(2 - 2 * cosine_B)
+
+
 def _unit_rows(x):
   square = jnp.sum(x**2, axis=-1, keepdims=True)
   return x * jax.lax.rsqrt(jnp.maximum(square, 1e-24))
 
 
-def elsa_step_flops(num_items: int, rank: int, batch_size: int) -> float:
+def elsa_step_flops(
+  num_items: int, rank: int, batch_size: int, length: int | None = None
+) -> float:
   """Operations of a train step: 2 m n k a product, and NAdam.
 
   The products are x A and (x A) A'; backward the second needs both gradients,
-  the first only that of A. NAdam takes 16 operations a weight.
+  the first only that of A. By `elsa_loss_of_items`, with rows of `length`
+  items, they are A'A, thrice, and sums of rows. NAdam takes 16 operations a
+  weight.
   """
-  return 10.0 * batch_size * num_items * rank + 16.0 * num_items * rank
+  adam = 16.0 * num_items * rank
+  if length is None:
+    return 10.0 * batch_size * num_items * rank + adam
+  return 6.0 * rank * (num_items * rank + batch_size * length) + adam
+
+
+def is_items_cheaper(
+  num_items: int, rank: int, batch_size: int, length: int
+) -> bool:
+  """Whether `elsa_loss_of_items` pays: gathering is slower than products."""
+  by_items = elsa_step_flops(num_items, rank, batch_size, length)
+  return 2 * by_items < elsa_step_flops(num_items, rank, batch_size)
+
+
+def elsa_peak_bytes(
+  num_items: int, rank: int, batch_size: int, length: int
+) -> int:
+  """The most that a training by minibatches holds, its data aside."""
+  # A, two moments, each before and after the step; A of norm 1, the gradients
+  # of both, the updates, and what norms take on the way.
+  tables = 14 * num_items * rank
+  if is_items_cheaper(num_items, rank, batch_size, length):
+    return 4 * (tables + 4 * batch_size * length * rank)
+  return 4 * (tables + 6 * batch_size * num_items)

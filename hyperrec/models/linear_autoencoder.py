@@ -44,17 +44,31 @@ class Prior(NamedTuple):
 
 
 class FactoredWeights(NamedTuple):
-  """B = left @ right + diag(diagonal), whose diagonal is zero."""
+  """B = left @ right + diag(diagonal), whose diagonal is zero.
 
-  left: Float[np.ndarray, 'V r']
-  right: Float[np.ndarray, 'r V']
+  Sparse factors are of shape [V, V].
+  """
+
+  left: Float[np.ndarray, 'V r'] | Csr
+  right: Float[np.ndarray, 'r V'] | Csr
   diagonal: Float[np.ndarray, ' V']
 
   def dense(self) -> Float[np.ndarray, 'V V']:
     """The same weights as a matrix."""
-    weights = self.left @ self.right
+    weights = _dense(self.left @ self.right)
     np.fill_diagonal(weights, 0)
     return weights
+
+  def sparse(self) -> Csr:
+    """The same weights, of sparse factors, as one sparse matrix."""
+    weights = (self.left @ self.right).tocsr()
+    weights.setdiag(0)
+    weights.eliminate_zeros()
+    return weights
+
+
+def _dense(matrix: np.ndarray | Csr) -> np.ndarray:
+  return matrix.toarray() if scipy.sparse.issparse(matrix) else matrix
 
 
 def factored(left, right, dtype=np.float32) -> FactoredWeights:
@@ -323,7 +337,7 @@ def feature_prior(
 def scores(x: Csr, weights: Weights) -> Float[np.ndarray, 'B V']:
   """Scores x B of sparse histories x [B, V] (B is not symmetric: not B x)."""
   if isinstance(weights, FactoredWeights):
-    out = (x @ weights.left) @ weights.right
+    out = _dense((x @ weights.left) @ weights.right)
     row = np.repeat(np.arange(x.shape[0]), np.diff(x.indptr))
     out[row, x.indices] += x.data * weights.diagonal[x.indices]
     return out
@@ -331,8 +345,7 @@ def scores(x: Csr, weights: Weights) -> Float[np.ndarray, 'B V']:
     out = np.zeros(x.shape, weights.weights.dtype)
     out[:, weights.items] = x[:, weights.items] @ weights.weights
     return out
-  product = x @ weights
-  return product.toarray() if scipy.sparse.issparse(product) else product
+  return _dense(x @ weights)
 
 
 def solve_flops(

@@ -182,6 +182,8 @@ def generate(
     linear = strengths.l2_features, strengths.trust
     if strengths.trust:
       parts.insert(0, linear_autoencoder.feature_prior(own, *linear))
+    if not parts:
+      return Prior(np.zeros((len(own), 0)), np.zeros((0, len(own))))
     total = relation_map.add(*parts)
     return Prior(total.left / tilt_V[:, None], total.right * tilt_V)
   dense = item_kernel.relation(own, strengths.sharpness, strengths.l2_features)

@@ -11,13 +11,53 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from hyperrec.models import transformer
 
 
+class Block(nn.Module):
+  """A block as SASRec's authors wrote it.
+
+  Only the queries are normalised, and what attention gives is added to them,
+  not to what came in: so an item's own embedding, tiny at first, counts from
+  the first step on. In a pre-LN block what attention adds drowns it.
+
+  Attributes:
+    num_heads: H; must divide D.
+    hidden_dim: width inside the two-layer net.
+    dropout: share dropped in training, of the attention weights and in the net.
+  """
+
+  num_heads: int
+  hidden_dim: int
+  dropout: float
+
+  @nn.compact
+  def __call__(
+    self,
+    x_BxLxD: Float[Array, 'B L D'],
+    allowed_BxLxL: Bool[Array, 'B L L'],
+    *,
+    train: bool = False,
+  ) -> Float[Array, 'B L D']:
+    """Transforms each position by what it may see."""
+    attend = transformer.Attention(
+      self.num_heads, self.dropout, name='attention'
+    )
+    drop = nn.Dropout(self.dropout, deterministic=not train)
+    q_BxLxD = nn.LayerNorm(name='query_norm')(x_BxLxD)
+    x_BxLxD = q_BxLxD + attend(
+      x_BxLxD, allowed_BxLxL, queries_BxLxD=q_BxLxD, train=train
+    )
+    x_BxLxD = nn.LayerNorm(name='net_norm')(x_BxLxD)
+    hidden_BxLxF = nn.relu(nn.Dense(self.hidden_dim, name='expand')(x_BxLxD))
+    contract = nn.Dense(x_BxLxD.shape[-1], name='contract')
+    return x_BxLxD + drop(contract(drop(hidden_BxLxF)))
+
+
 class SASRec(nn.Module):
-  """Item and position embeddings, causal blocks (pre-LN), a layer norm.
+  """Item and position embeddings, causal blocks, a layer norm.
 
   The scores are inner products with the same item embeddings (tied).
 
@@ -56,19 +96,15 @@ class SASRec(nn.Module):
       places_BxL: position within its sequence, 0..L-1.
       train: drops out, with the rng "dropout".
     """
-    init = nn.initializers.normal(0.02)
+    init = nn.initializers.xavier_normal()
     table_VxD = self.param('items', init, (self.num_items, self.dim))
     places_LxD = self.param('places', init, (self.length, self.dim))
     x_BxLxD = table_VxD[items_BxL] + places_LxD[places_BxL]
     x_BxLxD = nn.Dropout(self.dropout)(x_BxLxD, deterministic=not train)
     allowed_BxLxL = transformer.segment_mask(segments_BxL)
     for i in range(self.num_layers):
-      block = transformer.Block(
-        self.num_heads,
-        self.hidden_dim,
-        norm_first=True,
-        dropout=self.dropout,
-        name=f'block_{i}',
+      block = Block(
+        self.num_heads, self.hidden_dim, self.dropout, name=f'block_{i}'
       )
       x_BxLxD = block(x_BxLxD, allowed_BxLxL, train=train)
     return nn.LayerNorm(name='norm')(x_BxLxD)
@@ -79,7 +115,8 @@ class Negatives(NamedTuple):
 
   Attributes:
     items: [M], drawn with replacement.
-    log_q: [M], log-probability of each to be drawn.
+    log_q: [M], log-probability of each to be drawn; -log M for all leaves the
+      logits as they are.
   """
 
   items: Int[Array, ' M']
@@ -97,6 +134,19 @@ def draw_negatives(
   items_M = jnp.searchsorted(cumulated_V, draws_M, side='right')
   items_M = jnp.minimum(items_M, len(counts_V) - 1)
   return Negatives(items_M, log_q_V[items_M])
+
+
+def draw_uniform_negatives(
+  key: jax.Array, num_items: int, num: int
+) -> Negatives:
+  """Draws `num` items, all alike, whose logits are not corrected.
+
+  The sum over them stands for M items instead of V: the sampled softmax of the
+  well-trained figures (Klenitskiy & Vasilev, arXiv 2309.07602). A position has
+  won when it ranks its target first among M, which weakens the pull on it.
+  """
+  items_M = jax.random.randint(key, (num,), 0, num_items)
+  return Negatives(items_M, jnp.full(num, -jnp.log(num)))
 
 
 def next_item_nll(
@@ -133,6 +183,7 @@ def next_item_loss(
   *,
   counts_V: Float[Array, ' V'],
   num_negatives: int = 0,
+  logq: bool = True,
 ) -> Float[Array, '']:
   """The mean `next_item_nll` of a batch's real positions, in training.
 
@@ -143,6 +194,7 @@ def next_item_loss(
     key: of dropout and negatives.
     counts_V: how often each item occurs.
     num_negatives: drawn for the batch; 0 is the full softmax.
+    logq: draw them by count and correct for it, or all alike and do not.
   """
   dropout_key, negatives_key = jax.random.split(key)
   hidden_BxLxD = model.apply(
@@ -154,8 +206,12 @@ def next_item_loss(
     rngs={'dropout': dropout_key},
   )
   negatives = None
-  if num_negatives:
+  if num_negatives and logq:
     negatives = draw_negatives(negatives_key, counts_V, num_negatives)
+  elif num_negatives:
+    negatives = draw_uniform_negatives(
+      negatives_key, model.num_items, num_negatives
+    )
   nll_N = next_item_nll(
     hidden_BxLxD.reshape(-1, model.dim),
     params['items'],

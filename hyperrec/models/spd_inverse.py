@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
+from absl import logging
 from jaxtyping import Array, Float
 
 LAPACK_LIMIT = 32_000
@@ -248,12 +249,29 @@ def _folder_bytes(folder, limit, usage, cache) -> Iterator[int]:
     yield int(text) - used + int(fields.get(cache, 0))
 
 
-def check_memory(required: int, what: str) -> None:
-  """Raises InsufficientMemoryError where `required` bytes cannot be had."""
+def check_memory(
+  required: int,
+  what: str,
+  remedy: str = 'drop rare items (min_item_interactions), use float32, weights '
+  'of low rank (elsa) or sparse ones (ease_sparse)',
+) -> None:
+  """Logs what is about to be needed, and refuses what cannot be had.
+
+  Args:
+    required: bytes.
+    what: that needs them.
+    remedy: what needs less.
+
+  Raises:
+    InsufficientMemoryError: fewer bytes are free.
+  """
   available = available_bytes()
-  if available is not None and required > available:
-    raise InsufficientMemoryError(
-      f'{what} needs {required / 2**30:.1f} GiB and {available / 2**30:.1f} '
-      'GiB are free; drop rare items (min_item_interactions), use float32, a '
-      'low-rank model (elsa), or a larger machine'
-    )
+  if available is None:
+    return
+  needs = (
+    f'{what} needs {required / 2**30:.2f} GiB and {available / 2**30:.1f} GiB '
+    'are free'
+  )
+  if required > available:
+    raise InsufficientMemoryError(f'{needs}; {remedy}, or a larger machine')
+  logging.info(needs)

@@ -97,22 +97,25 @@ class Attention(nn.Module):
     x_BxLxD: Float[Array, 'B L D'],
     allowed_BxLxL: Bool[Array, 'B L L'],
     *,
+    queries_BxLxD: Float[Array, 'B L D'] | None = None,
     train: bool = False,
   ) -> Float[Array, 'B L D']:
     """Each position's mixture of the positions that it may see.
 
-    A position that may see nothing gets their plain mean: finite, and for the
-    caller to mask.
+    `queries_BxLxD` is what asks; x itself where it is None. A position that
+    may see nothing gets their plain mean: finite, and for the caller to mask.
     """
     B, L, D = x_BxLxD.shape
     if D % self.num_heads:
       raise ValueError(f'num_heads={self.num_heads} must divide the width {D}')
 
-    def heads(name):
-      projected = nn.Dense(D, name=name)(x_BxLxD)
+    def heads(name, of_BxLxD):
+      projected = nn.Dense(D, name=name)(of_BxLxD)
       return projected.reshape(B, L, self.num_heads, D // self.num_heads)
 
-    q_BxLxHxE, k_BxLxHxE, v_BxLxHxE = map(heads, ('query', 'key', 'value'))
+    asking_BxLxD = x_BxLxD if queries_BxLxD is None else queries_BxLxD
+    q_BxLxHxE = heads('query', asking_BxLxD)
+    k_BxLxHxE, v_BxLxHxE = heads('key', x_BxLxD), heads('value', x_BxLxD)
     scale = jnp.sqrt(jnp.asarray(D // self.num_heads, x_BxLxD.dtype))
     mixed_BxLxHxE = mix(
       q_BxLxHxE / scale,

@@ -134,10 +134,12 @@ def catalogue_loss(
   """
   table_VxD = embed(params['codes'], codes_VxG)
   hidden_NxD = _hidden(encoder, params, table_VxD[rows.inputs], rows, key)
-  logits_NxV = hidden_NxD @ unit(table_VxD).T / temperature
-  targets_N = rows.targets.reshape(-1)
-  target_N = jnp.take_along_axis(logits_NxV, targets_N[:, None], axis=1)[:, 0]
-  nll_N = jax.nn.logsumexp(logits_NxV, axis=-1) - target_N
+  # Scaled and picked before the product: one pass less over N V numbers.
+  hidden_NxD = hidden_NxD / temperature
+  unit_VxD = unit(table_VxD)
+  targets_NxD = unit_VxD[rows.targets.reshape(-1)]
+  nll_N = jax.nn.logsumexp(hidden_NxD @ unit_VxD.T, axis=-1)
+  nll_N -= (hidden_NxD * targets_NxD).sum(axis=-1)
   return _mean_of_real(nll_N, rows)
 
 

@@ -76,8 +76,8 @@ def test_a_prompt_reads_as_its_template(pieces, writer):
   assert pieces.decode(target) == 'it 0708'
 
 
-def test_of_a_long_history_the_oldest_is_lost(pieces, writer):
-  template = prompts.Template('x-1', 'user {user} has {history}', '{item}')
+def test_of_a_long_history_the_oldest_is_lost_and_said(pieces, writer, caplog):
+  template = prompts.Template('cut-1', 'user {user} has {history}', '{item}')
   history = [f'{n:04d}' for n in range(30)]
   values = text_values(pieces, user='0102', history=history, item='0001')
   source = writer.source(template, values)
@@ -87,6 +87,10 @@ def test_of_a_long_history_the_oldest_is_lost(pieces, writer):
   kept = text.split()[3:]
   assert kept == history[-len(kept) :]
   assert len(kept) >= 5
+  writer.source(template, values)
+  said = [r.message for r in caplog.records if 'prompts of cut-1' in r.message]
+  assert len(said) == 1
+  assert 'source_length=20 tokens: the oldest items' in said[0]
 
 
 def test_a_long_text_is_cut_and_ended(pieces, writer):
@@ -112,6 +116,27 @@ def test_arrays_of_a_batch(pieces, writer):
   )
   assert batch.inputs[0, 0] == tokenizer.PAD
   assert batch.target_mask[0].sum() == len(target)
+
+
+def test_a_batch_may_be_as_short_as_its_prompts(pieces, writer):
+  template = prompts.Template('x-1', '{history}', '{item}')
+  values = text_values(pieces, history=['0304'], item='0506')
+  source = writer.source(template, values)
+  target = writer.target(template, values)
+  whole = writer.batch([source, source[:2]], [target, target])
+  short = writer.batch([source, source[:2]], [target, target], shortest=True)
+  assert short.tokens.shape == (2, 4)
+  assert short.targets.shape == (2, 4)
+  for part, full in zip(short, whole, strict=True):
+    np.testing.assert_array_equal(part, full[:, :4])
+    assert not full[:, 4:].any()
+
+
+@pytest.mark.parametrize(
+  ('length', 'room'), [(0, 4), (4, 4), (5, 8), (16, 16), (17, 32)]
+)
+def test_room_for_a_length(length, room):
+  assert prompts.roomy(length) == room
 
 
 def test_tokens_of_one_number_are_one_word(pieces, writer):

@@ -185,3 +185,35 @@ def test_impossible_budgets_are_named():
     regimes.new_users(data, -1, seed=0, num_heldout=8)
   with pytest.raises(interactions.DataError, match="'drifty' is unknown"):
     regimes.make_task(data, 'drifty', 1, 0, 8)
+
+
+def test_every_user_of_the_evidence_is_judged_once_by_the_others():
+  target, sources = domains()
+  task = regimes.new_domain(target, sources, 7, seed=1, num_heldout=8)
+  folds = regimes.evidence_folds(task, 3, seed=0)
+  assert len(folds) == 3
+  whole = pairs(task.test.evidence)
+  judged = []
+  for fold in folds:
+    own, others = set(fold.histories.user_ids), set(fold.evidence.user_ids)
+    assert not own & others
+    assert own | others == set(task.test.evidence.user_ids)
+    assert not pairs(fold.histories) & pairs(fold.targets)
+    assert (
+      pairs(fold.histories) | pairs(fold.targets) | pairs(fold.evidence)
+      == whole
+    )
+    judged.extend(own)
+  assert sorted(judged) == sorted(task.test.evidence.user_ids)
+
+
+def test_fewer_than_two_users_or_another_regime_have_no_folds():
+  target, sources = domains()
+  for budget in (0, 1):
+    task = regimes.new_domain(target, sources, budget, seed=1, num_heldout=8)
+    assert regimes.evidence_folds(task, 5, seed=0) == ()
+  task = regimes.new_domain(target, sources, 3, seed=1, num_heldout=8)
+  assert len(regimes.evidence_folds(task, 5, seed=0)) == 3
+  assert regimes.evidence_folds(task, 1, seed=0) == ()
+  task = regimes.new_users(target, 3, seed=1, num_heldout=8)
+  assert regimes.evidence_folds(task, 5, seed=0) == ()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hyperrec.data import interactions, item_features, sources
-from hyperrec.data.sources import checksums, files
+from hyperrec.data.sources import checksums, files, sequences
 
 DataError = interactions.DataError
 
@@ -53,6 +53,18 @@ def test_time_is_the_order_of_the_line(data_dir):
   first = data.take_users([user - 1]).by_user_and_time()
   assert data.item_ids[first.items].tolist() == items
   assert data.item_text[0].startswith('OPI Nail Lacquer')
+
+
+def test_prefixes_number_items_as_the_sessions_do(data_dir):
+  data = sources.load('diginetica', data_dir, min_user_interactions=1)
+  held = sequences.diginetica_prefixes(data, data_dir)
+  assert held.histories.num_users == len(held.targets) == 60_858
+  with np.load(data_dir / 'diginetica' / 'test_prefixes.npz') as arrays:
+    items, target = arrays['items'], arrays['target']
+  np.testing.assert_array_equal(data.item_ids[held.histories.items], items)
+  np.testing.assert_array_equal(data.item_ids[held.targets.items], target)
+  with pytest.raises(DataError, match='drop no items'):
+    sequences.diginetica_prefixes(data.take_items(np.arange(9)), data_dir)
 
 
 def test_text_of_scientific_needs_the_link_file(

@@ -102,6 +102,52 @@ def test_item_text_is_joined_by_id(tmp_path):
     load(path, item_path=others, text_columns=('title',))
 
 
+@pytest.mark.parametrize('separator', [';', '|'])
+def test_a_csv_is_cut_by_what_its_header_holds(tmp_path, separator):
+  text = 'user;item;note\nann;"a ""b"";c";1,5\nbob;d;2,5\n'
+  data = load(write(tmp_path, text.replace(';', separator)))
+  assert data.user_ids.tolist() == ['ann', 'bob']
+  assert data.num_items == 2
+
+
+def test_a_csv_with_tabs(tmp_path):
+  assert load(write(tmp_path, 'user\titem\n1\ta, b\n2\tc\n')).num_items == 2
+
+
+def test_dates_are_times(tmp_path):
+  path = write(
+    tmp_path,
+    'user,item,t,d\n1,2,2024-01-02 00:00:01,31.12.2023\n'
+    '2,3,2024-01-02T00:00:00Z,1.1.2024\n',
+  )
+  data = load(path, timestamp_column='t')
+  assert np.diff(data.timestamps).tolist() == [-1_000_000]
+  data = load(path, timestamp_column='d', timestamp_format='%d.%m.%Y')
+  assert np.diff(data.timestamps).tolist() == [24 * 3600 * 1_000_000]
+  with pytest.raises(
+    DataError, match=r"line 2, .*'31\.12\.2023' is not a date"
+  ):
+    load(path, timestamp_column='d', timestamp_format='%m.%d.%Y')
+
+
+def test_incomplete_rows_are_left_out_where_asked(tmp_path):
+  path = write(
+    tmp_path,
+    'user,item,r,title\n,1,3,\n7,nan,3,\n7,x,3,\n8,x,, Tea \n8,y,4,Ink\n'
+    '9,y,k,\n',
+  )
+  with pytest.raises(DataError, match=r'line 3, .* is missing .*--drop_inc'):
+    load(path)
+  some = {'drop_incomplete': True}
+  data = load(path, text_columns=('title',), **some)
+  assert data.user_ids.tolist() == [7, 8, 9]
+  assert data.item_text.tolist() == ['Tea', 'Ink']
+  with pytest.raises(DataError, match="line 7, column 'r': 'k' is not a num"):
+    load(path, rating_column='r', **some)
+  with pytest.raises(DataError, match='no row has a value in all of'):
+    load(write(tmp_path, 'user,item\n1,\n,2\n'), **some)
+
+
 @pytest.mark.parametrize(
   ('text', 'options', 'message'),
   [

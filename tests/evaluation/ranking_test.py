@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from hyperrec.evaluation import metrics, ranking
 
-NAMES = ('recall@5', 'recall_min@5', 'ndcg@5', 'hr@3', 'mrr', 'ndcg@100')
+NAMES = (
+  'recall@5', 'recall_min@5', 'ndcg@5', 'hr@3', 'mrr', 'ndcg@100', 'mrr@4'
+)  # fmt: skip
 USERS, ITEMS = 6, 17
 
 
@@ -45,6 +47,7 @@ def by_hand(scores, seen, targets):
     float(ranks[0] <= 3),
     1 / ranks[0],
     ndcg(100),
+    (1 / ranks[0]) * (ranks[0] <= 4),
   ]
 
 
@@ -164,7 +167,7 @@ def test_nan_scores_and_masked_targets_are_errors():
     ranking.evaluate(lambda u: scores[u], seen, empty, metrics=('mrr',))
 
 
-@pytest.mark.parametrize('name', ['ndcg', 'mrr@5', 'auc@3', 'hr@0', 'hr@x'])
+@pytest.mark.parametrize('name', ['ndcg', 'mrr@0', 'auc@3', 'hr@0', 'hr@x'])
 def test_unknown_metrics_are_named(name):
   with pytest.raises(ValueError, match='is unknown; use mrr'):
     metrics.parse(name)

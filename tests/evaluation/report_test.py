@@ -61,8 +61,10 @@ def checked(page):
 
 
 def sentences(some):
-  ((task, cells),) = results.by_task(some).items()
-  return ' '.join(report_words.sentences(task, cells))
+  (cells,) = results.by_task(some).values()
+  found = report_numbers.analyse(cells)
+  told = report_words.verdict(found) + report_words.leads(found)
+  return ' '.join(told)
 
 
 def test_the_verdict_in_words():
@@ -96,14 +98,6 @@ def test_the_verdict_on_hypernetworks():
   assert 'That flips between budgets 0 and 20.' in text
   assert 'The leader changes with the budget: hyperease at 0' in text
   assert 'Budget 0: hyperease ranks best' in text
-  tasks = results.by_task(generated_rows())
-  analyses = {t: report_numbers.analyse(c) for t, c in tasks.items()}
-  first, second, *_ = report_words.answer(analyses)
-  assert first == (
-    'Of 3 cases (a task at a budget), the best hypernetwork against full '
-    'retraining is better in 2 and worse in 1.'
-  )
-  assert 'the best of the other ways is better in 1' in second
 
 
 def test_the_report_is_one_file_that_escapes_its_data(tmp_path):
@@ -112,7 +106,7 @@ def test_the_report_is_one_file_that_escapes_its_data(tmp_path):
   some = [{**one, 'dataset': '<i>made</i>'} for one in some]
   page = page_of(some, tmp_path)
   found = checked(page)
-  assert 'script' not in found.tags
+  assert found.tags.count('script') == 1
   assert 'i' not in found.tags
   assert 'it has &lt;no&gt; weights' in page
   assert all(link.startswith('#') for link in found.used)

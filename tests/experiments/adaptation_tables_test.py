@@ -3,7 +3,7 @@
 import pytest
 
 from experiments.adaptation import tables
-from hyperrec.evaluation import results
+from hyperrec.evaluation import report_numbers, results
 from tests.evaluation.rows import row
 
 
@@ -27,7 +27,14 @@ def test_rows_that_are_there_are_kept(folder):
   assert len(tables.committed()) == 4
 
 
-def test_the_first_words_are_the_hypotheses(folder):
+def test_the_words_of_the_readmes(folder):
   tables.take_in([row('ease', 0.3), row('hyperease', 0.4)])
-  told = tables.answer(results.by_task(tables.committed()))
-  assert '| H2, EASE: ranks better than EASE | holds |' in told
+  tasks = results.by_task(tables.committed())
+  analyses = {t: report_numbers.analyse(cells) for t, cells in tasks.items()}
+  told = tables.answer(analyses)
+  assert '- Better than the cheaper ways of adapting? Yes: it ranks' in told
+  assert len(list(folder.glob('answer-*.svg'))) == 2
+  assert '| H2, EASE: ranks better than EASE | holds |' in tables.hypotheses(
+    tasks
+  )
+  assert '**New users: made**' in tables.verdict(tasks, analyses)

@@ -282,13 +282,17 @@ def test_every_tuned_arm_has_as_many_trials_and_all_can_be_built(regime):
     assert len(names) == 1
 
 
-@pytest.mark.parametrize('is_oracle', [False, True])
-def test_fair_tuning_never_touches_the_target(is_oracle):
-  """Only the oracle's trials meet the target, known by its catalogue's size."""
+@pytest.mark.parametrize(
+  ('is_oracle', 'num_folds'), [(False, 0), (False, 2), (True, 0)]
+)
+def test_fair_tuning_sees_no_more_of_the_target_than_its_evidence(
+  is_oracle, num_folds
+):
+  """The target is known by its catalogue's size, its users by their items."""
   target = made_domain('target', 0, num_items=40)
   domains = [made_domain(f'd{n}', n, num_items=40 + n) for n in (1, 2, 3)]
   task = regimes.new_domain(target, tuple(domains), 6, 0, 10)
-  met = []
+  met, judged = [], []
 
   def build(scale):
     def prepare(source, key):
@@ -302,6 +306,8 @@ def test_fair_tuning_never_touches_the_target(is_oracle):
     def score(adapted, histories):
       del adapted
       met.append(histories.num_items)
+      if histories.num_items == 40:
+        judged.append(histories.csr())
       return np.full((len(histories.items), histories.num_items), scale)
 
     return method_lib.Method('spy', prepare, adapt, score)
@@ -312,21 +318,46 @@ def test_fair_tuning_never_touches_the_target(is_oracle):
       lambda method, index, source=source: laboratory.prepare(
         method, source, key
       ),
-      judged,
+      parts,
+      weight,
     )
-    for source, judged in laboratory.tuning_sets(task, is_oracle, 0)
+    for source, parts, weight in laboratory.tuning_sets(
+      task, is_oracle, 0, num_folds=num_folds
+    )
   ]
   trials = ({'scale': 1.0}, {'scale': 2.0})
   laboratory.tune_on(arm_lib.Arm(build, trials), trials, stages, key)
-  assert set(met) == ({40, 41, 42, 43} if is_oracle else {41, 42, 43})
+  meets_target = is_oracle or num_folds > 0
+  assert set(met) == ({40, 41, 42, 43} if meets_target else {41, 42, 43})
+  if num_folds:
+    evidence = task.test.evidence.csr().toarray()
+    for row in np.concatenate([x.toarray() for x in judged]):
+      assert (evidence >= row).all(axis=1).any()
 
 
 def test_no_domain_outweighs_another_in_tuning():
   """The second trial gains a tenth where numbers are large, and halves else."""
   values = np.array([[0.80, 0.10, 0.0], [0.88, 0.05, 0.0]])
-  assert laboratory.best_trial(values) == 0
-  assert laboratory.best_trial(values[:, :1]) == 1
-  assert laboratory.best_trial(np.zeros((2, 3))) == 0
+  alike = np.ones(3)
+  assert laboratory.best_trial(values, alike) == 0
+  assert laboratory.best_trial(values[:, :1], alike[:1]) == 1
+  assert laboratory.best_trial(np.zeros((2, 3)), alike) == 0
+  assert laboratory.best_trial(values, np.array([9.0, 1.0, 1.0])) == 1
+
+
+def test_the_say_of_the_evidence_grows_with_its_users():
+  target = made_domain('target', 0)
+  domains = tuple(made_domain(f'd{n}', n) for n in (1, 2, 3))
+  shares = []
+  for budget in (0, 1, 10, 20):
+    task = regimes.new_domain(target, domains, budget, 0, 10)
+    sets = laboratory.tuning_sets(task, False, 0, 2, num_folds=3)
+    weights = np.array([s.weight for s in sets])
+    rehearsed = weights[:2].sum()
+    shares.append(weights[2:].sum() / (weights[2:].sum() + rehearsed))
+    parts = [len(s.parts) for s in sets]
+    assert parts == ([1, 1, 3] if budget > 1 else [1, 1])
+  assert shares == pytest.approx([0, 0, 1 / 3, 1 / 2])
 
 
 @pytest.mark.parametrize('encoder', ['tfidf', 'both'])

@@ -1,9 +1,12 @@
-"""One row of a table, and the claims, on a made-up set."""
+"""One row of a table, and the ways to large catalogues, on made-up sets."""
 
+import importlib.util
 import json
 
 import pytest
 
+from experiments.ease import ways
+from hyperrec.data import sources
 from tests.experiments.adaptation_test import ROOT, run
 
 
@@ -50,3 +53,31 @@ def test_flag_files_are_read(name, tmp_path):
   assert 'Traceback' not in done.stderr
   assert 'error: ' in done.stderr
   assert not (tmp_path / 'out.json').exists()
+
+
+def test_every_way_to_a_large_catalogue_is_run_and_measured():
+  data = sources.load('synthetic', num_users=120, num_items=60, seed=0)
+  data = data.by_user_and_time()
+  _, held = ways.hold_out(data, 30, seed=1)
+  small = {
+    'sansa': {'l2': 5.0, 'density': 0.1},
+    'elsa': {'rank': 4, 'epochs': 1, 'batch_size': 20, 'lr': 0.1},
+  }
+  for name, way in ways.WAYS.items():
+    if name == 'sansa' and importlib.util.find_spec('sansa') is None:
+      continue
+    grid = (small.get(name, way.grid[0]),) * len(way.grid[:2])
+    row = ways.run(way._replace(grid=grid), data, held, 20, seed=0)
+    assert row['options'] == grid[0]
+    assert len(row['trials']) == (len(grid) if len(grid) > 1 else 0)
+    assert 0 < row['metrics']['mrr@20'] <= row['metrics']['recall@20'] <= 1
+    assert row['prepare']['stored_bytes'] > 0
+    assert (row['prepare']['predicted_bytes'] is None) == (name == 'itemknn')
+
+
+def test_held_out_sessions_teach_nothing_and_hide_their_last_item():
+  data = sources.load('synthetic', num_users=50, num_items=30, seed=0)
+  train, held = ways.hold_out(data.by_user_and_time(), 10, seed=0)
+  assert len(held.targets) == held.histories.num_users == 10
+  assert not set(train.user_ids) & set(held.histories.user_ids)
+  assert len(train) + len(held.histories) + len(held.targets) == len(data)

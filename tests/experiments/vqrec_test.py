@@ -6,8 +6,9 @@ import json
 import jax
 import numpy as np
 import pytest
+from absl import app
 
-from experiments.vqrec import extension, model_file, rows
+from experiments.vqrec import arms, extension, model_file, rows
 from hyperrec.data import interactions, item_text
 from hyperrec.methods import (
   vqrec_index,
@@ -101,8 +102,7 @@ def test_arms_are_run_resumed_and_kept(tmp_path, shop):
     'office',
     'scientific',
     'scientific_128',
-    'scientific_paper_size',
-    'scientific_random',
+    'scientific_start',
   ],
 )
 def test_flag_files_are_read(name, tmp_path):
@@ -301,3 +301,19 @@ def test_published_numbers_are_parsed():
     ['full/ndcg@10=0.0643', 'full/recall@10=0.1'], ['full']
   )
   assert found == {'full': {'ndcg@10': 0.0643, 'recall@10': 0.1}}
+
+
+def test_trials_are_parsed():
+  text = 'arm=all dim=300 finetune_lr=0.01 index=source finetune_all=true'
+  assert arms.parse_trial(text) == (
+    'all',
+    {
+      'dim': 300,
+      'finetune_lr': 0.01,
+      'index': 'source',
+      'finetune_all': True,
+    },
+  )
+  for wrong in ('arm=best', 'width=3', 'dim=wide', 'finetune_all=yes', 'lr'):
+    with pytest.raises(app.UsageError, match='neither arm=NAME'):
+      arms.parse_trial(wrong)

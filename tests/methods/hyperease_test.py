@@ -8,7 +8,7 @@ import pytest
 
 from hyperrec import method as method_lib
 from hyperrec.data import item_features, regimes, sources, splits
-from hyperrec.methods import hyperease, l3ae
+from hyperrec.methods import ease, hyperease, l3ae
 from hyperrec.models import linear_autoencoder
 
 KEY = jax.random.key(0)
@@ -49,6 +49,29 @@ def test_without_the_source_it_is_l3ae(data, features, budget):
   np.testing.assert_allclose(
     adapted_weights(ours, task), adapted_weights(theirs, task), atol=1e-5
   )
+
+
+@pytest.mark.parametrize('budget', [10, 250])
+def test_without_any_prior_it_is_ease(data, features, budget):
+  task = regimes.make_task(data, 'new_catalogue', budget, 0, 50)
+  nothing = dict.fromkeys(LEARNED, 0.0) | {'l2_features': 2.0, 'trust': 0.0}
+  ours = hyperease.hyperease(features, l2=30.0, **nothing)
+  theirs = ease.ease(l2=30.0, retrain=True)
+  np.testing.assert_allclose(
+    adapted_weights(ours, task), adapted_weights(theirs, task), atol=1e-5
+  )
+
+
+@pytest.mark.parametrize('sharpness', [0.0, 1.0])
+def test_a_catalogue_of_one_item_has_no_weights(data, features, sharpness):
+  task = regimes.make_task(data, 'new_catalogue', 20, 0, 50)
+  one = task.test.evidence.take_items([3])
+  method = hyperease.hyperease(features, **OPTIONS, sharpness=sharpness)
+  shared = method.prepare(task.source, KEY)
+  weights = method.adapt(shared, one, KEY).weights
+  if sharpness == 0.0:
+    weights = weights if isinstance(weights, np.ndarray) else weights.dense()
+  np.testing.assert_array_equal(weights, [[0.0]])
 
 
 @pytest.mark.parametrize('sharpness', [0.0, 1.0])

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from hyperrec import method as method_lib
-from hyperrec.data import interactions, tokenizer
-from hyperrec.methods import p5
+from hyperrec.data import interactions, prompt_tasks, prompts, tokenizer
+from hyperrec.methods import p5, p5_training
 
 pytest.importorskip('sentencepiece')
 pytestmark = pytest.mark.usefixtures('compile_fast')
@@ -92,6 +92,15 @@ def test_only_the_last_items_of_a_history_are_read(by_number):
   np.testing.assert_allclose(found[0], found[1], atol=1e-4)
 
 
+@pytest.mark.parametrize('item', [-1, NUM_ITEMS])
+def test_an_unknown_item_of_a_history_is_named(by_number, item):
+  method, shared = by_number
+  with pytest.raises(
+    interactions.DataError, match=f'item={item} .* none of the 12 items'
+  ):
+    method.score(shared, histories([1, item]))
+
+
 def test_nothing_is_paid_where_the_catalogue_is_known(by_number):
   method, shared = by_number
   data = in_a_circle()
@@ -156,6 +165,31 @@ def test_equal_titles_are_told_apart():
   assert pieces.decode(names[1]) == 'red thing 2'
 
 
+def test_a_name_too_long_to_write_is_refused():
+  method = p5.p5(**SMALL, names='random', num_steps=1, target_length=1)
+  with pytest.raises(
+    interactions.DataError, match='target_length=1 must be at'
+  ):
+    method.prepare(in_a_circle(), jax.random.key(0))
+
+
+def test_prompts_of_one_length_share_a_step():
+  data = in_a_circle()
+  config = p5.Config(
+    **{**SMALL, 'batch_size': 4}, steps_alike=8, target_length=8, name_tokens=4
+  )
+  pieces = tokenizer.train(prompt_tasks.corpus(data), 400)
+  names = p5.name_items(config, data, pieces, 0)
+  tasks = prompt_tasks.Tasks(data, names, pieces, prompt_tasks.Config())
+  template = prompts.Template('x-1', '{history}', '{item}')
+  batch_at = p5_training.batches(config, [tasks], pieces, [template], 0)
+  lengths = [batch_at(step).tokens.shape[1] for step in range(8)]
+  assert len(set(lengths)) > 1
+  assert set(lengths) <= {4, 8, 16, 24}
+  np.testing.assert_array_equal(batch_at(9).tokens, batch_at(9).tokens)
+  np.testing.assert_array_equal(batch_at(0).tokens, batch_at(0).tokens)
+
+
 @pytest.mark.parametrize(
   ('change', 'message'),
   [
@@ -164,7 +198,11 @@ def test_equal_titles_are_told_apart():
     ({'lr': -1.0}, r'lr=-1\.0 must not be negative'),
     ({'dropout': 1.0}, r'dropout=1\.0 must be within 0'),
     ({'dim': 100}, 'head_dim=32 must divide dim=100'),
-    ({'target_length': 8}, 'target_length=8 has no room for name_tokens=8'),
+    (
+      {'names': 'text', 'target_length': 8},
+      'target_length=8 has no room for name_tokens=8',
+    ),
+    ({'steps_alike': 0}, 'steps_alike=0 must be at least 1'),
   ],
 )
 def test_hyper_parameters_that_no_network_can_have(change, message):

@@ -16,6 +16,7 @@ from hyperrec.methods import (
   vqrec_stages,
   vqrec_training,
 )
+from hyperrec.models import product_quantizer
 
 KEY = jax.random.key(0)
 KINDS, WIDTH, LENGTH = 6, 8, 5
@@ -331,6 +332,34 @@ def test_any_width_of_features_is_coded(shared):
   assert codes.shape == (30, 2)
 
 
+@pytest.mark.parametrize('dim', [3, WIDTH, 11])
+def test_embeddings_start_at_the_text(shared, dim):
+  """Items are as near to one another as what their codes decode to."""
+  found = vqrec_index.embeddings_of(shared.index, shared.codes, dim)
+  assert found.shape == (2, 8, dim)
+  items = np.asarray(vqrec.item_table(found, shared.codes))
+  texts = product_quantizer.decode(shared.index, shared.codes)
+  assert items.std(axis=0)[:WIDTH].max() < 0.1
+  if dim >= WIDTH:
+    distances = [
+      np.linalg.norm(x[:, None] - x[None], axis=-1)
+      for x in (items, np.asarray(texts))
+    ]
+    scale = distances[0].sum() / distances[1].sum()
+    np.testing.assert_allclose(distances[0], scale * distances[1], atol=1e-5)
+
+
+def test_training_may_start_at_the_text():
+  data = chain()
+  config = vqrec_stages.Config(**{**SMALL, 'lr': 1e-9, 'start': 'text'})
+  fitted = vqrec_training.from_scratch(config, data, features(data), KEY)
+  np.testing.assert_allclose(
+    fitted.params['codes'],
+    vqrec_index.embeddings_of(fitted.index, fitted.codes, SMALL['dim']),
+    atol=1e-6,
+  )
+
+
 def test_items_without_text_are_told_and_share_a_code(shared, caplog):
   table = features(chain())
   table[[3, 7]] = 0
@@ -386,6 +415,7 @@ def test_codes_of_another_model_are_told(shared):
     ({'dim': 10, 'num_heads': 3}, 'num_heads=3 must divide dim=10'),
     ({'alignment': 'none'}, "alignment='none' one of"),
     ({'index': 'own'}, "index='own' must be one of"),
+    ({'start': 'zero'}, "start='zero' must be one of"),
   ],
 )
 def test_wrong_hyper_parameters_are_told(wrong, told):

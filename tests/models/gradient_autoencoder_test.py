@@ -177,3 +177,24 @@ def test_normalised_error_of_an_empty_row_has_a_gradient():
     jnp.zeros((2, 3)), jnp.zeros((2, 3))
   )
   assert np.isfinite(grads).all()
+
+
+def test_elsa_by_items_has_the_loss_and_gradient_of_the_scores():
+  random = np.random.default_rng(0)
+  mask = np.arange(6) < np.array([[1], [3], [6], [2]])
+  items = np.stack([random.permutation(V)[:6] for _ in mask])
+  x = np.zeros((len(mask), V), np.float32)
+  x[np.nonzero(mask)[0], items[mask]] = 1
+  model = ga.ELSA(V, rank=3)
+  params = model.init(jax.random.key(0), x)['params']
+
+  def by_scores(params):
+    scores = model.apply({'params': params}, x)
+    return ga.normalised_squared_error(scores, x)
+
+  by_items = lambda params: ga.elsa_loss_of_items(params, items, mask)  # noqa: E731
+  expected, found = (
+    jax.value_and_grad(loss)(params) for loss in (by_scores, by_items)
+  )
+  np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
+  chex.assert_trees_all_close(found[1], expected[1], atol=1e-5)

@@ -156,6 +156,21 @@ def test_negatives_follow_their_probabilities():
   )
 
 
+def test_uniform_negatives_are_the_softmax_over_what_is_drawn():
+  hidden, targets = hidden_and_targets()
+  table = params()['items']
+  negatives = sequential_recommender.draw_uniform_negatives(KEY, V, 40)
+  found = sequential_recommender.next_item_nll(
+    hidden, table, targets, negatives
+  )
+  scores = np.asarray(hidden @ table.T, np.float64)
+  for n, target in enumerate(np.asarray(targets)):
+    others = [j for j in np.asarray(negatives.items) if j != target]
+    summed = np.exp(scores[n, [target, *others]]).sum()
+    assert found[n] == pytest.approx(np.log(summed) - scores[n, target], 1e-4)
+  assert set(np.asarray(negatives.items)) <= set(range(V))
+
+
 def test_only_negatives_that_are_the_target():
   """Their sum is that of the target alone, and its loss 0."""
   hidden, targets = hidden_and_targets()

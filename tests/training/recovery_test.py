@@ -57,7 +57,7 @@ def test_stopped_then_killed_it_ends_as_another_process_does(tmp_path):
   second.kill()
   second.communicate()
   last = start(workdir)
-  out, errors = last.communicate(timeout=120)
+  out, errors = last.communicate(timeout=600)
   assert last.returncode == 0, errors
   assert out.strip() == undisturbed
 

@@ -9,6 +9,7 @@ SHA256 = {
   'amazon-2014/Toys_and_Games.txt': '176c680c688d497598c4a89a03b402c0fe78d795e5db335c2e78dd5f2d778a3f',
   'amazon-2014/Toys_and_Games_item2attributes.json': 'd371acd25101eedac04afc727626464b7acec770c4eda708705d51eb76eb1ad0',
   'amazon-2014/beauty_id2title.json': '08508dd5c3bac14d61a6513196fec8e143da1269ea8c057ffcc811b181508d2b',
+  'diginetica/test_prefixes.npz': '96617d91bf643594237588d713d1cb5cb2c5ea156df60dff54a1c94b463ca812',
   'diginetica/train_sessions.npz': '552bc891720cfbd8c543156285bf9750445a1f405c6d933a06d0cee9b817e6b1',
   'gowalla/test.txt': '099a2a73924e4b754dc6efd730d764f492321b53c38eb93298850c83acf57be3',
   'gowalla/train.txt': 'd47e01d060624f389956c0b2f89a1ed8c453ea158631cd2b5320c241f3e1a073',

@@ -3,6 +3,7 @@
 import csv
 import io
 import pathlib
+from collections.abc import Iterable
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -15,12 +16,17 @@ from hyperrec.data import interactions as interactions_lib
 
 DataError = interactions_lib.DataError
 
-_SEPARATORS = {'.csv': ',', '.tsv': '\t', '.inter': '\t', '.item': '\t'}
+# None: whichever of `_CSV` the header holds most often.
+_SEPARATORS = {'.csv': None, '.tsv': '\t', '.inter': '\t', '.item': '\t'}
+_CSV = (',', ';', '\t', '|')
+_QUOTED = (',', ';', '|')
 _RECBOLE = ('.inter', '.item')
 _LARGEST_ID = 2**53
 _NO_ID = ('nan', 'null', 'none')
+_OR_DROP = ' (of your own table, --drop_incomplete leaves such rows out)'
 _WHOLE = r'^-?\d+$'
 _CANONICAL = r'^-?(0|[1-9]\d*)$'
+_ISO = r'^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?Z?$'
 _DECIMAL = r'^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$'
 
 
@@ -32,12 +38,14 @@ class Columns(NamedTuple):
     path: the file.
     separator: of a text file; None of Parquet.
     has_header: whether a text file's first line names the columns.
+    rows: the rows of the file that these are; None is all of them.
   """
 
   table: pa.Table
   path: pathlib.Path
   separator: str | None = None
   has_header: bool = True
+  rows: np.ndarray | None = None
 
 
 def read(path: Any) -> Columns:
@@ -74,18 +82,22 @@ def read(path: Any) -> Columns:
 
 
 def read_text(
-  path: pathlib.Path, separator: str, names: tuple[str, ...] = ()
+  path: pathlib.Path, separator: str | None, names: tuple[str, ...] = ()
 ) -> Columns:
   """Reads separated UTF-8 text, every column as text.
 
   Args:
     path: the file; LF or CRLF, with or without a byte order mark.
-    separator: of columns; quotes count only where it is a comma. One longer
-      than a character must not be mixed with tabs.
+    separator: of columns; quotes count where it is a comma, a semicolon or a
+      bar. One longer than a character must not be mixed with tabs. None: what
+      the header is cut by.
     names: of the columns of a file that has no header.
   """
   _check_file(path)
   content = path.read_bytes()
+  text = _decoded(path, content)
+  if separator is None:
+    separator = max(_CSV, key=text.lstrip().partition('\n')[0].count)
   if len(separator) > 1:
     content = content.replace(separator.encode(), b'\t')
   bad_rows = []
@@ -94,31 +106,75 @@ def read_text(
     bad_rows.append(row)
     return 'error'
 
-  options = {
-    'read_options': pa.csv.ReadOptions(
-      column_names=names or None, use_threads=False
-    ),
-    'parse_options': pa.csv.ParseOptions(
-      delimiter=separator if len(separator) == 1 else '\t',
-      quote_char='"' if separator == ',' else False,
-      newlines_in_values=separator == ',',
-      invalid_row_handler=stop,
-    ),
-  }
+  is_quoted = separator in _QUOTED
   found = Columns(pa.table({}), path, separator, not names)
+  header = names or _header(text, separator)
   try:
-    found_names = pa.csv.open_csv(pa.BufferReader(content), **options).schema
-    as_text = pa.csv.ConvertOptions(
-      column_types=dict.fromkeys(found_names.names, pa.string()),
-      null_values=[''],
-      strings_can_be_null=True,
-    )
     table = pa.csv.read_csv(
-      pa.BufferReader(content), convert_options=as_text, **options
+      pa.BufferReader(content),
+      read_options=pa.csv.ReadOptions(
+        column_names=names or None, use_threads=False
+      ),
+      parse_options=pa.csv.ParseOptions(
+        delimiter=separator if len(separator) == 1 else '\t',
+        quote_char='"' if is_quoted else False,
+        newlines_in_values=is_quoted,
+        invalid_row_handler=stop,
+      ),
+      convert_options=pa.csv.ConvertOptions(
+        column_types=dict.fromkeys(header, pa.string()),
+        null_values=[''],
+        strings_can_be_null=True,
+      ),
     )
   except pa.ArrowException as error:
-    _fail_text(found, content, bad_rows, error)
+    _fail_text(found, bad_rows, error)
   return found._replace(table=table)
+
+
+def _decoded(path: pathlib.Path, content: bytes) -> str:
+  try:
+    return content.decode('utf-8-sig')
+  except UnicodeDecodeError as bad:
+    line = content.count(b'\n', 0, bad.start) + 1
+    raise DataError(
+      f'{path}, line {line}: byte {bad.start} is not UTF-8; save the file as '
+      f'UTF-8 (iconv -f WINDOWS-1252 -t UTF-8 {path.name} > utf8.csv)'
+    ) from bad
+
+
+def _header(text: str, separator: str) -> list[str]:
+  """The names in the first line that is not blank."""
+  rows = _reader(text, separator)
+  return next((row for row in rows if row), [])
+
+
+def _reader(text: str, separator: str):
+  """Rows as the parser sees them."""
+  if len(separator) > 1:
+    text, separator = text.replace(separator, '\t'), '\t'
+  quoting = csv.QUOTE_MINIMAL if separator in _QUOTED else csv.QUOTE_NONE
+  return csv.reader(
+    io.StringIO(text, newline=''), delimiter=separator, quoting=quoting
+  )
+
+
+def complete(columns: Columns, names: Iterable[str]) -> Columns:
+  """The rows that have a value in all of the columns named."""
+  keep = np.ones(columns.table.num_rows, bool)
+  for name in names:
+    keep &= ~np.asarray(_is_missing(_column(columns, name)))
+  rows = np.flatnonzero(keep)
+  return columns._replace(table=columns.table.filter(pa.array(keep)), rows=rows)
+
+
+def _is_missing(column: pa.ChunkedArray) -> pa.ChunkedArray:
+  if pa.types.is_floating(column.type):
+    return pc.fill_null(pc.is_nan(column), True)
+  if not pa.types.is_string(column.type):
+    return pc.is_null(column)
+  text = pc.utf8_lower(pc.utf8_trim_whitespace(column))
+  return pc.is_in(pc.fill_null(text, ''), pa.array([*_NO_ID, '']))
 
 
 def ids(columns: Columns, name: str) -> np.ndarray:
@@ -128,7 +184,7 @@ def ids(columns: Columns, name: str) -> np.ndarray:
   """
   column = _column(columns, name)
   if column.null_count:
-    _fail(columns, name, pc.is_null(column), 'is missing')
+    _fail(columns, name, pc.is_null(column), f'is missing{_OR_DROP}')
   if pa.types.is_floating(column.type):
     raise DataError(
       f'{columns.path}: column {name!r} holds fractions or NaN; ids are text '
@@ -176,9 +232,30 @@ def numbers(columns: Columns, name: str) -> np.ndarray:
   return found
 
 
-def times(columns: Columns, name: str) -> np.ndarray:
-  """Whole numbers int64 [n], in the order of time."""
-  found = numbers(columns, name)
+def times(columns: Columns, name: str, form: str | None = None) -> np.ndarray:
+  """Whole numbers int64 [n], in the order of time.
+
+  Args:
+    columns: the file.
+    name: of the column: whole numbers, or dates such as 2024-12-31 and
+      2024-12-31 23:59:59, in microseconds then.
+    form: of other dates, as of strptime: '%d.%m.%Y'.
+  """
+  column = _column(columns, name)
+  if pa.types.is_string(column.type):
+    column = pc.utf8_trim_whitespace(column)
+    if form is not None:
+      return _dates(columns, name, column, form)
+    if _all_match(column, _ISO):
+      plain = pc.replace_substring(column, 'Z', '')
+      return plain.cast(pa.timestamp('us')).cast(pa.int64()).to_numpy()
+  try:
+    found = numbers(columns, name)
+  except DataError as error:
+    raise DataError(
+      f'{error} (dates that are not like 2024-12-31 need a timestamp_format '
+      'such as %d.%m.%Y)'
+    ) from error
   if found.dtype == np.int64:
     return found
   bad = (found != np.floor(found)) | (np.abs(found) > _LARGEST_ID)
@@ -187,6 +264,13 @@ def times(columns: Columns, name: str) -> np.ndarray:
       columns, name, bad, 'is not a whole number; give seconds or milliseconds'
     )
   return found.astype(np.int64)
+
+
+def _dates(columns, name: str, column, form: str) -> np.ndarray:
+  found = pc.strptime(column, format=form, unit='us', error_is_null=True)
+  if found.null_count:
+    _fail(columns, name, pc.is_null(found), f'is not a date like {form}')
+  return found.cast(pa.int64()).to_numpy()
 
 
 def texts(columns: Columns, name: str) -> list[str]:
@@ -206,7 +290,7 @@ def _check_file(path: pathlib.Path) -> None:
 def _check_text_ids(columns: Columns, name: str, text: pa.ChunkedArray) -> None:
   no_id = pc.is_in(pc.utf8_lower(text), pa.array(_NO_ID))
   if pc.any(no_id).as_py():
-    _fail(columns, name, no_id, 'is missing')
+    _fail(columns, name, no_id, f'is missing{_OR_DROP}')
   broken = pc.match_substring(text, '\n')
   if pc.any(broken).as_py():
     _fail(columns, name, broken, 'holds a line break: is a quote not closed?')
@@ -223,7 +307,8 @@ def _column(columns: Columns, name: str) -> pa.ChunkedArray:
 
 
 def _all_match(text: pa.ChunkedArray, pattern: str) -> bool:
-  return pc.all(pc.match_substring_regex(text, pattern)).as_py()
+  matches = pc.match_substring_regex(text, pattern)
+  return pc.all(pc.fill_null(matches, False)).as_py()
 
 
 def _as_strings(text: pa.ChunkedArray) -> np.ndarray:
@@ -241,19 +326,9 @@ def _fail(columns: Columns, name: str, bad: Any, what: str) -> NoReturn:
   )
 
 
-def _fail_text(
-  columns: Columns, content: bytes, bad_rows: list, error: Exception
-) -> NoReturn:
+def _fail_text(columns: Columns, bad_rows: list, error: Exception) -> NoReturn:
   """Raises what is wrong with a text file that Arrow could not parse."""
   path = columns.path
-  try:
-    content.decode('utf-8')
-  except UnicodeDecodeError as bad:
-    line = content.count(b'\n', 0, bad.start) + 1
-    raise DataError(
-      f'{path}, line {line}: byte {bad.start} is not UTF-8; save the file as '
-      'UTF-8'
-    ) from error
   if bad_rows:
     bad = bad_rows[0]
     row = bad.number - 1 - columns.has_header
@@ -266,16 +341,12 @@ def _fail_text(
 
 def _place(columns: Columns, row: int) -> str:
   """Where a row is: its line in a text file, whatever was quoted or blank."""
+  if columns.rows is not None:
+    row = int(columns.rows[row])
   if columns.separator is None:
     return f'row {row + 1}'
   text = columns.path.read_text(encoding='utf-8-sig', errors='replace')
-  separator = columns.separator
-  if len(separator) > 1:
-    text, separator = text.replace(separator, '\t'), '\t'
-  quoting = csv.QUOTE_MINIMAL if separator == ',' else csv.QUOTE_NONE
-  reader = csv.reader(
-    io.StringIO(text, newline=''), delimiter=separator, quoting=quoting
-  )
+  reader = _reader(text, columns.separator)
   wanted, seen, line = row + columns.has_header, -1, 0
   while seen < wanted:
     line = reader.line_num + 1

@@ -12,6 +12,7 @@ import numpy as np
 from absl import logging
 
 from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import splits
 from hyperrec.data.sources import files
 
 DataError = interactions_lib.DataError
@@ -173,16 +174,63 @@ def diginetica(data_dir: DataDir = None) -> Interactions:
   """Sessions of CIKM Cup 2016, training part; a session is a user."""
   path = files.find(DIGINETICA, 'train_sessions.npz', data_dir)
   with np.load(path, allow_pickle=False) as arrays:
-    indptr, item = arrays['indptr'], arrays['items']
-  length = np.diff(indptr)
+    columns = _sessions(arrays['indptr'], arrays['items'])
   data = interactions_lib.from_columns(
-    np.repeat(np.arange(len(length)), length),
-    item,
-    timestamp=np.arange(len(item)) - np.repeat(indptr[:-1], length),
-    duplicates='keep',
-    name='diginetica',
+    *columns[:2], timestamp=columns[2], duplicates='keep', name='diginetica'
   )
   return files.check_counts(data, DIGINETICA.counts)
+
+
+def diginetica_prefixes(
+  data: Interactions, data_dir: DataDir = None
+) -> splits.HeldOut:
+  """Every prefix of the test part's sessions, and the item that followed it.
+
+  That item may be in the prefix too: sessions go back to what they showed.
+
+  Args:
+    data: of `diginetica`, with the whole catalogue.
+    data_dir: see `files.find`.
+
+  Raises:
+    DataError: an item that `data` lacks.
+  """
+  path = files.find(DIGINETICA, 'test_prefixes.npz', data_dir)
+  with np.load(path, allow_pickle=False) as arrays:
+    user, item, place = _sessions(arrays['indptr'], arrays['items'])
+    target = arrays['target']
+  missing = np.setdiff1d([*item, *target], data.item_ids)
+  if len(missing):
+    raise DataError(
+      f'{path}: item {missing[0]} is not in {data!r}; drop no items of it'
+    )
+  everybody = np.arange(len(target))
+  return splits.HeldOut(
+    *(
+      interactions_lib.Interactions(
+        users,
+        np.searchsorted(data.item_ids, items),
+        len(target),
+        data.num_items,
+        timestamps=times,
+        item_ids=data.item_ids,
+        name='diginetica',
+      )
+      for users, items, times in (
+        (user, item, place),
+        (everybody, target, None),
+      )
+    )
+  )
+
+
+def _sessions(
+  indptr: np.ndarray, items: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Columns of session, item and place in the session."""
+  length = np.diff(indptr)
+  places = np.arange(len(items)) - np.repeat(indptr[:-1], length)
+  return np.repeat(np.arange(len(length)), length), items, places
 
 
 def _explode(

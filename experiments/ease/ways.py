@@ -1,0 +1,160 @@
+"""Ways to item-item weights of a large catalogue, and what each one takes."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import scipy.sparse
+from absl import logging
+
+from hyperrec import method as method_lib
+from hyperrec.data import interactions, splits
+from hyperrec.evaluation import cost, ranking, significance
+from hyperrec.methods import ease, ease_sparse, esler, item_knn
+from hyperrec.models import (
+  gradient_autoencoder,
+  sparse_autoencoder,
+  spd_inverse,
+)
+
+METRICS = ('recall@20', 'mrr@20')
+
+
+class Way(NamedTuple):
+  """A method, the settings it is tried with, and the memory it will need.
+
+  Attributes:
+    build: settings -> method.
+    grid: settings to choose from.
+    peak_bytes: (interactions, settings) -> the most its fit holds; None where
+      that is not predicted.
+  """
+
+  build: Callable[..., method_lib.Method]
+  grid: tuple[Mapping[str, Any], ...]
+  peak_bytes: Callable[..., int] | None
+
+
+WAYS = {
+  'itemknn': Way(
+    item_knn.item_knn,
+    tuple({'neighbours': 100, 'shrink': s} for s in (0.0, 10.0)),
+    None,
+  ),
+  'ease_sparse': Way(
+    ease_sparse.ease_sparse,
+    tuple(
+      {'l2': l2, 'neighbours': n}
+      for l2 in (20.0, 60.0, 200.0)
+      for n in (30, 100)
+    ),
+    lambda data, neighbours, **_: sparse_autoencoder.neighbour_peak_bytes(
+      data.csr(), neighbours
+    ),
+  ),
+  'sansa': Way(
+    ease_sparse.sansa,
+    tuple({'l2': l2, 'density': 5e-4} for l2 in (2.0, 5.0, 15.0)),
+    lambda data, density, **_: sparse_autoencoder.sansa_peak_bytes(
+      data.csr(), density
+    ),
+  ),
+  'elsa': Way(
+    esler.elsa,
+    tuple(
+      {'rank': 64, 'epochs': 4, 'batch_size': 256, 'lr': lr}
+      for lr in (0.1, 0.02)
+    ),
+    lambda data, rank, batch_size, **_: gradient_autoencoder.elsa_peak_bytes(
+      data.num_items, rank, batch_size, int(data.user_counts().max())
+    ),
+  ),
+  'ease': Way(
+    ease.ease,
+    ({'l2': 200.0},),  # what `ease_sparse` chose, since a fit is costly
+    lambda data, **_: spd_inverse.spd_inverse_peak_bytes(data.num_items),
+  ),
+}
+
+
+def run(
+  way: Way,
+  data: interactions.Interactions,
+  prefixes: splits.HeldOut,
+  num_validation: int,
+  seed: int,
+) -> dict[str, Any]:
+  """Chooses settings on sessions held out, fits all sessions, judges.
+
+  Args:
+    way: what is run.
+    data: the sessions, sorted by session and time.
+    prefixes: of other sessions, and what followed.
+    num_validation: sessions held out; none where there is nothing to choose.
+    seed: of them and of the fits.
+  """
+  key = jax.random.key(seed)
+  trials = []
+  if len(way.grid) > 1:
+    train, held = hold_out(data, num_validation, seed)
+    for options in way.grid:
+      method = way.build(**options)
+      found = judge(method, method.prepare(train, key), held).mean('recall@20')
+      logging.info('%s %s: recall@20 %.4f', method.name, options, found)
+      trials.append({'options': options, 'recall@20': found})
+  best = max(trials, key=lambda t: t['recall@20'], default=None)
+  options = best['options'] if best else way.grid[0]
+  method = way.build(**options)
+  predicted = way.peak_bytes(data, **options) if way.peak_bytes else None
+  start = time.perf_counter()
+  fitted, peak = cost.peak_bytes(lambda: method.prepare(data, key))
+  seconds = time.perf_counter() - start
+  found = judge(method, fitted, prefixes)
+  return {
+    'options': options,
+    'trials': trials,
+    'metrics': {metric: found.mean(metric) for metric in METRICS},
+    'interval': {
+      metric: list(
+        significance.bootstrap_interval(found.values[metric], seed=0)
+      )
+      for metric in METRICS
+    },
+    'prefixes': len(found.users),
+    'prepare': {
+      'flops': method.prepare_flops(data, fitted),
+      'seconds': seconds,
+      'predicted_bytes': predicted,
+      'peak_bytes': peak,
+      'stored_bytes': cost.stored_bytes(fitted._replace(source=None), ()),
+    },
+  }
+
+
+def hold_out(
+  data: interactions.Interactions, number: int, seed: int
+) -> tuple[interactions.Interactions, splits.HeldOut]:
+  """Training sessions, and some others whose last item is to be found."""
+  long = np.flatnonzero(data.user_counts() > 1)
+  held = np.random.default_rng(seed).choice(long, number, replace=False)
+  train = data.take_users(np.setdiff1d(np.arange(data.num_users), held))
+  rows = data.take_users(np.sort(held)).by_user_and_time()
+  is_last = np.append(np.diff(rows.users) > 0, True)
+  return train, splits.HeldOut(rows.rows(~is_last), rows.rows(is_last))
+
+
+def judge(method, fitted, held: splits.HeldOut) -> ranking.Evaluation:
+  """Full ranking; nothing is left out, since sessions go back to items."""
+  histories, targets = held.histories.csr(), held.targets.csr()
+  rows = held.histories.by_user_and_time()
+  nothing = scipy.sparse.csr_matrix(histories.shape, dtype=np.float32)
+  return ranking.evaluate(
+    lambda users: method.score(fitted, method_lib.Histories.of(rows, users)),
+    histories,
+    targets,
+    metrics=METRICS,
+    batch_size=256,
+    seen=nothing,
+  )

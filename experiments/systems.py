@@ -1,0 +1,196 @@
+"""Rewrites the README's table of systems: published numbers beside ours.
+
+  python -m experiments.systems
+
+One row for each flag file that repeats a published table; what was not run says
+so. Run it in the repository's root.
+"""
+
+import json
+import pathlib
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments import script
+from experiments.p5 import tables as p5_tables
+from hyperrec.evaluation import report
+
+_ROOT = pathlib.Path('experiments')
+_HEAD = (
+  '| system | data set | metric | published | here | flags | results |\n'
+  '|---|---|---|---|---|---|---|'
+)
+
+
+class Row(NamedTuple):
+  """A system on a data set.
+
+  Attributes:
+    system: as its makers call it.
+    dataset: in words.
+    folder: of the experiment, in experiments.
+    flags: the flag file's name without its suffix; results are called alike.
+    arm: of VQ-Rec, which has several in a file.
+  """
+
+  system: str
+  dataset: str
+  folder: str
+  flags: str
+  arm: str = ''
+
+
+class Number(NamedTuple):
+  """One metric; None is not published, or not run."""
+
+  metric: str
+  published: float | None
+  here: float | None
+
+
+ROWS = (
+  Row('EASE', 'Gowalla', 'ease', 'gowalla'),
+  Row('EASE', 'ML-20M', 'ease', 'ml20m'),
+  Row('EDLAE', 'ML-20M', 'ease', 'ml20m_edlae'),
+  Row('EASE', 'Netflix', 'ease', 'netflix'),
+  Row('EASE', 'MSD', 'ease', 'msd'),
+  Row('SASRec', 'Beauty', 'sasrec', 'beauty'),
+  Row('SASRec', 'Sports', 'sasrec', 'sports'),
+  Row('SASRec', 'Toys', 'sasrec', 'toys'),
+  Row('VQ-Rec, from scratch', 'Scientific', 'vqrec', 'scientific', 'scratch'),
+  Row('VQ-Rec, pre-trained', 'Scientific', 'vqrec', 'scientific', 'full'),
+  Row('VQ-Rec, looked up', 'Scientific', 'vqrec', 'scientific', 'lookup'),
+  Row('VQ-Rec, pre-trained', 'Office', 'vqrec', 'office', 'full'),
+  Row('PReF, 10 questions', 'movielens_small', 'pref', 'movielens_small'),
+  Row('P5, numbers that leak', 'Beauty', 'p5', 'beauty_given'),
+  Row('P5, random numbers', 'Beauty', 'p5', 'beauty_random'),
+)
+# Which of P5's published rows is a flag file's.
+_P5_PUBLISHED = {
+  'beauty_given': 'P5-small, numbers along full sequences (leak)',
+  'beauty_random': 'P5-small, random numbers (by the authors of TIGER)',
+}
+# PReF publishes nothing on these sets: ours stand alone.
+_PREF = 'recommendation.json', 'ndcg@20', ('pref', 'known', 10)
+_VQREC_METRICS = ('recall@10', 'ndcg@10')
+
+
+def main(argv):
+  """Writes the table."""
+  del argv
+  report.replace_block('README.md', 'systems', table(ROWS, _ROOT))
+
+
+def table(rows: tuple[Row, ...], root: pathlib.Path) -> str:
+  """All rows in Markdown; links are relative to the folder of `root`."""
+  return '\n'.join([_HEAD, *(_line(row, root) for row in rows)])
+
+
+def _line(row: Row, root: pathlib.Path) -> str:
+  folder = root / row.folder
+  found = _numbers(row, folder)
+  home = f'experiments/{row.folder}'
+  where = f'[README]({home}/README.md)'
+  file = _PREF[0] if row.folder == 'pref' else f'{row.flags}[.-]*json'
+  results = sorted((folder / 'results').glob(file))
+  if results:
+    where = f'[{results[0].name}]({home}/results/{results[0].name}), {where}'
+  told = [
+    ', '.join(number.metric for number in found),
+    ', '.join(_text(number.published, 'none') for number in found),
+    ', '.join(_text(number.here, '') for number in found if number.here)
+    or 'not run',
+  ]
+  flags = f'[{row.flags}]({home}/{row.flags}.flags)'
+  return f'| {" | ".join([row.system, row.dataset, *told, flags, where])} |'
+
+
+def _text(value: float | None, missing: str) -> str:
+  return missing if value is None else f'{value:.4f}'
+
+
+def _numbers(row: Row, folder: pathlib.Path) -> list[Number]:
+  """Of a row's results; where it was never run, what is to be reached."""
+  results = folder / 'results'
+  if row.folder == 'p5':
+    return _of_p5(row, results)
+  if row.folder == 'pref':
+    return _of_pref(results)
+  path = results / f'{row.flags}.json'
+  if not path.exists():
+    return _expected((folder / f'{row.flags}.flags').read_text('utf-8'), row)
+  document = json.loads(path.read_text(encoding='utf-8'))
+  if row.arm:
+    return _of_arm(row, document)
+  return [
+    Number(metric, published, document['metrics'][metric])
+    for metric, published in document['expected'].items()
+  ]
+
+
+def _expected(flags: str, row: Row) -> list[Number]:
+  """The published numbers that a flag file names (--expect=METRIC=VALUE)."""
+  found = re.findall(r'^--expect=(.+)$', flags, re.MULTILINE)
+  pairs = [one.rsplit('=', 1) for line in found for one in line.split(',')]
+  start = f'{row.arm}/' if row.arm else ''
+  return [
+    Number(name.removeprefix(start), float(value), None)
+    for name, value in pairs
+    if name.startswith(start)
+  ]
+
+
+def _of_arm(row: Row, document) -> list[Number]:
+  if row.arm not in document['arms']:
+    return []
+  metrics = document['arms'][row.arm]['metrics']
+  published = document['expected'].get(row.arm, {})
+  return [
+    Number(name, published.get(name), metrics[name]['mean'])
+    for name in _VQREC_METRICS
+  ]
+
+
+def _of_pref(results: pathlib.Path) -> list[Number]:
+  """After ten questions about films that the user has seen."""
+  name, metric, place = _PREF
+  if not (results / name).exists():
+    return []
+  return [
+    Number(metric, None, curve['metrics'][metric]['mean'])
+    for curve in json.loads((results / name).read_text('utf-8'))['curves']
+    if (curve['arm'], curve['condition'], curve['questions']) == place
+  ]
+
+
+def _of_p5(row: Row, results: pathlib.Path) -> list[Number]:
+  """Next item with the wordings that were trained on, over all seeds."""
+  published = dict(
+    zip(
+      p5_tables.RANKING,
+      p5_tables.PUBLISHED[_P5_PUBLISHED[row.flags]],
+      strict=True,
+    )
+  )
+  records = [
+    record['metrics']
+    for run in p5_tables.runs(results, row.flags)
+    for record in run['templates']
+    if (record['family'], record['target'], record['seen'])
+    == ('sequential', '{item}', True)
+  ]
+  return [
+    Number(
+      metric,
+      value,
+      float(np.mean([r[metric] for r in records])) if records else None,
+    )
+    for metric, value in published.items()
+    if metric in ('hr@10', 'ndcg@10')
+  ]
+
+
+if __name__ == '__main__':
+  script.run(main)

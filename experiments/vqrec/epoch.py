@@ -1,0 +1,87 @@
+"""What an epoch from scratch costs, from a few steps of the whole size.
+
+  python -m experiments.vqrec.epoch --source=scientific --duplicates=keep \
+    --min_user_interactions=1 --dim=300 --dropout=0.5 --data_dir=DIR
+
+Codes are random, which costs what real ones do, so no text is needed. The
+processor's time of all cores together is counted, not the clock's, since
+neighbours on the machine do not change it much.
+"""
+
+import json
+import math
+import pathlib
+import statistics
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+
+from experiments import script, source_flags
+from experiments.vqrec import config_flags
+from hyperrec.data import sequences, splits
+from hyperrec.methods import vqrec_stages, vqrec_training
+from hyperrec.training import optimizers
+from hyperrec.training import step as step_lib
+
+_STEPS = flags.DEFINE_integer(
+  'steps', 8, 'Measured, after one that compiles.', lower_bound=1
+)
+
+
+def main(argv):
+  """Measures, and writes results/epoch.json."""
+  del argv
+  config = config_flags.config()
+  data = source_flags.load()
+  train = splits.leave_one_out(data).train
+  packed = sequences.pack(sequences.Sequences.of(train), config.length)
+  seconds = step_seconds(config, packed, data.num_items, _STEPS.value)
+  steps = math.ceil(len(packed.inputs) / config.batch_size)
+  document = {
+    'dataset': data.name,
+    'items': data.num_items,
+    'rows': len(packed.inputs),
+    'prefixes': int((packed.segments > 0).sum()),
+    'steps': steps,
+    'step_seconds': seconds,
+    'epoch_seconds': steps * statistics.median(seconds),
+    'flags': script.script_flags(),
+    **script.provenance(),
+  }
+  path = pathlib.Path('experiments/vqrec/results/epoch.json')
+  path.write_text(json.dumps(document, indent=2) + '\n')
+  print(f'an epoch: {document["epoch_seconds"]:.1f} s')
+
+
+def step_seconds(
+  config: vqrec_stages.Config,
+  packed: sequences.PackedRows,
+  num_items: int,
+  num_steps: int,
+) -> list[float]:
+  """Processor seconds of each step; the first, which compiles, is left out."""
+  shape = num_items, config.num_groups
+  codes = np.random.default_rng(0).integers(0, config.num_codes, shape)
+  params = vqrec_training.init(config, jax.random.key(0))
+  stage = vqrec_stages.catalogue(config, num_items, config.epochs, config.lr)
+  step = vqrec_stages.train_step(stage.loss, config.encoder(), stage.options)
+  tx = optimizers.cosine_adamw(config.lr, num_steps)
+  state = step_lib.init_state(params, tx, jax.random.key(1))
+  constant = {'codes': jnp.asarray(codes, jnp.int32), 'fixed': params}
+  # The step takes its state's memory over, so what is fixed is a copy.
+  constant = jax.tree.map(jnp.copy, constant)
+  seconds = []
+  for i in range(num_steps + 1):
+    chosen = (np.arange(config.batch_size) + i) % len(packed.inputs)
+    began = time.process_time()
+    state, metrics = step(state, {'rows': packed.rows(chosen), **constant})
+    jax.block_until_ready(metrics)
+    seconds.append(time.process_time() - began)
+  return seconds[1:]
+
+
+if __name__ == '__main__':
+  script.run(main)

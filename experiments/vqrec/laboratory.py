@@ -1,0 +1,155 @@
+"""One target under one seed: its parts, indices, and what is pre-trained.
+
+And the flags that say so, shared by the scripts that fit it.
+"""
+
+import functools
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from absl import flags
+
+from experiments import source_flags
+from experiments.vqrec import arms as arms_lib
+from experiments.vqrec import config_flags, item_tables
+from hyperrec import method as method_lib
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import sequences, splits
+from hyperrec.evaluation import ranking
+from hyperrec.methods import vqrec, vqrec_index, vqrec_stages, vqrec_training
+
+Config = vqrec_stages.Config
+Fitted = vqrec_index.Fitted
+Interactions = interactions_lib.Interactions
+
+ROW = flags.DEFINE_string('row', None, 'Name of the target.', required=True)
+WORKDIR = flags.DEFINE_string(
+  'workdir', None, 'For what is pre-trained, and done.', required=True
+)
+_DOMAINS = flags.DEFINE_list('domains', [], 'Sources of pre-training.')
+_MASK_SEEN = flags.DEFINE_bool(
+  'mask_seen', True, 'Leave the history out of the ranking.'
+)
+_EVALUATE_EVERY = flags.DEFINE_integer(
+  'evaluate_every', 100, 'Steps between validations.', lower_bound=1
+)
+
+
+class Data(NamedTuple):
+  """The target and the sources, each with its items' features."""
+
+  target: Interactions
+  table: np.ndarray
+  domains: tuple[Interactions, ...]
+  domain_tables: list[np.ndarray]
+  split: splits.Split
+
+
+def load() -> Data:
+  """What the flags name.
+
+  Raises:
+    DataError: it cannot be read, or a target is in its history and the ranking
+      leaves histories out.
+  """
+  target = source_flags.load()
+  domains = source_flags.load_domains(_DOMAINS.value)
+  *domain_tables, table = item_tables.of([*domains, target])
+  split = splits.leave_one_out(target)
+  if _MASK_SEEN.value:
+    for held in (split.validation, split.test):
+      sequences.check_targets_unseen(held.histories, held.targets)
+  return Data(target, table, domains, domain_tables, split)
+
+
+def judge(
+  config: Config,
+  fitted: Fitted,
+  held: splits.HeldOut,
+  metrics: Sequence[str],
+) -> ranking.Evaluation:
+  """Full ranking of the next item."""
+  histories = held.histories.by_user_and_time()
+  shown = held.histories.csr()
+  return ranking.evaluate(
+    lambda users: vqrec.score(
+      config, fitted, method_lib.Histories.of(histories, users)
+    ),
+    shown,
+    held.targets.csr(),
+    metrics=metrics,
+    seen=shown if _MASK_SEEN.value else shown * 0,
+  )
+
+
+class Start(NamedTuple):
+  """What an arm is fitted from; see `arms.fit`."""
+
+  shared: Fitted | None
+  target: arms_lib.Target
+  key: jax.Array
+
+
+def under_seed(
+  data: Data, seed: int
+) -> Callable[[arms_lib.Arm, Config], Start]:
+  """What an arm starts from; what arms share is made once, when asked for."""
+  tables = {True: data.table, False: item_tables.random(len(data.table), seed)}
+  index_of = functools.cache(lambda has_text: _index(tables[has_text], seed))
+  pretrained = functools.cache(lambda share: _pretrained(data, share, seed))
+
+  def start(arm, config):
+    config = arms_lib.configured(arm, config)
+    has_own = not arm.pretrained or config.index == 'target'
+    target = arms_lib.Target(
+      data.split.train,
+      tables[arm.has_text],
+      index_of(arm.has_text) if has_own else None,
+      functools.partial(validate, config, data),
+      {'evaluate_every': _EVALUATE_EVERY.value, 'best_metric': 'ndcg@10'},
+    )
+    shared = pretrained(config.replaced) if arm.pretrained else None
+    return Start(shared, target, jax.random.fold_in(jax.random.key(seed), 1))
+
+  return start
+
+
+def validate(config: Config, data: Data, fitted: Fitted) -> dict[str, float]:
+  """What picks the parameters of a run: NDCG@10 of validation users."""
+  found = judge(config, fitted, data.split.validation, ('ndcg@10',))
+  return {'ndcg@10': found.mean('ndcg@10')}
+
+
+def _pretrained(data: Data, replaced: float, seed: int) -> Fitted:
+  """A network of the sources; `replaced` is the share of fakes' codes."""
+  if not data.domains:
+    raise interactions_lib.DataError(
+      'this arm is pre-trained: name source domains, as --domains=beauty,'
+      'steam, or run --arms=scratch'
+    )
+  names = [domain.name for domain in data.domains]
+  table = vqrec_index.stacked(data.domain_tables, names)
+  kind = 'fakes' if replaced else 'no_fakes'
+  return vqrec_training.pretrain(
+    config_flags.pretraining(replaced),
+    data.domains,
+    data.domain_tables,
+    jax.random.key(seed),
+    made=_index(table, seed),
+    workdir=pathlib.Path(WORKDIR.value) / f'pretrained_{kind}_{seed}',
+    description=f'pre-training, seed {seed}',
+    loop={'checkpoint_every': 500},
+  )
+
+
+def _index(table: np.ndarray, seed: int) -> vqrec_index.Made:
+  config = config_flags.config()
+  return vqrec_index.make(
+    table,
+    jax.random.fold_in(jax.random.key(seed), 2),
+    num_groups=config.num_groups,
+    num_codes=config.num_codes,
+  )

@@ -1,0 +1,83 @@
+"""How hyper-parameters were chosen: one seed, validation users alone.
+
+  python -m experiments.vqrec.trials --data_dir=DIR --workdir=WORKDIR \
+    --flagfile=experiments/vqrec/scientific_trials.flags
+
+Each `--trial` names what differs from the other flags: an arm, and fields of
+`vqrec_stages.Config`. No test user is looked at. The same command with the same
+workdir resumes.
+"""
+
+import dataclasses
+import json
+import pathlib
+import time
+from typing import Any
+
+from absl import app, flags, logging
+
+from experiments import script
+from experiments.vqrec import arms as arms_lib
+from experiments.vqrec import config_flags, laboratory, rows
+from hyperrec.training import run_log
+
+_TRIALS = flags.DEFINE_multi_string(
+  'trial', [], 'What differs, as "arm=scratch dropout=0.5"; may be repeated.'
+)
+
+
+def main(argv):
+  """Fits and validates every trial."""
+  del argv
+  trials = {text: arms_lib.parse_trial(text) for text in _TRIALS.value}
+  if not trials:
+    raise app.UsageError('name what is tried, as --trial="arm=scratch lr=0.01"')
+  data = laboratory.load()
+  workdir = pathlib.Path(laboratory.WORKDIR.value)
+  rows.check_same(workdir, script.script_flags())
+  record = run_log.manifest(script.script_flags(), {'train': data.split.train})
+  run_log.write_manifest(workdir, record)
+  start = laboratory.under_seed(data, 0)
+  for text, trial in trials.items():
+    path = _path(workdir, text)
+    if not path.exists():
+      rows.write_cell(path, _tried(text, trial, data, start))
+  document = {
+    'row': laboratory.ROW.value,
+    'dataset': data.target.name,
+    'sources': [d.name for d in data.domains],
+    'trials': [json.loads(_path(workdir, text).read_text()) for text in trials],
+    'flags': script.script_flags(),
+    **script.provenance(),
+  }
+  output = pathlib.Path('experiments/vqrec/results/trials')
+  output.mkdir(parents=True, exist_ok=True)
+  path = output / f'{laboratory.ROW.value}.json'
+  path.write_text(json.dumps(document, indent=2) + '\n')
+
+
+def _tried(text, trial, data, start) -> dict[str, Any]:
+  name, changes = trial
+  config = dataclasses.replace(config_flags.config(), **changes)
+  arm = arms_lib.ARMS[name]
+  shared, target, key = start(arm, config)
+  began = time.process_time()
+  fitted = arms_lib.fit(arm, config, shared, target, key)
+  seconds = time.process_time() - began
+  found = laboratory.judge(config, fitted, data.split.validation, rows.METRICS)
+  validation = {m: found.mean(m) for m in rows.METRICS}
+  logging.info('%s: ndcg@10 %.4f', text, validation['ndcg@10'])
+  return {
+    'trial': text,
+    'validation': validation,
+    'cpu_seconds': seconds,
+    'flops': fitted.flops,
+  }
+
+
+def _path(workdir: pathlib.Path, text: str) -> pathlib.Path:
+  return workdir / 'trials' / f'{"_".join(text.split())}.json'
+
+
+if __name__ == '__main__':
+  script.run(main)

@@ -1,0 +1,79 @@
+"""The answer in three sentences and a picture, from made-up rows."""
+
+import re
+
+import numpy as np
+import pytest
+
+from hyperrec.evaluation import (
+  report_answer,
+  report_figures,
+  report_numbers,
+  results,
+)
+from tests.evaluation.rows import generated_rows, row, rows
+
+
+def analysed(some):
+  tasks = results.by_task(some)
+  return {t: report_numbers.analyse(c) for t, c in tasks.items()}
+
+
+def dearer(some):
+  for one in some:
+    if one['method'] == 'hyperease':
+      one['adapt']['flops'] = 1e12
+  return some
+
+
+def test_three_sentences():
+  cost, quality, where = report_answer.sentences(analysed(generated_rows()))
+  assert cost == (
+    'Cheaper than retraining, at no loss? At times: of 3 cases, a hypernetwork '
+    'takes fewer operations than the best retrained model in 3 (at least as '
+    'good in 2, worse in 1).'
+  )
+  assert quality.startswith(
+    'Better than the cheaper ways of adapting? At times: it ranks better than '
+    'the best of them in 1 of 3 cases (worse in 1 and level in 1)'
+  )
+  assert where == (
+    'Where is it better? In some of the cases of new users (1 of 3).'
+  )
+
+
+def test_dearer_is_said():
+  cost, *_ = report_answer.sentences(analysed(dearer(generated_rows())))
+  assert cost == (
+    'Cheaper than retraining, at no loss? Not shown: of 3 cases, a '
+    'hypernetwork takes fewer operations than the best retrained model in 0; '
+    'in the other 3 it takes more, 2,000 times the operations in the median, '
+    'and ranks better in 2.'
+  )
+
+
+def test_without_hypernetworks_there_is_a_bar_alone():
+  (told,) = report_answer.sentences(analysed(rows()))
+  assert 'No hypernetwork' in told
+
+
+@pytest.mark.parametrize(
+  'some', [generated_rows(), dearer(generated_rows()), rows()]
+)
+def test_every_case_is_in_the_picture(some):
+  analyses = analysed(some)
+  figure = report_answer.picture(analyses)
+  text = report_figures.svg(figure)
+  count = sum(
+    np.isfinite(one.comparison.relative)
+    for found in analyses.values()
+    for one in (*found.generated, *found.generated_others)
+  )
+  assert len(re.findall('<g class="point"><title>', text)) == count
+
+
+def test_no_operations_have_a_place():
+  some = [*rows(), row('hyperease_user', 0.3, 5, seconds=0.0)]
+  text = report_figures.svg(report_answer.picture(analysed(some)))
+  assert 'no operations' in text
+  assert '>none<' in text

@@ -1,0 +1,126 @@
+"""The report in a browser: Debian's chromium, without a window."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from hyperrec.evaluation import report
+from tests.evaluation.rows import generated_rows, row
+
+CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
+pytestmark = pytest.mark.skipif(
+  CHROMIUM is None, reason='chromium is not installed'
+)
+EVIL = '<img src=x onerror=alert(1)>'
+# What a reader does, and what the page then shows.
+ACTIONS = """
+const found = {};
+const tip = document.querySelector('.tip');
+const shown = () => [...document.querySelectorAll('section')].filter(
+  (s) => s.offsetParent !== null).map((s) => s.dataset.regime);
+found.asked = shown();
+const box = document.querySelector('select[data-field=regime]');
+const pick = (value) => {
+  box.value = value;
+  box.dispatchEvent(new Event('change'));
+};
+pick('new_users');
+found.picked = shown();
+found.address = location.hash;
+found.advice = [...document.querySelectorAll('li[data-regime]')].filter(
+  (i) => i.offsetParent !== null).length;
+pick('');
+found.all = shown();
+const figure = document.querySelector('section svg');
+figure.scrollIntoView();
+const points = [...figure.querySelectorAll('.point')];
+const point = points.find((p) => p.ariaLabel.startsWith('l3ae, budget 5'));
+const place = point.getBoundingClientRect();
+figure.dispatchEvent(new PointerEvent('pointermove', {
+  bubbles: true, clientX: place.x + 3, clientY: place.y + 3 }));
+found.pointed = [tip.hidden, tip.textContent];
+figure.dispatchEvent(new PointerEvent('pointerleave'));
+found.left = tip.hidden;
+const press = (key) => document.activeElement.dispatchEvent(
+  new KeyboardEvent('keydown', { key, bubbles: true }));
+found.stops = points.filter((p) => p.tabIndex === 0).length;
+points[0].focus();
+found.focused = tip.textContent;
+press('ArrowRight');
+found.next = [tip.textContent, points[1].ariaLabel];
+press('Escape');
+found.escaped = tip.hidden;
+found.evil = points.filter((p) => p.ariaLabel.startsWith('<img')).length;
+found.images = document.querySelectorAll('img').length;
+found.page = getComputedStyle(document.body).backgroundColor;
+found.requests = performance.getEntriesByType('resource').length;
+const out = document.createElement('pre');
+out.id = 'found';
+out.textContent = JSON.stringify(found);
+document.body.append(out);
+"""
+
+
+def opened(page, profile, fragment='', *flags):
+  """What the actions find on the page, opened at the fragment."""
+  done = subprocess.run(
+    [
+      CHROMIUM, '--headless', '--no-sandbox', '--disable-gpu',
+      '--disable-quic', '--no-first-run', '--disable-background-networking',
+      '--disable-component-update', '--disable-sync',
+      f'--user-data-dir={profile}', '--window-size=1100,900', *flags,
+      '--dump-dom', f'{page.as_uri()}{fragment}',
+    ],
+    capture_output=True, text=True, timeout=120, check=True,
+  )  # fmt: skip
+  text = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)
+  return json.loads(html.unescape(text.group(1)))
+
+
+@pytest.fixture(scope='module')
+def page(tmp_path_factory):
+  """A report of two regimes, with a method that is named to do harm."""
+  path = tmp_path_factory.mktemp('browser') / 'report.html'
+  some = [*generated_rows(), row(EVIL, 0.1)]
+  some += [{**one, 'regime': 'drift'} for one in generated_rows()]
+  report.write_report(some, path)
+  text = path.read_text(encoding='utf-8')
+  path.write_text(
+    text.replace('</body>', f'<script>{{{ACTIONS}}}</script></body>'),
+    encoding='utf-8',
+  )
+  return path
+
+
+def test_choosing_and_pointing(page, tmp_path):
+  found = opened(page, tmp_path / 'profile', '#regime=drift')
+  assert found['asked'] == ['drift']
+  assert found['picked'] == ['new_users']
+  assert found['address'] == '#regime=new_users'
+  assert found['advice'] == 1
+  assert found['all'] == ['new_users', 'drift']
+  hidden, text = found['pointed']
+  assert not hidden
+  assert re.fullmatch(
+    r'l3ae, budget 5: NDCG@100 0\.\d{4} \(95% interval 0\.\d{4} to 0\.\d{4}\); '
+    r'10 MFLOP and 10 ms, 2 KiB stored', text
+  )  # fmt: skip
+  assert found['left']
+  assert found['stops'] == 1
+  assert 'budget 0' in found['focused']
+  assert found['next'][0] == found['next'][1] != found['focused']
+  assert found['escaped']
+  assert found['evil'] == 1
+  assert found['images'] == found['requests'] == 0
+  assert found['page'] == 'rgb(255, 255, 255)'
+
+
+def test_dark_mode_and_an_unknown_choice(page, tmp_path):
+  dark = '--blink-settings=preferredColorScheme=0'
+  found = opened(page, tmp_path / 'profile', '#regime=unheard', dark)
+  assert found['page'] == 'rgb(20, 24, 29)'
+  assert found['asked'] == ['new_users', 'drift']

@@ -1,0 +1,96 @@
+"""The control without a hypernetwork: it learns, it transfers, it refuses."""
+
+import jax
+import numpy as np
+import pytest
+
+from hyperrec import method as method_lib
+from hyperrec.data import interactions, item_features, regimes, sources
+from hyperrec.methods import two_tower
+
+KEY = jax.random.key(0)
+SMALL = {'hidden_dim': 16, 'dim': 8, 'batch_size': 50, 'finetune_epochs': 2}
+
+
+@pytest.fixture(scope='module')
+def data():
+  return sources.load('synthetic', num_users=400, num_items=120)
+
+
+@pytest.fixture(scope='module')
+def features(data):
+  table = item_features.tfidf_svd(data.item_text, num_features=8, seed=0)
+  order = np.argsort(data.item_ids)
+
+  def lookup(part):
+    places = np.searchsorted(data.item_ids, part.item_ids, sorter=order)
+    return table[order[places]]
+
+  return lookup
+
+
+def run(method, task):
+  shared = method.prepare(task.source, KEY)
+  judged = task.test
+  adapted = method.adapt(shared, judged.evidence, KEY)
+  histories = method_lib.Histories.of(
+    judged.histories.by_user_and_time(), np.arange(judged.histories.num_users)
+  )
+  return shared, adapted, method.score(adapted, histories), histories
+
+
+def mean_place(scores, judged, histories):
+  """Where the items that users took are, among those they had not: 0 first."""
+  scores = np.where(histories.multi_hot() > 0, -np.inf, scores)
+  place = np.argsort(np.argsort(-scores, axis=1), axis=1)
+  return place[judged.targets.csr().toarray() > 0].mean() / scores.shape[1]
+
+
+def test_what_it_learns_serves_items_that_nobody_touched():
+  """Features say what kind an item is, and users like their own kind."""
+  likes = np.arange(300)[:, None] % 4 == np.arange(120)[None] % 4
+  random = np.random.default_rng(0)
+  users, items = np.nonzero(random.random(likes.shape) < 0.02 + 0.4 * likes)
+  kind_data = interactions.Interactions(users, items, 300, 120)
+  lookup = lambda part: np.eye(4)[part.item_ids % 4]  # noqa: E731
+  task = regimes.make_task(kind_data, 'new_catalogue', 0, 0, 50)
+  method = two_tower.two_tower(lookup, steps=100, lr=1e-2, **SMALL)
+  _, _, scores, histories = run(method, task)
+  assert scores.shape == (50, task.test.evidence.num_items)
+  assert mean_place(scores, task.test, histories) < 0.3
+
+
+def test_evidence_goes_on_training_and_costs_more(data, features):
+  method = two_tower.two_tower(features, steps=5, **SMALL)
+  kept = {}
+  for budget in (0, 20):
+    task = regimes.make_task(data, 'new_catalogue', budget, 0, 50)
+    shared, adapted, _, _ = run(method, task)
+    moved = [
+      np.abs(a - b).max()
+      for a, b in zip(
+        *map(jax.tree.leaves, (shared.params, adapted.params)), strict=True
+      )
+    ]
+    kept[budget] = max(moved)
+    flops = method.adapt_flops(shared, task.test.evidence, adapted)
+    kept[budget, 'flops'] = flops
+    assert method.prepare_flops(task.source, shared) > 0
+  assert kept[0] == 0 < kept[20]
+  assert 0 < kept[0, 'flops'] < kept[20, 'flops']
+
+
+def test_several_domains_teach_in_turn(data, features):
+  task = regimes.make_task(data, 'new_catalogue', 5, 0, 50)
+  halves = tuple(
+    task.source.take_users(users) for users in np.array_split(np.arange(200), 2)
+  )
+  method = two_tower.two_tower(features, steps=4, **SMALL)
+  shared = method.prepare(halves, KEY)
+  assert np.isfinite(method.adapt(shared, task.test.evidence, KEY).scored).all()
+
+
+def test_a_source_without_users_is_refused(data, features):
+  method = two_tower.two_tower(features, steps=4, **SMALL)
+  with pytest.raises(method_lib.CannotServe, match='two items'):
+    method.prepare(data.take_users(np.arange(0)), KEY)

@@ -47,7 +47,7 @@ WAYS = {
     ease_sparse.ease_sparse,
     tuple(
       {'l2': l2, 'neighbours': n}
-      for l2 in (20.0, 60.0, 200.0)
+      for l2 in (60.0, 200.0, 600.0)
       for n in (30, 100)
     ),
     lambda data, neighbours, **_: sparse_autoencoder.neighbour_peak_bytes(
@@ -56,7 +56,7 @@ WAYS = {
   ),
   'sansa': Way(
     ease_sparse.sansa,
-    tuple({'l2': l2, 'density': 5e-4} for l2 in (2.0, 5.0, 15.0)),
+    tuple({'l2': l2, 'density': 5e-4} for l2 in (5.0, 15.0, 45.0)),
     lambda data, density, **_: sparse_autoencoder.sansa_peak_bytes(
       data.csr(), density
     ),

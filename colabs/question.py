@@ -121,7 +121,7 @@ for name in ways:
       textcoords='offset points',
     )
 right.set_xscale('log')
-right.margins(x=0.5, y=0.15)
+right.margins(x=0.9, y=0.15)
 right.set_xlabel(f'operations of an adaptation to {middle} users (FLOP)')
 right.set_ylabel('NDCG@100')
 plt.show()

@@ -29,7 +29,7 @@ from experiments.adaptation import controls, laboratory
 from experiments.adaptation import features as features_lib
 from hyperrec import method as method_lib
 from hyperrec.data import item_features, regimes
-from hyperrec.evaluation import report, results
+from hyperrec.evaluation import report, report_plain, results
 from hyperrec.training import run_log
 
 _REGIMES = flags.DEFINE_list(
@@ -116,7 +116,7 @@ def main(argv):
   results.write_json(rows, workdir / 'results.json')
   report.write_report(rows, workdir / 'report.html')
   console = console_lib.Console()
-  console.print(report.terminal_table(rows))
+  console.print(report_plain.terminal_table(rows))
   for sentence in report.advice(rows):
     console.print(f'use: {sentence}', markup=False, highlight=False)
   console.print(f'report: {workdir / "report.html"}', soft_wrap=True)

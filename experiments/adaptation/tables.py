@@ -21,6 +21,7 @@ from hyperrec.evaluation import (
   report_answer,
   report_figures,
   report_numbers,
+  report_plain,
   report_verdicts,
   report_words,
   results,
@@ -57,7 +58,9 @@ def main(argv):
   report.replace_block(_DETAILS, 'hypotheses', hypotheses(tasks))
   report.replace_block(_DETAILS, 'verdict', verdict(tasks, analyses))
   report.replace_block(
-    _DETAILS, 'tables', f'{curves(tasks)}\n\n{report.markdown_table(rows)}'
+    _DETAILS,
+    'tables',
+    f'{curves(tasks)}\n\n{report_plain.markdown_table(rows)}',
   )
   if _REPORT.value is not None:
     report.write_report(rows, _REPORT.value)
@@ -124,6 +127,21 @@ def verdict(tasks, analyses) -> str:
     for task, found in analyses.items()
   )
   return f'{report_verdicts.STANDINGS}\n\n{standings}\n\n{told}'
+
+
+def seeds(tasks) -> str:
+  """How many seeds each task has, and which methods have fewer."""
+  lines = []
+  for task, cells in tasks.items():
+    ran = {c.method: len(c.seeds) for c in cells if c.quality is not None}
+    most = max(ran.values(), default=0)
+    parts = [
+      f'{fewer}: {report_words.listed(m for m, n in ran.items() if n == fewer)}'
+      for fewer in sorted(set(ran.values()) - {most}, reverse=True)
+    ]
+    about = f' ({"; ".join(parts)})' if parts else ''
+    lines.append(f'- {report_words.title(task)}: {most}{about}')
+  return '\n'.join(lines)
 
 
 def curves(tasks) -> str:

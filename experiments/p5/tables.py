@@ -140,7 +140,7 @@ def families_table(results: pathlib.Path) -> str:
   minutes = np.mean([run['prepare']['seconds'] for run in found]) / 60
   size = f'{found[0]["prepare"]["parameters"] / 1e6:.2f}M parameters'
   cells = ['', 'training, core-minutes', f'{minutes:.1f}', '']
-  lines.append(_row('all', [*cells, f'{len(found)} seeds, {size}']))
+  lines.append(_row('all', [*cells, f'{len(found)} seed(s), {size}']))
   return '\n'.join(lines)
 
 

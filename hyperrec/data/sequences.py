@@ -56,6 +56,17 @@ class PackedRows(NamedTuple):
   segments: np.ndarray
   places: np.ndarray
 
+  def from_the_end(self) -> 'PackedRows':
+    """The same, but a sequence's last position is L - 1, whatever its length.
+
+    So the position that predicts what comes next is the same one for all.
+    """
+    num_rows, length = self.places.shape
+    sequence = self.segments + np.arange(num_rows)[:, None] * (length + 1)
+    size = np.bincount(sequence.ravel())[sequence]
+    places = np.where(self.segments > 0, length - size + self.places, 0)
+    return self._replace(places=places.astype(np.int32))
+
   def rows(self, index: np.ndarray) -> 'PackedRows':
     """The rows at `index`."""
     return PackedRows(*(array[index] for array in self))

@@ -1,12 +1,7 @@
-"""One self-contained report.html, and the tables for terminal and README."""
+"""One self-contained report.html, and the words and pictures for READMEs."""
 
 import pathlib
 from collections.abc import Iterable
-
-import rich.box
-import rich.console
-import rich.table
-import rich.text
 
 from hyperrec.evaluation import report_answer as answers
 from hyperrec.evaluation import report_arms as arms
@@ -336,71 +331,6 @@ def advice(rows: Iterable[Row]) -> list[str]:
       for task, cells in results.by_task(rows).items()
     }
   )
-
-
-def terminal_table(rows: Iterable[Row]) -> rich.console.Group:
-  """Quality by budget and the cost of an adaptation, one table a task."""
-  drawn = []
-  for task, cells in results.by_task(rows).items():
-    budgets = arms.budgets(cells)
-    title = f'{words.title(task)} ({words.METRIC} by budget)'
-    table = rich.table.Table(
-      title=rich.text.Text(title),
-      title_justify='left',
-      box=rich.box.SIMPLE_HEAD,
-      padding=(0, 1, 0, 0),
-      pad_edge=False,
-    )
-    table.add_column('method', no_wrap=True)
-    for name in (*map(str, budgets), *_PLAIN_COSTS):
-      table.add_column(name, justify='right')
-    for row in _plain_rows(cells, budgets):
-      table.add_row(*map(rich.text.Text, row))
-    drawn.append(table)
-  return rich.console.Group(*drawn)
-
-
-def markdown_table(rows: Iterable[Row]) -> str:
-  """The same tables of the fair arms in Markdown, for a README."""
-  parts = []
-  for task, cells in results.by_task(rows).items():
-    budgets = arms.budgets(cells)
-    about = words.BUDGETS.get(task.regime, 'budget')
-    head = ['method', *map(str, budgets), *_PLAIN_COSTS]
-    lines = [f'| {" | ".join(head)} |', f'|---|{"---:|" * (len(head) - 1)}']
-    for row in _plain_rows(arms.fair(cells), budgets):
-      safe = [text.replace('|', r'\|') for text in row]
-      lines.append(f'| {" | ".join(safe)} |')
-    parts.append(
-      f'**{words.title(task)}** ({words.METRIC} by {about}; costs of one '
-      'adaptation at the largest budget):\n\n' + '\n'.join(lines)
-    )
-  return '\n\n'.join(parts)
-
-
-_PLAIN_COSTS = ('time', 'FLOP', 'stored')
-
-
-def _plain_rows(cells: list[Cell], budgets: list[int]) -> list[list[str]]:
-  by_key = {(cell.method, cell.budget): cell for cell in cells}
-  out = []
-  for method in dict.fromkeys(cell.method for cell in cells):
-    own = [by_key.get((method, budget)) for budget in budgets]
-    ran = [cell for cell in own if cell and cell.quality is not None]
-    text = [
-      '' if c is None else 'cannot' if c.quality is None else f'{c.quality:.3f}'
-      for c in own
-    ]
-    costs = [''] * len(_PLAIN_COSTS)
-    if ran:
-      last = ran[-1].adapt
-      costs = [
-        words.seconds(last['seconds']),
-        words.operations(last['flops']).removesuffix('FLOP').strip(),
-        words.size(last['stored_bytes']),
-      ]
-    out.append([method, *text, *costs])
-  return out
 
 
 def replace_block(path: str | pathlib.Path, name: str, content: str) -> None:

@@ -14,6 +14,9 @@ HYPERNETWORKS = (
 )
 # Families whose full retraining the others are held against.
 RETRAINED = ('ease', 'mult_vae', 'sasrec')
+# Suffixes of arms that are ways of their own; all others are ablations. PReF
+# may ask about anything, about what the user knows, or look at shown items.
+_OWN_WAYS = {'retrain', 'known', 'shown'}
 
 
 def family(method: str) -> str:
@@ -57,16 +60,26 @@ def fair(cells: Iterable[Cell]) -> list[Cell]:
 
 def contenders(cells: Iterable[Cell]) -> list[Cell]:
   """The fair arms that ran and may lead: no ablations, no controls."""
-  return [c for c in cells if c.quality is not None and _may_lead(c.method)]
+  return [c for c in cells if c.quality is not None and may_lead(c.method)]
 
 
 def asides(cells: Iterable[Cell]) -> list[Cell]:
   """What ran and may not lead: oracle arms, ablations and controls."""
-  return [c for c in cells if c.quality is not None and not _may_lead(c.method)]
+  return [c for c in cells if c.quality is not None and not may_lead(c.method)]
 
 
-def _may_lead(method: str) -> bool:
-  return set(suffixes(method)) <= {'retrain'}
+def may_lead(method: str) -> bool:
+  """Whether an arm is a way of adapting: no oracle, ablation or control."""
+  return set(suffixes(method)) <= _OWN_WAYS
+
+
+def strength(cell: Cell) -> tuple[int, float]:
+  """By which the best of a task and budget is the greatest.
+
+  Seeds differ in how hard their users are, so that a mean over fewer seeds is
+  no match for one over all: who ran on most seeds goes first.
+  """
+  return len(cell.seeds), cell.quality
 
 
 def budgets(cells: Iterable[Cell]) -> list[int]:

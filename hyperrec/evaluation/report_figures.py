@@ -284,4 +284,5 @@ def _tip(cell: Cell) -> str:
   text += f'{cell.quality:.4f}'
   if cell.interval:
     text += ' (95% interval {:.4f} to {:.4f})'.format(*cell.interval)
-  return f'tip:{text}; {words.costs(cell)}, {words.stored(cell)}'
+  text += f'; {words.costs(cell)}, {words.stored(cell)}'
+  return f'tip:{text}; seeds: {len(cell.seeds)}'

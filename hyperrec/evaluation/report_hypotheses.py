@@ -242,23 +242,29 @@ def standings(
   """
   out: dict[str, dict[str, dict[str, int]]] = {}
   for task, cells in tasks.items():
+    own = arms.contenders(cells)
     best = {
-      budget: max(
-        c.quality for c in arms.contenders(cells) if c.budget == budget
-      )
-      for budget in arms.budgets(arms.contenders(cells))
+      budget: max((c for c in own if c.budget == budget), key=arms.strength)
+      for budget in arms.budgets(own)
     }
     for cell in arms.fair(cells):
-      if cell.budget in best and set(arms.suffixes(cell.method)) <= {'retrain'}:
+      if cell.budget in best and arms.may_lead(cell.method):
         word = _standing(cell, best[cell.budget])
         counts = out.setdefault(cell.method, {}).setdefault(task.regime, {})
         counts[word] = counts.get(word, 0) + 1
   return out
 
 
-def _standing(cell: Cell, best: float) -> str:
+def _standing(cell: Cell, best: Cell) -> str:
+  """By the seeds that both ran on."""
   if cell.quality is None:
     return 'cannot'
-  if cell.quality >= best:
+  own, other = cell.quality, best.quality
+  shared = [s for s in cell.seeds if s in cell.per_user and s in best.per_user]
+  if shared:
+    own, other = (
+      np.mean([np.mean(c.per_user[s]) for s in shared]) for c in (cell, best)
+    )
+  if cell is best or own == other:
     return 'win'
-  return 'tie' if cell.quality >= 0.99 * best else 'loss'
+  return 'tie' if own >= 0.99 * other else 'loss'

@@ -103,8 +103,9 @@ class Leader(NamedTuple):
 
 
 def leaders(cells: Iterable[Cell]) -> list[Leader]:
-  """The leader of every budget; the others by falling quality."""
-  ranked = sorted(arms.contenders(cells), key=lambda c: (c.budget, -c.quality))
+  """The leader of every budget, and the others by falling strength."""
+  ranked = sorted(arms.contenders(cells), key=arms.strength, reverse=True)
+  ranked.sort(key=lambda cell: cell.budget)
   groups = [list(g) for _, g in itertools.groupby(ranked, lambda c: c.budget)]
   judged = iter(judge([(cell, g[0]) for g in groups for cell in g[1:]]))
   return [
@@ -119,9 +120,8 @@ def cheapest_good(leader: Leader) -> Cell:
   That is within `_NEAR` of the best and not clearly behind it: with few users
   much that is worse is not clearly so.
   """
-  least = (1 - _NEAR) * leader.best.quality
-  level = [one.cell for one in leader.level if one.cell.quality >= least]
-  good = [leader.best, *level]
+  level = [one for one in leader.level if one.comparison.relative >= -_NEAR]
+  good = [leader.best, *(one.cell for one in level)]
   return min(good, key=lambda c: (c.adapt['flops'], c.adapt['seconds']))
 
 
@@ -149,13 +149,13 @@ def contests(
   best = {}
   for one in judge(pairs):
     held = best.setdefault(one.cell.budget, one)
-    if one.cell.quality > held.cell.quality:
+    if arms.strength(one.cell) > arms.strength(held.cell):
       best[one.cell.budget] = one
   return list(best.values())
 
 
 def _best(cells: Iterable[Cell]) -> Cell | None:
-  return max(cells, key=lambda cell: cell.quality, default=None)
+  return max(cells, key=arms.strength, default=None)
 
 
 def _is_other_way(cell: Cell) -> bool:

@@ -40,7 +40,7 @@ def quality(cells: list[Cell]) -> str:
   budgets = arms.budgets(cells)
   by_key = {(cell.method, cell.budget): cell for cell in cells}
   leading = {
-    max(own, key=lambda cell: cell.quality)[:2]
+    max(own, key=arms.strength)[:2]
     for budget in budgets
     if (own := [c for c in arms.contenders(cells) if c.budget == budget])
   }

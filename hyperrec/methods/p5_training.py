@@ -239,7 +239,10 @@ def train_step(network: t5.Config, weight_decay: float) -> step_lib.Step:
 
 
 def fit_flops(config: Config, vocab_size: int) -> float:
-  """Operations of training: three forward passes a step."""
+  """Operations of training: three forward passes a step.
+
+  Batches count as padded to the limits; those of `steps_alike` cost less.
+  """
   forward = t5.forward_flops(
     config.t5(vocab_size),
     config.batch_size,

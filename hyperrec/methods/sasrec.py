@@ -211,7 +211,8 @@ def fit(
     )
   if not _can_teach(data):
     raise CannotServe('a sequential model needs a user with two items or more')
-  packed = sequences_lib.pack(sequences_lib.Sequences.of(data), config.length)
+  sequences = sequences_lib.Sequences.of(data)
+  packed = sequences_lib.pack(sequences, config.length).from_the_end()
   init_key, order_key, noise_key = jax.random.split(key, 3)
   num_rows = len(packed.inputs)
   batch_size = min(config.batch_size, num_rows)

@@ -93,7 +93,7 @@ class SASRec(nn.Module):
     Args:
       items_BxL: items; arbitrary, but within 0..V-1, where there is padding.
       segments_BxL: which sequence of the row a position is of, 0 is padding.
-      places_BxL: position within its sequence, 0..L-1.
+      places_BxL: position, 0..L-1; the last of a sequence is L-1 of `length`.
       train: drops out, with the rng "dropout".
     """
     init = nn.initializers.xavier_normal()
@@ -237,8 +237,10 @@ def last_hidden(
     sizes_B: items of each, at least 1.
   """
   place_L = jnp.arange(items_BxL.shape[1], dtype=jnp.int32)
-  places_BxL = jnp.broadcast_to(place_L[None], items_BxL.shape)
-  segments_BxL = (places_BxL < sizes_B[:, None]).astype(jnp.int32)
+  segments_BxL = (place_L[None] < sizes_B[:, None]).astype(jnp.int32)
+  places_BxL = jnp.minimum(
+    model.length - sizes_B[:, None] + place_L[None], model.length - 1
+  )
   hidden_BxLxD = model.apply(
     {'params': params}, items_BxL, segments_BxL, places_BxL
   )

@@ -60,6 +60,19 @@ def test_packing_holds_every_sequence_once(histories, length):
   assert sorted(unpacked(packed)) == expected
 
 
+def test_places_from_the_end():
+  nothing = np.zeros((2, 4), np.int32)
+  packed = sequences.PackedRows(
+    nothing,
+    nothing,
+    np.array([[1, 1, 2, 0], [1, 1, 1, 1]]),
+    np.array([[0, 1, 0, 0], [0, 1, 2, 3]]),
+  )
+  np.testing.assert_array_equal(
+    packed.from_the_end().places, [[2, 3, 3, 0], [0, 1, 2, 3]]
+  )
+
+
 def test_packing_leaves_hardly_a_gap():
   random = np.random.default_rng(0)
   lengths = 2 + random.geometric(0.15, 2000)

@@ -107,7 +107,7 @@ def test_choosing_and_pointing(page, tmp_path):
   assert not hidden
   assert re.fullmatch(
     r'l3ae, budget 5: NDCG@100 0\.\d{4} \(95% interval 0\.\d{4} to 0\.\d{4}\); '
-    r'10 MFLOP and 10 ms, 2 KiB stored', text
+    r'10 MFLOP and 10 ms, 2 KiB stored; seeds: 3', text
   )  # fmt: skip
   assert found['left']
   assert found['stops'] == 1

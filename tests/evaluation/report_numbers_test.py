@@ -118,3 +118,12 @@ def test_pareto_front_by_hand():
   costs, quality = [0, 1, 2, 2, 3], [0.1, 0.3, 0.2, 0.3, 0.4]
   front = numbers.pareto_front(costs, quality)
   assert front.tolist() == [True, True, False, False, True]
+
+
+def test_a_mean_over_fewer_and_easier_seeds_does_not_lead():
+  some = [row('ease', 0.3 if seed else 0.5, 5, seed) for seed in range(3)]
+  some.append(row('l3ae', 0.45, 5, 0))
+  ((_, cells),) = results.by_task(some).items()
+  (leader,) = numbers.leaders(cells)
+  assert leader.best.method == 'ease'
+  assert leader.others[0].comparison.relative < 0

@@ -13,6 +13,7 @@ from hyperrec.evaluation import (
   report,
   report_figures,
   report_numbers,
+  report_plain,
   report_styles,
   report_words,
   results,
@@ -237,7 +238,7 @@ def test_headline_figure(tmp_path):
 
 def test_terminal_table_fits():
   console = rich.console.Console(width=80, file=io.StringIO())
-  console.print(report.terminal_table([*rows(), row('[bold]x', 0.1)]))
+  console.print(report_plain.terminal_table([*rows(), row('[bold]x', 0.1)]))
   text = console.file.getvalue()
   assert 'New users: made' in text
   assert re.search(r'slim +cannot', text)
@@ -248,7 +249,7 @@ def test_terminal_table_fits():
 def test_readme_block(tmp_path):
   path = tmp_path / 'README.md'
   path.write_text('a\n<!-- results:begin x -->\nold\n<!-- results:end x -->\nb')
-  report.replace_block(path, 'x', report.markdown_table(rows()))
+  report.replace_block(path, 'x', report_plain.markdown_table(rows()))
   text = path.read_text()
   assert text.startswith('a\n')
   assert text.endswith('\nb')

@@ -38,3 +38,10 @@ def test_the_words_of_the_readmes(folder):
     tasks
   )
   assert '**New users: made**' in tables.verdict(tasks, analyses)
+
+
+def test_who_has_fewer_seeds_is_said(folder):
+  tables.take_in([row('ease', 0.3, seed=s) for s in range(2)])
+  tables.take_in([row('l3ae', 0.3)])
+  tasks = results.by_task(tables.committed())
+  assert tables.seeds(tasks) == '- New users: made: 2 (1: l3ae)'

@@ -12,6 +12,7 @@ import pytest
 from hyperrec.training import mesh
 from tests.training import mesh_worker
 
+pytestmark = pytest.mark.usefixtures('compile_fast')
 ROOT = pathlib.Path(__file__).parents[2]
 
 
@@ -30,7 +31,14 @@ def finish(process):
 
 
 @pytest.fixture(scope='module')
-def single():
+def on_eight(tmp_path_factory):
+  """A process of eight devices, at work while `single` is."""
+  folder = tmp_path_factory.mktemp('eight')
+  return folder, start(folder, 2, ','.join(mesh_worker.MODELS), devices=8)
+
+
+@pytest.fixture(scope='module')
+def single(compile_fast):
   return mesh_worker.train_all(mesh_worker.MODELS)
 
 
@@ -42,9 +50,10 @@ def assert_same(found, expected):
     )
 
 
-def test_eight_devices_train_what_one_does(tmp_path, single):
-  finish(start(tmp_path, 2, ','.join(mesh_worker.MODELS), devices=8))
-  found = np.load(tmp_path / 'params.npz')
+def test_eight_devices_train_what_one_does(on_eight, single):
+  folder, process = on_eight
+  finish(process)
+  found = np.load(folder / 'params.npz')
   assert set(found.files) == set(mesh_worker.MODELS)
   assert_same(found, single)
 

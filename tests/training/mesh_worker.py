@@ -1,4 +1,4 @@
-"""Trains models a few steps on a mesh; see mesh_test.
+"""Trains every model a few steps on a mesh; see mesh_test.
 
 python -m tests.training.mesh_worker OUTPUT NUM_ITEMS MODELS \\
   [COORDINATOR PROCESSES ID]
@@ -14,8 +14,19 @@ import jax
 import numpy as np
 
 from hyperrec.data import sources
-from hyperrec.methods import esler, generated_head, mult_vae, sasrec
+from hyperrec.methods import (
+  esler,
+  generated_head,
+  hyperease_user,
+  mult_vae,
+  p5,
+  sasrec,
+  vqrec_stages,
+  vqrec_training,
+)
 from hyperrec.training import mesh
+
+KEY = jax.random.key(0)
 
 
 def train_all(
@@ -26,32 +37,59 @@ def train_all(
   return {name: _vector(MODELS[name](data, workdir)) for name in models}
 
 
-def _key():
-  return jax.random.key(0)
-
-
 _VAE = mult_vae.Config(
   hidden_dim=64, latent_dim=16, batch_size=16, epochs=1, dropout=0.0
 )
 
 
-def _sasrec(data, workdir):
+def _hyperease_user(data, _):
+  config = hyperease_user.Config(
+    rank=64, z_dim=8, hidden_dim=16, dropout=0.0, steps=3, batch_size=16
+  )
+  return hyperease_user.fit(config, data, KEY).params
+
+
+def _sasrec(data, _):
   config = sasrec.Config(
     length=8, dim=64, num_layers=1, num_heads=2, epochs=1, batch_size=8,
     dropout=0.0,
   )  # fmt: skip
-  return sasrec.fit(config, data, _key(), workdir=workdir).params
+  return sasrec.fit(config, data, KEY).params
+
+
+def _vqrec(data, _):
+  config = vqrec_stages.Config(
+    num_groups=4, num_codes=64, length=8, dim=64, num_layers=1, num_heads=2,
+    hidden_dim=32, epochs=1, batch_size=8, dropout=0.0,
+  )  # fmt: skip
+  table = np.random.default_rng(0).normal(size=(data.num_items, 8))
+  table = table.astype(np.float32)
+  return vqrec_training.pretrain(config, [data], [table], KEY).params
+
+
+def _p5(data, _):
+  method = p5.p5(
+    names='random', dim=64, num_layers=1, vocab_size=400, num_whole_words=16,
+    source_length=24, batch_size=8, num_steps=3, dropout=0.0,
+  )  # fmt: skip
+  return method.prepare(data, KEY).params
 
 
 MODELS = {
   'mult_vae': lambda data, workdir: (
-    mult_vae.fit(_VAE, data, _key(), workdir=workdir).params
+    mult_vae.fit(_VAE, data, KEY, workdir=workdir).params
   ),
-  'elsa': lambda data, _: esler.elsa(rank=64, epochs=1).prepare(data, _key()),
+  'elsa': lambda data, _: esler.elsa(rank=64, epochs=1).prepare(data, KEY),
+  'esler': lambda data, _: (
+    esler.esler(l2=50.0, max_steps=5).prepare(data, KEY).params
+  ),
   'generated_head': lambda data, _: generated_head.fit(
-    generated_head.Config(_VAE), data, _key()
+    generated_head.Config(_VAE, epochs=1), data, KEY
   ),
+  'hyperease_user': _hyperease_user,
   'sasrec': _sasrec,
+  'vqrec': _vqrec,
+  'p5': _p5,
 }
 
 
@@ -69,6 +107,9 @@ def main(output: str, num_items: str, models: str, *processes: str) -> None:
   if processes:
     coordinator, count, number = processes
     mesh.initialize(coordinator, int(count), int(number))
+  # As the test's own process: to compile takes longer than to run.
+  jax.config.update('jax_disable_most_optimizations', True)
+  mesh.MIN_TABLE_SIZE = 2**12  # so that every model has a table to cut
   folder = pathlib.Path(output)
   with mesh.use(int(num_items)):
     workdir = folder / 'run' if processes else None

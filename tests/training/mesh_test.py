@@ -45,6 +45,10 @@ def single(compile_fast):
 def assert_same(found, expected):
   for name in found.files:
     scale = np.abs(expected[name]).max()
+    # Adam takes a whole step wherever a gradient is more than noise, so the
+    # largest difference tells little of few steps: nearly all must be tiny.
+    apart = np.abs(found[name] - expected[name]) / scale
+    assert np.quantile(apart, 0.99) < 2e-4, name
     np.testing.assert_allclose(
       found[name], expected[name], atol=4e-3 * scale, err_msg=name
     )

@@ -21,6 +21,7 @@ from hyperrec.methods import (
   mult_vae,
   p5,
   sasrec,
+  two_tower,
   vqrec_stages,
   vqrec_training,
 )
@@ -62,9 +63,13 @@ def _vqrec(data, _):
     num_groups=4, num_codes=64, length=8, dim=64, num_layers=1, num_heads=2,
     hidden_dim=32, epochs=1, batch_size=8, dropout=0.0,
   )  # fmt: skip
-  table = np.random.default_rng(0).normal(size=(data.num_items, 8))
-  table = table.astype(np.float32)
+  table = _features(data)
   return vqrec_training.pretrain(config, [data], [table], KEY).params
+
+
+def _features(data):
+  table = np.random.default_rng(0).normal(size=(data.num_items, 8))
+  return table.astype(np.float32)
 
 
 def _p5(data, _):
@@ -88,6 +93,13 @@ MODELS = {
   ),
   'hyperease_user': _hyperease_user,
   'sasrec': _sasrec,
+  'two_tower': lambda data, _: (
+    two_tower.two_tower(
+      _features, hidden_dim=64, dim=64, steps=3, batch_size=16, lr=1e-3
+    )
+    .prepare(data, KEY)
+    .params
+  ),
   'vqrec': _vqrec,
   'p5': _p5,
 }

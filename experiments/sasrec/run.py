@@ -50,6 +50,9 @@ _LOGQ = flags.DEFINE_bool(
 _HIDDEN_RATIO = flags.DEFINE_integer(
   'hidden_ratio', _DEFAULT.hidden_ratio, "Width of a block's net over dim."
 )
+_FROM_THE_END = flags.DEFINE_bool(
+  'from_the_end', _DEFAULT.from_the_end, 'Count positions from the last item.'
+)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of everything that is drawn.')
 _MASK_SEEN = flags.DEFINE_bool(
   'mask_seen', True, 'Leave the history out of the ranking.'
@@ -177,6 +180,7 @@ def _config() -> sasrec.Config:
     num_negatives=_NEGATIVES.value,
     logq=_LOGQ.value,
     hidden_ratio=_HIDDEN_RATIO.value,
+    from_the_end=_FROM_THE_END.value,
   )
 
 

@@ -45,6 +45,10 @@ class Config:
     logq: draw them in proportion to their count, with the logQ correction;
       else all alike, uncorrected.
     hidden_ratio: width inside a block's two-layer net, in multiples of dim.
+    from_the_end: count positions back from the last item, not from the first.
+      What predicts is then always at the same place, which suits users whose
+      histories are as long as those in training; a short history of a new user
+      looks like the start of a long one where they count from the first.
     finetune_epochs: passes over the evidence in fine-tuning.
 
   Raises:
@@ -63,6 +67,7 @@ class Config:
   num_negatives: int = 0
   logq: bool = True
   hidden_ratio: int = 4
+  from_the_end: bool = False
   finetune_epochs: int = 20
 
   def __post_init__(self):
@@ -212,7 +217,9 @@ def fit(
   if not _can_teach(data):
     raise CannotServe('a sequential model needs a user with two items or more')
   sequences = sequences_lib.Sequences.of(data)
-  packed = sequences_lib.pack(sequences, config.length).from_the_end()
+  packed = sequences_lib.pack(sequences, config.length)
+  if config.from_the_end:
+    packed = packed.from_the_end()
   init_key, order_key, noise_key = jax.random.split(key, 3)
   num_rows = len(packed.inputs)
   batch_size = min(config.batch_size, num_rows)
@@ -250,7 +257,9 @@ def score(config: Config, fitted: Fitted, histories: Histories) -> np.ndarray:
   """Scores [B, V] of the next item; popularity where nothing was shown."""
   model = make_model(config, histories.num_items)
   hidden_BxD, is_empty_B = by_length.last_hidden(
-    functools.partial(_last_hidden, model, fitted.params),
+    functools.partial(
+      _last_hidden, model, fitted.params, from_the_end=config.from_the_end
+    ),
     histories,
     config.length,
     config.dim,
@@ -301,9 +310,13 @@ def _init(model: SASRec, key: jax.Array):
   return model.init(key, row, row, row)['params']
 
 
-@functools.partial(jax.jit, static_argnames='model')
-def _last_hidden(model: SASRec, params: Any, items_BxL, sizes_B):
-  return sequential_recommender.last_hidden(model, params, items_BxL, sizes_B)
+@functools.partial(jax.jit, static_argnames=('model', 'from_the_end'))
+def _last_hidden(
+  model: SASRec, params: Any, items_BxL, sizes_B, *, from_the_end: bool
+):
+  return sequential_recommender.last_hidden(
+    model, params, items_BxL, sizes_B, from_the_end=from_the_end
+  )
 
 
 @functools.lru_cache(maxsize=16)

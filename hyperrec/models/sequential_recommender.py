@@ -93,7 +93,7 @@ class SASRec(nn.Module):
     Args:
       items_BxL: items; arbitrary, but within 0..V-1, where there is padding.
       segments_BxL: which sequence of the row a position is of, 0 is padding.
-      places_BxL: position, 0..L-1; the last of a sequence is L-1 of `length`.
+      places_BxL: position within its sequence, 0..L-1.
       train: drops out, with the rng "dropout".
     """
     init = nn.initializers.xavier_normal()
@@ -227,20 +227,23 @@ def last_hidden(
   params: Any,
   items_BxL: Int[Array, 'B L'],
   sizes_B: Int[Array, ' B'],
+  *,
+  from_the_end: bool = False,
 ) -> Float[Array, 'B D']:
   """What the last item of each history says of the next one.
 
   Args:
     model: the network.
     params: its parameters.
-    items_BxL: histories from position 0 on.
+    items_BxL: histories from column 0 on.
     sizes_B: items of each, at least 1.
+    from_the_end: whether the last item is at place `model.length` - 1, not the
+      first at place 0.
   """
-  place_L = jnp.arange(items_BxL.shape[1], dtype=jnp.int32)
-  segments_BxL = (place_L[None] < sizes_B[:, None]).astype(jnp.int32)
-  places_BxL = jnp.minimum(
-    model.length - sizes_B[:, None] + place_L[None], model.length - 1
-  )
+  place_1xL = jnp.arange(items_BxL.shape[1], dtype=jnp.int32)[None]
+  segments_BxL = (place_1xL < sizes_B[:, None]).astype(jnp.int32)
+  first_B = model.length - sizes_B if from_the_end else jnp.zeros_like(sizes_B)
+  places_BxL = jnp.minimum(first_B[:, None] + place_1xL, model.length - 1)
   hidden_BxLxD = model.apply(
     {'params': params}, items_BxL, segments_BxL, places_BxL
   )

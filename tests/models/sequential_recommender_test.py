@@ -78,19 +78,19 @@ def test_a_packed_row_is_its_sequences_alone():
   assert np.isfinite(found).all()
 
 
-def test_one_pass_trains_every_prefix():
-  items, segments, places = row(3, 1, 4, 1, 5, 9)
-  found = apply(params(), items, segments, places)[0]
-  for n in range(1, L + 1):
-    shown = jnp.where(jnp.arange(L) < n, segments, 0)
-    alone = apply(params(), items, shown, places)[0, n - 1]
-    np.testing.assert_allclose(found[n - 1], alone, atol=1e-5)
+def test_one_pass_scores_every_prefix():
+  items = jnp.array([[3, 1, 4, 1, 5, 9]])
+  found = apply(params(), *row(*items[0].tolist()))[0]
+  sizes = jnp.arange(1, L + 1)
+  prefixes = jnp.tile(items, (L, 1))
+  alone = sequential_recommender.last_hidden(MODEL, params(), prefixes, sizes)
+  np.testing.assert_allclose(found, alone, atol=1e-5)
 
 
-def test_the_last_item_is_at_the_last_place():
+def test_places_may_count_back_from_the_last_item():
   items = jnp.array([[3, 1, 4, 0], [2, 0, 0, 0]])
   found = sequential_recommender.last_hidden(
-    MODEL, params(), items, jnp.array([3, 1])
+    MODEL, params(), items, jnp.array([3, 1]), from_the_end=True
   )
   for history, n, hidden in zip(items, (3, 1), found, strict=True):
     one, segments, places = row(*history[:n].tolist())

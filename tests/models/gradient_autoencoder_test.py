@@ -194,7 +194,7 @@ def test_elsa_by_items_has_the_loss_and_gradient_of_the_scores():
 
   by_items = lambda params: ga.elsa_loss_of_items(params, items, mask)  # noqa: E731
   expected, found = (
-    jax.value_and_grad(loss)(params) for loss in (by_scores, by_items)
+    jax.jit(jax.value_and_grad(loss))(params) for loss in (by_scores, by_items)
   )
   np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
   chex.assert_trees_all_close(found[1], expected[1], atol=1e-5)

@@ -15,7 +15,7 @@ from experiments.benchmarks import chaos_training
 from hyperrec.training import checkpoints
 
 ROOT = pathlib.Path(__file__).parents[2]
-STEPS = 60
+STEPS = 40
 
 
 def start(workdir, steps=STEPS):

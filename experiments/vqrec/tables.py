@@ -5,6 +5,7 @@ python -m experiments.vqrec.tables
 
 import json
 import pathlib
+import statistics
 
 from experiments import script
 from experiments.vqrec import rows
@@ -31,6 +32,7 @@ def main(argv):
   report.replace_block(path, 'trials', trials_table(_FOLDER))
   report.replace_block(path, 'codes', codes_table(_FOLDER))
   report.replace_block(path, 'quantizer', quantizer_table(_FOLDER))
+  report.replace_block(path, 'epoch', epoch_table(_FOLDER))
 
 
 def arms_tables(folder: pathlib.Path) -> str:
@@ -119,6 +121,21 @@ def quantizer_table(folder: pathlib.Path) -> str:
         f'{ours["collision_share"]:.1%} |'
       )
   return '\n'.join(lines)
+
+
+def epoch_table(folder: pathlib.Path) -> str:
+  """What one pass over the users costs."""
+  document = _read(folder, 'epoch')
+  step = statistics.median(document['step_seconds'])
+  return '\n'.join(
+    [
+      '| set | numbers a code | prefixes | rows | steps | a step | an epoch |',
+      '|---|---:|---:|---:|---:|---:|---:|',
+      f'| {document["dataset"]} | {document["flags"]["dim"]} | '
+      f'{document["prefixes"]:,} | {document["rows"]} | {document["steps"]} | '
+      f'{step:.2f} s | {document["epoch_seconds"]:.1f} s |',
+    ]
+  )
 
 
 def _read(folder: pathlib.Path, name: str, kind: str = 'results'):

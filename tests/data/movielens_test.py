@@ -57,7 +57,7 @@ def test_csv_with_and_without_films_and_tags(tmp_path):
     'userId,movieId,tag,timestamp\n1,2,slow,7\n3,2,slow,8\n3,2,epic,9\n'
   )
   data = sources.load('movielens', tmp_path)
-  assert data.item_text.tolist() == ['A, The (1990). Drama War', 'B. ']
+  assert data.item_text.tolist() == ['A, The (1990). Drama War', 'B']
   data = sources.load('movielens', tmp_path, tags=True)
   assert data.item_text[0] == 'A, The (1990). Drama War epic slow'
 

@@ -27,7 +27,10 @@ from hyperrec.methods import (
 )
 from hyperrec.training import mesh
 
-KEY = jax.random.key(0)
+
+def key() -> jax.Array:
+  """Not at import: several processes meet before JAX is first used."""
+  return jax.random.key(0)
 
 
 def train_all(
@@ -47,7 +50,7 @@ def _hyperease_user(data, _):
   config = hyperease_user.Config(
     rank=64, z_dim=8, hidden_dim=16, dropout=0.0, steps=3, batch_size=16
   )
-  return hyperease_user.fit(config, data, KEY).params
+  return hyperease_user.fit(config, data, key()).params
 
 
 def _sasrec(data, _):
@@ -55,7 +58,7 @@ def _sasrec(data, _):
     length=8, dim=64, num_layers=1, num_heads=2, epochs=1, batch_size=8,
     dropout=0.0,
   )  # fmt: skip
-  return sasrec.fit(config, data, KEY).params
+  return sasrec.fit(config, data, key()).params
 
 
 def _vqrec(data, _):
@@ -64,7 +67,7 @@ def _vqrec(data, _):
     hidden_dim=32, epochs=1, batch_size=8, dropout=0.0,
   )  # fmt: skip
   table = _features(data)
-  return vqrec_training.pretrain(config, [data], [table], KEY).params
+  return vqrec_training.pretrain(config, [data], [table], key()).params
 
 
 def _features(data):
@@ -77,19 +80,19 @@ def _p5(data, _):
     names='random', dim=64, num_layers=1, vocab_size=400, num_whole_words=16,
     source_length=24, batch_size=8, num_steps=3, dropout=0.0,
   )  # fmt: skip
-  return method.prepare(data, KEY).params
+  return method.prepare(data, key()).params
 
 
 MODELS = {
   'mult_vae': lambda data, workdir: (
-    mult_vae.fit(_VAE, data, KEY, workdir=workdir).params
+    mult_vae.fit(_VAE, data, key(), workdir=workdir).params
   ),
-  'elsa': lambda data, _: esler.elsa(rank=64, epochs=1).prepare(data, KEY),
+  'elsa': lambda data, _: esler.elsa(rank=64, epochs=1).prepare(data, key()),
   'esler': lambda data, _: (
-    esler.esler(l2=50.0, max_steps=5).prepare(data, KEY).params
+    esler.esler(l2=50.0, max_steps=5).prepare(data, key()).params
   ),
   'generated_head': lambda data, _: generated_head.fit(
-    generated_head.Config(_VAE, epochs=1), data, KEY
+    generated_head.Config(_VAE, epochs=1), data, key()
   ),
   'hyperease_user': _hyperease_user,
   'sasrec': _sasrec,
@@ -97,7 +100,7 @@ MODELS = {
     two_tower.two_tower(
       _features, hidden_dim=64, dim=64, steps=3, batch_size=16, lr=1e-3
     )
-    .prepare(data, KEY)
+    .prepare(data, key())
     .params
   ),
   'vqrec': _vqrec,

@@ -134,14 +134,15 @@ def _recognise(data: Interactions, path: pathlib.Path) -> Interactions:
 
 def _csv(path: pathlib.Path, tags: bool) -> Interactions:
   movies = path.with_name('movies.csv')
+  has_films = movies.is_file()
   data = table_lib.table(
     path=path,
     user_column='userId',
     item_column='movieId',
     rating_column='rating',
     timestamp_column='timestamp',
-    item_path=movies if movies.is_file() else None,
-    text_columns=('title', 'genres'),
+    item_path=movies if has_films else None,
+    text_columns=('title', 'genres') if has_films else (),
     name='movielens',
   )
   if data.item_text is None:

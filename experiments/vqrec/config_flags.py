@@ -22,6 +22,9 @@ _HIDDEN = flags.DEFINE_integer(
   'hidden_dim', _DEFAULT.hidden_dim, 'Width inside a block.'
 )
 _DROPOUT = flags.DEFINE_float('dropout', _DEFAULT.dropout, 'Share dropped.')
+_FROM_THE_END = flags.DEFINE_bool(
+  'from_the_end', _DEFAULT.from_the_end, 'Count positions from the last item.'
+)
 _TEMPERATURE = flags.DEFINE_float(
   'temperature', _DEFAULT.temperature, 'Of the cosines.'
 )
@@ -79,6 +82,7 @@ def config() -> vqrec_stages.Config:
     num_heads=_HEADS.value,
     hidden_dim=_HIDDEN.value,
     dropout=_DROPOUT.value,
+    from_the_end=_FROM_THE_END.value,
     temperature=_TEMPERATURE.value,
     start=_START.value,
     replaced=_REPLACED.value,

@@ -5,6 +5,7 @@ python -m experiments.vqrec.tables
 
 import json
 import pathlib
+import statistics
 
 from experiments import script
 from experiments.vqrec import rows
@@ -15,6 +16,7 @@ _TARGETS = {
   'scientific': 'Scientific',
   'scientific_128': 'Scientific, 128 numbers a code',
   'scientific_start': 'Scientific, 128 numbers a code, started at the text',
+  'scientific_transfer': 'Scientific after its sources, started at the text',
   'office': 'Office',
 }
 _TRIALS = {
@@ -31,6 +33,7 @@ def main(argv):
   report.replace_block(path, 'trials', trials_table(_FOLDER))
   report.replace_block(path, 'codes', codes_table(_FOLDER))
   report.replace_block(path, 'quantizer', quantizer_table(_FOLDER))
+  report.replace_block(path, 'epoch', epoch_table(_FOLDER))
 
 
 def arms_tables(folder: pathlib.Path) -> str:
@@ -119,6 +122,21 @@ def quantizer_table(folder: pathlib.Path) -> str:
         f'{ours["collision_share"]:.1%} |'
       )
   return '\n'.join(lines)
+
+
+def epoch_table(folder: pathlib.Path) -> str:
+  """What one pass over the users costs."""
+  document = _read(folder, 'epoch')
+  step = statistics.median(document['step_seconds'])
+  return '\n'.join(
+    [
+      '| set | numbers a code | prefixes | rows | steps | a step | an epoch |',
+      '|---|---:|---:|---:|---:|---:|---:|',
+      f'| {document["dataset"]} | {document["flags"]["dim"]} | '
+      f'{document["prefixes"]:,} | {document["rows"]} | {document["steps"]} | '
+      f'{step:.2f} s | {document["epoch_seconds"]:.1f} s |',
+    ]
+  )
 
 
 def _read(folder: pathlib.Path, name: str, kind: str = 'results'):

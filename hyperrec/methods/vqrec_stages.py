@@ -38,6 +38,7 @@ class Config:
     num_heads: must divide dim.
     hidden_dim: width inside a block.
     dropout: share dropped in training.
+    from_the_end: count positions back from the last item, not from the first.
     temperature: tau of the cosines.
     start: what code embeddings are before pre-training, or training from
       scratch: random, as in the paper, or the text each code stands for.
@@ -70,6 +71,7 @@ class Config:
   num_heads: int = 2
   hidden_dim: int = 256
   dropout: float = 0.2
+  from_the_end: bool = False
   temperature: float = 0.07
   start: str = 'random'
   replaced: float = 0.75
@@ -118,6 +120,7 @@ class Config:
       self.num_heads,
       self.hidden_dim,
       self.dropout,
+      self.from_the_end,
     )
 
 
@@ -174,6 +177,8 @@ def train(
       'a sequential model needs a user with two items or more'
     )
   packed = sequences_lib.pack(sequences, config.length)
+  if config.from_the_end:
+    packed = packed.from_the_end()
   order_key, noise_key = jax.random.split(key)
   num_rows = len(packed.inputs)
   batch_size = min(config.batch_size, num_rows)

@@ -27,6 +27,7 @@ class SequenceEncoder(nn.Module):
     num_heads: H; must divide D.
     hidden_dim: width inside a block's two-layer net.
     dropout: share dropped in training, of the input and in the blocks.
+    from_the_end: a history's last item is at place L - 1, not its first at 0.
   """
 
   length: int = 50
@@ -34,6 +35,7 @@ class SequenceEncoder(nn.Module):
   num_heads: int = 2
   hidden_dim: int = 256
   dropout: float = 0.5
+  from_the_end: bool = False
 
   @nn.compact
   def __call__(
@@ -252,6 +254,9 @@ def last_hidden(
   B, L, _ = x_BxLxD.shape
   places_BxL = jnp.broadcast_to(jnp.arange(L, dtype=jnp.int32)[None], (B, L))
   segments_BxL = (places_BxL < sizes_B[:, None]).astype(jnp.int32)
+  if encoder.from_the_end:
+    first_Bx1 = encoder.length - sizes_B[:, None]
+    places_BxL = jnp.minimum(first_Bx1 + places_BxL, encoder.length - 1)
   hidden_BxLxD = encoder.apply(
     {'params': params['encoder']}, x_BxLxD, segments_BxL, places_BxL
   )

@@ -103,6 +103,7 @@ def test_arms_are_run_resumed_and_kept(tmp_path, shop):
     'scientific',
     'scientific_128',
     'scientific_start',
+    'scientific_transfer',
   ],
 )
 def test_flag_files_are_read(name, tmp_path):

@@ -167,6 +167,17 @@ def test_the_last_hidden_state_needs_no_padding(params, codes):
   np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
 
 
+def test_places_from_the_end_are_those_of_training(params, codes):
+  table = vqrec.embed(params['codes'], codes)
+  rows = rows_of([1, 2, 3, 4]).from_the_end()
+  hidden, _ = hidden_of(params, codes, rows)
+  encoder = ENCODER.clone(from_the_end=True)
+  for num_padding in (0, 2):
+    items = np.array([[1, 2, 3] + [0] * num_padding])
+    found = vqrec.last_hidden(encoder, params, table[items], jnp.array([3]))
+    np.testing.assert_allclose(found[0], hidden[0, 2], atol=1e-5)
+
+
 def test_packed_users_are_blind_to_each_other(params, codes):
   together = rows_of([1, 2, 3], [4, 5])
   assert len(together.inputs) == 1

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hyperrec.data import interactions
+from hyperrec.data import interactions, item_features
 
 
 def make_data(num_users=40, num_items=30, seed=0, timestamps=True):
@@ -23,3 +23,15 @@ def pairs(data):
   """The set of (user id, item id) of some interactions."""
   users = data.user_ids[data.users].tolist()
   return set(zip(users, data.item_ids[data.items].tolist(), strict=True))
+
+
+def text_features(data):
+  """A look-up of features [V', 8], of the items' text, for parts of `data`."""
+  table = item_features.tfidf_svd(data.item_text, num_features=8, seed=0)
+  order = np.argsort(data.item_ids)
+
+  def lookup(part):
+    places = np.searchsorted(data.item_ids, part.item_ids, sorter=order)
+    return table[order[places]]
+
+  return lookup

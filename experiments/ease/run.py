@@ -17,9 +17,8 @@ import numpy as np
 from absl import app, flags, logging
 
 from experiments import script, source_flags
-from hyperrec import method as method_lib
 from hyperrec.data import splits
-from hyperrec.evaluation import cost, ranking, significance
+from hyperrec.evaluation import cost, held_out, significance
 from hyperrec.methods import ease
 
 _ROW = flags.DEFINE_string('row', None, 'Name of the row.', required=True)
@@ -118,14 +117,8 @@ def load_split():
 
 def evaluate(method, fitted, held):
   """Full ranking with the histories masked."""
-  histories = held.histories.by_user_and_time()
-  return ranking.evaluate(
-    lambda users: method.score(
-      fitted, method_lib.Histories.of(histories, users)
-    ),
-    held.histories.csr(),
-    held.targets.csr(),
-    metrics=METRICS,
+  return held_out.evaluate(
+    lambda histories: method.score(fitted, histories), held, metrics=METRICS
   )
 
 

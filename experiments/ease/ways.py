@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import scipy.sparse
 from absl import logging
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions, splits
-from hyperrec.evaluation import cost, ranking, significance
+from hyperrec.evaluation import cost, held_out, ranking, significance
 from hyperrec.methods import ease, ease_sparse, esler, item_knn
 from hyperrec.models import (
   gradient_autoencoder,
@@ -147,14 +146,10 @@ def hold_out(
 
 def judge(method, fitted, held: splits.HeldOut) -> ranking.Evaluation:
   """Full ranking; nothing is left out, since sessions go back to items."""
-  histories, targets = held.histories.csr(), held.targets.csr()
-  rows = held.histories.by_user_and_time()
-  nothing = scipy.sparse.csr_matrix(histories.shape, dtype=np.float32)
-  return ranking.evaluate(
-    lambda users: method.score(fitted, method_lib.Histories.of(rows, users)),
-    histories,
-    targets,
+  return held_out.evaluate(
+    lambda histories: method.score(fitted, histories),
+    held,
     metrics=METRICS,
+    mask_seen=False,
     batch_size=256,
-    seen=nothing,
   )

@@ -14,9 +14,8 @@ import pathlib
 from absl import app, flags, logging
 
 from experiments import script
-from hyperrec import method as method_lib
 from hyperrec.data import item_ids, sources, splits
-from hyperrec.evaluation import ranking
+from hyperrec.evaluation import held_out
 
 SETS = {
   'beauty': ('amazon_2014', {'domain': 'Beauty'}),
@@ -55,16 +54,13 @@ def judged(name: str, data_dir: str | None, seed: int):
   source, options = SETS[name]
   data = sources.load(source, data_dir, duplicates='keep', **options)
   split = splits.leave_one_out(data)
-  histories = split.test.histories.by_user_and_time()
-  shown, targets = split.test.histories.csr(), split.test.targets.csr()
   for kind in reversed(item_ids.INDEXINGS):
     numbers = item_ids.number_items(split.train, kind, seed)
 
-    def score(users, numbers=numbers):
-      batch = method_lib.Histories.of(histories, users)
-      return item_ids.next_number_scores(numbers, batch.items, batch.mask)
+    def score(shown, numbers=numbers):
+      return item_ids.next_number_scores(numbers, shown.items, shown.mask)
 
-    found = ranking.evaluate(score, shown, targets, metrics=METRICS)
+    found = held_out.evaluate(score, split.test, metrics=METRICS)
     metrics = {metric: round(found.mean(metric), 5) for metric in METRICS}
     logging.info('%s, %s numbers: %s', name, kind, metrics)
     yield len(found.users), kind, metrics

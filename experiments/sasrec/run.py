@@ -19,9 +19,8 @@ import jax
 from absl import app, flags, logging
 
 from experiments import script, source_flags
-from hyperrec import method as method_lib
 from hyperrec.data import sequences, splits
-from hyperrec.evaluation import cost, ranking, significance
+from hyperrec.evaluation import cost, held_out, significance
 from hyperrec.methods import sasrec
 from hyperrec.training import mesh, run_log
 
@@ -124,16 +123,11 @@ def main(argv):
 
 def judge(config, fitted, held, metrics):
   """Full ranking of the next item."""
-  histories = held.histories.by_user_and_time()
-  shown = held.histories.csr()
-  return ranking.evaluate(
-    lambda users: sasrec.score(
-      config, fitted, method_lib.Histories.of(histories, users)
-    ),
-    shown,
-    held.targets.csr(),
+  return held_out.evaluate(
+    lambda histories: sasrec.score(config, fitted, histories),
+    held,
     metrics=metrics,
-    seen=shown if _MASK_SEEN.value else shown * 0,
+    mask_seen=_MASK_SEEN.value,
   )
 
 

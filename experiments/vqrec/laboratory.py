@@ -15,10 +15,9 @@ from absl import flags
 from experiments import source_flags
 from experiments.vqrec import arms as arms_lib
 from experiments.vqrec import config_flags, item_tables
-from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import sequences, splits
-from hyperrec.evaluation import ranking
+from hyperrec.evaluation import held_out, ranking
 from hyperrec.methods import vqrec, vqrec_index, vqrec_stages, vqrec_training
 
 Config = vqrec_stages.Config
@@ -72,16 +71,11 @@ def judge(
   metrics: Sequence[str],
 ) -> ranking.Evaluation:
   """Full ranking of the next item."""
-  histories = held.histories.by_user_and_time()
-  shown = held.histories.csr()
-  return ranking.evaluate(
-    lambda users: vqrec.score(
-      config, fitted, method_lib.Histories.of(histories, users)
-    ),
-    shown,
-    held.targets.csr(),
+  return held_out.evaluate(
+    lambda histories: vqrec.score(config, fitted, histories),
+    held,
     metrics=metrics,
-    seen=shown if _MASK_SEEN.value else shown * 0,
+    mask_seen=_MASK_SEEN.value,
   )
 
 

@@ -1,8 +1,8 @@
 """The inverse of a matrix that no single device can hold.
 
-A symmetric positive definite A [V, V] lies on the devices by blocks of rows.
-Blocked Gauss-Jordan elimination sweeps its diagonal: with the pivot block K and
-K^-1 on every device,
+A symmetric positive definite A [V, V] lies on the devices by blocks of rows
+(`mesh.rows_of`). Blocked Gauss-Jordan elimination sweeps its diagonal: with the
+pivot block K and K^-1 on every device,
 
     A    <- A - A_:K K^-1 A_K:   (the other rows and columns)
     A_K: <- K^-1 A_K:,   A_:K <- -A_:K K^-1,   A_KK <- K^-1
@@ -22,15 +22,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
+from hyperrec.training import mesh as mesh_lib
+
 Csr = scipy.sparse.csr_matrix
-
-
-def rows_of(mesh: Mesh) -> NamedSharding:
-  """Rows over all devices of the mesh, columns whole."""
-  return NamedSharding(mesh, PartitionSpec(mesh.axis_names, None))
 
 
 def gram(
@@ -67,7 +64,9 @@ def gram(
     )
     return out
 
-  return jax.make_array_from_callback((size, size), rows_of(mesh), part)
+  return jax.make_array_from_callback(
+    (size, size), mesh_lib.rows_of(mesh), part
+  )
 
 
 @functools.partial(jax.jit, static_argnames=('mesh', 'block'), donate_argnums=0)
@@ -112,7 +111,7 @@ def inverse(
     count = own_RxW.shape[1] // block
     return jax.lax.fori_loop(0, count, eliminate, own_RxW)
 
-  spec = rows_of(mesh).spec
+  spec = mesh_lib.rows_of(mesh).spec
   return jax.shard_map(sweep, mesh=mesh, in_specs=spec, out_specs=spec)(a_WxW)
 
 

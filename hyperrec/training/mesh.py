@@ -110,6 +110,11 @@ def place_batch(mesh: Mesh, tree: Any) -> Any:
   return jax.tree.map(put, tree)
 
 
+def rows_of(mesh: Mesh) -> NamedSharding:
+  """Rows of a matrix over all devices, its columns whole."""
+  return NamedSharding(mesh, PartitionSpec(mesh.axis_names, None))
+
+
 def collect(mesh: Mesh, tree: Any) -> Any:
   """The same arrays whole on one device of this process."""
   everywhere = NamedSharding(mesh, PartitionSpec())

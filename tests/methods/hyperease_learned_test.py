@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from hyperrec import method as method_lib
-from hyperrec.data import item_features, regimes, sources
+from hyperrec.data import regimes, sources
 from hyperrec.methods import hyperease, hyperease_learned
 from hyperrec.models import prior_generator
 from hyperrec.models import strength_generator as strengths_lib
+from tests import makers
 
 KEY = jax.random.key(0)
 BASE = {'l2': 30.0, 'trust': 0.9, 'relation': 0.2, 'transfer': 0.2,
@@ -26,14 +27,7 @@ def data():
 
 @pytest.fixture(scope='module')
 def features(data):
-  table = item_features.tfidf_svd(data.item_text, num_features=8, seed=0)
-  order = np.argsort(data.item_ids)
-
-  def lookup(part):
-    places = np.searchsorted(data.item_ids, part.item_ids, sorter=order)
-    return table[order[places]]
-
-  return lookup
+  return makers.text_features(data)
 
 
 @pytest.fixture(scope='module')

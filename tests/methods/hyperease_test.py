@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from hyperrec import method as method_lib
-from hyperrec.data import item_features, regimes, sources, splits
+from hyperrec.data import regimes, sources, splits
 from hyperrec.methods import ease, hyperease, l3ae
 from hyperrec.models import linear_autoencoder
+from tests import makers
 
 KEY = jax.random.key(0)
 OWN = {'l2': 30.0, 'l2_features': 2.0, 'trust': 0.9}
@@ -24,14 +25,7 @@ def data():
 
 @pytest.fixture(scope='module')
 def features(data):
-  table = item_features.tfidf_svd(data.item_text, num_features=8, seed=0)
-  order = np.argsort(data.item_ids)
-
-  def lookup(part):
-    places = np.searchsorted(data.item_ids, part.item_ids, sorter=order)
-    return table[order[places]]
-
-  return lookup
+  return makers.text_features(data)
 
 
 def adapted_weights(method, task):

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from hyperrec import method as method_lib
-from hyperrec.data import interactions, item_features, regimes, sources
+from hyperrec.data import interactions, regimes, sources
 from hyperrec.methods import two_tower
+from tests import makers
 
 KEY = jax.random.key(0)
 SMALL = {'hidden_dim': 16, 'dim': 8, 'batch_size': 50, 'finetune_epochs': 2}
@@ -19,14 +20,7 @@ def data():
 
 @pytest.fixture(scope='module')
 def features(data):
-  table = item_features.tfidf_svd(data.item_text, num_features=8, seed=0)
-  order = np.argsort(data.item_ids)
-
-  def lookup(part):
-    places = np.searchsorted(data.item_ids, part.item_ids, sorter=order)
-    return table[order[places]]
-
-  return lookup
+  return makers.text_features(data)
 
 
 def run(method, task):

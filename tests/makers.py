@@ -1,8 +1,10 @@
 """Small made-up inputs that several tests share."""
 
+import dataclasses
+
 import numpy as np
 
-from hyperrec.data import interactions, item_features
+from hyperrec.data import interactions, item_features, sources
 
 
 def make_data(num_users=40, num_items=30, seed=0, timestamps=True):
@@ -17,6 +19,14 @@ def make_data(num_users=40, num_items=30, seed=0, timestamps=True):
     timestamp=random.permutation(len(users)) if timestamps else None,
     name='made',
   )
+
+
+def made_domain(name, seed, num_users=90, num_items=40):
+  """A synthetic set with item text, by a name of its own."""
+  data = sources.load(
+    'synthetic', num_users=num_users, num_items=num_items, seed=seed
+  )
+  return dataclasses.replace(data, name=name)
 
 
 def pairs(data):

@@ -16,58 +16,10 @@ from hyperrec.methods import (
   vqrec_stages,
   vqrec_training,
 )
-from hyperrec.models import product_quantizer
+from tests.methods import kind_data
 
 KEY = jax.random.key(0)
-KINDS, WIDTH, LENGTH = 6, 8, 5
-# Few shapes in this file, so that little is compiled.
-SMALL = {
-  'num_groups': 2,
-  'num_codes': 8,
-  'length': 8,
-  'dim': 16,
-  'num_layers': 1,
-  'num_heads': 1,
-  'hidden_dim': 16,
-  'dropout': 0.0,
-  'epochs': 2,
-  'align_epochs': 1,
-  'finetune_epochs': 2,
-  'batch_size': 8,
-  'lr': 1e-2,
-}
 pytestmark = pytest.mark.usefixtures('compile_fast')
-
-
-def kinds_of(data):
-  """The kind of each item, which its features tell and its id does not."""
-  return data.item_ids % KINDS
-
-
-def features(data):
-  centres = np.random.default_rng(3).normal(size=(KINDS, WIDTH)) * 3
-  noise = [
-    np.random.default_rng(int(i)).normal(size=WIDTH) for i in data.item_ids
-  ]
-  return (centres[kinds_of(data)] + 0.3 * np.array(noise)).astype(np.float32)
-
-
-def chain(first_item=0, num_users=160, num_items=30, seed=0, name='chain'):
-  """Users walk from kind to kind in a fixed order, to any item of each."""
-  random = np.random.default_rng(seed)
-  kinds = (
-    random.integers(0, KINDS, num_users)[:, None] + np.arange(LENGTH)[None]
-  ) % KINDS
-  items = kinds + KINDS * random.integers(0, num_items // KINDS, kinds.shape)
-  return interactions.Interactions(
-    np.repeat(np.arange(num_users), LENGTH),
-    items.reshape(-1),
-    num_users,
-    num_items,
-    timestamps=np.tile(np.arange(LENGTH), num_users),
-    item_ids=np.arange(first_item, first_item + num_items),
-    name=name,
-  )
 
 
 def histories(data, users=None):
@@ -77,46 +29,56 @@ def histories(data, users=None):
 
 def kind_hits(method, adapted, data):
   """How often the best item of all is of the kind that follows."""
-  shown = data.rows(data.timestamps < LENGTH - 1)
+  shown = data.rows(data.timestamps < kind_data.LENGTH - 1)
   scores = method.score(adapted, histories(shown))
-  last = data.items.reshape(-1, LENGTH)[:, -1]
-  found = kinds_of(data)[scores.argmax(axis=1)]
-  return float((found == kinds_of(data)[last]).mean())
+  last = data.items.reshape(-1, kind_data.LENGTH)[:, -1]
+  found = kind_data.kinds_of(data)[scores.argmax(axis=1)]
+  return float((found == kind_data.kinds_of(data)[last]).mean())
 
 
 @pytest.fixture(scope='module')
 def shared():
-  return learner().prepare(chain(), KEY)
+  return learner().prepare(kind_data.chain(), KEY)
 
 
 def learner(build=vqrec.vqrec, **changed):
-  return build(features, **{**SMALL, 'epochs': 20, **changed})
+  return build(
+    kind_data.features, **{**kind_data.SMALL, 'epochs': 20, **changed}
+  )
 
 
 def test_new_items_are_served_without_training(shared):
-  method, new = learner(), chain(first_item=600, seed=1)
+  method, new = learner(), kind_data.chain(first_item=600, seed=1)
   adapted = method.adapt(shared, new.rows([]), KEY)
   assert kind_hits(method, adapted, new) > 0.9
   chex.assert_trees_all_equal(adapted.params, shared.params)
   assert method.adapt_flops(shared, new, adapted) < 1e5
   # What an adaptation keeps: a byte for each code, and the popularity.
   kept = adapted.codes.nbytes + adapted.popularity.nbytes
-  assert adapted.codes.nbytes == new.num_items * SMALL['num_groups']
+  assert adapted.codes.nbytes == new.num_items * kind_data.SMALL['num_groups']
   assert kept <= cost.stored_bytes(adapted, shared) <= kept + 1000
 
 
 def test_shuffled_features_teach_nothing(shared):
   def shuffled(data):
-    return features(data)[np.random.default_rng(0).permutation(data.num_items)]
+    return kind_data.features(data)[
+      np.random.default_rng(0).permutation(data.num_items)
+    ]
 
-  method, new = vqrec.vqrec(shuffled, **SMALL), chain(600, seed=1)
+  method, new = (
+    vqrec.vqrec(shuffled, **kind_data.SMALL),
+    kind_data.chain(600, seed=1),
+  )
   adapted = method.adapt(shared, new.rows([]), KEY)
   assert kind_hits(method, adapted, new) < 0.5
 
 
 def test_several_domains_teach_one_network():
-  domains = chain(num_items=18, name='a'), chain(60, seed=2, name='b')
-  method, new = learner(), chain(first_item=600, seed=1)
+  domains = (
+    kind_data.chain(num_items=18, name='a'),
+    kind_data.chain(60, seed=2, name='b'),
+  )
+  method, new = learner(), kind_data.chain(first_item=600, seed=1)
   shared = method.prepare(domains, KEY)
   assert shared.codes.shape == (48, 2)
   assert shared.item_ids is None
@@ -125,31 +87,31 @@ def test_several_domains_teach_one_network():
 
 
 def test_another_domain_is_new_even_with_the_same_ids():
-  method = vqrec.vqrec(features, **SMALL)
-  shared = method.prepare((chain(),), KEY)
-  other = chain(name='other')
+  method = vqrec.vqrec(kind_data.features, **kind_data.SMALL)
+  shared = method.prepare((kind_data.chain(),), KEY)
+  other = kind_data.chain(name='other')
   assert method.adapt(shared, other, KEY) is not shared
 
 
 def test_known_items_need_no_look_up(shared):
   method = learner()
-  new = chain(seed=5)
+  new = kind_data.chain(seed=5)
   adapted = method.adapt(shared, new, KEY)
   assert adapted is shared
   assert method.adapt_flops(shared, new, adapted) == 0
 
 
 def test_the_same_key_gives_the_same_network():
-  method = vqrec.vqrec(features, **SMALL)
-  first, second = (method.prepare(chain(), KEY) for _ in range(2))
+  method = vqrec.vqrec(kind_data.features, **kind_data.SMALL)
+  first, second = (method.prepare(kind_data.chain(), KEY) for _ in range(2))
   chex.assert_trees_all_equal(first, second)
-  other = method.prepare(chain(), jax.random.key(1))
+  other = method.prepare(kind_data.chain(), jax.random.key(1))
   assert not np.array_equal(first.params['codes'], other.params['codes'])
 
 
 def test_fine_tuning_trains_embeddings_and_input_norm_alone(shared):
   method = learner(vqrec.vqrec_finetune)
-  new = chain(first_item=600, seed=1)
+  new = kind_data.chain(first_item=600, seed=1)
   before = jax.tree.map(np.array, shared.params)
   adapted = method.adapt(shared, new, KEY)
   chex.assert_trees_all_equal(shared.params, before)
@@ -173,7 +135,7 @@ def test_fine_tuning_trains_embeddings_and_input_norm_alone(shared):
 
 def test_fine_tuning_on_known_items_goes_on(shared):
   method = learner(vqrec.vqrec_finetune, index='target', alignment='random')
-  adapted = method.adapt(shared, chain(seed=5), KEY)
+  adapted = method.adapt(shared, kind_data.chain(seed=5), KEY)
   assert adapted.index is shared.index
   np.testing.assert_array_equal(adapted.codes, shared.codes)
   np.testing.assert_array_equal(adapted.popularity, shared.popularity)
@@ -181,7 +143,7 @@ def test_fine_tuning_on_known_items_goes_on(shared):
 
 
 def test_fine_tuning_without_a_next_item_is_a_look_up(shared):
-  new = chain(first_item=600, seed=1)
+  new = kind_data.chain(first_item=600, seed=1)
   _, first = np.unique(new.users, return_index=True)
   method = learner(vqrec.vqrec_finetune, index='target')
   for evidence in (new.rows(first), new.rows([])):
@@ -191,7 +153,7 @@ def test_fine_tuning_without_a_next_item_is_a_look_up(shared):
 
 
 def test_another_index_is_learned_from_the_target(shared):
-  new = chain(first_item=600, seed=1)
+  new = kind_data.chain(first_item=600, seed=1)
   method = learner(vqrec.vqrec_finetune, index='target', finetune_epochs=20)
   adapted = method.adapt(shared, new, KEY)
   assert not np.array_equal(adapted.index.codebooks, shared.index.codebooks)
@@ -201,7 +163,9 @@ def test_another_index_is_learned_from_the_target(shared):
 def scrambled(shared, seed=0):
   """`shared` with the embeddings of each group's codes in another order."""
   random = np.random.default_rng(seed)
-  order = np.stack([random.permutation(SMALL['num_codes']) for _ in range(2)])
+  order = np.stack(
+    [random.permutation(kind_data.SMALL['num_codes']) for _ in range(2)]
+  )
   codes = np.take_along_axis(
     np.asarray(shared.params['codes']), order[..., None], axis=1
   )
@@ -210,7 +174,7 @@ def scrambled(shared, seed=0):
 
 def test_the_alignment_puts_scrambled_codes_in_order(shared):
   """Learned, it undoes a permutation that identity and random leave."""
-  wrong, new = scrambled(shared), chain(first_item=600, seed=1)
+  wrong, new = scrambled(shared), kind_data.chain(first_item=600, seed=1)
   hits = {}
   for alignment, noise in (
     ('identity', 0),
@@ -220,13 +184,13 @@ def test_the_alignment_puts_scrambled_codes_in_order(shared):
   ):
     config = vqrec_stages.Config(
       **{
-        **SMALL,
+        **kind_data.SMALL,
         'alignment': alignment,
         'align_noise': float(noise),
         'align_epochs': 20,
       }
     )
-    looked_up = vqrec_index.look_up(wrong, new, features(new))
+    looked_up = vqrec_index.look_up(wrong, new, kind_data.features(new))
     sequences = vqrec_stages.Sequences.of(new)
     aligned = vqrec_training.align(config, looked_up, sequences, KEY)
     hits[alignment, noise] = kind_hits(learner(), aligned, new)
@@ -240,40 +204,42 @@ def test_the_alignment_puts_scrambled_codes_in_order(shared):
 
 
 def test_retraining_equals_training_on_everyone():
-  source, new = chain(), chain(seed=5)
+  source, new = kind_data.chain(), kind_data.chain(seed=5)
   new = dataclasses.replace(new, user_ids=np.arange(160, 320))
-  method = vqrec.vqrec_retrain(features, **SMALL)
+  method = vqrec.vqrec_retrain(kind_data.features, **kind_data.SMALL)
   adapted = method.adapt(method.prepare(source, KEY), new, KEY)
   both = interactions.join_users(source, new)
-  config = vqrec_stages.Config(**SMALL)
-  expected = vqrec_training.from_scratch(config, both, features(both), KEY)
+  config = vqrec_stages.Config(**kind_data.SMALL)
+  expected = vqrec_training.from_scratch(
+    config, both, kind_data.features(both), KEY
+  )
   chex.assert_trees_all_equal(adapted, expected)
   assert method.adapt_flops(source, new, adapted) > 0
 
 
 def test_retraining_learns_a_new_catalogue_from_scratch():
-  new = chain(first_item=600, seed=1)
+  new = kind_data.chain(first_item=600, seed=1)
   method = learner(vqrec.vqrec_retrain)
-  adapted = method.adapt(method.prepare(chain(), KEY), new, KEY)
+  adapted = method.adapt(method.prepare(kind_data.chain(), KEY), new, KEY)
   assert kind_hits(method, adapted, new) > 0.9
 
 
 def test_evidence_without_a_next_item_cannot_train():
-  new = chain(first_item=600)
-  method = vqrec.vqrec_retrain(features, **SMALL)
+  new = kind_data.chain(first_item=600)
+  method = vqrec.vqrec_retrain(kind_data.features, **kind_data.SMALL)
   with pytest.raises(method_lib.CannotServe, match='two items or more'):
-    method.adapt(chain(), new.rows([]), KEY)
+    method.adapt(kind_data.chain(), new.rows([]), KEY)
 
 
 def test_who_has_shown_nothing_gets_the_popular(shared):
-  data = chain()
+  data = kind_data.chain()
   scores = learner().score(shared, histories(data.take_users([0, 1]).rows([])))
   expected = np.log1p(data.item_counts())
   np.testing.assert_allclose(scores, [expected, expected], rtol=1e-6)
 
 
 def test_scores_are_cosines_and_do_not_depend_on_the_batch(shared):
-  data = chain()
+  data = kind_data.chain()
   method = learner()
   whole = method.score(shared, histories(data))
   assert whole.dtype == np.float32
@@ -283,9 +249,9 @@ def test_scores_are_cosines_and_do_not_depend_on_the_batch(shared):
 
 
 def test_a_resumed_run_equals_one_that_was_not_stopped(tmp_path):
-  config = vqrec_stages.Config(**SMALL)
-  table = features(chain())
-  whole = vqrec_training.from_scratch(config, chain(), table, KEY)
+  config = vqrec_stages.Config(**kind_data.SMALL)
+  table = kind_data.features(kind_data.chain())
+  whole = vqrec_training.from_scratch(config, kind_data.chain(), table, KEY)
   asked = []
 
   def evaluate(fitted):
@@ -304,96 +270,42 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(tmp_path):
     },
   }
   with pytest.raises(KeyboardInterrupt):
-    vqrec_training.from_scratch(config, chain(), table, KEY, **run)
-  resumed = vqrec_training.from_scratch(config, chain(), table, KEY, **run)
+    vqrec_training.from_scratch(config, kind_data.chain(), table, KEY, **run)
+  resumed = vqrec_training.from_scratch(
+    config, kind_data.chain(), table, KEY, **run
+  )
   chex.assert_trees_all_equal(resumed.params, whole.params)
 
 
 def test_equal_stages_are_compiled_once():
-  config = vqrec_stages.Config(**SMALL)
+  config = vqrec_stages.Config(**kind_data.SMALL)
   stage = vqrec_stages.pretraining(config)
   step = vqrec_stages.train_step(stage.loss, config.encoder(), stage.options)
   before = step._cache_size()
   for seed, epochs in enumerate((1, 3)):
     other = dataclasses.replace(config, epochs=epochs, lr=1e-2 / epochs)
     vqrec_training.pretrain(
-      other, [chain()], [features(chain())], jax.random.key(seed)
+      other,
+      [kind_data.chain()],
+      [kind_data.features(kind_data.chain())],
+      jax.random.key(seed),
     )
   assert step._cache_size() - before <= 1
 
 
-def test_any_width_of_features_is_coded(shared):
-  index, _ = vqrec_index.make(
-    features(chain())[:, :7], KEY, num_groups=2, num_codes=8
-  )
-  assert index.codebooks.shape == (2, 8, 4)
-  codes = vqrec_index.codes_of(index, features(chain())[:, :7])
-  assert codes.dtype == np.uint8
-  assert codes.shape == (30, 2)
-
-
-@pytest.mark.parametrize('dim', [3, WIDTH, 11])
-def test_embeddings_start_at_the_text(shared, dim):
-  """Items are as near to one another as what their codes decode to."""
-  found = vqrec_index.embeddings_of(shared.index, shared.codes, dim)
-  assert found.shape == (2, 8, dim)
-  items = np.asarray(vqrec.item_table(found, shared.codes))
-  texts = product_quantizer.decode(shared.index, shared.codes)
-  assert items.std(axis=0)[:WIDTH].max() < 0.1
-  if dim >= WIDTH:
-    distances = [
-      np.linalg.norm(x[:, None] - x[None], axis=-1)
-      for x in (items, np.asarray(texts))
-    ]
-    scale = distances[0].sum() / distances[1].sum()
-    np.testing.assert_allclose(distances[0], scale * distances[1], atol=1e-5)
-
-
-def test_training_may_start_at_the_text():
-  data = chain()
-  config = vqrec_stages.Config(**{**SMALL, 'lr': 1e-9, 'start': 'text'})
-  fitted = vqrec_training.from_scratch(config, data, features(data), KEY)
-  np.testing.assert_allclose(
-    fitted.params['codes'],
-    vqrec_index.embeddings_of(fitted.index, fitted.codes, SMALL['dim']),
-    atol=1e-6,
-  )
-
-
-def test_items_without_text_are_told_and_share_a_code(shared, caplog):
-  table = features(chain())
-  table[[3, 7]] = 0
-  codes = vqrec_index.codes_of(shared.index, table)
-  assert '2 items have no text' in caplog.text
-  np.testing.assert_array_equal(codes[3], codes[7])
-
-
-def test_wrong_features_are_told(shared):
-  table = features(chain())
-  with pytest.raises(interactions.DataError, match='4 features an item, but'):
-    vqrec_index.codes_of(shared.index, table[:, :4])
-  table[5, 2] = np.nan
-  with pytest.raises(interactions.DataError, match='the first of them item 5'):
-    vqrec_index.codes_of(shared.index, table)
-  with pytest.raises(interactions.DataError, match='of them item 5'):
-    vqrec_index.make(table, KEY, num_groups=2, num_codes=8)
-  with pytest.raises(interactions.DataError, match=r"'a': 8, 'b': 4"):
-    vqrec_index.stacked(
-      [features(chain()), features(chain())[:, :4]], ['a', 'b']
-    )
-
-
 def test_a_small_or_wordless_catalogue_is_told():
-  small = {**SMALL, 'num_codes': 64}
+  small = {**kind_data.SMALL, 'num_codes': 64}
   with pytest.raises(method_lib.CannotServe, match='30 items cannot teach'):
-    vqrec.vqrec(features, **small).prepare(chain(), KEY)
-  same = vqrec.vqrec(lambda data: np.ones((data.num_items, 4)), **SMALL)
+    vqrec.vqrec(kind_data.features, **small).prepare(kind_data.chain(), KEY)
+  same = vqrec.vqrec(
+    lambda data: np.ones((data.num_items, 4)), **kind_data.SMALL
+  )
   with pytest.raises(method_lib.CannotServe, match='1 distinct vectors'):
-    same.prepare(chain(), KEY)
+    same.prepare(kind_data.chain(), KEY)
 
 
 def test_codes_of_another_model_are_told(shared):
-  shown = histories(chain())
+  shown = histories(kind_data.chain())
   method = learner()
   for codes, told in (
     (shared.codes[:, :1], '2 codes an item are needed'),
@@ -420,4 +332,4 @@ def test_codes_of_another_model_are_told(shared):
 )
 def test_wrong_hyper_parameters_are_told(wrong, told):
   with pytest.raises(interactions.DataError, match=told):
-    vqrec.vqrec(features, **wrong)
+    vqrec.vqrec(kind_data.features, **wrong)

@@ -1,0 +1,154 @@
+"""How the experiment tunes its arms, and the features that it gives them."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.adaptation import arm as arm_lib
+from experiments.adaptation import arms as arms_lib
+from experiments.adaptation import features as features_lib
+from experiments.adaptation import laboratory
+from hyperrec import method as method_lib
+from hyperrec.data import interactions, item_features, regimes
+from hyperrec.evaluation import report_tables
+from tests import makers
+
+
+@pytest.mark.parametrize('regime', list(arms_lib.ARMS))
+def test_every_tuned_arm_has_as_many_trials_and_all_can_be_built(regime):
+  arms = arms_lib.ARMS[regime](features_lib.Features(None, None, None, None))
+  assert {len(arm.trials) for arm in arms.values()} == {1, 8}
+  for arm in arms.values():
+    asked = {'num_questions': 5} if arm.interviews else {}
+    names = {arm.build(**trial, **asked).name for trial in arm.trials}
+    assert len(names) == 1
+
+
+@pytest.mark.parametrize(
+  ('is_oracle', 'num_folds'), [(False, 0), (False, 2), (True, 0)]
+)
+def test_fair_tuning_sees_no_more_of_the_target_than_its_evidence(
+  is_oracle, num_folds
+):
+  """The target is known by its catalogue's size, its users by their items."""
+  target = makers.made_domain('target', 0, num_items=40)
+  domains = [
+    makers.made_domain(f'd{n}', n, num_items=40 + n) for n in (1, 2, 3)
+  ]
+  task = regimes.new_domain(target, tuple(domains), 6, 0, 10)
+  met, judged = [], []
+
+  def build(scale):
+    def prepare(source, key):
+      del key
+      met.extend(domain.num_items for domain in source)
+
+    def adapt(shared, evidence, key):
+      del shared, key
+      met.append(evidence.num_items)
+
+    def score(adapted, histories):
+      del adapted
+      met.append(histories.num_items)
+      if histories.num_items == 40:
+        judged.append(histories.csr())
+      return np.full((len(histories.items), histories.num_items), scale)
+
+    return method_lib.Method('spy', prepare, adapt, score)
+
+  key = jax.random.key(0)
+  stages = [
+    laboratory.Stage(
+      lambda method, index, source=source: laboratory.prepare(
+        method, source, key
+      ),
+      parts,
+      weight,
+    )
+    for source, parts, weight in laboratory.tuning_sets(
+      task, is_oracle, 0, num_folds=num_folds
+    )
+  ]
+  trials = ({'scale': 1.0}, {'scale': 2.0})
+  laboratory.tune_on(arm_lib.Arm(build, trials), trials, stages, key)
+  meets_target = is_oracle or num_folds > 0
+  assert set(met) == ({40, 41, 42, 43} if meets_target else {41, 42, 43})
+  if num_folds:
+    evidence = task.test.evidence.csr().toarray()
+    for row in np.concatenate([x.toarray() for x in judged]):
+      assert (evidence >= row).all(axis=1).any()
+
+
+def test_no_domain_outweighs_another_in_tuning():
+  """The second trial gains a tenth where numbers are large, and halves else."""
+  values = np.array([[0.80, 0.10, 0.0], [0.88, 0.05, 0.0]])
+  alike = np.ones(3)
+  assert laboratory.best_trial(values, alike) == 0
+  assert laboratory.best_trial(values[:, :1], alike[:1]) == 1
+  assert laboratory.best_trial(np.zeros((2, 3)), alike) == 0
+  assert laboratory.best_trial(values, np.array([9.0, 1.0, 1.0])) == 1
+
+
+def test_the_say_of_the_evidence_grows_with_its_users():
+  target = makers.made_domain('target', 0)
+  domains = tuple(makers.made_domain(f'd{n}', n) for n in (1, 2, 3))
+  shares = []
+  for budget in (0, 1, 10, 20):
+    task = regimes.new_domain(target, domains, budget, 0, 10)
+    sets = laboratory.tuning_sets(task, False, 0, 2, num_folds=3)
+    weights = np.array([s.weight for s in sets])
+    rehearsed = weights[:2].sum()
+    shares.append(weights[2:].sum() / (weights[2:].sum() + rehearsed))
+    parts = [len(s.parts) for s in sets]
+    assert parts == ([1, 1, 3] if budget > 1 else [1, 1])
+  assert shares == pytest.approx([0, 0, 1 / 3, 1 / 2])
+
+
+@pytest.mark.parametrize('encoder', ['tfidf', 'both'])
+def test_shared_features_mean_the_same_in_every_domain(monkeypatch, encoder):
+  domains = [
+    makers.made_domain(name, seed) for name, seed in (('a', 1), ('b', 2))
+  ]
+  one = domains[0].take_items([0, 1, 2, 3, 4, 5, 6])
+  twin = dataclasses.replace(one, name='twin')
+  minilm = lambda texts, folder: np.stack(  # noqa: E731
+    [np.random.default_rng(len(t)).normal(size=384) for t in texts]
+  ).astype(np.float32)
+  monkeypatch.setattr(item_features, '_minilm', minilm)
+  read = features_lib.read(
+    [*domains, twin], encoder, cache_folder=None, num_features=4
+  )
+  np.testing.assert_array_equal(read.shared(one), read.shared(twin))
+  assert read.shared(one).shape == (7, 384 if encoder == 'both' else 4)
+  width = read.own(one).shape[1]
+  assert width == (388 if encoder == 'both' else 4)
+
+
+def test_without_its_encoder_text_is_read_by_tfidf_and_that_is_said(
+  monkeypatch,
+):
+  monkeypatch.setattr(item_features, '_minilm', lambda texts, folder: None)
+  read = features_lib.read(
+    [makers.made_domain('a', 1)], 'both', cache_folder=None, num_features=4
+  )
+  assert read.encoder == 'tfidf'
+  rows = [{'seed': 0, 'text_encoder': read.encoder}]
+  assert 'read by</dt><dd>tfidf' in report_tables.provenance(rows)
+
+
+def test_features_are_looked_up_by_the_name_of_the_data_set():
+  domains = [
+    makers.made_domain(name, seed) for name, seed in (('a', 1), ('b', 2))
+  ]
+  bare = dataclasses.replace(domains[1], item_text=None, name='bare')
+  options = {'cache_folder': None, 'num_features': 4}
+  read = features_lib.read([*domains, bare], 'tfidf', **options)
+  np.testing.assert_array_equal(
+    read.own(domains[1].take_items([5, 2])), read.own(domains[1])[[5, 2]]
+  )
+  with pytest.raises(method_lib.CannotServe, match='bare has no item text'):
+    read.shared(bare)
+  with pytest.raises(interactions.DataError, match=r"two .* are called 'a'"):
+    features_lib.read([domains[0]] * 2, 'tfidf', **options)

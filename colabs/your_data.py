@@ -15,10 +15,14 @@
 # %%
 import importlib.util
 import os
+import subprocess
+import sys
 
+REPOSITORY = 'https://github.com/OWNER/hyperrec'  # @param {type: "string"}
 if importlib.util.find_spec('hyperrec') is None:
-  # %pip install --quiet "hyperrec[demo,text] @ git+https://github.com/OWNER/hyperrec"
-  pass
+  package = f'hyperrec[demo,text] @ git+{REPOSITORY}'
+  command = [sys.executable, '-m', 'pip', 'install', '--quiet', package]
+  subprocess.run(command, check=True)
 
 # %%
 import pathlib

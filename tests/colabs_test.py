@@ -1,7 +1,10 @@
 """Notebooks run from top to bottom, and are made of their .py files."""
 
+import importlib.metadata
+import importlib.util
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -35,6 +38,24 @@ def test_the_notebook_is_made_of_its_source(name):
   text = lambda made: [(c.cell_type, c.source) for c in made.cells]  # noqa: E731
   assert text(notebook) == text(source), f'run jupytext --to ipynb {name}.py'
   assert not any(cell.get('outputs') for cell in notebook.cells)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_the_first_cell_installs_what_is_missing(name, monkeypatch):
+  """And what is there is left alone."""
+  notebook = jupytext.read(COLABS / f'{name}.ipynb')
+  cell = next(c.source for c in notebook.cells if c.cell_type == 'code')
+  commands = []
+  monkeypatch.setattr(subprocess, 'run', lambda c, check: commands.append(c))
+  exec(cell, {})
+  assert not commands
+  monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+  exec(cell, {})
+  ((*command, package),) = commands
+  assert command[1:4] == ['-m', 'pip', 'install']
+  asked = re.fullmatch(r'hyperrec\[(.+)\] @ git\+https://.+/hyperrec', package)
+  extras = importlib.metadata.metadata('hyperrec').get_all('Provides-Extra')
+  assert set(asked[1].split(',')) <= set(extras)
 
 
 def test_a_notebook_runs_as_one(monkeypatch, tmp_path):

@@ -9,17 +9,16 @@ from typing import Any
 
 from absl import app, flags
 
-from hyperrec import export, method
+from hyperrec import export, memory, method
 from hyperrec.data import interactions
 from hyperrec.evaluation import results
-from hyperrec.models import spd_inverse
 from hyperrec.training import checkpoints, loop, mesh, run_log
 
 # Errors whose message is all a user needs; others keep their stack trace.
 _EXPLAINED = (
   interactions.DataError,
   results.ResultError,
-  spd_inverse.InsufficientMemoryError,
+  memory.InsufficientMemoryError,
   method.CannotServe,
   loop.TrainingDiverged,
   checkpoints.CheckpointError,

@@ -21,7 +21,11 @@ from hyperrec.methods import (
   popularity,
   pref,
   sasrec,
+  vqrec,
+  vqrec_stages,
+  vqrec_training,
 )
+from tests import makers
 
 ROOT = pathlib.Path(__file__).parents[1]
 KEY = jax.random.key(0)
@@ -47,13 +51,23 @@ def make(name, data):
     fitted = mult_vae.fit(config, data, KEY)
     model = exports.mult_vae_network(config, fitted)
     return model, lambda h: mult_vae.score(config, fitted, h)
-  if name == 'sasrec':
+  if name in ('sasrec', 'sasrec_from_the_end'):
     config = sasrec.Config(
-      length=6, dim=16, num_layers=1, num_heads=1, epochs=1, batch_size=16
-    )
+      length=6, dim=16, num_layers=1, num_heads=1, epochs=1, batch_size=16,
+      from_the_end=name == 'sasrec_from_the_end',
+    )  # fmt: skip
     fitted = sasrec.fit(config, data, KEY)
     model = exports.sasrec_network(config, fitted)
     return model, lambda h: sasrec.score(config, fitted, h)
+  if name == 'vqrec':
+    config = vqrec_stages.Config(
+      num_groups=2, num_codes=8, length=6, dim=16, num_layers=1, num_heads=1,
+      hidden_dim=16, epochs=1, batch_size=16,
+    )  # fmt: skip
+    table = makers.text_features(data)(data)
+    fitted = vqrec_training.from_scratch(config, data, table, KEY)
+    model = exports.vqrec_network(config, fitted)
+    return model, lambda h: vqrec.score(config, fitted, h)
   if name == 'pref':
     shared = pref.fit(pref.Config(base='svd', rank=3), data, KEY)
     return exports.pref_network(shared), lambda h: pref.score(shared, h)
@@ -70,7 +84,17 @@ def make(name, data):
 
 @pytest.mark.parametrize(
   'name',
-  ['popularity', 'dense', 'factored', 'sparse', 'mult_vae', 'sasrec', 'pref'],
+  [
+    'popularity',
+    'dense',
+    'factored',
+    'sparse',
+    'mult_vae',
+    'sasrec',
+    'sasrec_from_the_end',
+    'vqrec',
+    'pref',
+  ],
 )
 def test_what_is_read_scores_as_what_was_written(tmp_path, data, name):
   model, score = make(name, data)

@@ -12,7 +12,7 @@ from experiments.adaptation import arm as arm_lib
 from experiments.adaptation import grids
 from hyperrec import method as method_lib
 from hyperrec.data import regimes
-from hyperrec.evaluation import cost, ranking, significance, strata
+from hyperrec.evaluation import cost, held_out, ranking, significance, strata
 
 METRICS = ('ndcg@100', 'recall@20', 'recall_min@20', 'recall_min@50', 'mrr')
 PRIMARY = 'ndcg@100'
@@ -57,17 +57,12 @@ def judge(
   metrics: tuple[str, ...] = METRICS,
 ) -> ranking.Evaluation:
   """Full ranking of the catalogue for the judged users."""
-  histories = judged.histories.by_user_and_time()
-
-  def score(users):
-    return method.score(adapted, method_lib.Histories.of(histories, users))
-
-  return ranking.evaluate(
-    score,
-    judged.histories.csr(),
-    judged.targets.csr(),
+  return held_out.evaluate(
+    lambda histories: method.score(adapted, histories),
+    judged.histories,
+    judged.targets,
     metrics=metrics,
-    seen=judged.seen.csr(),
+    seen=judged.seen,
   )
 
 

@@ -118,7 +118,7 @@ def load_split():
 def evaluate(method, fitted, held):
   """Full ranking with the histories masked."""
   return held_out.evaluate(
-    lambda histories: method.score(fitted, histories), held, metrics=METRICS
+    lambda histories: method.score(fitted, histories), *held, metrics=METRICS
   )
 
 

@@ -148,8 +148,8 @@ def judge(method, fitted, held: splits.HeldOut) -> ranking.Evaluation:
   """Full ranking; nothing is left out, since sessions go back to items."""
   return held_out.evaluate(
     lambda histories: method.score(fitted, histories),
-    held,
+    *held,
     metrics=METRICS,
-    mask_seen=False,
+    seen=held.histories.rows([]),
     batch_size=256,
   )

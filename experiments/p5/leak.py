@@ -60,7 +60,7 @@ def judged(name: str, data_dir: str | None, seed: int):
     def score(shown, numbers=numbers):
       return item_ids.next_number_scores(numbers, shown.items, shown.mask)
 
-    found = held_out.evaluate(score, split.test, metrics=METRICS)
+    found = held_out.evaluate(score, *split.test, metrics=METRICS)
     metrics = {metric: round(found.mean(metric), 5) for metric in METRICS}
     logging.info('%s, %s numbers: %s', name, kind, metrics)
     yield len(found.users), kind, metrics

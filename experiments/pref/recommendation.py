@@ -199,7 +199,7 @@ def tree_profiles(
   answers = pref.training_answers(
     config, shared.taste, shared.choice, train, np.random.default_rng(seed)
   )
-  found = jax.jit(jax.vmap(rf.posterior, (None, 0)))(shared.prior, answers)
+  found = rf.posteriors(shared.prior, answers)
   num_asked = min(_TREE_ITEMS, len(items))
   tree = interview_tree.grow(
     pref.of_pool(train, items),

@@ -125,9 +125,9 @@ def judge(config, fitted, held, metrics):
   """Full ranking of the next item."""
   return held_out.evaluate(
     lambda histories: sasrec.score(config, fitted, histories),
-    held,
+    *held,
     metrics=metrics,
-    mask_seen=_MASK_SEEN.value,
+    seen=held.histories if _MASK_SEEN.value else held.histories.rows([]),
   )
 
 

@@ -73,9 +73,9 @@ def judge(
   """Full ranking of the next item."""
   return held_out.evaluate(
     lambda histories: vqrec.score(config, fitted, histories),
-    held,
+    *held,
     metrics=metrics,
-    mask_seen=_MASK_SEEN.value,
+    seen=held.histories if _MASK_SEEN.value else held.histories.rows([]),
   )
 
 

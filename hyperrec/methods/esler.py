@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from hyperrec import memory
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.models import (
   gradient_autoencoder,
   linear_autoencoder,
-  spd_inverse,
 )
 from hyperrec.training import loop
 from hyperrec.training import step as step_lib
@@ -233,7 +233,7 @@ def fit_elsa(
   batch_size = min(batch_size, x.shape[0])
   length = int(np.diff(x.indptr).max())
   sizes = data.num_items, rank, batch_size
-  spd_inverse.check_memory(
+  memory.check_memory(
     gradient_autoencoder.elsa_peak_bytes(*sizes, length),
     f'ELSA of rank {rank} on {data.num_items} items',
     'choose a smaller rank or batch_size',

@@ -176,7 +176,7 @@ def fit_generator(
     loop.LoopConfig(num_steps, **run.pop('loop', {})),
     **run,
   )
-  theta = result.best.params if result.best else result.state.params
+  theta = result.params
   return Fitted(base, theta, flops)
 
 

@@ -202,7 +202,7 @@ def fit(
     loop.LoopConfig(num_steps, **run.pop('loop', {})),
     **run,
   )
-  params = result.best.params if result.best else result.state.params
+  params = result.params
   return Fitted(params, num_steps, batch_size, data, data.item_ids)
 
 

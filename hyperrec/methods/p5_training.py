@@ -145,7 +145,7 @@ def fit(
     loop.LoopConfig(config.num_steps, **run.pop('loop', {})),
     **run,
   )
-  return result.best.params if result.best else result.state.params
+  return result.params
 
 
 def _check_names(tasks: prompt_tasks.Tasks, target_length: int) -> None:

@@ -149,7 +149,8 @@ def adapt_flops(
   del evidence
   num_users, j = adapted.coefficients.shape
   num_pool = min(num_pool, len(shared.counts))
-  update = rf.posterior_flops(num_questions, j, interview.WARM_STEPS)
+  # An answer is three: of the pair, and that each of the two was taken up.
+  update = rf.posterior_flops(3 * num_questions, j, interview.WARM_STEPS)
   # A triple product and an inverse; some 30 operations a pair and gain.
   ask = 2.0 * num_pool * j * (j + num_pool) + 2 * j**3 + 30.0 * num_pool**2
   return num_users * num_questions * (update + ask)

@@ -242,7 +242,7 @@ def fit(
     loop.LoopConfig(num_steps, **run.pop('loop', {})),
     **run,
   )
-  params = result.best.params if result.best else result.state.params
+  params = result.params
   return Fitted(
     params, popularity(data), num_steps, batch_size, data, data.item_ids
   )
@@ -257,9 +257,7 @@ def score(config: Config, fitted: Fitted, histories: Histories) -> np.ndarray:
   """Scores [B, V] of the next item; popularity where nothing was shown."""
   model = make_model(config, histories.num_items)
   hidden_BxD, is_empty_B = by_length.last_hidden(
-    functools.partial(
-      _last_hidden, model, fitted.params, from_the_end=config.from_the_end
-    ),
+    functools.partial(_last_hidden, model, fitted.params),
     histories,
     config.length,
     config.dim,
@@ -301,6 +299,7 @@ def make_model(config: Config, num_items: int) -> SASRec:
     num_heads=config.num_heads,
     hidden_dim=config.hidden_ratio * config.dim,
     dropout=config.dropout,
+    from_the_end=config.from_the_end,
   )
 
 
@@ -310,13 +309,9 @@ def _init(model: SASRec, key: jax.Array):
   return model.init(key, row, row, row)['params']
 
 
-@functools.partial(jax.jit, static_argnames=('model', 'from_the_end'))
-def _last_hidden(
-  model: SASRec, params: Any, items_BxL, sizes_B, *, from_the_end: bool
-):
-  return sequential_recommender.last_hidden(
-    model, params, items_BxL, sizes_B, from_the_end=from_the_end
-  )
+@functools.partial(jax.jit, static_argnames='model')
+def _last_hidden(model: SASRec, params: Any, items_BxL, sizes_B):
+  return sequential_recommender.last_hidden(model, params, items_BxL, sizes_B)
 
 
 @functools.lru_cache(maxsize=16)

@@ -205,7 +205,7 @@ def train(
     evaluate=judge if evaluate else None,
     **run,
   )
-  trained = result.best.params if result.best else result.state.params
+  trained = result.params
   return fitted._replace(
     params=_merged(fitted.params, trained),
     flops=fitted.flops + num_steps * stage.step_flops(batch_size),

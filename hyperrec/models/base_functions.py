@@ -196,14 +196,20 @@ def fit_joint(
   pairs = made.pairs[users, places]
   features = None if features is None else jnp.asarray(features, jnp.float32)
   params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), start)
-  run = functools.partial(
-    _adam, l2=l2, lr=learning_rate, steps=num_steps, batch=batch_size
-  )
-  return jax.jit(run)(
-    params, features, jnp.asarray(users), jnp.asarray(pairs), key
+  return _adam(
+    params,
+    features,
+    jnp.asarray(users),
+    jnp.asarray(pairs),
+    key,
+    l2=l2,
+    lr=learning_rate,
+    steps=num_steps,
+    batch=batch_size,
   )[0]
 
 
+@functools.partial(jax.jit, static_argnames=('steps', 'batch'))
 def _adam(params, features, users, pairs, key, *, l2, lr, steps, batch):
   optimizer = optax.adam(lr)
 

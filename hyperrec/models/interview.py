@@ -44,6 +44,7 @@ def start(prior: rf.Gaussian, pool: Pool, num_questions: int) -> Belief:
     pool.known,
     jnp.zeros((), jnp.int32),
     jnp.zeros((n, n), bool),
+    jnp.zeros(n, bool),
   )
 
 
@@ -70,10 +71,8 @@ def update(
   v_J = pool.features[first] - pool.features[second]
   told = [(v_J, is_first, weight)]
   if pool.taken is not None:
-    told += [
-      (pool.taken[first], 1.0, weight),
-      (pool.taken[second], 1.0, weight),
-    ]
+    # An item that comes up again tells nothing new.
+    told += [(pool.taken[i], 1.0, weight * ~belief.told[i]) for i in pair]
   place = len(told) * belief.count
   answers = belief.answers
   for row in told:
@@ -97,6 +96,7 @@ def update(
     question_rules.known_after(belief.known, pair, weight),
     belief.count + 1,
     belief.asked.at[first, second].set(True),
+    belief.told.at[jnp.stack(pair)].max(weight > 0),
   )
 
 

@@ -12,6 +12,7 @@ is dense, and only for catalogues up to `LIMIT` items.
 import numpy as np
 from jaxtyping import Float
 
+from hyperrec import memory
 from hyperrec.models import spd_inverse
 
 LIMIT = 16_000
@@ -36,7 +37,7 @@ def relation(
     if not value > 0:
       raise ValueError(f'{name}={value} must be positive')
   num_items = len(features)
-  spd_inverse.check_memory(
+  memory.check_memory(
     2 * spd_inverse.spd_inverse_peak_bytes(num_items),
     f'a kernel between {num_items} items',
   )

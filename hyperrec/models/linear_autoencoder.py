@@ -29,6 +29,7 @@ import scipy.linalg
 import scipy.sparse
 from jaxtyping import Float, Int
 
+from hyperrec import memory
 from hyperrec.models import spd_inverse as spd_inverse_lib
 
 Csr = scipy.sparse.csr_matrix
@@ -137,7 +138,7 @@ def denoising_ridge(
 def precision(x: Csr, ridge: np.ndarray, dtype=np.float32):
   """P = (X'X + diag(ridge))^-1 [V, V], by the primal way, in one matrix."""
   num_items = x.shape[1]
-  spd_inverse_lib.check_memory(
+  memory.check_memory(
     spd_inverse_lib.spd_inverse_peak_bytes(num_items, dtype),
     f'the inverse of a {num_items} x {num_items} item Gram matrix',
   )

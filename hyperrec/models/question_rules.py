@@ -52,6 +52,7 @@ class Belief(NamedTuple):
     known: [N] `Pool.known`, given which questions were answered.
     count: questions asked.
     asked: [N, N] True for pairs that were asked (i < j).
+    told: [N] True for items that an answer showed to be taken up.
   """
 
   prior: rf.Gaussian
@@ -61,6 +62,7 @@ class Belief(NamedTuple):
   known: Float[Array, ' N']
   count: Array
   asked: Bool[Array, 'N N']
+  told: Bool[Array, ' N']
 
 
 Rule = Callable[[Pool, Belief, jax.Array], Float[Array, 'N N']]

@@ -146,6 +146,10 @@ def flat_sgd(
   return jax.lax.scan(step, start, length=num_steps)[0]
 
 
+# Of many users, a leading axis on every array of their answers.
+posteriors = jax.jit(jax.vmap(posterior, (None, 0)))
+
+
 def population(
   answers_U: Answers,
   variances: Float[Array, ' J'] | None = None,
@@ -168,9 +172,8 @@ def population(
   j = answers_U.differences.shape[-1]
   variances = jnp.ones(j) if variances is None else variances
   prior = Gaussian(jnp.zeros(j), jnp.diag(1 / variances))
-  infer = jax.jit(jax.vmap(posterior, (None, 0)))
   for _ in range(num_rounds):
-    found = infer(prior, answers_U)
+    found = posteriors(prior, answers_U)
     mean_J = found.mean.mean(axis=0)
     off_UxJ = found.mean - mean_J[None]
     covariance_JxJ = off_UxJ.T @ off_UxJ / len(off_UxJ)

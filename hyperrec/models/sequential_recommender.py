@@ -69,6 +69,7 @@ class SASRec(nn.Module):
     num_heads: H; must divide D.
     hidden_dim: width inside a block's two-layer net.
     dropout: share dropped in training, of the embeddings and in the blocks.
+    from_the_end: a history's last item is at place L - 1, not its first at 0.
   """
 
   num_items: int
@@ -78,6 +79,7 @@ class SASRec(nn.Module):
   num_heads: int = 2
   hidden_dim: int = 256
   dropout: float = 0.5
+  from_the_end: bool = False
 
   @nn.compact
   def __call__(
@@ -227,8 +229,6 @@ def last_hidden(
   params: Any,
   items_BxL: Int[Array, 'B L'],
   sizes_B: Int[Array, ' B'],
-  *,
-  from_the_end: bool = False,
 ) -> Float[Array, 'B D']:
   """What the last item of each history says of the next one.
 
@@ -237,13 +237,10 @@ def last_hidden(
     params: its parameters.
     items_BxL: histories from column 0 on.
     sizes_B: items of each, at least 1.
-    from_the_end: whether the last item is at place `model.length` - 1, not the
-      first at place 0.
   """
-  place_1xL = jnp.arange(items_BxL.shape[1], dtype=jnp.int32)[None]
-  segments_BxL = (place_1xL < sizes_B[:, None]).astype(jnp.int32)
-  first_B = model.length - sizes_B if from_the_end else jnp.zeros_like(sizes_B)
-  places_BxL = jnp.minimum(first_B[:, None] + place_1xL, model.length - 1)
+  segments_BxL, places_BxL = transformer.one_sequence_a_row(
+    sizes_B, items_BxL.shape[1], model.length, from_the_end=model.from_the_end
+  )
   hidden_BxLxD = model.apply(
     {'params': params}, items_BxL, segments_BxL, places_BxL
   )

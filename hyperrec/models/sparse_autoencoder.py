@@ -22,8 +22,8 @@ import scipy.linalg
 import scipy.sparse
 from jaxtyping import Float, Int
 
+from hyperrec import memory
 from hyperrec.models import linear_autoencoder
-from hyperrec.models import spd_inverse as spd_inverse_lib
 
 Csr = scipy.sparse.csr_matrix
 
@@ -59,7 +59,7 @@ def solve_on_neighbours(x: Csr, l2: float, neighbours: int) -> Csr:
   Raises:
     InsufficientMemoryError: before anything is computed.
   """
-  spd_inverse_lib.check_memory(
+  memory.check_memory(
     neighbour_peak_bytes(x, neighbours),
     f'EASE on {neighbours} neighbours of {x.shape[1]} items',
     'take fewer neighbours, or drop users with very long histories',
@@ -148,7 +148,7 @@ def solve_by_sansa(
     InsufficientMemoryError: before anything is computed.
     ModuleNotFoundError: sansa is not installed.
   """
-  spd_inverse_lib.check_memory(
+  memory.check_memory(
     sansa_peak_bytes(x, density),
     f'SANSA of density {density} on {x.shape[1]} items',
     'choose a smaller density',

@@ -5,23 +5,15 @@ matrices beyond that. OpenBLAS 0.3.30 and 0.3.31, which the wheels of scipy and
 numpy carry, crash in a multi-threaded spotrf somewhere above n = 36,000.
 """
 
-import pathlib
-from collections.abc import Iterator
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
-from absl import logging
 from jaxtyping import Array, Float
 
 LAPACK_LIMIT = 32_000
 BLOCK = 768
 _MIRROR_BLOCK = 128  # a tile and its transpose fit the cache
-
-
-class InsufficientMemoryError(MemoryError):
-  """The machine has less memory than a solve is about to need."""
 
 
 def spd_inverse(
@@ -186,92 +178,3 @@ def spd_inverse_peak_bytes(n: int, dtype=np.float32) -> int:
   # Two panels, as one is made before the last is freed, and a few tiles.
   buffers = 0 if n <= LAPACK_LIMIT else 2 * n * BLOCK + 4 * BLOCK**2
   return (n * n + buffers) * np.dtype(dtype).itemsize
-
-
-def available_bytes(root: pathlib.Path = pathlib.Path('/')) -> int | None:
-  """Memory that can still be had, None where that cannot be told.
-
-  Args:
-    root: holds proc/ and sys/, as Linux has them.
-
-  Returns:
-    The least of MemAvailable and what the process's control groups leave.
-  """
-  try:
-    text = (root / 'proc/meminfo').read_text()
-  except OSError:
-    return None
-  # Lines of "MemAvailable:   123 kB".
-  fields = dict(line.split(':') for line in text.splitlines() if ':' in line)
-  if 'MemAvailable' not in fields:
-    return None
-  machine = int(fields['MemAvailable'].split()[0]) * 1024
-  return max(0, min([machine, *_cgroup_bytes(root)]))
-
-
-def _cgroup_bytes(root: pathlib.Path) -> Iterator[int]:
-  """What each control group above the process leaves: limit less usage."""
-  try:
-    groups = (root / 'proc/self/cgroup').read_text().splitlines()
-  except OSError:
-    return
-  names = {
-    '': ('memory.max', 'memory.current', 'inactive_file'),
-    'memory': (
-      'memory.limit_in_bytes',
-      'memory.usage_in_bytes',
-      'total_inactive_file',
-    ),
-  }
-  for group in groups:
-    _, controller, path = group.split(':', 2)
-    if controller not in names:
-      continue
-    limit, usage, cache = names[controller]
-    top = root / 'sys/fs/cgroup' / controller
-    here = top / path.strip('/')
-    # In a container the group's own path may be missing, but not the top.
-    for folder in (here, *here.parents):
-      if folder.is_relative_to(top):
-        yield from _folder_bytes(folder, limit, usage, cache)
-
-
-def _folder_bytes(folder, limit, usage, cache) -> Iterator[int]:
-  try:
-    text = (folder / limit).read_text().strip()
-    used = int((folder / usage).read_text())
-    stat = (folder / 'memory.stat').read_text()
-  except OSError:
-    return
-  if text != 'max':
-    # Cached files count as used, but give way.
-    fields = dict(line.split() for line in stat.splitlines())
-    yield int(text) - used + int(fields.get(cache, 0))
-
-
-def check_memory(
-  required: int,
-  what: str,
-  remedy: str = 'drop rare items (min_item_interactions), use float32, weights '
-  'of low rank (elsa) or sparse ones (ease_sparse)',
-) -> None:
-  """Logs what is about to be needed, and refuses what cannot be had.
-
-  Args:
-    required: bytes.
-    what: that needs them.
-    remedy: what needs less.
-
-  Raises:
-    InsufficientMemoryError: fewer bytes are free.
-  """
-  available = available_bytes()
-  if available is None:
-    return
-  needs = (
-    f'{what} needs {required / 2**30:.2f} GiB and {available / 2**30:.1f} GiB '
-    'are free'
-  )
-  if required > available:
-    raise InsufficientMemoryError(f'{needs}; {remedy}, or a larger machine')
-  logging.info(needs)

@@ -47,6 +47,28 @@ def segment_mask(segments_BxL: Int[Array, 'B L']) -> Bool[Array, 'B L L']:
   return attention_mask(segments_BxL > 0, causal=True) & same_BxLxL
 
 
+def one_sequence_a_row(
+  sizes_B: Int[Array, ' B'],
+  num_positions: int,
+  num_places: int,
+  *,
+  from_the_end: bool,
+) -> tuple[Int[Array, 'B L'], Int[Array, 'B L']]:
+  """Segments and places of rows that hold one sequence each, from position 0.
+
+  Args:
+    sizes_B: positions of each sequence, at least 1.
+    num_positions: L, of a row.
+    num_places: places that exist; sequences are no longer.
+    from_the_end: whether the last position is at the last place, not the first
+      at place 0.
+  """
+  place_1xL = jnp.arange(num_positions, dtype=jnp.int32)[None]
+  segments_BxL = (place_1xL < sizes_B[:, None]).astype(jnp.int32)
+  first_B = num_places - sizes_B if from_the_end else jnp.zeros_like(sizes_B)
+  return segments_BxL, jnp.minimum(first_B[:, None] + place_1xL, num_places - 1)
+
+
 def mix(
   q_QxHxE: Float[Array, '*b Q H E'],
   k_KxHxE: Float[Array, '*b K H E'],

@@ -252,11 +252,9 @@ def last_hidden(
     sizes_B: items of each history, at least 1.
   """
   B, L, _ = x_BxLxD.shape
-  places_BxL = jnp.broadcast_to(jnp.arange(L, dtype=jnp.int32)[None], (B, L))
-  segments_BxL = (places_BxL < sizes_B[:, None]).astype(jnp.int32)
-  if encoder.from_the_end:
-    first_Bx1 = encoder.length - sizes_B[:, None]
-    places_BxL = jnp.minimum(first_Bx1 + places_BxL, encoder.length - 1)
+  segments_BxL, places_BxL = transformer.one_sequence_a_row(
+    sizes_B, L, encoder.length, from_the_end=encoder.from_the_end
+  )
   hidden_BxLxD = encoder.apply(
     {'params': params['encoder']}, x_BxLxD, segments_BxL, places_BxL
   )

@@ -82,6 +82,11 @@ class Result(NamedTuple):
   state: step_lib.TrainState
   best: Best | None
 
+  @property
+  def params(self) -> Any:
+    """The best parameters; the last ones where none were judged."""
+    return self.best.params if self.best else self.state.params
+
 
 def batch_rows(
   step: int, batch_size: int, num_rows: int, seed: int

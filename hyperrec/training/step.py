@@ -46,7 +46,7 @@ def init_state(
   It holds `params` and `key` themselves: a donating step destroys them, unless
   the state goes through `loop.train`, which copies it.
   """
-  opt_state = jax.jit(tx.init)(params)
+  opt_state = tx.init(params)
   return TrainState(params, opt_state, jnp.asarray(step, jnp.int32), key)
 
 

@@ -73,6 +73,24 @@ def test_parquet_of_numbers_text_and_times(tmp_path):
   assert data.timestamps.tolist() == [3, 1, 2]
 
 
+@pytest.mark.parametrize(
+  'kind',
+  [pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())],
+)
+def test_parquet_of_text_as_other_programs_write_it(tmp_path, kind):
+  text = {
+    'user': ['a', 'b', 'nan'],
+    'item': ['x', 'y', 'y'],
+    'day': ['2024-01-02', '2024-01-01', '2024-01-03'],
+  }
+  columns = {k: pa.array(v).cast(kind) for k, v in text.items()}
+  pyarrow.parquet.write_table(pa.table(columns), tmp_path / 't.parquet')
+  options = {'timestamp_column': 'day', 'drop_incomplete': True}
+  data = load(tmp_path / 't.parquet', **options)
+  assert data.user_ids.tolist() == ['a', 'b']
+  assert np.diff(data.timestamps).tolist() == [-24 * 3600 * 1_000_000]
+
+
 def test_leading_zeros_and_words_like_na_are_text(tmp_path):
   data = load(write(tmp_path, 'user,item\n007,NA\n7,N/A\n'))
   assert data.user_ids.tolist() == ['007', '7']
@@ -118,7 +136,7 @@ def test_dates_are_times(tmp_path):
   path = write(
     tmp_path,
     'user,item,t,d\n1,2,2024-01-02 00:00:01,31.12.2023\n'
-    '2,3,2024-01-02T00:00:00Z,1.1.2024\n',
+    '2,3,2024-01-02T00:00:00.000000999Z,1.1.2024\n',
   )
   data = load(path, timestamp_column='t')
   assert np.diff(data.timestamps).tolist() == [-1_000_000]
@@ -195,6 +213,11 @@ def test_incomplete_rows_are_left_out_where_asked(tmp_path):
       'user,item,t\n1,2,3\n2,3,1e30\n',
       {'timestamp_column': 't'},
       "line 3, column 't': '1e30' is not a whole number",
+    ),
+    (
+      'user,item,t\n1,2,2024-01-31\n2,3,2024-02-31\n',
+      {'timestamp_column': 't'},
+      "line 3, column 't': '2024-02-31' is no date of the calendar",
     ),
     ('user,item\n1,2\n-4,3\n', {}, "line 3, column 'user': '-4' is not an id"),
     ('user,item\n1,2\n2,999999999999999999\n', {}, 'line 3, .* is not an id'),

@@ -2,9 +2,6 @@
 
 import itertools
 import json
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,9 +10,8 @@ from experiments.adaptation import arms as arms_lib
 from experiments.adaptation import controls
 from experiments.adaptation import features as features_lib
 from hyperrec.evaluation import results
-from tests import makers
+from tests.experiments import commands
 
-ROOT = pathlib.Path(__file__).parents[2]
 SMALL = (
   '--source=synthetic',
   '--min_user_interactions=5',
@@ -28,26 +24,18 @@ SMALL = (
 )
 DOMAINS = (
   *SMALL,
+  '--num_heldout=15',
   '--regimes=new_domain',
   '--domains=synthetic,movielens_small',
   '--domain_budgets=0,3',
 )
 
 
-def run(workdir, *flags, module='experiments.adaptation.run', cwd=ROOT):
-  command = [sys.executable, '-m', module, *flags]
-  if workdir is not None:
-    command.append(f'--workdir={workdir}')
-  return subprocess.run(
-    command, capture_output=True, text=True, check=False, cwd=cwd
-  )
-
-
 @pytest.mark.smoke
 def test_every_method_runs_and_the_same_command_resumes(tmp_path):
   methods = 'popularity,ease,ease_dynamic,l3ae,mult_vae'
   flags = (*SMALL, f'--methods={methods}', '--nooracle')
-  first = run(tmp_path, *flags)
+  first = commands.run(tmp_path, *flags)
   assert first.returncode == 0, first.stderr
   assert 'New catalogue: synthetic' in first.stdout
   cells = tmp_path / 'cells.jsonl'
@@ -62,7 +50,7 @@ def test_every_method_runs_and_the_same_command_resumes(tmp_path):
   assert (tmp_path / 'report.html').exists()
   lines = whole.splitlines(keepends=True)
   cells.write_text(''.join(lines[:-2]) + lines[-2][:40])
-  again = run(tmp_path, *flags)
+  again = commands.run(tmp_path, *flags)
   assert again.returncode == 0, again.stderr
   resumed = results.read_json(tmp_path / 'results.json')
   quality = [r.get('metrics') for r in rows]
@@ -70,7 +58,7 @@ def test_every_method_runs_and_the_same_command_resumes(tmp_path):
 
 
 def test_a_result_row_has_what_readers_need(tmp_path):
-  done = run(
+  done = commands.run(
     tmp_path, *SMALL, '--methods=ease', '--regimes=new_users', '--nooracle'
   )
   assert done.returncode == 0, done.stderr
@@ -89,8 +77,8 @@ def test_a_result_row_has_what_readers_need(tmp_path):
 
 def test_results_of_other_flags_are_not_mixed_in(tmp_path):
   flags = (*SMALL, '--methods=popularity', '--regimes=new_users')
-  assert run(tmp_path, *flags).returncode == 0
-  done = run(tmp_path, *flags, '--num_heldout=30')
+  assert commands.run(tmp_path, *flags).returncode == 0
+  done = commands.run(tmp_path, *flags, '--num_heldout=30')
   assert done.returncode == 2
   assert '--num_heldout=40, now it is 30' in done.stderr
   assert 'another --workdir' in done.stderr
@@ -121,7 +109,7 @@ def test_results_of_other_flags_are_not_mixed_in(tmp_path):
   ],
 )
 def test_mistakes_are_told_in_one_line(tmp_path, flags, message):
-  done = run(tmp_path / 'w', *flags)
+  done = commands.run(tmp_path / 'w', *flags)
   assert done.returncode == 2
   assert 'Traceback' not in done.stderr
   last = done.stderr.strip().splitlines()[-1]
@@ -130,7 +118,7 @@ def test_mistakes_are_told_in_one_line(tmp_path, flags, message):
 
 
 def test_unknown_methods_are_refused_before_anything_is_written(tmp_path):
-  done = run(tmp_path / 'w', *SMALL, '--methods=eaze')
+  done = commands.run(tmp_path / 'w', *SMALL, '--methods=eaze')
   assert done.returncode != 0
   assert '--methods=eaze' in done.stderr + done.stdout
   assert not (tmp_path / 'w').exists()
@@ -143,7 +131,7 @@ def test_a_table_of_ones_own_runs_from_another_folder(tmp_path):
     for k in range(9)
   ]  # fmt: skip
   table.write_text('\n'.join(['who,what', *lines]) + '\n')
-  done = run(
+  done = commands.run(
     tmp_path / 'w',
     '--source=table',
     f'--path={table}',
@@ -174,7 +162,7 @@ def test_drift_adapts_slice_by_slice(tmp_path):
            '--regimes=drift', '--drift_budgets=1,2', '--trials=2',
            '--methods=popularity,ease,ease:retrain,ease_dynamic,hyperease',
            '--nooracle', '--max_seconds=0.01', '--num_heldout=20')  # fmt: skip
-  done = run(tmp_path / 'w', *flags)
+  done = commands.run(tmp_path / 'w', *flags)
   assert done.returncode == 0, done.stderr
   assert 'use: Drift' in done.stdout
   found = {
@@ -188,34 +176,14 @@ def test_drift_adapts_slice_by_slice(tmp_path):
       update['metrics']['ndcg@100'], abs=1e-3
     )
   assert found['ease', 1]['adapt']['flops'] == 0
-  done = run(tmp_path / 'x', *flags, '--drift_budgets=7')
+  done = commands.run(tmp_path / 'x', *flags, '--drift_budgets=7')
   assert 'budget=7 slices leave none to predict' in done.stderr
-
-
-@pytest.fixture
-def shop(tmp_path):
-  """Flags that read a table with item text, which is no other data set."""
-  data = makers.made_domain('shop', 3)
-  texts = dict(enumerate(data.item_text))
-  for file, columns, rows in (
-    ('shop.csv', 'user,item', zip(data.users, data.items, strict=True)),
-    ('text.csv', 'item,text', texts.items()),
-  ):
-    lines = [f'{a},{b}' for a, b in rows]
-    (tmp_path / file).write_text('\n'.join([columns, *lines]) + '\n')
-  return (
-    '--source=table',
-    f'--path={tmp_path / "shop.csv"}',
-    f'--item_path={tmp_path / "text.csv"}',
-    '--text_columns=text',
-    '--num_heldout=15',
-  )
 
 
 def test_every_arm_meets_a_new_domain(tmp_path, shop):
   # One trial: how trials are chosen has a test of its own.
   flags = (*DOMAINS, *shop, '--nooracle', '--trials=1')
-  done = run(tmp_path / 'w', *flags)
+  done = commands.run(tmp_path / 'w', *flags)
   assert done.returncode == 0, done.stderr
   assert 'New domain: shop' in done.stdout
   rows = results.read_json(tmp_path / 'w' / 'results.json')
@@ -242,7 +210,7 @@ def test_every_arm_meets_a_new_domain(tmp_path, shop):
 
 def test_one_domain_cannot_choose_hyperparameters(tmp_path, shop):
   flags = (*DOMAINS, *shop, '--domains=synthetic')
-  done = run(tmp_path / 'w', *flags)
+  done = commands.run(tmp_path / 'w', *flags)
   assert done.returncode != 0
   assert 'needs 2 source domains' in done.stdout + done.stderr
   assert not (tmp_path / 'w').exists()
@@ -251,7 +219,7 @@ def test_one_domain_cannot_choose_hyperparameters(tmp_path, shop):
 def test_a_domain_without_text_is_refused_by_name(tmp_path, shop, data_dir):
   if (data_dir / 'scientific' / 'Scientific.item2index').exists():
     pytest.skip('Scientific has its text here')
-  done = run(
+  done = commands.run(
     tmp_path / 'w', *DOMAINS, *shop, '--domains=synthetic,scientific',
     f'--data_dir={data_dir}',
   )  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 
 from experiments.ease import ways
 from hyperrec.data import sources
-from tests.experiments.adaptation_test import ROOT, run
+from tests.experiments import commands
 
 
 def test_a_row_is_written_and_compared(tmp_path):
@@ -20,18 +20,18 @@ def test_a_row_is_written_and_compared(tmp_path):
     '--l2=20',
     f'--output={output}',
   )
-  done = run(None, *flags, module='experiments.ease.run')
+  done = commands.run(None, *flags, module='experiments.ease.run')
   assert done.returncode == 0, done.stderr
   row = json.loads(output.read_text())
   found = row['metrics']['ndcg@20']
   assert row['metrics']['recall@20'] <= row['metrics']['recall_min@20']
   assert 0 < row['negative_share'] < 1
-  same = run(
+  same = commands.run(
     None, *flags, f'--expect=ndcg@20={found}', module='experiments.ease.run'
   )
   assert same.returncode == 0
   assert 'reproduced' in same.stdout
-  off = run(
+  off = commands.run(
     None, *flags, f'--expect=ndcg@20={found + 0.1}',
     module='experiments.ease.run',
   )  # fmt: skip
@@ -41,8 +41,8 @@ def test_a_row_is_written_and_compared(tmp_path):
 
 @pytest.mark.parametrize('name', ['gowalla', 'ml20m', 'netflix', 'msd'])
 def test_flag_files_are_read(name, tmp_path):
-  path = ROOT / 'experiments' / 'ease' / f'{name}.flags'
-  done = run(
+  path = commands.ROOT / 'experiments' / 'ease' / f'{name}.flags'
+  done = commands.run(
     None,
     f'--flagfile={path}',
     f'--data_dir={tmp_path}',

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.experiments.adaptation_test import run
+from tests.experiments import commands
 
 MODULE = 'experiments.p5.leak'
 
@@ -11,7 +11,7 @@ def test_published_numbers_leak_and_ours_do_not(data_dir, tmp_path):
   """The published P5-small has HR@5 .0503 on these very numbers."""
   path = tmp_path / 'leak.json'
   flags = '--sets=beauty', f'--data_dir={data_dir}', f'--output={path}'
-  done = run(None, *flags, module=MODULE)
+  done = commands.run(None, *flags, module=MODULE)
   assert done.returncode == 0, done.stderr
   rows = json.loads(path.read_text())['rows']
   hits = {row['numbers']: row['metrics']['hr@5'] for row in rows}
@@ -22,7 +22,7 @@ def test_published_numbers_leak_and_ours_do_not(data_dir, tmp_path):
 
 def test_an_unknown_set_is_named(tmp_path):
   path = tmp_path / 'leak.json'
-  done = run(None, '--sets=yelp', f'--output={path}', module=MODULE)
+  done = commands.run(None, '--sets=yelp', f'--output={path}', module=MODULE)
   assert done.returncode != 0
   assert "--sets=['yelp'] is unknown" in done.stderr
   assert not path.exists()

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from experiments.p5 import tables
-from tests.experiments.adaptation_test import ROOT, run
+from tests.experiments import commands
 
 pytest.importorskip('sentencepiece')
 MODULE = 'experiments.p5.run'
@@ -25,7 +25,7 @@ SMALL = (
 def test_a_row_is_written_resumed_and_tabled(tmp_path):
   work, output = tmp_path / 'work', tmp_path / 'movielens_small-0.json'
   flags = (*SMALL, f'--output={output}')
-  done = run(work, *flags, module=MODULE)
+  done = commands.run(work, *flags, module=MODULE)
   assert done.returncode == 0, done.stderr
   assert 'sequential-5 {"hr@5": 0.' in done.stdout
   row = json.loads(output.read_text())
@@ -37,30 +37,30 @@ def test_a_row_is_written_resumed_and_tabled(tmp_path):
   for baseline in ('number_rule', 'popularity'):
     assert set(row[baseline]) == set(tables.RANKING)
   output.unlink()
-  again = run(work, *flags, module=MODULE)
+  again = commands.run(work, *flags, module=MODULE)
   assert again.returncode == 0, again.stderr
   assert json.loads(output.read_text())['templates'] == row['templates']
   table = tables.families_table(tmp_path)
   assert '| sequential | `{item}` | ndcg@10 | 0.' in table
   assert 'mean rating: ' in table
 
-  other = run(work, *flags, '--seed=1', module=MODULE)
+  other = commands.run(work, *flags, '--seed=1', module=MODULE)
   assert other.returncode == 2
   assert 'numbers of this workdir had sha256' in other.stderr
   assert 'Traceback' not in other.stderr
 
 
 def test_a_run_without_next_items_is_refused():
-  done = run(None, *SMALL, '--families=rating', module=MODULE)
+  done = commands.run(None, *SMALL, '--families=rating', module=MODULE)
   assert done.returncode != 0
   assert '--families must hold sequential' in done.stderr + done.stdout
 
 
 @pytest.mark.parametrize('name', ['beauty_given', 'beauty_sequential'])
 def test_flag_files_are_read(name, tmp_path):
-  path = ROOT / 'experiments' / 'p5' / f'{name}.flags'
+  path = commands.ROOT / 'experiments' / 'p5' / f'{name}.flags'
   flags = f'--flagfile={path}', f'--data_dir={tmp_path}'
-  done = run(None, *flags, module=MODULE)
+  done = commands.run(None, *flags, module=MODULE)
   assert done.returncode == 2
   assert 'Traceback' not in done.stderr
   assert 'error: ' in done.stderr

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from experiments.sasrec import tables
-from tests.experiments.adaptation_test import ROOT, run
+from tests.experiments import commands
 
 MODULE = 'experiments.sasrec.run'
 SMALL = (
@@ -22,14 +22,14 @@ SMALL = (
 def test_a_row_is_written_resumed_and_tabled(tmp_path):
   output = tmp_path / 'results' / 'beauty.json'
   flags = (*SMALL, f'--output={output}', '--expect=ndcg@10=0.5')
-  done = run(tmp_path / 'work', *flags, module=MODULE)
+  done = commands.run(tmp_path / 'work', *flags, module=MODULE)
   assert done.returncode == 0, done.stderr
   assert 'ndcg@10: 0.' in done.stdout
   row = json.loads(output.read_text())
   assert row['metrics']['ndcg@10'] < row['metrics']['recall@10']
   assert row['users'] == 300
   output.unlink()
-  again = run(tmp_path / 'work', *flags, module=MODULE)
+  again = commands.run(tmp_path / 'work', *flags, module=MODULE)
   assert again.returncode == 0, again.stderr
   same = json.loads(output.read_text())
   assert same['metrics'] == row['metrics']
@@ -41,8 +41,8 @@ def test_a_row_is_written_resumed_and_tabled(tmp_path):
 
 @pytest.mark.parametrize('name', ['beauty', 'sports', 'toys'])
 def test_flag_files_are_read(name, tmp_path):
-  path = ROOT / 'experiments' / 'sasrec' / f'{name}.flags'
-  done = run(
+  path = commands.ROOT / 'experiments' / 'sasrec' / f'{name}.flags'
+  done = commands.run(
     None,
     f'--flagfile={path}',
     f'--data_dir={tmp_path}',

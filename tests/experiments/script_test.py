@@ -6,10 +6,9 @@ import pytest
 from absl import flags
 
 from experiments import script
-from hyperrec import method
+from hyperrec import memory, method
 from hyperrec.data import interactions
 from hyperrec.evaluation import results
-from hyperrec.models import spd_inverse
 from hyperrec.training import checkpoints, loop
 
 
@@ -35,7 +34,7 @@ def run(monkeypatch, error):
   [
     interactions.DataError('what is wrong'),
     results.ResultError('what is wrong'),
-    spd_inverse.InsufficientMemoryError('what is wrong'),
+    memory.InsufficientMemoryError('what is wrong'),
     method.CannotServe('what is wrong'),
     loop.TrainingDiverged(7, 'what is wrong', 'nothing was saved'),
     checkpoints.CheckpointError('what is wrong'),

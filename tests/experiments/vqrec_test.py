@@ -17,7 +17,7 @@ from hyperrec.methods import (
 )
 from hyperrec.models import product_quantizer
 from tests.data import item_text_test
-from tests.experiments.adaptation_test import ROOT, made_domain, run
+from tests.experiments import commands
 
 MODULE = 'experiments.vqrec.run'
 SIZES = {
@@ -50,28 +50,10 @@ def scripts_compile_fast(monkeypatch):
   monkeypatch.setenv('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')
 
 
-@pytest.fixture
-def shop(tmp_path):
-  """Flags that read a table with item text, which is no other data set."""
-  data = made_domain('shop', 3)
-  for file, columns, lines in (
-    ('shop.csv', 'user,item', zip(data.users, data.items, strict=True)),
-    ('text.csv', 'item,text', enumerate(data.item_text)),
-  ):
-    written = [columns, *(f'{a},{b}' for a, b in lines)]
-    (tmp_path / file).write_text('\n'.join(written) + '\n')
-  return (
-    '--source=table',
-    f'--path={tmp_path / "shop.csv"}',
-    f'--item_path={tmp_path / "text.csv"}',
-    '--text_columns=text',
-  )
-
-
 def test_arms_are_run_resumed_and_kept(tmp_path, shop):
   output, work = tmp_path / 'office.json', tmp_path / 'work'
   flags = (*SMALL, *shop, '--arms=scratch,full,lookup', f'--output={output}')
-  done = run(work, *flags, module=MODULE)
+  done = commands.run(work, *flags, module=MODULE)
   assert done.returncode == 0, done.stderr
   document = json.loads(output.read_text())
   arms = document['arms']
@@ -85,13 +67,13 @@ def test_arms_are_run_resumed_and_kept(tmp_path, shop):
   full, lookup = (work / 'cells' / f'{n}_0.json' for n in ('full', 'lookup'))
   before = full.stat().st_mtime_ns
   lookup.unlink()
-  again = run(work, *flags, module=MODULE)
+  again = commands.run(work, *flags, module=MODULE)
   assert again.returncode == 0, again.stderr
   assert full.stat().st_mtime_ns == before
   resumed = json.loads(output.read_text())['arms']
   for name in arms:
     assert resumed[name]['metrics'] == arms[name]['metrics']
-  other = run(work, *flags, '--dim=16', module=MODULE)
+  other = commands.run(work, *flags, '--dim=16', module=MODULE)
   assert other.returncode == 2
   assert '--dim=8, not 16' in other.stderr.splitlines()[-1]
 
@@ -107,8 +89,8 @@ def test_arms_are_run_resumed_and_kept(tmp_path, shop):
   ],
 )
 def test_flag_files_are_read(name, tmp_path):
-  path = ROOT / 'experiments' / 'vqrec' / f'{name}.flags'
-  done = run(
+  path = commands.ROOT / 'experiments' / 'vqrec' / f'{name}.flags'
+  done = commands.run(
     tmp_path / 'work',
     f'--flagfile={path}',
     f'--data_dir={tmp_path}',
@@ -134,7 +116,7 @@ def test_flag_files_are_read(name, tmp_path):
 )
 def test_mistakes_are_told(flags, told, tmp_path, shop):
   flags = (*SMALL, *shop, *flags, f'--output={tmp_path / "o"}')
-  done = run(tmp_path / 'w', *flags, module=MODULE)
+  done = commands.run(tmp_path / 'w', *flags, module=MODULE)
   assert done.returncode != 0
   assert told in done.stdout + done.stderr
   assert 'Traceback' not in done.stderr
@@ -274,7 +256,7 @@ def test_new_items_are_coded_and_ranked_by_a_command(model, tmp_path):
   words = item_text_test.WORDS
   new.write_text(f'id,text\nx,{words[4]} {words[5]}\ny,{words[5]}\n')
   flags = (f'--model={path}', f'--items={new}', '--history=old3,x', '--k=3')
-  done = run(
+  done = commands.run(
     None, *flags, f'--text_encoder={folder}', f'--output={codes_file}',
     module='experiments.vqrec.new_items',
   )  # fmt: skip
@@ -290,7 +272,7 @@ def test_new_items_are_coded_and_ranked_by_a_command(model, tmp_path):
     {'id': name, 'codes': code}
     for name, code in zip('xy', codes.tolist(), strict=True)
   ]
-  done = run(
+  done = commands.run(
     None, *flags, '--text_encoder=tfidf', module='experiments.vqrec.new_items'
   )
   assert done.returncode == 2

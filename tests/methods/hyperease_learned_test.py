@@ -10,7 +10,6 @@ from hyperrec.data import regimes, sources
 from hyperrec.methods import hyperease, hyperease_learned
 from hyperrec.models import prior_generator
 from hyperrec.models import strength_generator as strengths_lib
-from tests import makers
 
 KEY = jax.random.key(0)
 BASE = {'l2': 30.0, 'trust': 0.9, 'relation': 0.2, 'transfer': 0.2,
@@ -23,11 +22,6 @@ SMALL = hyperease_learned.Config(
 @pytest.fixture(scope='module')
 def data():
   return sources.load('synthetic', num_users=300, num_items=80)
-
-
-@pytest.fixture(scope='module')
-def features(data):
-  return makers.text_features(data)
 
 
 @pytest.fixture(scope='module')

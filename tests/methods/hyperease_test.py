@@ -7,25 +7,14 @@ import numpy as np
 import pytest
 
 from hyperrec import method as method_lib
-from hyperrec.data import regimes, sources, splits
+from hyperrec.data import regimes, splits
 from hyperrec.methods import ease, hyperease, l3ae
 from hyperrec.models import linear_autoencoder
-from tests import makers
 
 KEY = jax.random.key(0)
 OWN = {'l2': 30.0, 'l2_features': 2.0, 'trust': 0.9}
 LEARNED = {'relation': 0.2, 'transfer': 0.2, 'popularity': 0.15}
 OPTIONS = OWN | LEARNED
-
-
-@pytest.fixture(scope='module')
-def data():
-  return sources.load('synthetic', num_users=400, num_items=120)
-
-
-@pytest.fixture(scope='module')
-def features(data):
-  return makers.text_features(data)
 
 
 def adapted_weights(method, task):

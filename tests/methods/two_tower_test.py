@@ -5,22 +5,11 @@ import numpy as np
 import pytest
 
 from hyperrec import method as method_lib
-from hyperrec.data import interactions, regimes, sources
+from hyperrec.data import interactions, regimes
 from hyperrec.methods import two_tower
-from tests import makers
 
 KEY = jax.random.key(0)
 SMALL = {'hidden_dim': 16, 'dim': 8, 'batch_size': 50, 'finetune_epochs': 2}
-
-
-@pytest.fixture(scope='module')
-def data():
-  return sources.load('synthetic', num_users=400, num_items=120)
-
-
-@pytest.fixture(scope='module')
-def features(data):
-  return makers.text_features(data)
 
 
 def run(method, task):

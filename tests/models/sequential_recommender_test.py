@@ -90,7 +90,7 @@ def test_one_pass_scores_every_prefix():
 def test_places_may_count_back_from_the_last_item():
   items = jnp.array([[3, 1, 4, 0], [2, 0, 0, 0]])
   found = sequential_recommender.last_hidden(
-    MODEL, params(), items, jnp.array([3, 1]), from_the_end=True
+    MODEL.clone(from_the_end=True), params(), items, jnp.array([3, 1])
   )
   for history, n, hidden in zip(items, (3, 1), found, strict=True):
     one, segments, places = row(*history[:n].tolist())

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import scipy.sparse
 
+from hyperrec import memory
 from hyperrec.evaluation import cost
-from hyperrec.models import linear_autoencoder, spd_inverse
+from hyperrec.models import linear_autoencoder
 from hyperrec.models import sparse_autoencoder as lib
 
 
@@ -51,12 +52,12 @@ def test_memory_is_predicted_and_refused_before_it_is_taken(monkeypatch):
   x = make(2000, 1000, share=0.01)
   _, peak = cost.peak_bytes(lambda: lib.solve_on_neighbours(x, 5.0, 20))
   assert peak < lib.neighbour_peak_bytes(x, 20) + 2**22  # small objects
-  monkeypatch.setattr(spd_inverse, 'available_bytes', lambda: 2**20)
+  monkeypatch.setattr(memory, 'available_bytes', lambda: 2**20)
   for solve in (
     lambda: lib.solve_on_neighbours(x, 5.0, 20),
     lambda: lib.solve_by_sansa(x, 5.0, 0.01),
   ):
-    with pytest.raises(spd_inverse.InsufficientMemoryError, match='GiB'):
+    with pytest.raises(memory.InsufficientMemoryError, match='GiB'):
       solve()
 
 

@@ -58,7 +58,7 @@ def read(path: Any) -> Columns:
   if path.suffix == '.parquet':
     _check_file(path)
     try:
-      found = Columns(pa.parquet.read_table(path), path)
+      found = Columns(_plain_text(pa.parquet.read_table(path)), path)
     except (pa.ArrowException, OSError) as error:
       raise DataError(
         f'{path} cannot be read as Parquet: {_brief(error)}; is it cut?'
@@ -79,6 +79,20 @@ def read(path: Any) -> Columns:
   if found.table.num_rows == 0:
     raise DataError(f'{path} has a header and no rows')
   return found._replace(table=found.table.rename_columns(names))
+
+
+def _plain_text(table: pa.Table) -> pa.Table:
+  """Columns of text as strings, whatever other programs keep them as."""
+  for place, field in enumerate(table.schema):
+    kind = field.type
+    if pa.types.is_dictionary(kind):
+      kind = kind.value_type
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+      kind = pa.string()
+    if kind != field.type:
+      column = table.column(place).cast(kind)
+      table = table.set_column(place, field.name, column)
+  return table
 
 
 def read_text(
@@ -247,8 +261,7 @@ def times(columns: Columns, name: str, form: str | None = None) -> np.ndarray:
     if form is not None:
       return _dates(columns, name, column, form)
     if _all_match(column, _ISO):
-      plain = pc.replace_substring(column, 'Z', '')
-      return plain.cast(pa.timestamp('us')).cast(pa.int64()).to_numpy()
+      return _iso_dates(columns, name, column)
   try:
     found = numbers(columns, name)
   except DataError as error:
@@ -264,6 +277,26 @@ def times(columns: Columns, name: str, form: str | None = None) -> np.ndarray:
       columns, name, bad, 'is not a whole number; give seconds or milliseconds'
     )
   return found.astype(np.int64)
+
+
+def _iso_dates(columns, name: str, column) -> np.ndarray:
+  """Microseconds; what is finer is cut off."""
+  plain = pc.replace_substring(column, 'Z', '')
+  plain = pc.replace_substring_regex(plain, r'(\.\d{6})\d+', r'\1')
+  try:
+    found = plain.cast(pa.timestamp('us'))
+  except pa.ArrowInvalid:
+    bad = [not _is_date(text) for text in plain]
+    _fail(columns, name, bad, 'is no date of the calendar')
+  return found.cast(pa.int64()).to_numpy()
+
+
+def _is_date(text: pa.Scalar) -> bool:
+  try:
+    text.cast(pa.timestamp('us'))
+  except pa.ArrowInvalid:
+    return False
+  return True
 
 
 def _dates(columns, name: str, column, form: str) -> np.ndarray:

@@ -57,6 +57,7 @@ def main(argv):
   report.replace_block('README.md', 'guide', report_words.guide(analyses))
   report.replace_block(_DETAILS, 'hypotheses', hypotheses(tasks))
   report.replace_block(_DETAILS, 'verdict', verdict(tasks, analyses))
+  report.replace_block(_DETAILS, 'seeds', seeds(tasks))
   report.replace_block(
     _DETAILS,
     'tables',

@@ -83,10 +83,11 @@ def configured(arm: Arm, config: Config) -> Config:
 
 
 def parse_trial(text: str) -> tuple[str, dict[str, Any]]:
-  """The arm, and the fields of `Config` that differ: "arm=all lr=0.01".
+  """The arm, and the fields of `Config` that differ: "dim=64 lr=0.01".
 
   Raises:
-    UsageError: an unknown arm or field, or a value that is not of its type.
+    UsageError: an unknown arm or field, a value that is not of its type, or a
+      field that this arm would not heed.
   """
   known = {f.name: f.type for f in dataclasses.fields(Config)}
   changes = {}
@@ -105,7 +106,21 @@ def parse_trial(text: str) -> tuple[str, dict[str, Any]]:
         f'--trial="{text}": {entry!r} is neither arm=NAME, of '
         f'{[*ARMS]}, nor FIELD=VALUE, of {known}'
       ) from None
+  _check_heeded(text, arm, changes)
   return arm, changes
+
+
+def _check_heeded(text: str, arm: str, changes: dict[str, Any]) -> None:
+  """What is made before the trial, or is the arm's own, no trial changes."""
+  fixed = {'num_groups', 'num_codes', *ARMS[arm].changes}
+  if ARMS[arm].pretrained:
+    late = ('align_', 'finetune_')
+    fixed |= {name for name in changes if not name.startswith(late)}
+  for name in fixed & set(changes):
+    raise app.UsageError(
+      f'--trial="{text}": arm={arm} would not heed {name}, which is the '
+      "arm's own or serves before the trial begins"
+    )
 
 
 def fit(

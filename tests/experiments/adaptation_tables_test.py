@@ -1,10 +1,15 @@
 """Runs are taken into one file for each data set and regime."""
 
+import re
+
 import pytest
+from absl import flags
+from absl.testing import flagsaver
 
 from experiments.adaptation import tables
 from hyperrec.evaluation import report_numbers, results
 from tests.evaluation.rows import row
+from tests.experiments import commands
 
 
 @pytest.fixture
@@ -38,6 +43,28 @@ def test_the_words_of_the_readmes(folder):
     tasks
   )
   assert '**New users: made**' in tables.verdict(tasks, analyses)
+
+
+def test_every_block_of_the_readmes_is_made(folder, monkeypatch):
+  tables.take_in([row('ease', 0.3), row('hyperease', 0.4)])
+  made = set()
+  if not flags.FLAGS.is_parsed():
+    flags.FLAGS.mark_as_parsed()
+  monkeypatch.setattr(
+    tables.report,
+    'replace_block',
+    lambda path, name, text: made.add((path, name)),
+  )
+  with flagsaver.flagsaver(take=[], report=None):
+    tables.main([])
+  written = {path for path, _ in made}
+  assert made - {('README.md', 'systems')} == {
+    (path, name)
+    for path in written
+    for name in re.findall(
+      r'results:begin (\w+)', (commands.ROOT / path).read_text()
+    )
+  } - {('README.md', 'systems')}
 
 
 def test_who_has_fewer_seeds_is_said(folder):

@@ -287,16 +287,20 @@ def test_published_numbers_are_parsed():
 
 
 def test_trials_are_parsed():
-  text = 'arm=all dim=300 finetune_lr=0.01 index=source finetune_all=true'
-  assert arms.parse_trial(text) == (
-    'all',
-    {
-      'dim': 300,
-      'finetune_lr': 0.01,
-      'index': 'source',
-      'finetune_all': True,
-    },
+  assert arms.parse_trial('dim=300 from_the_end=true start=text') == (
+    'scratch',
+    {'dim': 300, 'from_the_end': True, 'start': 'text'},
   )
+  assert arms.parse_trial('arm=full finetune_lr=0.01 align_epochs=2') == (
+    'full',
+    {'finetune_lr': 0.01, 'align_epochs': 2},
+  )
+  for wrong in (
+    'num_codes=8', 'arm=all start=text', 'arm=full alignment=identity',
+    'arm=all finetune_all=false',
+  ):  # fmt: skip
+    with pytest.raises(app.UsageError, match='would not heed'):
+      arms.parse_trial(wrong)
   for wrong in ('arm=best', 'width=3', 'dim=wide', 'finetune_all=yes', 'lr'):
     with pytest.raises(app.UsageError, match='neither arm=NAME'):
       arms.parse_trial(wrong)

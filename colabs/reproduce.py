@@ -20,8 +20,13 @@ import os
 import subprocess
 import sys
 
-REPOSITORY = 'https://github.com/OWNER/hyperrec'  # @param {type: "string"}
+REPOSITORY = ''  # @param {type: "string"}
 if importlib.util.find_spec('hyperrec') is None:
+  if not REPOSITORY:
+    raise SystemExit(
+      'Fill in REPOSITORY: the address of the repository that this notebook is '
+      'from, https://github.com/...'
+    )
   package = f'hyperrec[demo] @ git+{REPOSITORY}'
   command = [sys.executable, '-m', 'pip', 'install', '--quiet', package]
   subprocess.run(command, check=True)

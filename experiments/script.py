@@ -2,7 +2,9 @@
 
 import contextlib
 import errno
+import json
 import logging as std_logging
+import pathlib
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -62,6 +64,34 @@ def script_flags() -> dict[str, Any]:
 def provenance() -> dict[str, Any]:
   """Commit and versions, as result rows carry them."""
   return {'commit': run_log.git_commit(), 'versions': run_log.versions()}
+
+
+def write_document(document: Any, path: str | pathlib.Path) -> None:
+  """Writes a JSON file, whole or not at all, and the folder that it is in."""
+  path = pathlib.Path(path)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  text = json.dumps(document, indent=2, default=float)
+  results.write_whole(f'{text}\n', path)
+
+
+def parse_expected(
+  entries: list[str], metrics: tuple[str, ...]
+) -> dict[str, float]:
+  """Published numbers, given as METRIC=NUMBER.
+
+  Raises:
+    UsageError: one that is not of that form, or of no metric named.
+  """
+  expected = {}
+  for entry in entries:
+    name, _, value = entry.partition('=')
+    try:
+      expected[name] = float(value)
+    except ValueError:
+      raise app.UsageError(f'--expect={entry}: write METRIC=NUMBER') from None
+    if name not in metrics:
+      raise app.UsageError(f'--expect={entry}: {name} is none of {metrics}')
+  return expected
 
 
 @contextlib.contextmanager

@@ -60,6 +60,12 @@ ROWS = (
   Row('SASRec', 'Sports', 'sasrec', 'sports'),
   Row('SASRec', 'Toys', 'sasrec', 'toys'),
   Row('VQ-Rec, from scratch', 'Scientific', 'vqrec', 'scientific', 'scratch'),
+  Row(
+    'VQ-Rec, from scratch', 'Scientific', 'vqrec', 'scientific_start', 'scratch'
+  ),
+  Row(
+    'VQ-Rec, pre-trained', 'Scientific', 'vqrec', 'scientific_transfer', 'all'
+  ),
   Row('VQ-Rec, pre-trained', 'Scientific', 'vqrec', 'scientific', 'full'),
   Row('VQ-Rec, looked up', 'Scientific', 'vqrec', 'scientific', 'lookup'),
   Row('VQ-Rec, pre-trained', 'Office', 'vqrec', 'office', 'full'),

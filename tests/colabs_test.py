@@ -50,10 +50,15 @@ def test_the_first_cell_installs_what_is_missing(name, monkeypatch):
   exec(cell, {})
   assert not commands
   monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
-  exec(cell, {})
+  with pytest.raises(SystemExit, match='Fill in REPOSITORY'):
+    exec(cell, {})
+  assert not commands
+  exec(cell.replace("= ''", "= 'https://github.com/a/b'"), {})
   ((*command, package),) = commands
   assert command[1:4] == ['-m', 'pip', 'install']
-  asked = re.fullmatch(r'hyperrec\[(.+)\] @ git\+https://.+/hyperrec', package)
+  asked = re.fullmatch(
+    r'hyperrec\[(.+)\] @ git\+https://github.com/a/b', package
+  )
   extras = importlib.metadata.metadata('hyperrec').get_all('Provides-Extra')
   assert set(asked[1].split(',')) <= set(extras)
 

@@ -39,6 +39,8 @@ L3AE = _rows(
   (100.0, 1.0, 0.95),
   (200.0, 10.0, 0.8),
 )
+# HyperEASE of a catalogue alone: nothing that only other sets could teach.
+NO_SOURCE = {'relation': 0.0, 'transfer': 0.0, 'popularity': 0.0}
 HYPEREASE = _rows(
   'l2 l2_features trust relation transfer popularity sharpness',
   (30.0, 2.0, 0.9, 0.1, 0.1, 0.1, 2.0),

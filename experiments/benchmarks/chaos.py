@@ -8,7 +8,6 @@ the end the parameters are those of an undisturbed run, bit for bit, or the
 command fails.
 """
 
-import json
 import pathlib
 import random
 import subprocess
@@ -20,7 +19,6 @@ from absl import flags
 
 from experiments import script
 from experiments.benchmarks import chaos_training
-from hyperrec.evaluation import results
 
 _KILLS = flags.DEFINE_integer('kills', 25, 'How often it is killed.')
 _STEPS = flags.DEFINE_integer('steps', 400, 'Of the run.', lower_bound=1)
@@ -47,7 +45,7 @@ def main(argv):
     )
   document |= script.provenance()
   print(document)
-  results.write_whole(json.dumps(document, indent=1), _OUTPUT.value)
+  script.write_document(document, _OUTPUT.value)
   return 0 if document['is_identical'] else 1
 
 

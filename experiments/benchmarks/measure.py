@@ -1,6 +1,5 @@
 """Interleaved timing, comparisons with a goal, and the file they go to."""
 
-import json
 import os
 import pathlib
 import statistics
@@ -147,8 +146,7 @@ def record(name: str, run: Callable[[list[str]], Sequence[Comparison]]) -> None:
     'versions': origin['versions'] | peers.versions(),
   }
   path = pathlib.Path(_RESULTS_DIR.value) / f'{name}.json'
-  path.parent.mkdir(parents=True, exist_ok=True)
-  path.write_text(json.dumps(result, indent=1) + '\n')
+  script.write_document(result, path)
   print(f'written to {path}')
 
 

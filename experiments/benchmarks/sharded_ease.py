@@ -8,7 +8,6 @@ costs, not what a pod would take; operations, iterations and errors carry over.
 """
 
 import functools
-import json
 import time
 
 import jax
@@ -18,7 +17,6 @@ from absl import flags
 
 from experiments import script
 from experiments.benchmarks import inputs
-from hyperrec.evaluation import results
 from hyperrec.models import linear_autoencoder, sharded_inverse
 from hyperrec.training import mesh as mesh_lib
 
@@ -52,7 +50,7 @@ def main(argv):
     'rows': rows,
     **script.provenance(),
   }
-  results.write_whole(json.dumps(document, indent=1) + '\n', _OUTPUT.value)
+  script.write_document(document, _OUTPUT.value)
 
 
 def measure(name: str, x, expected) -> dict:

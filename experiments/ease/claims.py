@@ -11,8 +11,6 @@ as many trials as every other, and reported on test users.
 """
 
 import functools
-import json
-import pathlib
 
 import jax
 import numpy as np
@@ -115,9 +113,7 @@ def main(argv):
     'flags': script.script_flags(),
     **script.provenance(),
   }
-  path = pathlib.Path(_OUTPUT.value)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  path.write_text(json.dumps(document, indent=2) + '\n')
+  script.write_document(document, _OUTPUT.value)
 
 
 def run_arm(arm, task):

@@ -10,14 +10,12 @@ of training, by Recall@20 of their last item; the prefixes of the test part
 judge. Each way's row goes to results/diginetica_WAY.json when it is done.
 """
 
-import json
 import pathlib
 
 from absl import flags
 
 from experiments import script, source_flags
 from experiments.ease import ways
-from hyperrec.evaluation import results
 
 _WAYS = flags.DEFINE_list('ways', list(ways.WAYS), 'Which.')
 _NUM_VALIDATION = flags.DEFINE_integer(
@@ -47,7 +45,7 @@ def main(argv):
     }
     print(name, document['options'], document['metrics'], flush=True)
     path = pathlib.Path(_OUTPUT.value) / f'{data.name}_{name}.json'
-    results.write_whole(json.dumps(document, indent=1) + '\n', path)
+    script.write_document(document, path)
 
 
 if __name__ == '__main__':

@@ -9,12 +9,11 @@ is written beside it, under results/.
 """
 
 import json
-import pathlib
 import time
 
 import jax
 import numpy as np
-from absl import app, flags, logging
+from absl import flags, logging
 
 from experiments import script, source_flags
 from hyperrec.data import splits
@@ -57,7 +56,7 @@ METRICS = (
 def main(argv):
   """Fits and judges one row; exits with 1 where it misses the expectation."""
   del argv
-  expected = _expected()
+  expected = script.parse_expected(_EXPECT.value, METRICS)
   train, test = load_split()
   method = ease.ease(
     l2=_L2.value,
@@ -95,11 +94,9 @@ def main(argv):
     'flags': script.script_flags(),
     **script.provenance(),
   }
-  path = pathlib.Path(
-    _OUTPUT.value or f'experiments/ease/results/{_ROW.value}.json'
+  script.write_document(
+    row, _OUTPUT.value or f'experiments/ease/results/{_ROW.value}.json'
   )
-  path.parent.mkdir(parents=True, exist_ok=True)
-  path.write_text(json.dumps(row, indent=2) + '\n')
   print(json.dumps(row['metrics'], indent=2))
   return report_misses(row)
 
@@ -141,19 +138,6 @@ def report_misses(row) -> int:
     word = 'MISSED' if is_off else 'reproduced'
     print(f'{name}: {found:.6f}, published {value:.6f}: {word}')
   return int(missed)
-
-
-def _expected() -> dict[str, float]:
-  expected = {}
-  for entry in _EXPECT.value:
-    name, _, value = entry.partition('=')
-    try:
-      expected[name] = float(value)
-    except ValueError:
-      raise app.UsageError(f'--expect={entry}: write METRIC=NUMBER') from None
-    if name not in METRICS:
-      raise app.UsageError(f'--expect={entry}: {name} is none of {METRICS}')
-  return expected
 
 
 if __name__ == '__main__':

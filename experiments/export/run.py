@@ -6,9 +6,9 @@
     --item_path=products.csv --text_columns=title --method=ease --l2=100 \
     --output=my_recommender
 
-The hyper-parameters are the first trial of the adaptation experiment; `--l2`
-changes the ridge of a linear method. `experiments.adaptation.run` on the same
-file tells which method to take.
+The hyper-parameters are one of the adaptation experiment's trials, and are
+written beside the model; `--l2` changes the ridge of a linear method.
+`experiments.adaptation.run` on the same file tells which method to take.
 """
 
 import functools
@@ -38,8 +38,6 @@ METHODS = (
   'popularity', 'itemknn', 'ease', 'slim', 'l3ae', 'hyperease', 'mult_vae',
   'sasrec', 'pref',
 )  # fmt: skip
-# HyperEASE of a catalogue alone: nothing that only other sets could teach.
-_NO_SOURCE = {'relation': 0.0, 'transfer': 0.0, 'popularity': 0.0}
 
 _METHOD = flags.DEFINE_enum('method', 'ease', METHODS, 'What is trained.')
 _L2 = flags.DEFINE_float('l2', None, 'Ridge of ease, l3ae, slim, hyperease.')
@@ -106,7 +104,10 @@ def _linear(data, name, l2, key) -> tuple[export.Model, dict]:
     'ease': (ease.ease, grids.EASE[0]),
     'slim': (slim.slim, grids.SLIM[0]),
     'l3ae': (l3ae.l3ae, grids.L3AE[1]),
-    'hyperease': (hyperease.hyperease, {**grids.HYPEREASE[1], **_NO_SOURCE}),
+    'hyperease': (
+      hyperease.hyperease,
+      {**grids.HYPEREASE[1], **grids.NO_SOURCE},
+    ),
   }
   build, settings = builders[name]
   if name in ('l3ae', 'hyperease'):

@@ -12,9 +12,7 @@ totals; seconds are medians of warm calls.
 
 import dataclasses
 import functools
-import json
 import os
-import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -95,10 +93,8 @@ def main(argv):
     **script.provenance(),
   }
   print(table(rows, result['summary']))
-  path = pathlib.Path(_OUTPUT.value)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  path.write_text(json.dumps(result, indent=1, default=float) + '\n')
-  print(f'written to {path}')
+  script.write_document(result, _OUTPUT.value)
+  print(f'written to {_OUTPUT.value}')
 
 
 def run() -> list[Row]:

@@ -2,7 +2,9 @@
 
   python -m experiments.hypernetwork.tables --runs=DIR   (DIR/*/cells.jsonl)
   python -m experiments.hypernetwork.tables --runs=DIR --add
-  python -m experiments.hypernetwork.tables              (from the summary)
+  python -m experiments.hypernetwork.tables --folds=DIR  (runs whose evidence
+                                                          chose trials too)
+  python -m experiments.hypernetwork.tables              (from the summaries)
 
 A ratio is one method's NDCG@100 over another's, of the same users and seeds;
 its interval a paired bootstrap over seeds and users. Means over settings are
@@ -31,14 +33,18 @@ from hyperrec.evaluation import (
 _RUNS = flags.DEFINE_string(
   'runs', None, 'A folder of workdirs to collect; none reads the summary.'
 )
+_FOLDS = flags.DEFINE_string(
+  'folds', None, 'The same, of runs with --trials=5 --evidence_folds=3.'
+)
 _ADD = flags.DEFINE_bool(
   'add',
   False,
-  'Keep what the summary has and the runs lack, or have fewer seeds of.',
+  'Keep what the summaries have and the runs lack, or have fewer seeds of.',
 )
 
 _FOLDER = pathlib.Path('experiments/hypernetwork')
 _SUMMARY = _FOLDER / 'results' / 'summary.json'
+_FOLDS_SUMMARY = _FOLDER / 'results' / 'folds.json'
 _COST = _FOLDER / 'results' / 'cost.json'
 _PICTURE = str(_FOLDER / 'results' / 'ratios-{}.svg')
 _INKS = {'light': '#1b1f24', 'dark': '#e4e8ec'}
@@ -57,18 +63,10 @@ _GOALS = (
 
 
 def main(argv):
-  """Writes the summary where runs are given, then the README's blocks."""
+  """Writes the summaries where runs are given, then the README's blocks."""
   del argv
-  if _RUNS.value:
-    rows = [
-      row
-      for file in sorted(pathlib.Path(_RUNS.value).glob('*/cells.jsonl'))
-      for row in results.read_json_lines(file)
-    ]
-    old = json.loads(_SUMMARY.read_text()) if _ADD.value else []
-    found = merged(old, summary(rows))
-    results.write_whole(json.dumps(found, indent=0), _SUMMARY)
-  entries = json.loads(_SUMMARY.read_text())
+  entries = _collected(_RUNS.value, _SUMMARY)
+  of_folds = _collected(_FOLDS.value, _FOLDS_SUMMARY)
   for scheme, ink in _INKS.items():
     pathlib.Path(_PICTURE.format(scheme)).write_text(
       report_figures.svg(figure(entries), ink)
@@ -77,9 +75,25 @@ def main(argv):
   report.replace_block(readme, 'goals', goals_table(entries))
   report.replace_block(readme, 'settings', settings_table(entries))
   report.replace_block(readme, 'arms', arms_table(entries))
+  report.replace_block(readme, 'folds_goals', goals_table(of_folds))
+  report.replace_block(readme, 'folds_settings', settings_table(of_folds))
   if _COST.exists():
     costs = cost_table(json.loads(_COST.read_text()))
     report.replace_block(readme, 'cost', costs)
+
+
+def _collected(runs: str | None, path: pathlib.Path) -> list[dict]:
+  """The entries of a summary, made anew first where runs are given."""
+  if runs:
+    rows = [
+      row
+      for file in sorted(pathlib.Path(runs).glob('*/cells.jsonl'))
+      for row in results.read_json_lines(file)
+    ]
+    old = json.loads(path.read_text()) if _ADD.value else []
+    found = merged(old, summary(rows))
+    results.write_whole(json.dumps(found, indent=0), path)
+  return json.loads(path.read_text())
 
 
 def summary(rows: list[dict]) -> list[dict]:
@@ -187,7 +201,8 @@ def goals_table(entries: list[dict]) -> str:
           for e in _of(own, budget=budget)
           if np.isfinite(e['ratios'][rival][0])
         }
-        means.append(_judged(found, rival, budget))
+        missing = len({e['dataset'] for e in own}) - len(found)
+        means.append(_judged(found, rival, budget) + _without(missing))
         lowest.append(
           '{1:.3f} ({0})'.format(*min(found.items(), key=lambda f: f[1]))
           if found
@@ -199,6 +214,11 @@ def goals_table(entries: list[dict]) -> str:
       )
       lines.append(f'| | | lowest | {" | ".join(lowest)} |')
   return '\n'.join(lines)
+
+
+def _without(missing: int) -> str:
+  """Settings that a mean is without, as a note in its cell."""
+  return f' ({missing} without)' if missing else ''
 
 
 def _judged(found: dict[str, float], rival: str, budget: int) -> str:
@@ -249,8 +269,9 @@ def arms_table(entries: list[dict]) -> str:
   """Every arm's mean ratio to fair L3AE over the settings that have it."""
   budgets = sorted({e['budget'] for e in entries})
   lines = [
-    f'| regime | arm | {" | ".join(map(str, budgets))} | FLOPs to adapt |',
-    f'|---|---|{"---:|" * len(budgets)}---:|',
+    f'| regime | arm | settings | {" | ".join(map(str, budgets))} | '
+    'FLOPs to adapt |',
+    f'|---|---|---:|{"---:|" * len(budgets)}---:|',
   ]
   for regime, title in _REGIMES.items():
     of_regime = _of(entries, regime=regime)
@@ -258,6 +279,7 @@ def arms_table(entries: list[dict]) -> str:
       own = _of(of_regime, method=method)
       if method == 'l3ae':
         continue
+      count = len({e['dataset'] for e in own})
       shown = []
       for budget in budgets:
         found = [
@@ -265,10 +287,14 @@ def arms_table(entries: list[dict]) -> str:
           for e in _of(own, budget=budget)
           if e['ratios'].get('l3ae', [0])[0] > 0
         ]
-        shown.append(f'{_mean(found):.3f}' if found else 'cannot')
+        shown.append(
+          f'{_mean(found):.3f}{_without(count - len(found))}'
+          if found
+          else 'cannot'
+        )
       flops = _mean([max(1.0, e['adapt_flops']) for e in own])
       lines.append(
-        f'| {title} | {method} | {" | ".join(shown)} | {flops:.1e} |'
+        f'| {title} | {method} | {count} | {" | ".join(shown)} | {flops:.1e} |'
       )
   return '\n'.join(lines)
 

@@ -5,7 +5,6 @@ python -m experiments.p5.latency
 Random weights of the default size; each prompt is as long as can be.
 """
 
-import json
 import pathlib
 
 import jax
@@ -15,7 +14,7 @@ import numpy as np
 from experiments import script
 from hyperrec.data import item_ids, prompt_tasks, sources
 from hyperrec.data import tokenizer as tokenizer_lib
-from hyperrec.evaluation import cost, results
+from hyperrec.evaluation import cost
 from hyperrec.methods import p5
 from hyperrec.models import decoding, prefix_tree, t5
 
@@ -47,7 +46,7 @@ def main(argv):
     'rows': rows,
     **script.provenance(),
   }
-  results.write_whole(json.dumps(document, indent=1) + '\n', _OUTPUT)
+  script.write_document(document, _OUTPUT)
   for row in rows:
     print(row)
 

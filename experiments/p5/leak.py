@@ -8,9 +8,6 @@ were handed out along full sequences hold the answer; those of a function of
 the training interactions do not.
 """
 
-import json
-import pathlib
-
 from absl import app, flags, logging
 
 from experiments import script
@@ -44,9 +41,7 @@ def main(argv):
     for users, kind, metrics in judged(name, _DATA_DIR.value, _SEED.value)
   ]
   found = {'seed': _SEED.value, 'rows': rows, **script.provenance()}
-  path = pathlib.Path(_OUTPUT.value)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  path.write_text(json.dumps(found, indent=2) + '\n')
+  script.write_document(found, _OUTPUT.value)
 
 
 def judged(name: str, data_dir: str | None, seed: int):
@@ -61,7 +56,7 @@ def judged(name: str, data_dir: str | None, seed: int):
       return item_ids.next_number_scores(numbers, shown.items, shown.mask)
 
     found = held_out.evaluate(score, *split.test, metrics=METRICS)
-    metrics = {metric: round(found.mean(metric), 5) for metric in METRICS}
+    metrics = {metric: found.mean(metric) for metric in METRICS}
     logging.info('%s, %s numbers: %s', name, kind, metrics)
     yield len(found.users), kind, metrics
 

@@ -33,7 +33,7 @@ from hyperrec.data import (
   splits,
 )
 from hyperrec.data import tokenizer as tokenizer_lib
-from hyperrec.evaluation import cost, results
+from hyperrec.evaluation import cost
 from hyperrec.methods import p5, p5_training
 from hyperrec.training import run_log
 
@@ -279,11 +279,10 @@ def _config() -> p5.Config:
 
 
 def _write(row) -> None:
-  path = pathlib.Path(
-    _OUTPUT.value or f'experiments/p5/results/{_ROW.value}-{_SEED.value}.json'
+  script.write_document(
+    row,
+    _OUTPUT.value or f'experiments/p5/results/{_ROW.value}-{_SEED.value}.json',
   )
-  path.parent.mkdir(parents=True, exist_ok=True)
-  results.write_whole(json.dumps(row, indent=2) + '\n', path)
   for record in row['templates']:
     print(record['template'], json.dumps(record['metrics']))
 

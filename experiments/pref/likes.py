@@ -16,8 +16,6 @@ from hyperrec import method as method_lib
 from hyperrec.methods import ease, hyperease, l3ae, pref
 
 Measured = curves.Measured
-# What only sources could teach; the default set is alone here.
-_NO_SOURCE = {'relation': 0.0, 'transfer': 0.0, 'popularity': 0.0}
 # Likes that trials are compared at.
 _TUNED_AT = 10
 
@@ -43,7 +41,7 @@ def rivals(features: features_lib.Features, num_trials: int) -> dict:
   """
   found = {'ease': Rival(ease.ease, grids.EASE)}
   if features.encoder is not None:
-    kernel = tuple({**trial, **_NO_SOURCE} for trial in grids.HYPEREASE)
+    kernel = tuple({**trial, **grids.NO_SOURCE} for trial in grids.HYPEREASE)
     found['l3ae'] = Rival(
       functools.partial(l3ae.l3ae, features.own), grids.L3AE
     )
@@ -101,7 +99,7 @@ def _fit(method, people, liked, seed):
   """Score function and fit of a method that makes no use of a source."""
   train = people.train.rows(people.train.ratings >= liked)
   key = jax.random.key(seed)
-  # What HyperEASE learns there counts for nothing, see `_NO_SOURCE`.
+  # What HyperEASE learns there counts for nothing, see `grids.NO_SOURCE`.
   nothing = train.take_items(np.arange(2))
   return method.score, method.adapt(method.prepare(nothing, key), train, key)
 

@@ -61,9 +61,6 @@ def main(argv):
   files = sorted((folder / 'bases').glob('*.json'))
   if files:
     report.replace_block(readme, 'bases', bases_table(files, 10))
-  files = sorted((folder / 'settings').glob('*.json'))
-  if files:
-    report.replace_block(readme, 'settings', settings_table(files))
   if document := read(folder / 'latency.json'):
     report.replace_block(readme, 'latency', latency_table(document))
   if document := read(folder / 'attributes.json'):
@@ -153,31 +150,6 @@ def bases_table(files: list[pathlib.Path], questions: int) -> str:
     cells = [cell(points.get(q), m) for m in metrics for q in (0, questions)]
     lines.append(f'| {file.stem} | {flags["rank"]} | {" | ".join(cells)} |')
   return '\n'.join(lines)
-
-
-def settings_table(files: list[pathlib.Path]) -> str:
-  """One row a setting: of random pairs of films seen, and of plain likes."""
-  lines = []
-  for file in files:
-    document = json.loads(file.read_text())
-    known = arms(document, 'known')['random']
-    shown = arms(document, 'likes')['pref']
-    if not lines:
-      columns = [(m, q) for m in known[0]['metrics'] for q in known]
-      top = max(shown)
-      heads = [f'{m}, q = {q}' for m, q in columns]
-      heads += [f'{columns[0][0]}, {top} likes']
-      lines = [
-        f'| taste | choice | J | {" | ".join(heads)} |',
-        f'|---:|---:|---:|{"---:|" * len(heads)}',
-      ]
-    flags = document['flags']
-    names = 'taste_variance', 'choice_variance', 'rank'
-    cells = [f'{flags[name]:g}' for name in names]
-    cells += [f'{known[q]["metrics"][m]["mean"]:.3f}' for m, q in columns]
-    cells += [f'{shown[top]["metrics"][columns[0][0]]["mean"]:.3f}']
-    lines.append(f'| {" | ".join(cells)} |')
-  return '\n'.join([*lines[:2], *sorted(lines[2:], reverse=True)])
 
 
 def latency_table(document) -> str:

@@ -16,7 +16,7 @@ import pathlib
 import time
 
 import jax
-from absl import app, flags, logging
+from absl import flags, logging
 
 from experiments import script, source_flags
 from hyperrec.data import sequences, splits
@@ -75,7 +75,7 @@ METRICS = ('recall@5', 'ndcg@5', 'recall@10', 'ndcg@10', 'mrr')
 def main(argv):
   """Trains and judges one row."""
   del argv
-  expected = _expected()
+  expected = script.parse_expected(_EXPECT.value, METRICS)
   data = source_flags.load()
   split = splits.leave_one_out(data)
   if _MASK_SEEN.value:
@@ -117,7 +117,9 @@ def main(argv):
     **script.provenance(),
   }
   if mesh.is_writer():
-    _write(row)
+    script.write_document(
+      row, _OUTPUT.value or f'experiments/sasrec/results/{_ROW.value}.json'
+    )
   _compare(row)
 
 
@@ -176,27 +178,6 @@ def _config() -> sasrec.Config:
     hidden_ratio=_HIDDEN_RATIO.value,
     from_the_end=_FROM_THE_END.value,
   )
-
-
-def _expected() -> dict[str, float]:
-  expected = {}
-  for entry in _EXPECT.value:
-    name, _, value = entry.partition('=')
-    try:
-      expected[name] = float(value)
-    except ValueError:
-      raise app.UsageError(f'--expect={entry}: write METRIC=NUMBER') from None
-    if name not in METRICS:
-      raise app.UsageError(f'--expect={entry}: {name} is none of {METRICS}')
-  return expected
-
-
-def _write(row) -> None:
-  path = pathlib.Path(
-    _OUTPUT.value or f'experiments/sasrec/results/{_ROW.value}.json'
-  )
-  path.parent.mkdir(parents=True, exist_ok=True)
-  path.write_text(json.dumps(row, indent=2) + '\n')
 
 
 def _compare(row) -> None:

@@ -29,9 +29,10 @@ def main(argv):
     name, _, workdir = entry.partition('=')
     if not workdir:
       raise app.UsageError(f'--trials={entry}: write NAME=WORKDIR')
-    trial = json.dumps(trial_of(pathlib.Path(workdir)), indent=2)
-    path = _FOLDER / 'results' / 'trials' / f'{name}.json'
-    path.write_text(trial + '\n')
+    script.write_document(
+      trial_of(pathlib.Path(workdir)),
+      _FOLDER / 'results' / 'trials' / f'{name}.json',
+    )
   readme = _FOLDER / 'README.md'
   report.replace_block(readme, 'rows', rows_table(_FOLDER))
   report.replace_block(readme, 'trials', trials_table(_FOLDER))
@@ -93,14 +94,17 @@ def _what(flags_of_run: dict[str, Any]) -> str:
 def trials_table(folder: pathlib.Path) -> str:
   """Best validation of each trial, from its run's manifest and metrics."""
   lines = [
-    '| trial on Beauty | Recall@10 | NDCG@10 | at step | run until step |',
-    '|---|---:|---:|---:|---:|',
+    '| set | trial | places counted from | Recall@10 | NDCG@10 | at step | '
+    'run until step |',
+    '|---|---|---|---:|---:|---:|---:|',
   ]
   for file in sorted((folder / 'results' / 'trials').glob('*.json')):
     trial = json.loads(file.read_text())
     best = max(trial['validation'], key=lambda v: v['validation_ndcg@10'])
+    end = 'last' if trial['flags'].get('from_the_end') else 'first'
     lines.append(
-      f'| {trial["what"]} | {best["validation_recall@10"]:.4f} | '
+      f'| {_ROWS[trial["flags"]["row"]]} | {trial["what"]} | {end} | '
+      f'{best["validation_recall@10"]:.4f} | '
       f'{best["validation_ndcg@10"]:.4f} | {best["step"]} | '
       f'{trial["validation"][-1]["step"]} |'
     )

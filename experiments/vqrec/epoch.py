@@ -8,9 +8,7 @@ processor's time of all cores together is counted, not the clock's, since
 neighbours on the machine do not change it much.
 """
 
-import json
 import math
-import pathlib
 import statistics
 import time
 
@@ -51,8 +49,7 @@ def main(argv):
     'flags': script.script_flags(),
     **script.provenance(),
   }
-  path = pathlib.Path('experiments/vqrec/results/epoch.json')
-  path.write_text(json.dumps(document, indent=2) + '\n')
+  script.write_document(document, 'experiments/vqrec/results/epoch.json')
   print(f'an epoch: {document["epoch_seconds"]:.1f} s')
 
 

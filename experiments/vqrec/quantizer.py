@@ -10,7 +10,6 @@ faiss comes with the extra `test`; without it our side alone is measured.
 import importlib.metadata
 import importlib.util
 import json
-import pathlib
 import time
 
 import jax
@@ -55,11 +54,10 @@ def main(argv):
       'version': importlib.metadata.version('faiss-cpu'),
     }
   name = data.name.replace('/', '_').lower()
-  path = pathlib.Path(
-    _OUTPUT.value or f'experiments/vqrec/results/quantizer/{name}.json'
+  script.write_document(
+    document,
+    _OUTPUT.value or f'experiments/vqrec/results/quantizer/{name}.json',
   )
-  path.parent.mkdir(parents=True, exist_ok=True)
-  path.write_text(json.dumps(document, indent=2) + '\n')
   print(json.dumps(document, indent=2))
 
 

@@ -11,7 +11,6 @@ are those with the best validation NDCG@10. The same command with the same
 workdir resumes: an arm that is done is not done again.
 """
 
-import json
 import pathlib
 import time
 
@@ -72,11 +71,10 @@ def main(argv):
     'flags': script.script_flags(),
     **script.provenance(),
   }
-  path = pathlib.Path(
-    _OUTPUT.value or f'experiments/vqrec/results/{laboratory.ROW.value}.json'
+  script.write_document(
+    document,
+    _OUTPUT.value or f'experiments/vqrec/results/{laboratory.ROW.value}.json',
   )
-  path.parent.mkdir(parents=True, exist_ok=True)
-  path.write_text(json.dumps(document, indent=2) + '\n')
   print(rows.as_table(document))
 
 

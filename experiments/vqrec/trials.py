@@ -50,10 +50,9 @@ def main(argv):
     'flags': script.script_flags(),
     **script.provenance(),
   }
-  output = pathlib.Path('experiments/vqrec/results/trials')
-  output.mkdir(parents=True, exist_ok=True)
-  path = output / f'{laboratory.ROW.value}.json'
-  path.write_text(json.dumps(document, indent=2) + '\n')
+  script.write_document(
+    document, f'experiments/vqrec/results/trials/{laboratory.ROW.value}.json'
+  )
 
 
 def _tried(text, trial, data, start) -> dict[str, Any]:

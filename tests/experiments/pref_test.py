@@ -188,29 +188,6 @@ def test_bases_are_rows(tmp_path):
   assert '| ials | 16 | 0.500 ±0.100 | 0.500 ±0.100 |' in found
 
 
-def test_settings_are_rows(tmp_path):
-  numbers = {'mean': 0.5, 'low': 0.4, 'high': 0.6, 'by_seed': [0.5]}
-  curve = [
-    {
-      'arm': arm,
-      'condition': condition,
-      'questions': q,
-      'metrics': {'ndcg@20': numbers, 'auc': numbers},
-    }
-    for arm, condition, budgets in (
-      ('random', 'known', (0, 10)),
-      ('pref', 'likes', (10,)),
-    )
-    for q in budgets
-  ]
-  flags = {'taste_variance': 0.1, 'choice_variance': 3.0, 'rank': 16}
-  file = tmp_path / 'adopted.json'
-  file.write_text(json.dumps({'curves': curve, 'flags': flags}))
-  found = tables.settings_table([file])
-  assert '| ndcg@20, q = 10 | auc, q = 0 | auc, q = 10 | ndcg@20, 10' in found
-  assert f'| 0.1 | 3 | 16 |{" 0.500 |" * 5}' in found
-
-
 def test_what_is_no_number_is_null():
   text = curves.as_json({'a': [float('nan'), 1.5]})
   assert json.loads(text) == {'a': [None, 1.5]}

@@ -11,7 +11,12 @@ from absl import logging
 from hyperrec import method as method_lib
 from hyperrec.data import interactions, splits
 from hyperrec.evaluation import cost, held_out, ranking, significance
-from hyperrec.methods import ease, ease_sparse, esler, item_knn
+from hyperrec.methods import (
+  ease,
+  ease_sparse,
+  esler,
+  item_knn,
+)
 from hyperrec.models import (
   gradient_autoencoder,
   sparse_autoencoder,

@@ -13,7 +13,7 @@ communication, so that a step computes what it computes on one device.
 
 import contextlib
 import contextvars
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -110,9 +110,37 @@ def place_batch(mesh: Mesh, tree: Any) -> Any:
   return jax.tree.map(put, tree)
 
 
-def rows_of(mesh: Mesh) -> NamedSharding:
-  """Rows of a matrix over all devices, its columns whole."""
-  return NamedSharding(mesh, PartitionSpec(mesh.axis_names, None))
+def make_rows(
+  mesh: Mesh,
+  shape: tuple[int, int],
+  rows: Callable[[int, int], np.ndarray],
+) -> jax.Array:
+  """A matrix whose rows lie over all devices, each made where it is to lie.
+
+  Args:
+    mesh: of the devices, whose number divides the rows.
+    shape: of the matrix.
+    rows: (first, last) -> these rows, the last left out.
+  """
+
+  def part(index):
+    first, last, _ = index[0].indices(shape[0])
+    return rows(first, last)
+
+  return jax.make_array_from_callback(shape, _by_rows(mesh), part)
+
+
+def map_rows(
+  mesh: Mesh, of_device: Callable[[jax.Array], jax.Array]
+) -> Callable[[jax.Array], jax.Array]:
+  """A function of a matrix of `make_rows`: each device maps its own rows.
+
+  Args:
+    mesh: of the devices.
+    of_device: own rows -> own rows; may talk along all axes of the mesh.
+  """
+  spec = _by_rows(mesh).spec
+  return jax.shard_map(of_device, mesh=mesh, in_specs=spec, out_specs=spec)
 
 
 def collect(mesh: Mesh, tree: Any) -> Any:
@@ -120,6 +148,10 @@ def collect(mesh: Mesh, tree: Any) -> Any:
   everywhere = NamedSharding(mesh, PartitionSpec())
   whole = jax.jit(lambda t: t, out_shardings=everywhere)(tree)
   return jax.tree.map(lambda leaf: leaf.addressable_data(0), whole)
+
+
+def _by_rows(mesh: Mesh) -> NamedSharding:
+  return NamedSharding(mesh, PartitionSpec(mesh.axis_names, None))
 
 
 def _of_table(mesh: Mesh, leaf: jax.Array) -> NamedSharding:

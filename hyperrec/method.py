@@ -91,12 +91,6 @@ def no_flops(*unused: Any) -> float:
   return 0.0
 
 
-def keep_shared(shared: Any, evidence: Interactions, key: jax.Array) -> Any:
-  """The `adapt` of a method that has nothing to adapt."""
-  del evidence, key
-  return shared
-
-
 @dataclasses.dataclass(frozen=True)
 class Method:
   """One system: three functions, and what the first two cost.

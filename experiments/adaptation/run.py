@@ -114,10 +114,10 @@ def main(argv):
   )
   rows = run(data, cells, workdir / 'cells.jsonl')
   results.write_json(rows, workdir / 'results.json')
-  report.write_report(rows, workdir / 'report.html')
+  advice = report.write_report(rows, workdir / 'report.html')
   console = console_lib.Console()
   console.print(report_plain.terminal_table(rows))
-  for sentence in report.advice(rows):
+  for sentence in advice:
     console.print(f'use: {sentence}', markup=False, highlight=False)
   console.print(f'report: {workdir / "report.html"}', soft_wrap=True)
 

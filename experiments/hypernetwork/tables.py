@@ -90,7 +90,8 @@ def _collected(runs: str | None, path: pathlib.Path) -> list[dict]:
       for file in sorted(pathlib.Path(runs).glob('*/cells.jsonl'))
       for row in results.read_json_lines(file)
     ]
-    old = json.loads(path.read_text()) if _ADD.value else []
+    is_kept = _ADD.value and path.exists()
+    old = json.loads(path.read_text()) if is_kept else []
     found = merged(old, summary(rows))
     results.write_whole(json.dumps(found, indent=0), path)
   return json.loads(path.read_text())
@@ -202,7 +203,9 @@ def goals_table(entries: list[dict]) -> str:
           if np.isfinite(e['ratios'][rival][0])
         }
         missing = len({e['dataset'] for e in own}) - len(found)
-        means.append(_judged(found, rival, budget) + _without(missing))
+        means.append(
+          _judged(found, rival, budget) + _without(missing) if found else ''
+        )
         lowest.append(
           '{1:.3f} ({0})'.format(*min(found.items(), key=lambda f: f[1]))
           if found

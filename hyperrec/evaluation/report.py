@@ -36,11 +36,13 @@ _ADVICE = (
   'For data and evidence like these: of the methods within 3% of the best and '
   'not clearly behind it, the one whose adaptation takes the fewest operations.'
 )
-_INKS = {False: ('#1b1f24', '#ffffff'), True: ('#e4e8ec', '#14181d')}
 
 
-def write_report(rows: Iterable[Row], path: str | pathlib.Path) -> None:
+def write_report(rows: Iterable[Row], path: str | pathlib.Path) -> list[str]:
   """Writes the report; it needs no other file and no network.
+
+  Returns:
+    What to use for data like these, a sentence for each task.
 
   Raises:
     ResultError: no rows, or a row that is not one.
@@ -74,6 +76,7 @@ def write_report(rows: Iterable[Row], path: str | pathlib.Path) -> None:
     f'</body></html>\n'
   )
   results.write_whole(page, path)
+  return words.advice(analyses)
 
 
 def _answer(analyses: dict[Task, numbers.Analysis]) -> str:
@@ -298,39 +301,6 @@ def _css() -> str:
 def _script() -> str:
   path = pathlib.Path(__file__).with_name('report.js')
   return path.read_text(encoding='utf-8')
-
-
-def headline_figure(
-  rows: Iterable[Row], path: str | pathlib.Path, *, dark: bool = False
-) -> None:
-  """Draws the README's picture; .svg is transparent, .png has a page colour.
-
-  Raises:
-    ResultError: no rows, a row that is not one, or another kind of file.
-  """
-  path = pathlib.Path(path)
-  tasks = results.by_task(rows)
-  if not tasks:
-    raise results.ResultError('no result rows; run an experiment first')
-  figure = figures.headline(tasks)
-  ink, page = _INKS[dark]
-  if path.suffix == '.svg':
-    results.write_whole(figures.svg(figure, ink), path)
-  elif path.suffix == '.png':
-    figures.recolour(figure, ink)
-    figure.savefig(path, dpi=144, facecolor=page)
-  else:
-    raise results.ResultError(f'{path}: a picture is .svg or .png')
-
-
-def advice(rows: Iterable[Row]) -> list[str]:
-  """What to use for data like these, one sentence a task."""
-  return words.advice(
-    {
-      task: numbers.analyse(cells)
-      for task, cells in results.by_task(rows).items()
-    }
-  )
 
 
 def replace_block(path: str | pathlib.Path, name: str, content: str) -> None:

@@ -14,6 +14,9 @@ HYPERNETWORKS = (
 )
 # Families whose full retraining the others are held against.
 RETRAINED = ('ease', 'mult_vae', 'sasrec')
+# The network of HyperEASE's size that generates nothing: run to be compared
+# with, not to be used.
+_CONTROLS = {'two_tower'}
 # Suffixes of arms that are ways of their own; all others are ablations. PReF
 # may ask about anything, about what the user knows, or look at shown items.
 _OWN_WAYS = {'retrain', 'known', 'shown'}
@@ -70,7 +73,8 @@ def asides(cells: Iterable[Cell]) -> list[Cell]:
 
 def may_lead(method: str) -> bool:
   """Whether an arm is a way of adapting: no oracle, ablation or control."""
-  return set(suffixes(method)) <= _OWN_WAYS
+  is_control = family(method) in _CONTROLS
+  return not is_control and set(suffixes(method)) <= _OWN_WAYS
 
 
 def strength(cell: Cell) -> tuple[int, float]:

@@ -269,15 +269,6 @@ def svg(
   return text.replace('<svg', f'<svg role="img" aria-label="{label}"', 1)
 
 
-def recolour(figure: matplotlib.figure.Figure, ink: str) -> None:
-  """Gives text and axes a colour, for pictures other than SVG."""
-  for artist in figure.findobj():
-    colour = artist.get_color() if hasattr(artist, 'get_color') else None
-    is_spine = isinstance(artist, matplotlib.spines.Spine)
-    if is_spine or (isinstance(colour, str) and colour == styles.INK):
-      artist.set_color(ink)
-
-
 def _tip(cell: Cell) -> str:
   """What a point is, in full: it is shown where the point is pointed at."""
   text = f'{cell.method}, budget {cell.budget:,}: {words.METRIC} '

@@ -68,6 +68,7 @@ def test_arms():
   (other,) = cells_of([retrained('slim', 0.3)])
   assert not arms.is_retrained(other)
   assert arms.is_oracle('ease:retrain:oracle')
+  assert arms.may_lead('ridge_map') and not arms.may_lead('two_tower')
   cells = cells_of(generated_rows())
   assert 'hyperease:shuffled' in {c.method for c in arms.fair(cells)}
   assert {c.method for c in arms.asides(cells)} == {

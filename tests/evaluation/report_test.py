@@ -78,8 +78,8 @@ def test_the_verdict_in_words():
   assert 'oracle' not in text
 
 
-def test_advice_is_the_cheapest_that_is_not_clearly_behind():
-  (told,) = report.advice(rows())
+def test_advice_is_the_cheapest_that_is_not_clearly_behind(tmp_path):
+  (told,) = report.write_report(rows(), tmp_path / 'r.html')
   assert told.startswith('New users: made, by interactions')
   assert 'popularity' not in told
   assert 'ease at 0 (' in told
@@ -157,8 +157,6 @@ def test_refusals_only_say_so(tmp_path):
 def test_no_rows_is_an_error(tmp_path):
   with pytest.raises(results.ResultError, match='run an experiment'):
     report.write_report([], tmp_path / 'r.html')
-  with pytest.raises(results.ResultError, match='run an experiment'):
-    report.headline_figure([], tmp_path / 'r.svg')
   assert list(tmp_path.iterdir()) == []
 
 
@@ -222,18 +220,17 @@ def test_curves_label_every_line_apart():
   assert min(b - a for a, b in itertools.pairwise(heights)) >= 10
 
 
-def test_headline_figure(tmp_path):
-  for name, dark in (('a.svg', False), ('b.svg', True), ('c.png', True)):
-    report.headline_figure(generated_rows(), tmp_path / name, dark=dark)
-  light, dark = ((tmp_path / n).read_text() for n in ('a.svg', 'b.svg'))
+def test_the_headline_is_a_picture_of_fair_arms():
+  tasks = results.by_task(generated_rows())
+  light, dark = (
+    report_figures.svg(report_figures.headline(tasks), ink)
+    for ink in ('#000000', '#ffffff')
+  )
   ET.fromstring(light)
   assert light != dark
   assert 'New users: made' in light
   assert 'oracle' not in light
   assert 'currentColor' not in light
-  assert (tmp_path / 'c.png').read_bytes().startswith(b'\x89PNG')
-  with pytest.raises(results.ResultError, match=r'\.svg or \.png'):
-    report.headline_figure(rows(), tmp_path / 'a.pdf')
 
 
 def test_terminal_table_fits():

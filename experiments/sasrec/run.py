@@ -21,7 +21,7 @@ from absl import flags, logging
 from experiments import script, source_flags
 from hyperrec.data import sequences, splits
 from hyperrec.evaluation import cost, held_out, significance
-from hyperrec.methods import sasrec
+from hyperrec.methods import next_item, sasrec
 from hyperrec.training import mesh, run_log
 
 _DEFAULT = sasrec.Config()
@@ -135,7 +135,7 @@ def judge(config, fitted, held, metrics):
 
 def _fit(config, split):
   template = sasrec.Fitted(
-    None, sasrec.popularity(split.train), 0, 0, None, split.train.item_ids
+    None, next_item.popularity(split.train), 0, 0, None, split.train.item_ids
   )
   start = time.perf_counter()
 

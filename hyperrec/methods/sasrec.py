@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +11,7 @@ import numpy as np
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import sequences as sequences_lib
-from hyperrec.methods import by_length
+from hyperrec.methods import next_item
 from hyperrec.models import sequential_recommender
 from hyperrec.training import loop, optimizers
 from hyperrec.training import step as step_lib
@@ -214,49 +213,37 @@ def fit(
       f'{data.name}: a sequential model needs the order of items, and there '
       'are no timestamps'
     )
-  if not _can_teach(data):
-    raise CannotServe('a sequential model needs a user with two items or more')
-  sequences = sequences_lib.Sequences.of(data)
-  packed = sequences_lib.pack(sequences, config.length)
-  if config.from_the_end:
-    packed = packed.from_the_end()
   init_key, order_key, noise_key = jax.random.split(key, 3)
-  num_rows = len(packed.inputs)
-  batch_size = min(config.batch_size, num_rows)
-  epochs = config.epochs if params is None else config.finetune_epochs
-  num_steps = math.ceil(epochs * num_rows / batch_size)
-  order_seed = int(jax.random.bits(order_key))
+  batches = next_item.batches(
+    sequences_lib.Sequences.of(data),
+    length=config.length,
+    from_the_end=config.from_the_end,
+    batch_size=config.batch_size,
+    epochs=config.epochs if params is None else config.finetune_epochs,
+    key=order_key,
+  )
   counts = jnp.asarray(data.item_counts(), jnp.float32)
-
-  def batch_at(step):
-    rows = loop.batch_rows(step, batch_size, num_rows, order_seed)
-    return {'rows': packed.rows(rows), 'counts': counts}
-
   model = make_model(config, data.num_items)
   params = _init(model, init_key) if params is None else params
-  tx = optimizers.cosine_adamw(config.lr, num_steps, config.weight_decay)
+  steps = batches.num_steps
+  tx = optimizers.cosine_adamw(config.lr, steps, config.weight_decay)
   result = loop.train(
     train_step(model, config.weight_decay, config.num_negatives, config.logq),
     step_lib.init_state(params, tx, noise_key),
-    batch_at,
-    loop.LoopConfig(num_steps, **run.pop('loop', {})),
+    lambda step: {'rows': batches.at(step), 'counts': counts},
+    loop.LoopConfig(steps, **run.pop('loop', {})),
     **run,
   )
-  params = result.params
+  popularity = next_item.popularity(data)
   return Fitted(
-    params, popularity(data), num_steps, batch_size, data, data.item_ids
+    result.params, popularity, steps, batches.size, data, data.item_ids
   )
-
-
-def popularity(data: Interactions) -> np.ndarray:
-  """Scores [V] of a user who has shown nothing: log(1 + count)."""
-  return np.log1p(data.item_counts()).astype(np.float32)
 
 
 def score(config: Config, fitted: Fitted, histories: Histories) -> np.ndarray:
   """Scores [B, V] of the next item; popularity where nothing was shown."""
   model = make_model(config, histories.num_items)
-  hidden_BxD, is_empty_B = by_length.last_hidden(
+  hidden_BxD, is_empty_B = next_item.last_hidden(
     functools.partial(_last_hidden, model, fitted.params),
     histories,
     config.length,

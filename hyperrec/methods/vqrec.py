@@ -15,7 +15,7 @@ import numpy as np
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.methods import (
-  by_length,
+  next_item,
   vqrec_index,
   vqrec_stages,
   vqrec_training,
@@ -107,7 +107,7 @@ def score(config: Config, fitted: Fitted, histories: Histories) -> np.ndarray:
   _check(fitted, histories)
   encoder = config.encoder()
   table = item_table(fitted.params['codes'], fitted.codes)
-  hidden_BxD, is_empty_B = by_length.last_hidden(
+  hidden_BxD, is_empty_B = next_item.last_hidden(
     functools.partial(last_hidden, encoder, fitted.params, table),
     histories,
     config.length,

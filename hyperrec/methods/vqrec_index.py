@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
+from hyperrec.methods import next_item
 from hyperrec.models import product_quantizer
 
 DataError = interactions_lib.DataError
@@ -136,15 +137,10 @@ def look_up(source: Fitted, data: Interactions, table: Table) -> Fitted:
   flops = product_quantizer.encode_flops(source.index, len(table))
   return source._replace(
     codes=codes_of(source.index, table),
-    popularity=popularity(data),
+    popularity=next_item.popularity(data),
     item_ids=data.item_ids,
     flops=source.flops + flops,
   )
-
-
-def popularity(data: Interactions) -> np.ndarray:
-  """Scores [V] of a user who has shown nothing: log(1 + count)."""
-  return np.log1p(data.item_counts()).astype(np.float32)
 
 
 def stacked(tables: Sequence[Table], names: Sequence[str]) -> Table:

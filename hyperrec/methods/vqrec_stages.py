@@ -2,17 +2,15 @@
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import sequences as sequences_lib
-from hyperrec.methods import vqrec_index
+from hyperrec.methods import next_item, vqrec_index
 from hyperrec.models import permutation, vqrec
 from hyperrec.training import loop, optimizers
 from hyperrec.training import step as step_lib
@@ -172,43 +170,36 @@ def train(
   Raises:
     CannotServe: no user has two items.
   """
-  if not (sequences.lengths() > 1).any():
-    raise method_lib.CannotServe(
-      'a sequential model needs a user with two items or more'
-    )
-  packed = sequences_lib.pack(sequences, config.length)
-  if config.from_the_end:
-    packed = packed.from_the_end()
   order_key, noise_key = jax.random.split(key)
-  num_rows = len(packed.inputs)
-  batch_size = min(config.batch_size, num_rows)
-  num_steps = math.ceil(stage.epochs * num_rows / batch_size)
-  order_seed = int(jax.random.bits(order_key))
+  batches = next_item.batches(
+    sequences,
+    length=config.length,
+    from_the_end=config.from_the_end,
+    batch_size=config.batch_size,
+    epochs=stage.epochs,
+    key=order_key,
+  )
   constant = {
     'codes': jnp.asarray(fitted.codes, jnp.int32),
     'fixed': fitted.params,
   }
 
-  def batch_at(step):
-    rows = loop.batch_rows(step, batch_size, num_rows, order_seed)
-    return {'rows': packed.rows(rows), **constant}
-
   def judge(trained):
     return evaluate(fitted._replace(params=_merged(fitted.params, trained)))
 
-  tx = optimizers.cosine_adamw(stage.lr, num_steps)
+  steps = batches.num_steps
+  tx = optimizers.cosine_adamw(stage.lr, steps)
   result = loop.train(
     train_step(stage.loss, config.encoder(), stage.options),
     step_lib.init_state(trained, tx, noise_key),
-    batch_at,
-    loop.LoopConfig(num_steps, **run.pop('loop', {})),
+    lambda step: {'rows': batches.at(step), **constant},
+    loop.LoopConfig(steps, **run.pop('loop', {})),
     evaluate=judge if evaluate else None,
     **run,
   )
-  trained = result.params
   return fitted._replace(
-    params=_merged(fitted.params, trained),
-    flops=fitted.flops + num_steps * stage.step_flops(batch_size),
+    params=_merged(fitted.params, result.params),
+    flops=fitted.flops + steps * stage.step_flops(batches.size),
   )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import sequences as sequences_lib
-from hyperrec.methods import vqrec_index, vqrec_stages
+from hyperrec.methods import next_item, vqrec_index, vqrec_stages
 from hyperrec.models import permutation, vqrec
 
 Config = vqrec_stages.Config
@@ -52,7 +52,7 @@ def pretrain(
     init(config, init_key),
     index,
     vqrec_index.codes_of(index, table),
-    np.concatenate([vqrec_index.popularity(d) for d in domains]),
+    np.concatenate([next_item.popularity(d) for d in domains]),
     domains[0].item_ids if len(domains) == 1 else None,
     index_flops,
   )

@@ -98,9 +98,16 @@ def trials_table(folder: pathlib.Path) -> str:
     'run until step |',
     '|---|---|---|---:|---:|---:|---:|',
   ]
-  for file in sorted((folder / 'results' / 'trials').glob('*.json')):
-    trial = json.loads(file.read_text())
-    best = max(trial['validation'], key=lambda v: v['validation_ndcg@10'])
+  trials = [
+    json.loads(file.read_text())
+    for file in sorted((folder / 'results' / 'trials').glob('*.json'))
+  ]
+  ndcg = lambda v: v['validation_ndcg@10']  # noqa: E731
+  best_of = lambda trial: max(trial['validation'], key=ndcg)  # noqa: E731
+  for trial in sorted(
+    trials, key=lambda t: (t['flags']['row'], ndcg(best_of(t)))
+  ):
+    best = best_of(trial)
     end = 'last' if trial['flags'].get('from_the_end') else 'first'
     lines.append(
       f'| {_ROWS[trial["flags"]["row"]]} | {trial["what"]} | {end} | '

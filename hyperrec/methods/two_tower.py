@@ -136,7 +136,7 @@ def _train(model, config, params, data, *, num_steps, lr, key) -> Fitted:
   Raises:
     CannotServe: no user has two items.
   """
-  data = [(x, table) for x, table in data if x.shape[0]]
+  data = [(x, jnp.asarray(table)) for x, table in data if x.shape[0]]
   if not data:
     raise method_lib.CannotServe('towers are trained on users with two items')
   order_key, step_key = jax.random.split(key)

@@ -104,7 +104,8 @@ def batch_rows(
   return np.concatenate(orders)[start : start + batch_size]
 
 
-@functools.lru_cache(maxsize=2)
+# Several data sets may take turns.
+@functools.lru_cache(maxsize=32)
 def _permutation(num_rows: int, seed: int, epoch: int) -> np.ndarray:
   return np.random.default_rng((seed, epoch)).permutation(num_rows)
 

@@ -233,6 +233,7 @@ def test_incomplete_rows_are_left_out_where_asked(tmp_path):
     ('user,item\n1,2\n2,"3\n3,4\n', {}, 'line 3, .* is a quote not closed'),
     (b'user,item\n1,2\n1,\xff\xfe\n2,b\n', {}, 'line 3: byte 16 is not UTF-8'),
     ('user,item\n1,2\n'.encode('utf-16'), {}, 'line 1: byte 0 is not UTF-8'),
+    (b'us\xe9r,item\n1,2\n2,3\n', {}, 'line 1: byte 2 is not UTF-8'),
   ],
 )
 def test_bad_text_is_explained(tmp_path, text, options, message):

@@ -3,7 +3,7 @@
 import csv
 import io
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -109,9 +109,9 @@ def read_text(
   """
   _check_file(path)
   content = path.read_bytes()
-  text = _decoded(path, content)
-  if separator is None:
-    separator = max(_CSV, key=text.lstrip().partition('\n')[0].count)
+  separator, header = _header(content, separator)
+  if '\ufffd' in ''.join(header):  # Arrow checks all rows but this one
+    _check_utf8(path, content)
   if len(separator) > 1:
     content = content.replace(separator.encode(), b'\t')
   bad_rows = []
@@ -122,7 +122,6 @@ def read_text(
 
   is_quoted = separator in _QUOTED
   found = Columns(pa.table({}), path, separator, not names)
-  header = names or _header(text, separator)
   try:
     table = pa.csv.read_csv(
       pa.BufferReader(content),
@@ -136,19 +135,20 @@ def read_text(
         invalid_row_handler=stop,
       ),
       convert_options=pa.csv.ConvertOptions(
-        column_types=dict.fromkeys(header, pa.string()),
+        column_types=dict.fromkeys(names or header, pa.string()),
         null_values=[''],
         strings_can_be_null=True,
       ),
     )
   except pa.ArrowException as error:
+    _check_utf8(path, content)
     _fail_text(found, bad_rows, error)
   return found._replace(table=table)
 
 
-def _decoded(path: pathlib.Path, content: bytes) -> str:
+def _check_utf8(path: pathlib.Path, content: bytes) -> None:
   try:
-    return content.decode('utf-8-sig')
+    content.decode('utf-8-sig')
   except UnicodeDecodeError as bad:
     line = content.count(b'\n', 0, bad.start) + 1
     raise DataError(
@@ -157,20 +157,29 @@ def _decoded(path: pathlib.Path, content: bytes) -> str:
     ) from bad
 
 
-def _header(text: str, separator: str) -> list[str]:
-  """The names in the first line that is not blank."""
-  rows = _reader(text, separator)
-  return next((row for row in rows if row), [])
+def _header(content: bytes, separator: str | None) -> tuple[str, list[str]]:
+  """The separator, and the names in the first line that is not blank."""
+  if separator is None:
+    first = next((line for line in _lines(content) if line.strip()), '')
+    separator = max(_CSV, key=first.count)
+  rows = _reader(_lines(content), separator)
+  return separator, next((row for row in rows if row), [])
 
 
-def _reader(text: str, separator: str):
+def _lines(content: bytes) -> Iterator[str]:
+  """Line by line, so that a large file is not decoded as a whole."""
+  return io.TextIOWrapper(
+    io.BytesIO(content), encoding='utf-8-sig', errors='replace', newline=''
+  )
+
+
+def _reader(lines: Iterable[str], separator: str):
   """Rows as the parser sees them."""
   if len(separator) > 1:
-    text, separator = text.replace(separator, '\t'), '\t'
+    lines = (line.replace(separator, '\t') for line in lines)
+    separator = '\t'
   quoting = csv.QUOTE_MINIMAL if separator in _QUOTED else csv.QUOTE_NONE
-  return csv.reader(
-    io.StringIO(text, newline=''), delimiter=separator, quoting=quoting
-  )
+  return csv.reader(lines, delimiter=separator, quoting=quoting)
 
 
 def complete(columns: Columns, names: Iterable[str]) -> Columns:
@@ -378,8 +387,7 @@ def _place(columns: Columns, row: int) -> str:
     row = int(columns.rows[row])
   if columns.separator is None:
     return f'row {row + 1}'
-  text = columns.path.read_text(encoding='utf-8-sig', errors='replace')
-  reader = _reader(text, columns.separator)
+  reader = _reader(_lines(columns.path.read_bytes()), columns.separator)
   wanted, seen, line = row + columns.has_header, -1, 0
   while seen < wanted:
     line = reader.line_num + 1

@@ -24,6 +24,7 @@ from experiments import script
 from hyperrec.evaluation import (
   report,
   report_figures,
+  report_labels,
   report_styles,
   report_words,
   results,
@@ -373,15 +374,25 @@ def _draw_lines(axes, lines, place) -> None:
       ms=8,
     )
   low, high = axes.get_ylim()
-  last = -np.inf
-  for value, name in sorted(
-    (list(ln.values())[-1], n) for n, ln in lines.items()
-  ):
-    last = max(value, last + (high - low) / 14)
+  ends = sorted((list(line.values())[-1], name) for name, line in lines.items())
+  heights = report_labels.spread(
+    [value for value, _ in ends], (high - low) / 16, low, high
+  )
+  for (value, name), height in zip(ends, heights, strict=True):
+    axes.plot(
+      [len(place) - 0.95, len(place) - 0.65],
+      [value, height],
+      lw=0.6,
+      color='#888888',
+      clip_on=False,
+    )
     axes.text(
-      len(place) - 0.85, last, name.split('/')[-1], size=report_styles.SMALL,
-      color=report_styles.INK, va='center', parse_math=False,
+      len(place) - 0.6, height, name.split('/')[-1], size=report_styles.SMALL,
+      color='#d55e00' if name == 'mean' else report_styles.INK, va='center',
+      parse_math=False,
     )  # fmt: skip
+  axes.set_ylim(low, high)
+  axes.set_xlim(right=len(place) - 0.8)
 
 
 if __name__ == '__main__':

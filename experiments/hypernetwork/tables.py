@@ -270,7 +270,10 @@ def _setting_cell(entry: dict | None) -> str:
 
 
 def arms_table(entries: list[dict]) -> str:
-  """Every arm's mean ratio to fair L3AE over the settings that have it."""
+  """Every arm's mean ratio to fair L3AE over the settings that have it.
+
+  Empty where an arm was not run, or cannot serve.
+  """
   budgets = sorted({e['budget'] for e in entries})
   lines = [
     f'| regime | arm | settings | {" | ".join(map(str, budgets))} | '
@@ -292,9 +295,7 @@ def arms_table(entries: list[dict]) -> str:
           if e['ratios'].get('l3ae', [0])[0] > 0
         ]
         shown.append(
-          f'{_mean(found):.3f}{_without(count - len(found))}'
-          if found
-          else 'cannot'
+          f'{_mean(found):.3f}{_without(count - len(found))}' if found else ''
         )
       flops = _mean([max(1.0, e['adapt_flops']) for e in own])
       lines.append(

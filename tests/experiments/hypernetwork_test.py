@@ -72,7 +72,7 @@ def test_every_setting_and_arm_has_its_line(rows):
     tables.settings_table(entries)
   )
   arms = tables.arms_table(entries)
-  assert '| New catalogue | ease | 1 | cannot | 0.500 | 1.0e+02 |' in arms
+  assert '| New catalogue | ease | 1 |  | 0.500 | 1.0e+02 |' in arms
   assert 'l3ae |' not in arms
 
 

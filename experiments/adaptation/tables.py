@@ -19,6 +19,7 @@ from experiments import script
 from hyperrec.evaluation import (
   report,
   report_answer,
+  report_arms,
   report_figures,
   report_numbers,
   report_plain,
@@ -68,10 +69,12 @@ def main(argv):
 
 
 def take_in(rows: list[results.Row], *, replace: bool = False) -> None:
-  """Adds rows to the file of their data set and regime."""
+  """Adds rows to the file of their data set and regime, oracle arms apart."""
   files: dict[pathlib.Path, list[results.Row]] = {}
   for row in rows:
     name = re.sub(r'\W+', '_', f'{row["dataset"]}-{row["regime"]}')
+    if report_arms.is_oracle(row['method']):
+      name += '_oracle'
     files.setdefault(_RESULTS / f'{name}.json', []).append(row)
   place = lambda row: (row['method'], row['budget'], row['seed'])  # noqa: E731
   for path, new in files.items():

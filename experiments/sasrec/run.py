@@ -32,6 +32,9 @@ _DIM = flags.DEFINE_integer('dim', _DEFAULT.dim, 'Width of the embeddings.')
 _LAYERS = flags.DEFINE_integer('num_layers', _DEFAULT.num_layers, 'Blocks.')
 _HEADS = flags.DEFINE_integer('num_heads', _DEFAULT.num_heads, 'Of attention.')
 _DROPOUT = flags.DEFINE_float('dropout', _DEFAULT.dropout, 'Share dropped.')
+_ITEM_DROPOUT = flags.DEFINE_float(
+  'item_dropout', _DEFAULT.item_dropout, 'Share of the item table dropped.'
+)
 _EPOCHS = flags.DEFINE_integer('epochs', _DEFAULT.epochs, 'Over the users.')
 _BATCH_SIZE = flags.DEFINE_integer(
   'batch_size', _DEFAULT.batch_size, 'Packed rows a step.'
@@ -169,6 +172,7 @@ def _config() -> sasrec.Config:
     num_layers=_LAYERS.value,
     num_heads=_HEADS.value,
     dropout=_DROPOUT.value,
+    item_dropout=_ITEM_DROPOUT.value,
     epochs=_EPOCHS.value,
     batch_size=_BATCH_SIZE.value,
     lr=_LR.value,

@@ -33,7 +33,9 @@ class Config:
     dim: width of the embeddings.
     num_layers: blocks.
     num_heads: must divide dim.
-    dropout: share dropped in training.
+    dropout: share dropped in training, of embeddings and in the blocks.
+    item_dropout: share of the item embeddings dropped on top of that, of
+      targets and negatives too.
     epochs: passes over the users.
     batch_size: packed rows a step (see `sequences.pack`); all of them where
       there are fewer.
@@ -59,6 +61,7 @@ class Config:
   num_layers: int = 2
   num_heads: int = 2
   dropout: float = 0.5
+  item_dropout: float = 0.0
   epochs: int = 100
   batch_size: int = 16
   lr: float = 1e-3
@@ -77,8 +80,11 @@ class Config:
       value = getattr(self, field.name)
       if field.type is int and field.name != 'num_negatives' and value < 1:
         raise DataError(f'{field.name}={value} must be at least 1')
-    if not 0 <= self.dropout < 1:
-      raise DataError(f'dropout={self.dropout} must be within 0 and below 1')
+    for name in ('dropout', 'item_dropout'):
+      if not 0 <= getattr(self, name) < 1:
+        raise DataError(
+          f'{name}={getattr(self, name)} must be within 0 and below 1'
+        )
     if self.dim % self.num_heads:
       raise DataError(f'num_heads={self.num_heads} must divide dim={self.dim}')
 
@@ -228,7 +234,13 @@ def fit(
   steps = batches.num_steps
   tx = optimizers.cosine_adamw(config.lr, steps, config.weight_decay)
   result = loop.train(
-    train_step(model, config.weight_decay, config.num_negatives, config.logq),
+    train_step(
+      model,
+      config.weight_decay,
+      config.num_negatives,
+      config.logq,
+      config.item_dropout,
+    ),
     step_lib.init_state(params, tx, noise_key),
     lambda step: {'rows': batches.at(step), 'counts': counts},
     loop.LoopConfig(steps, **run.pop('loop', {})),
@@ -303,7 +315,11 @@ def _last_hidden(model: SASRec, params: Any, items_BxL, sizes_B):
 
 @functools.lru_cache(maxsize=16)
 def train_step(
-  model: SASRec, weight_decay: float, num_negatives: int, logq: bool
+  model: SASRec,
+  weight_decay: float,
+  num_negatives: int,
+  logq: bool,
+  item_dropout: float,
 ) -> step_lib.Step:
   """The step; cached, so that equal models compile once."""
 
@@ -317,6 +333,7 @@ def train_step(
       counts_V=batch['counts'],
       num_negatives=num_negatives,
       logq=logq,
+      item_dropout=item_dropout,
     )
     return loss, {}
 

@@ -186,6 +186,7 @@ def next_item_loss(
   counts_V: Float[Array, ' V'],
   num_negatives: int = 0,
   logq: bool = True,
+  item_dropout: float = 0.0,
 ) -> Float[Array, '']:
   """The mean `next_item_nll` of a batch's real positions, in training.
 
@@ -197,10 +198,16 @@ def next_item_loss(
     counts_V: how often each item occurs.
     num_negatives: drawn for the batch; 0 is the full softmax.
     logq: draw them by count and correct for it, or all alike and do not.
+    item_dropout: share of the item embeddings' numbers dropped, the same ones
+      wherever an item stands: in histories, as a target, as a negative.
   """
-  dropout_key, negatives_key = jax.random.split(key)
+  dropout_key, negatives_key, item_key = jax.random.split(key, 3)
+  table_VxD = params['items']
+  if item_dropout:
+    kept = jax.random.bernoulli(item_key, 1 - item_dropout, table_VxD.shape)
+    table_VxD = jnp.where(kept, table_VxD / (1 - item_dropout), 0)
   hidden_BxLxD = model.apply(
-    {'params': params},
+    {'params': {**params, 'items': table_VxD}},
     rows.inputs,
     rows.segments,
     rows.places,
@@ -216,7 +223,7 @@ def next_item_loss(
     )
   nll_N = next_item_nll(
     hidden_BxLxD.reshape(-1, model.dim),
-    params['items'],
+    table_VxD,
     rows.targets.reshape(-1),
     negatives,
   )

@@ -124,6 +124,8 @@ def new_domain(features: Features) -> dict[str, Arm]:
     'l3ae': Arm(
       _retrained(functools.partial(l3ae.l3ae, features.own)), grids.L3AE
     ),
+    'mult_vae': Arm(_retrained(mult_vae.mult_vae), grids.MULT_VAE),
+    'sasrec': Arm(_retrained(sasrec.sasrec), grids.SASREC),
   }
   alone = {
     name: arm._replace(build=_without_source(arm.build))

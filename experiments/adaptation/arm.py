@@ -14,8 +14,10 @@ class Arm(NamedTuple):
     build: takes the fields of a trial, and `num_questions` of an interview.
     trials: most promising first.
     interviews: the budget is of questions, not of shown items.
+    family: arms of one family prepare alike, and so need to only once.
   """
 
   build: Callable[..., method_lib.Method]
   trials: tuple[grids.Trial, ...]
   interviews: bool = False
+  family: str | None = None

@@ -45,15 +45,19 @@ def new_users(features: Features) -> dict[str, Arm]:
     'elsa': Arm(esler.elsa, grids.ELSA),
     'cease': Arm(functools.partial(l3ae.cease, features.own), grids.CEASE),
     'l3ae': Arm(functools.partial(l3ae.l3ae, features.own), grids.L3AE),
-    'mult_vae': Arm(mult_vae.mult_vae, grids.MULT_VAE),
+    'mult_vae': Arm(mult_vae.mult_vae, grids.MULT_VAE, family='mult_vae'),
+    'mult_vae_finetune': Arm(
+      mult_vae.mult_vae_finetune, grids.MULT_VAE, family='mult_vae'
+    ),
     'mult_vae:retrain': Arm(_retrained(mult_vae.mult_vae), grids.MULT_VAE),
-    'mult_vae_finetune': Arm(mult_vae.mult_vae_finetune, grids.MULT_VAE),
     'generated_head': Arm(generated_head.generated_head, grids.GENERATED_HEAD),
     'hyperease_user': Arm(hyperease_user.hyperease_user, grids.HYPEREASE_USER),
     'pref': Arm(pref_interview.pref_interview, grids.PREF, interviews=True),
-    'sasrec': Arm(sasrec.sasrec, grids.SASREC),
+    'sasrec': Arm(sasrec.sasrec, grids.SASREC, family='sasrec'),
+    'sasrec_finetune': Arm(
+      sasrec.sasrec_finetune, grids.SASREC, family='sasrec'
+    ),
     'sasrec:retrain': Arm(_retrained(sasrec.sasrec), grids.SASREC),
-    'sasrec_finetune': Arm(sasrec.sasrec_finetune, grids.SASREC),
     'p5': Arm(functools.partial(p5.p5, names='sequential'), grids.P5),
     **controls.of_prompts('sequential'),
     **controls.of_users(),
@@ -90,7 +94,7 @@ def new_catalogue(features: Features) -> dict[str, Arm]:
     'ease_dynamic': Arm(ease_dynamic.ease_dynamic, grids.EASE),
     'mult_vae_finetune': Arm(mult_vae.mult_vae_finetune, grids.MULT_VAE),
     'sasrec_finetune': Arm(sasrec.sasrec_finetune, grids.SASREC),
-    **_vqrec(features.own),
+    **_vqrec(features.own, grids.VQREC),
     'p5': Arm(functools.partial(p5.p5, names='text'), grids.P5),
     'ridge_map': Arm(
       functools.partial(hyperease.ridge_map, features.own), grids.RIDGE_MAP
@@ -135,7 +139,7 @@ def new_domain(features: Features) -> dict[str, Arm]:
   generated = functools.partial(hyperease.hyperease, *lookups)
   return {
     **alone,
-    **_vqrec(features.shared),
+    **_vqrec(features.shared, grids.VQREC_DOMAINS),
     'p5': Arm(functools.partial(p5.p5, names='text'), grids.P5),
     'ridge_map': Arm(
       functools.partial(hyperease.ridge_map, *lookups), grids.RIDGE_MAP
@@ -195,12 +199,13 @@ def drift(features: Features) -> dict[str, Arm]:
   }
 
 
-def _vqrec(lookup) -> dict[str, Arm]:
+def _vqrec(lookup, trials) -> dict[str, Arm]:
   return {
-    'vqrec_lookup': Arm(functools.partial(vqrec.vqrec, lookup), grids.VQREC),
-    'vqrec_finetune': Arm(
-      functools.partial(vqrec.vqrec_finetune, lookup), grids.VQREC
-    ),
+    name: Arm(functools.partial(build, lookup), trials, family='vqrec')
+    for name, build in (
+      ('vqrec_lookup', vqrec.vqrec),
+      ('vqrec_finetune', vqrec.vqrec_finetune),
+    )
   }
 
 

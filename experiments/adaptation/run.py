@@ -226,9 +226,10 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> dict:
 
   def prepared(source, rehearsal=None):
     def get(method, index):
-      tag = (cell.regime, cell.seed, cell.name, rehearsal, index)
+      family = arm.family or cell.name
+      tag = (cell.regime, cell.seed, family, rehearsal, index)
       if tag not in shelf:
-        # Only the last arm's preparations are of use again.
+        # Only the last family's preparations are of use again.
         for old in [t for t in shelf if t[:3] != tag[:3]]:
           del shelf[old]
         shelf[tag] = laboratory.prepare(method, source, prepare_key)

@@ -14,7 +14,6 @@ from hyperrec.evaluation import report
 _FOLDER = pathlib.Path('experiments/vqrec')
 _TARGETS = {
   'scientific': 'Scientific',
-  'scientific_128': 'Scientific, 128 numbers a code',
   'scientific_start': 'Scientific, 128 numbers a code, started at the text',
   'scientific_transfer': 'Scientific after its sources, started at the text',
   'office': 'Office',

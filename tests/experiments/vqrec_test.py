@@ -83,7 +83,6 @@ def test_arms_are_run_resumed_and_kept(tmp_path, shop):
   [
     'office',
     'scientific',
-    'scientific_128',
     'scientific_start',
     'scientific_transfer',
   ],

@@ -55,6 +55,11 @@ _HIDDEN_RATIO = flags.DEFINE_integer(
 _FROM_THE_END = flags.DEFINE_bool(
   'from_the_end', _DEFAULT.from_the_end, 'Count positions from the last item.'
 )
+_SEES_PADDING = flags.DEFINE_bool(
+  'sees_padding',
+  _DEFAULT.sees_padding,
+  'Attend to the places before the first.',
+)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of everything that is drawn.')
 _MASK_SEEN = flags.DEFINE_bool(
   'mask_seen', True, 'Leave the history out of the ranking.'
@@ -181,6 +186,7 @@ def _config() -> sasrec.Config:
     logq=_LOGQ.value,
     hidden_ratio=_HIDDEN_RATIO.value,
     from_the_end=_FROM_THE_END.value,
+    sees_padding=_SEES_PADDING.value,
   )
 
 

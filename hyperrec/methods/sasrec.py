@@ -50,6 +50,8 @@ class Config:
       What predicts is then always at the same place, which suits users whose
       histories are as long as those in training; a short history of a new user
       looks like the start of a long one where they count from the first.
+    sees_padding: attention also goes to the empty places before the first
+      item; of use where positions count back from the last.
     finetune_epochs: passes over the evidence in fine-tuning.
 
   Raises:
@@ -70,6 +72,7 @@ class Config:
   logq: bool = True
   hidden_ratio: int = 4
   from_the_end: bool = False
+  sees_padding: bool = False
   finetune_epochs: int = 20
 
   def __post_init__(self):
@@ -85,6 +88,8 @@ class Config:
         raise DataError(
           f'{name}={getattr(self, name)} must be within 0 and below 1'
         )
+    if self.sees_padding and not self.from_the_end:
+      raise DataError('sees_padding needs from_the_end: else none is before')
     if self.dim % self.num_heads:
       raise DataError(f'num_heads={self.num_heads} must divide dim={self.dim}')
 
@@ -299,6 +304,7 @@ def make_model(config: Config, num_items: int) -> SASRec:
     hidden_dim=config.hidden_ratio * config.dim,
     dropout=config.dropout,
     from_the_end=config.from_the_end,
+    sees_padding=config.sees_padding,
   )
 
 

@@ -38,6 +38,7 @@ class Block(nn.Module):
     self,
     x_BxLxD: Float[Array, 'B L D'],
     allowed_BxLxL: Bool[Array, 'B L L'],
+    num_empty_BxL: Int[Array, 'B L'] | None,
     *,
     train: bool = False,
   ) -> Float[Array, 'B L D']:
@@ -48,7 +49,11 @@ class Block(nn.Module):
     drop = nn.Dropout(self.dropout, deterministic=not train)
     q_BxLxD = nn.LayerNorm(name='query_norm')(x_BxLxD)
     x_BxLxD = q_BxLxD + attend(
-      x_BxLxD, allowed_BxLxL, queries_BxLxD=q_BxLxD, train=train
+      x_BxLxD,
+      allowed_BxLxL,
+      queries_BxLxD=q_BxLxD,
+      num_empty_BxL=num_empty_BxL,
+      train=train,
     )
     x_BxLxD = nn.LayerNorm(name='net_norm')(x_BxLxD)
     hidden_BxLxF = nn.relu(nn.Dense(self.hidden_dim, name='expand')(x_BxLxD))
@@ -70,6 +75,9 @@ class SASRec(nn.Module):
     hidden_dim: width inside a block's two-layer net.
     dropout: share dropped in training, of the embeddings and in the blocks.
     from_the_end: a history's last item is at place L - 1, not its first at 0.
+    sees_padding: attention also goes to the empty places before the first item,
+      as in the authors' code. The fewer the items, the less then comes from
+      attention, and the more from the last item itself.
   """
 
   num_items: int
@@ -80,6 +88,7 @@ class SASRec(nn.Module):
   hidden_dim: int = 256
   dropout: float = 0.5
   from_the_end: bool = False
+  sees_padding: bool = False
 
   @nn.compact
   def __call__(
@@ -104,12 +113,24 @@ class SASRec(nn.Module):
     x_BxLxD = table_VxD[items_BxL] + places_LxD[places_BxL]
     x_BxLxD = nn.Dropout(self.dropout)(x_BxLxD, deterministic=not train)
     allowed_BxLxL = transformer.segment_mask(segments_BxL)
+    num_empty_BxL = None
+    if self.sees_padding:
+      num_empty_BxL = first_places(segments_BxL, places_BxL)
     for i in range(self.num_layers):
       block = Block(
         self.num_heads, self.hidden_dim, self.dropout, name=f'block_{i}'
       )
-      x_BxLxD = block(x_BxLxD, allowed_BxLxL, train=train)
+      x_BxLxD = block(x_BxLxD, allowed_BxLxL, num_empty_BxL, train=train)
     return nn.LayerNorm(name='norm')(x_BxLxD)
+
+
+def first_places(
+  segments_BxL: Int[Array, 'B L'], places_BxL: Int[Array, 'B L']
+) -> Int[Array, 'B L']:
+  """Where the sequence of each position starts."""
+  same_BxLxL = segments_BxL[:, :, None] == segments_BxL[:, None, :]
+  far = jnp.iinfo(places_BxL.dtype).max
+  return jnp.where(same_BxLxL, places_BxL[:, None, :], far).min(axis=-1)
 
 
 class Negatives(NamedTuple):

@@ -120,33 +120,58 @@ class Attention(nn.Module):
     allowed_BxLxL: Bool[Array, 'B L L'],
     *,
     queries_BxLxD: Float[Array, 'B L D'] | None = None,
+    num_empty_BxL: Int[Array, 'B L'] | None = None,
     train: bool = False,
   ) -> Float[Array, 'B L D']:
     """Each position's mixture of the positions that it may see.
 
-    `queries_BxLxD` is what asks; x itself where it is None. A position that
-    may see nothing gets their plain mean: finite, and for the caller to mask.
+    A position that may see nothing gets their plain mean: finite, and for the
+    caller to mask.
+
+    Args:
+      x_BxLxD: what is seen.
+      allowed_BxLxL: by whom, see `attention_mask`.
+      queries_BxLxD: what asks; x itself where it is None.
+      num_empty_BxL: how many positions of zeros each position sees besides.
+      train: drops out, with the rng "dropout".
     """
     B, L, D = x_BxLxD.shape
     if D % self.num_heads:
       raise ValueError(f'num_heads={self.num_heads} must divide the width {D}')
 
-    def heads(name, of_BxLxD):
-      projected = nn.Dense(D, name=name)(of_BxLxD)
-      return projected.reshape(B, L, self.num_heads, D // self.num_heads)
+    def heads(name, of_BxNxD):
+      projected = nn.Dense(D, name=name)(of_BxNxD)
+      return projected.reshape(B, -1, self.num_heads, D // self.num_heads)
 
-    asking_BxLxD = x_BxLxD if queries_BxLxD is None else queries_BxLxD
-    q_BxLxHxE = heads('query', asking_BxLxD)
-    k_BxLxHxE, v_BxLxHxE = heads('key', x_BxLxD), heads('value', x_BxLxD)
+    q_BxLxHxE = heads(
+      'query', x_BxLxD if queries_BxLxD is None else queries_BxLxD
+    )
+    seen_BxKxD, allowed_BxLxK, bias = x_BxLxD, allowed_BxLxL, None
+    if num_empty_BxL is not None:
+      seen_BxKxD, allowed_BxLxK, bias = _with_empty(
+        x_BxLxD, allowed_BxLxL, num_empty_BxL
+      )
+    k_BxKxHxE, v_BxKxHxE = heads('key', seen_BxKxD), heads('value', seen_BxKxD)
     scale = jnp.sqrt(jnp.asarray(D // self.num_heads, x_BxLxD.dtype))
     mixed_BxLxHxE = mix(
       q_BxLxHxE / scale,
-      k_BxLxHxE,
-      v_BxLxHxE,
-      allowed_BxLxL,
+      k_BxKxHxE,
+      v_BxKxHxE,
+      allowed_BxLxK,
+      bias_HxQxK=bias,
       drop=nn.Dropout(self.dropout, deterministic=not train),
     )
     return nn.Dense(D, name='out')(mixed_BxLxHxE.reshape(B, L, D))
+
+
+def _with_empty(x_BxLxD, allowed_BxLxL, num_empty_BxL):
+  """One position of zeros ahead, which counts as often as it is to be seen."""
+  x_BxKxD = jnp.pad(x_BxLxD, ((0, 0), (1, 0), (0, 0)))
+  is_seen_BxLx1 = (num_empty_BxL > 0)[..., None]
+  allowed_BxLxK = jnp.concatenate([is_seen_BxLx1, allowed_BxLxL], axis=2)
+  times_BxLxK = jnp.ones(allowed_BxLxK.shape, x_BxLxD.dtype)
+  times_BxLxK = times_BxLxK.at[..., 0].set(jnp.maximum(num_empty_BxL, 1))
+  return x_BxKxD, allowed_BxLxK, jnp.log(times_BxLxK)[:, None]
 
 
 class Block(nn.Module):

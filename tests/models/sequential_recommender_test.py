@@ -217,3 +217,26 @@ def test_another_catalogue_gets_its_own_items():
   assert kept['items'] is fresh['items']
   assert kept['norm'] is params()['norm']
   assert set(kept) == set(params())
+
+
+def test_attention_may_go_to_the_padding_before_a_history():
+  """As if the history stood at the end of a row, behind zeros."""
+  block = sequential_recommender.Block(2, 16, 0.0)
+  random = np.random.default_rng(3)
+  x = jnp.asarray(random.normal(size=(1, 3, D)), jnp.float32)
+  whole = jnp.pad(x, ((0, 0), (L - 3, 0), (0, 0)))
+  everything = jnp.tril(jnp.ones((1, L, L), bool))
+  variables = block.init(KEY, whole, everything, None)
+  # Biases start at zero, where keys of the padding would all be alike.
+  variables = jax.tree.map(lambda leaf: leaf + 0.1, variables)
+  expected = block.apply(variables, whole, everything, None)[:, L - 3 :]
+  num_empty = jnp.full((1, 3), L - 3)
+  found = block.apply(variables, x, everything[:, :3, :3], num_empty)
+  np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_places_tell_how_many_are_empty():
+  segments = jnp.array([[1, 1, 2, 2, 2, 0]])
+  places = jnp.array([[4, 5, 3, 4, 5, 0]])
+  found = sequential_recommender.first_places(segments, places)
+  np.testing.assert_array_equal(found, [[4, 4, 3, 3, 3, 0]])

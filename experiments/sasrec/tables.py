@@ -85,10 +85,11 @@ def _what(flags_of_run: dict[str, Any]) -> str:
   sampled = flags_of_run['num_negatives']
   drawn = 'by count, corrected' if flags_of_run['logq'] else 'all alike'
   loss = f'{sampled:,} sampled {drawn}' if sampled else 'full softmax'
+  seen = ', padding seen' if flags_of_run['sees_padding'] else ''
   return (
-    "authors' block, width {dim}, {num_layers} block, dropout {dropout}, "
-    '{epochs} epochs, {loss}'
-  ).format(loss=loss, **flags_of_run)
+    "authors' block, width {dim}, {num_layers} block, dropout {dropout}, of the "
+    'item table {item_dropout}, {epochs} epochs, {loss}{seen}'
+  ).format(loss=loss, seen=seen, **flags_of_run)
 
 
 def trials_table(folder: pathlib.Path) -> str:

@@ -76,7 +76,7 @@ class SASRec(nn.Module):
     dropout: share dropped in training, of the embeddings and in the blocks.
     from_the_end: a history's last item is at place L - 1, not its first at 0.
     sees_padding: attention also goes to the empty places before the first item,
-      as in the authors' code. The fewer the items, the less then comes from
+      as in eSASRec's benchmark. The fewer the items, the less then comes from
       attention, and the more from the last item itself.
   """
 

@@ -103,6 +103,7 @@ def new_catalogue(features: Features) -> dict[str, Arm]:
       functools.partial(generated, solve=False), grids.HYPEREASE
     ),
     'hyperease': Arm(generated, grids.HYPEREASE),
+    **_kernel(*lookups),
     **controls.of_prompts('text'),
     **controls.of_priors(*lookups),
     **controls.of_networks(features.own),
@@ -148,6 +149,7 @@ def new_domain(features: Features) -> dict[str, Arm]:
       functools.partial(generated, solve=False), grids.HYPEREASE
     ),
     'hyperease': Arm(generated, grids.HYPEREASE),
+    **_kernel(*lookups),
     **controls.of_prompts('text'),
     **controls.of_priors(*lookups),
     **controls.of_networks(features.shared),
@@ -194,9 +196,19 @@ def drift(features: Features) -> dict[str, Arm]:
       functools.partial(hyperease.hyperease, *lookups, grows=True),
       grids.HYPEREASE,
     ),
+    **_kernel(*lookups, grows=True),
     **controls.of_parts(*lookups, grows=True),
     **controls.of_ease(retrain=True),
   }
+
+
+def _kernel(*lookups, grows: bool = False) -> dict[str, Arm]:
+  """L3AE with a kernel of features: HyperEASE that no source teaches."""
+  name = 'l3ae:kernel'
+  build = functools.partial(
+    hyperease.hyperease, *lookups, grows=grows, name=name
+  )
+  return {name: Arm(build, grids.L3AE_KERNEL)}
 
 
 def _vqrec(lookup, trials) -> dict[str, Arm]:

@@ -17,11 +17,9 @@ from hyperrec.methods import (
   two_tower,
 )
 
-_PARTS = ('relation', 'transfer', 'popularity')
 # What a control leaves out of the generator of priors.
 _WITHOUT = {
-  **{f'hyperease:no_{part}': {part: 0.0} for part in _PARTS},
-  'hyperease:no_source': dict.fromkeys(_PARTS, 0.0),
+  **{f'hyperease:no_{part}': {part: 0.0} for part in grids.NO_SOURCE},
   'hyperease:no_kernel': {'sharpness': 0.0},
   'hyperease:unconstrained': {'constrained': False},
 }

@@ -39,8 +39,6 @@ L3AE = _rows(
   (100.0, 1.0, 0.95),
   (200.0, 10.0, 0.8),
 )
-# HyperEASE of a catalogue alone: nothing that only other sets could teach.
-NO_SOURCE = {'relation': 0.0, 'transfer': 0.0, 'popularity': 0.0}
 HYPEREASE = _rows(
   'l2 l2_features trust relation transfer popularity sharpness',
   (30.0, 2.0, 0.9, 0.1, 0.1, 0.1, 2.0),
@@ -52,6 +50,9 @@ HYPEREASE = _rows(
   (100.0, 4.0, 0.8, 0.3, 0.3, 0.15, 1.0),
   (200.0, 4.0, 0.6, 0.2, 0.2, 0.2, 2.0),
 )
+# Of a catalogue alone: nothing that only other sets could teach.
+NO_SOURCE = {'relation': 0.0, 'transfer': 0.0, 'popularity': 0.0}
+L3AE_KERNEL = tuple({**trial, **NO_SOURCE} for trial in HYPEREASE)
 RIDGE_MAP = _grid(relation=(1.0, 2.0), l2=(30.0, 100.0, 10.0, 300.0))
 TWO_TOWER = _rows(
   'steps lr finetune_epochs',

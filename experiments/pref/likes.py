@@ -41,7 +41,7 @@ def rivals(features: features_lib.Features, num_trials: int) -> dict:
   """
   found = {'ease': Rival(ease.ease, grids.EASE)}
   if features.encoder is not None:
-    kernel = tuple({**trial, **grids.NO_SOURCE} for trial in grids.HYPEREASE)
+    kernel = grids.L3AE_KERNEL
     found['l3ae'] = Rival(
       functools.partial(l3ae.l3ae, features.own), grids.L3AE
     )
@@ -99,7 +99,7 @@ def _fit(method, people, liked, seed):
   """Score function and fit of a method that makes no use of a source."""
   train = people.train.rows(people.train.ratings >= liked)
   key = jax.random.key(seed)
-  # What HyperEASE learns there counts for nothing, see `grids.NO_SOURCE`.
+  # What HyperEASE learns there counts for nothing, see `grids.L3AE_KERNEL`.
   nothing = train.take_items(np.arange(2))
   return method.score, method.adapt(method.prepare(nothing, key), train, key)
 

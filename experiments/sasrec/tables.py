@@ -87,8 +87,8 @@ def _what(flags_of_run: dict[str, Any]) -> str:
   loss = f'{sampled:,} sampled {drawn}' if sampled else 'full softmax'
   seen = ', padding seen' if flags_of_run['sees_padding'] else ''
   return (
-    "authors' block, width {dim}, {num_layers} block, dropout {dropout}, of the "
-    'item table {item_dropout}, {epochs} epochs, {loss}{seen}'
+    "authors' block, width {dim}, {num_layers} block, dropout {dropout} and "
+    '{item_dropout} of the item table, {epochs} epochs, {loss}{seen}'
   ).format(loss=loss, seen=seen, **flags_of_run)
 
 

@@ -37,14 +37,16 @@ def new_users(features: Features) -> dict[str, Arm]:
   return {
     'popularity': Arm(popularity.popularity, ({},)),
     'itemknn': Arm(item_knn.item_knn, grids.ITEM_KNN),
-    'ease': Arm(ease.ease, grids.EASE),
-    'ease:retrain': Arm(_retrained(ease.ease), grids.EASE),
-    'ease_dynamic': Arm(ease_dynamic.ease_dynamic, grids.EASE),
-    'slim': Arm(slim.slim, grids.SLIM),
-    'esler': Arm(esler.esler, grids.EASE),
+    'ease': Arm(ease.ease, grids.EASE_USERS),
+    'ease:retrain': Arm(_retrained(ease.ease), grids.EASE_USERS),
+    'ease_dynamic': Arm(ease_dynamic.ease_dynamic, grids.EASE_USERS),
+    'slim': Arm(slim.slim, grids.SLIM_USERS),
+    'esler': Arm(esler.esler, grids.EASE_USERS),
     'elsa': Arm(esler.elsa, grids.ELSA),
-    'cease': Arm(functools.partial(l3ae.cease, features.own), grids.CEASE),
-    'l3ae': Arm(functools.partial(l3ae.l3ae, features.own), grids.L3AE),
+    'cease': Arm(
+      functools.partial(l3ae.cease, features.own), grids.CEASE_USERS
+    ),
+    'l3ae': Arm(functools.partial(l3ae.l3ae, features.own), grids.L3AE_USERS),
     'mult_vae': Arm(mult_vae.mult_vae, grids.MULT_VAE, family='mult_vae'),
     'mult_vae_finetune': Arm(
       mult_vae.mult_vae_finetune, grids.MULT_VAE, family='mult_vae'
@@ -168,12 +170,7 @@ def drift(features: Features) -> dict[str, Arm]:
     for name in (
       'popularity',
       'itemknn',
-      'ease',
-      'ease:retrain',
-      'ease_dynamic',
-      'slim',
       'elsa',
-      'l3ae',
       'mult_vae',
       'mult_vae:retrain',
       'mult_vae_finetune',
@@ -186,12 +183,16 @@ def drift(features: Features) -> dict[str, Arm]:
     )
   }
   lookups = features.units, features.own
+  of_features = functools.partial(l3ae.l3ae, features.own)
   return {
     **kept,
     'itemknn:retrain': Arm(_retrained(item_knn.item_knn), grids.ITEM_KNN),
-    'l3ae:retrain': Arm(
-      _retrained(functools.partial(l3ae.l3ae, features.own)), grids.L3AE
-    ),
+    'ease': Arm(ease.ease, grids.EASE),
+    'ease:retrain': Arm(_retrained(ease.ease), grids.EASE),
+    'ease_dynamic': Arm(ease_dynamic.ease_dynamic, grids.EASE),
+    'slim': Arm(slim.slim, grids.SLIM),
+    'l3ae': Arm(of_features, grids.L3AE),
+    'l3ae:retrain': Arm(_retrained(of_features), grids.L3AE),
     'hyperease': Arm(
       functools.partial(hyperease.hyperease, *lookups, grows=True),
       grids.HYPEREASE,

@@ -26,8 +26,13 @@ def _rows(names: str, *rows, **fixed) -> tuple[Trial, ...]:
 
 L2 = (100.0, 30.0, 300.0, 10.0, 60.0, 200.0, 600.0, 3.0)
 EASE = _grid(l2=L2)
+# Who has shown few items is served by more of a prior than a refit calls for.
+EASE_USERS = _grid(
+  l2=(300.0, 1000.0, 100.0, 600.0, 2000.0, 30.0, 200.0, 3000.0)
+)
 ITEM_KNN = _grid(shrink=(10.0, 100.0), neighbours=(100, 20, 400, 1000))
 SLIM = _grid(l2=(30.0, 100.0, 300.0, 10.0), l1=(1.0, 0.1))
+SLIM_USERS = _grid(l1=(1.0, 0.1), l2=(300.0, 1000.0, 100.0, 30.0))
 L3AE = _rows(
   'l2 l2_features trust',
   (30.0, 3.0, 0.9),
@@ -49,6 +54,17 @@ HYPEREASE = _rows(
   (30.0, 1.0, 0.9, 0.1, 0.1, 0.1, 3.0),
   (100.0, 4.0, 0.8, 0.3, 0.3, 0.15, 1.0),
   (200.0, 4.0, 0.6, 0.2, 0.2, 0.2, 2.0),
+)
+L3AE_USERS = _rows(
+  'l2 l2_features trust',
+  (300.0, 3.0, 0.5),
+  (1000.0, 3.0, 0.2),
+  (100.0, 3.0, 0.8),
+  (300.0, 10.0, 0.3),
+  (1000.0, 3.0, 0.5),
+  (30.0, 3.0, 0.9),
+  (600.0, 10.0, 0.5),
+  (3000.0, 3.0, 0.2),
 )
 # Of a catalogue alone: nothing that only other sets could teach.
 NO_SOURCE = {'relation': 0.0, 'transfer': 0.0, 'popularity': 0.0}
@@ -75,6 +91,17 @@ CEASE = _rows(
   (300.0, 10.0),
   (10.0, 1.0),
   (100.0, 2.0),
+)
+CEASE_USERS = _rows(
+  'l2 alpha',
+  (1000.0, 2.0),
+  (1000.0, 5.0),
+  (300.0, 5.0),
+  (300.0, 2.0),
+  (100.0, 5.0),
+  (3000.0, 5.0),
+  (600.0, 3.0),
+  (30.0, 3.0),
 )
 ELSA = _rows(
   'rank epochs',

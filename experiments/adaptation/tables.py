@@ -2,7 +2,7 @@
 
   python -m experiments.adaptation.tables --take=DIR    (DIR/cells.jsonl)
   python -m experiments.adaptation.tables               (what is committed)
-  python -m experiments.adaptation.tables --report=report.html
+  python -m experiments.adaptation.tables --report=report.html   (a page alone)
 
 Run it in the repository's root. There is one file for each data set and regime.
 Rows that are there already are kept; `--replace` takes the new ones.
@@ -33,7 +33,9 @@ _REPLACE = flags.DEFINE_bool('replace', False, 'New rows replace old ones.')
 _ONLY = flags.DEFINE_list('only', None, 'Methods to take in; default all.')
 
 _REPORT = flags.DEFINE_string(
-  'report', None, 'Also write the report of all committed results to this file.'
+  'report',
+  None,
+  'Only write the report of all committed results, to this file.',
 )
 
 _INKS = {'light': '#1b1f24', 'dark': '#e4e8ec'}
@@ -44,7 +46,7 @@ _FRONT = 'movielens_small'
 
 
 def main(argv):
-  """Takes runs in, then writes the pictures and the READMEs' blocks."""
+  """Takes runs in, then writes the pictures and READMEs' blocks, or a page."""
   del argv
   for workdir in _TAKE.value:
     new = results.read_json_lines(pathlib.Path(workdir) / 'cells.jsonl')
@@ -52,6 +54,9 @@ def main(argv):
       new = [row for row in new if row['method'] in _ONLY.value]
     take_in(new, replace=_REPLACE.value)
   rows = committed()
+  if _REPORT.value is not None:
+    report.write_report(rows, _REPORT.value)
+    return
   tasks = report_words.in_order(results.by_task(rows))
   analyses = {t: report_numbers.analyse(cells) for t, cells in tasks.items()}
   report.replace_block('README.md', 'answer', answer(analyses))
@@ -64,8 +69,6 @@ def main(argv):
     'tables',
     f'{curves(tasks)}\n\n{report_plain.markdown_table(rows)}',
   )
-  if _REPORT.value is not None:
-    report.write_report(rows, _REPORT.value)
 
 
 def take_in(rows: list[results.Row], *, replace: bool = False) -> None:
@@ -137,7 +140,10 @@ def seeds(tasks) -> str:
   """How many seeds each task has, and which methods have fewer."""
   lines = []
   for task, cells in tasks.items():
-    ran = {c.method: len(c.seeds) for c in cells if c.quality is not None}
+    ran: dict[str, int] = {}
+    for c in report_arms.fair(cells):
+      if c.seeds:
+        ran[c.method] = min(len(c.seeds), ran.get(c.method, len(c.seeds)))
     most = max(ran.values(), default=0)
     parts = [
       f'{fewer}: {report_words.listed(m for m, n in ran.items() if n == fewer)}'

@@ -112,7 +112,7 @@ def skip(package: str) -> str:
   """Says that a peer is not there, and how to get it."""
   message = (
     f'{package} is not installed, its comparison is skipped; '
-    'pip install "hyperrec[peers]"'
+    'pip install ".[peers]"'
   )
   print(message)
   return message

@@ -102,7 +102,7 @@ def tfidf_svd(
     from sklearn.feature_extraction import text
   except ModuleNotFoundError as error:
     raise DataError(
-      'features from text need scikit-learn: pip install "hyperrec[demo]"'
+      'features from text need scikit-learn: pip install ".[demo]"'
     ) from error
   if num_features < 1:
     raise DataError(f'num_features={num_features} must be at least 1')

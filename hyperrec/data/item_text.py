@@ -94,7 +94,7 @@ def load_encoder(
     import tokenizers
   except ModuleNotFoundError as error:
     raise EncoderMissingError(
-      f'encoding text needs {error.name}: pip install "hyperrec[text]"'
+      f'encoding text needs {error.name}: pip install ".[text]"'
     ) from error
   path = _package_folder() if folder is None else pathlib.Path(folder)
   content = {name: _content(path / name) for name in _FILES}

@@ -152,6 +152,6 @@ def _sentencepiece() -> Any:
     import sentencepiece
   except ModuleNotFoundError as error:
     raise DataError(
-      'reading prompts needs sentencepiece: pip install "hyperrec[p5]"'
+      'reading prompts needs sentencepiece: pip install ".[p5]"'
     ) from error
   return sentencepiece

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 
 from hyperrec.evaluation import report_answer as answers
 from hyperrec.evaluation import report_arms as arms
+from hyperrec.evaluation import report_commands, results
 from hyperrec.evaluation import report_figures as figures
 from hyperrec.evaluation import report_numbers as numbers
 from hyperrec.evaluation import report_tables as tables
 from hyperrec.evaluation import report_verdicts as verdicts
 from hyperrec.evaluation import report_words as words
-from hyperrec.evaluation import results
 
 Cell = results.Cell
 Row = results.Row
@@ -198,7 +198,7 @@ def _section(task: Task, found: numbers.Analysis, rows: list[Row]) -> str:
   refused = tables.refusals(cells)
   if refused:
     parts.append(f'<h3>What cannot run, and why</h3>{refused}')
-  again = tables.commands(rows)
+  again = tables.commands(report_commands.commands(rows))
   if again:
     parts.append(_folded('The commands that make these numbers again', again))
   parts.append('</section>')

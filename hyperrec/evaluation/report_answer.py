@@ -1,5 +1,6 @@
 """The answer to the project's question: three sentences, and one picture."""
 
+import collections
 import math
 from collections.abc import Iterable
 
@@ -7,6 +8,7 @@ import matplotlib.figure
 import matplotlib.lines
 import numpy as np
 
+from hyperrec.evaluation import report_arms as arms
 from hyperrec.evaluation import report_numbers as numbers
 from hyperrec.evaluation import report_styles as styles
 from hyperrec.evaluation import report_words as words
@@ -22,8 +24,9 @@ QUESTION = (
 )
 CASES = (
   'A case is one data set and one kind of news (users, a catalogue, a domain, '
-  'time that passes) at one amount of evidence. Better and worse are beyond '
-  'chance, after a correction for the number of comparisons.'
+  'time that passes) at one amount of evidence; cases of one data set share '
+  'their users. Better and worse are beyond chance, after a correction for the '
+  'comparisons within each data set and kind of news.'
 )
 # A kind of news -> its colour and marker in the picture.
 _LOOKS = {
@@ -55,13 +58,13 @@ def _on_cost(analyses: dict[Task, Analysis]) -> str:
   if not best:
     return ''
   cheaper = _all(analyses, 'generated_cheaper')
-  good = _count(cheaper, 'win', 'tie')
-  text = f'Cheaper than retraining, at no loss? {_often(good, len(best))}: '
+  text = f'Cheaper than retraining? {_often(len(cheaper), len(best))}: '
   text += (
     f'of {_cases(len(best))}, a hypernetwork takes fewer operations than the '
     f'best retrained model in {len(cheaper)}'
   )
   if cheaper:
+    good = _count(cheaper, 'win', 'tie')
     text += f' (at least as good in {good}, {_rest(cheaper)})'
   dearer = [
     one
@@ -112,15 +115,34 @@ def _on_places(analyses: dict[Task, Analysis]) -> str:
       wins = _count(judged, 'win')
       kind = 'most' if 2 * wins > len(judged) else 'some' if wins else 'none'
       name = words.REGIME_TITLES.get(regime, regime).lower()
-      groups[kind].append(f'{name} ({wins} of {len(judged)})')
+      sets = f'{len(own)} data set{"s" * (len(own) != 1)}'
+      groups[kind].append(f'{name} ({wins} of {len(judged)}, {sets})')
   parts = [
     f'in {kind} of the cases of {words.listed(named)}'
     for kind, named in groups.items()
     if named
   ]
-  return (
-    f'Where is it better? {words.capital("; ".join(parts))}.' if parts else ''
+  if not parts:
+    return ''
+  whose = _on_whose(_all(analyses, 'generated_others'))
+  return f'Where is it better? {words.capital("; ".join(parts))}.{whose}'
+
+
+def _on_whose(judged: list[Judged]) -> str:
+  """Which hypernetworks won: closed forms, or networks trained by gradient."""
+  wins = collections.Counter(
+    one.cell.method for one in judged if one.word == 'win'
   )
+  if not wins:
+    return ''
+  told = words.listed(f'`{name}` ({n})' for name, n in wins.most_common())
+  trained = sum(n for name, n in wins.items() if name in arms.TRAINED)
+  kind = (
+    'none by a network trained by gradient: they are fitted in closed form'
+    if not trained
+    else f'{trained} by networks trained by gradient'
+  )
+  return f' Won by {told}; {kind}.'
 
 
 def _cases(count: int) -> str:
@@ -133,7 +155,7 @@ def _count(judged: Iterable[Judged], *outcomes: str) -> int:
 
 def _often(count: int, total: int) -> str:
   if not count:
-    return 'Not shown'
+    return 'No'
   if count == total:
     return 'Yes'
   share = count / total

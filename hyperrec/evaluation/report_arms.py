@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from hyperrec.evaluation import results
 
 Cell = results.Cell
@@ -12,14 +14,20 @@ HYPERNETWORKS = (
   'hyperease',
   'hyperease_user',
 )
+# Those among them that are networks trained by gradient; the others are fitted
+# in closed form.
+TRAINED = ('generated_head', 'hyperease_user')
 # Families whose full retraining the others are held against.
 RETRAINED = ('ease', 'mult_vae', 'sasrec')
 # The network of HyperEASE's size that generates nothing: run to be compared
 # with, not to be used.
 _CONTROLS = {'two_tower'}
 # Suffixes of arms that are ways of their own; all others are ablations. PReF
-# may ask about anything, about what the user knows, or look at shown items.
-_OWN_WAYS = {'retrain', 'known', 'shown'}
+# may ask about anything, what the user knows, or look at shown items; L3AE may
+# see features through a kernel.
+_OWN_WAYS = {'retrain', 'known', 'shown', 'kernel'}
+# Seeds that an arm needs to be picked, where others have as many.
+_ENOUGH = 3
 
 
 def family(method: str) -> str:
@@ -40,15 +48,13 @@ def is_oracle(method: str) -> bool:
 def is_retrained(cell: Cell) -> bool:
   """Whether an adaptation of this cell trains the whole model anew.
 
-  That is what `:retrain` says; a plain arm that learned nothing beforehand
-  (a catalogue disjoint from the source) can do nothing else.
+  That is what `:retrain` says; a plain arm of `RETRAINED` that learned nothing
+  beforehand (a catalogue disjoint from the source) can do nothing else.
   """
-  if family(cell.method) not in RETRAINED:
-    return False
-  is_plain = not suffixes(cell.method)
-  return 'retrain' in suffixes(cell.method) or (
-    is_plain and bool(cell.prepare) and cell.prepare['flops'] == 0
-  )
+  if 'retrain' in suffixes(cell.method):
+    return True
+  is_plain = cell.method in RETRAINED
+  return is_plain and bool(cell.prepare) and cell.prepare['flops'] == 0
 
 
 def is_hypernetwork(cell: Cell) -> bool:
@@ -77,13 +83,29 @@ def may_lead(method: str) -> bool:
   return not is_control and set(suffixes(method)) <= _OWN_WAYS
 
 
-def strength(cell: Cell) -> tuple[int, float]:
-  """By which the best of a task and budget is the greatest.
+def ranked(cells: Iterable[Cell]) -> list[Cell]:
+  """What ran on a task at one budget, the best first.
 
-  Seeds differ in how hard their users are, so that a mean over fewer seeds is
-  no match for one over all: who ran on most seeds goes first.
+  Seeds differ in how hard their users are, so the means are over the seeds that
+  all share; who ran on too few of them comes last.
   """
-  return len(cell.seeds), cell.quality
+  cells = list(cells)
+  most = max((len(cell.seeds) for cell in cells), default=0)
+  enough = {c.method for c in cells if len(c.seeds) >= min(most, _ENOUGH)}
+  seeds = [set(c.seeds) for c in cells if c.method in enough]
+  shared = set.intersection(*seeds) if seeds else set()
+
+  def strength(cell: Cell) -> tuple[bool, float]:
+    return cell.method in enough, _quality_on(shared, cell)
+
+  return sorted(cells, key=strength, reverse=True)
+
+
+def _quality_on(seeds: set[int], cell: Cell) -> float:
+  """Its mean over some seeds; over its own where it lacks their values."""
+  if not seeds or not seeds <= cell.per_user.keys():
+    return cell.quality
+  return float(np.mean([cell.per_user[seed].mean() for seed in seeds]))
 
 
 def budgets(cells: Iterable[Cell]) -> list[int]:

@@ -244,7 +244,7 @@ def standings(
   for task, cells in tasks.items():
     own = arms.contenders(cells)
     best = {
-      budget: max((c for c in own if c.budget == budget), key=arms.strength)
+      budget: arms.ranked(c for c in own if c.budget == budget)[0]
       for budget in arms.budgets(own)
     }
     for cell in arms.fair(cells):

@@ -103,10 +103,12 @@ class Leader(NamedTuple):
 
 
 def leaders(cells: Iterable[Cell]) -> list[Leader]:
-  """The leader of every budget, and the others by falling strength."""
-  ranked = sorted(arms.contenders(cells), key=arms.strength, reverse=True)
-  ranked.sort(key=lambda cell: cell.budget)
-  groups = [list(g) for _, g in itertools.groupby(ranked, lambda c: c.budget)]
+  """The leader of every budget, and the others, the best of them first."""
+  own = sorted(arms.contenders(cells), key=lambda cell: cell.budget)
+  groups = [
+    arms.ranked(group)
+    for _, group in itertools.groupby(own, lambda c: c.budget)
+  ]
   judged = iter(judge([(cell, g[0]) for g in groups for cell in g[1:]]))
   return [
     Leader(group[0], list(itertools.islice(judged, len(group) - 1)))
@@ -115,14 +117,14 @@ def leaders(cells: Iterable[Cell]) -> list[Leader]:
 
 
 def cheapest_good(leader: Leader) -> Cell:
-  """The fewest operations, then seconds, of who is nearly as good.
+  """The fewest operations, then the best, of who is nearly as good.
 
   That is within `_NEAR` of the best and not clearly behind it: with few users
   much that is worse is not clearly so.
   """
   level = [one for one in leader.level if one.comparison.relative >= -_NEAR]
   good = [leader.best, *(one.cell for one in level)]
-  return min(good, key=lambda c: (c.adapt['flops'], c.adapt['seconds']))
+  return min(good, key=lambda c: c.adapt['flops'])
 
 
 def contests(
@@ -142,20 +144,14 @@ def contests(
   own = arms.contenders(cells)
   pairs = []
   for budget in arms.budgets(own):
-    here = [cell for cell in own if cell.budget == budget]
-    champion = _best(filter(is_champion, here))
+    here = arms.ranked(cell for cell in own if cell.budget == budget)
+    champion = next(filter(is_champion, here), None)
     if champion is not None:
       pairs += [(c, champion) for c in here if is_challenger(c, champion)]
   best = {}
   for one in judge(pairs):
-    held = best.setdefault(one.cell.budget, one)
-    if arms.strength(one.cell) > arms.strength(held.cell):
-      best[one.cell.budget] = one
+    best.setdefault(one.cell.budget, one)
   return list(best.values())
-
-
-def _best(cells: Iterable[Cell]) -> Cell | None:
-  return max(cells, key=arms.strength, default=None)
 
 
 def _is_other_way(cell: Cell) -> bool:
@@ -228,8 +224,8 @@ def baselines(cells: Iterable[Cell]) -> list[str]:
     names += [cell.method for cell in arm[:1]]
   others = [c for c in own if _is_other_way(c)]
   largest = max((cell.budget for cell in others), default=None)
-  best = _best(cell for cell in others if cell.budget == largest)
-  return names if best is None else [*names, best.method]
+  best = arms.ranked(cell for cell in others if cell.budget == largest)
+  return [*names, *(cell.method for cell in best[:1])]
 
 
 class BreakEven(NamedTuple):

@@ -3,7 +3,6 @@
 import html
 import json
 import math
-import shlex
 from collections.abc import Iterable, Sequence
 
 from hyperrec.evaluation import report_arms as arms
@@ -39,10 +38,10 @@ def quality(cells: list[Cell]) -> str:
   """Methods by budgets, and what they cost at the largest one they ran."""
   budgets = arms.budgets(cells)
   by_key = {(cell.method, cell.budget): cell for cell in cells}
+  own = arms.contenders(cells)
   leading = {
-    max(own, key=arms.strength)[:2]
-    for budget in budgets
-    if (own := [c for c in arms.contenders(cells) if c.budget == budget])
+    arms.ranked(cell for cell in own if cell.budget == budget)[0][:2]
+    for budget in arms.budgets(own)
   }
   most = max((len(cell.seeds) for cell in cells), default=0)
   rows = []
@@ -232,33 +231,13 @@ def provenance(rows: list[results.Row]) -> str:
   return f'<dl>{items}</dl>'
 
 
-def commands(rows: list[results.Row]) -> str:
-  """What makes the rows of a task again: one command for each set of flags."""
-  made: dict[str, dict[str, None]] = {}
-  for row in rows:
-    if row.get('flags'):
-      line = command(row['flags'])
-      made.setdefault(line, {})[row['method'].removesuffix(':oracle')] = None
+def commands(made: dict[str, list[str]]) -> str:
+  """Command lines, and the methods of each."""
   return ''.join(
     f'<p class="soft">{escape(", ".join(methods))}:</p>'
-    f'<pre class="scroll" tabindex="0">{escape(line)} '
-    f'--methods={escape(",".join(methods))}</pre>'
+    f'<pre class="scroll" tabindex="0">{escape(line)}</pre>'
     for line, methods in made.items()
   )
-
-
-def command(flags: dict[str, object]) -> str:
-  """The command line of a row's flags, but for what runs and where."""
-  parts = ['python -m experiments.adaptation.run']
-  for name, value in sorted(flags.items()):
-    if name == 'methods' or value is None or value in ('', []):
-      continue
-    if isinstance(value, bool):
-      parts.append(f'--{"" if value else "no"}{name}')
-      continue
-    text = ','.join(map(str, value)) if isinstance(value, list) else str(value)
-    parts.append(shlex.quote(f'--{name}={text}'))
-  return ' '.join(parts)
 
 
 def _listed(values: Iterable[object]) -> str:

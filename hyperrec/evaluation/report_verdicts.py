@@ -18,15 +18,23 @@ HYPOTHESES = (
   'A case is a data set and regime at a budget; the best hypernetwork is held '
   'against the best arm of its rival. Win, tie, unclear and loss are those of '
   'the comparisons below. The effect is the geometric mean of the ratio of '
-  'quality over all cases, less one; its interval takes the cases of one data '
-  'set and regime as wholly dependent. H1 counts hypernetworks that need fewer '
-  'operations than full retraining of one model, and holds in a case that they '
-  'win or tie; where none is cheaper it fails.'
+  'quality, less one, over the cases that have an interval and a rival that '
+  'ranks something; the cases of one data set and regime are taken as wholly '
+  'dependent, data sets and regimes as independent. Operations leave out who '
+  'needs none. H1 counts hypernetworks that need fewer operations than full '
+  'retraining of one model, and holds in a case that they win or tie; where '
+  'none is cheaper it fails.'
 )
 STANDINGS = (
-  'At every budget of every data set the best method wins, who is within 1% of '
-  'it ties, and the others lose; "cannot" is a refusal.'
+  'At every budget of every data set: who ranks best, who is within 1% of it, '
+  'and who is behind, whether beyond chance or not; "cannot" is a refusal.'
 )
+_STANDINGS = {
+  'win': 'best',
+  'tie': 'near',
+  'loss': 'behind',
+  'cannot': 'cannot',
+}
 
 
 def hypotheses_table(tasks: dict[Task, list[Cell]]) -> Plain:
@@ -72,8 +80,10 @@ def standings_table(tasks: dict[Task, list[Cell]]) -> Plain:
 def _counts(counts: dict[str, int] | None) -> str:
   if not counts:
     return ''
-  order = ('win', 'tie', 'loss', 'cannot')
-  return ', '.join(f'{counts[w]} {w}' for w in order if w in counts)
+  told = [
+    f'{counts[w]} {name}' for w, name in _STANDINGS.items() if w in counts
+  ]
+  return ', '.join(told)
 
 
 def html(

@@ -116,6 +116,6 @@ def _libraries() -> tuple[Any, Any]:
     from rouge_score import rouge_scorer
   except ModuleNotFoundError as error:
     raise DataError(
-      f'judging texts needs {error.name}: pip install "hyperrec[p5]"'
+      f'judging texts needs {error.name}: pip install ".[p5]"'
     ) from error
   return sacrebleu.metrics, rouge_scorer

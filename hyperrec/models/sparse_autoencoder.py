@@ -173,7 +173,7 @@ def _import_sansa():
   except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
       f'SANSA needs {error.name}: apt-get install libsuitesparse-dev (or the '
-      "like), then pip install 'hyperrec[sansa]'; ease_sparse needs neither"
+      "like), then pip install '.[sansa]'; ease_sparse needs neither"
     ) from error
   std_logging.getLogger('sansa').setLevel(std_logging.WARNING)
   return sansa

@@ -121,6 +121,23 @@ def test_pareto_front_by_hand():
   assert front.tolist() == [True, True, False, False, True]
 
 
+def test_who_leads_is_seen_on_the_seeds_that_all_share():
+  some = [row('ease', 0.3 if seed < 3 else 0.5, 5, seed) for seed in range(5)]
+  some += [row('l3ae', 0.35, 5, seed) for seed in range(3)]
+  ((_, cells),) = results.by_task(some).items()
+  (leader,) = numbers.leaders(cells)
+  assert leader.best.method == 'l3ae'
+  assert leader.others[0].comparison.relative < 0
+
+
+def test_any_retrained_arm_is_full_retraining():
+  some = [retrained('l3ae:retrain', 0.4), row('l3ae:kernel', 0.3)]
+  ((_, cells),) = results.by_task(some).items()
+  found = numbers.analyse(cells)
+  assert found.cheaper[0].against.method == 'l3ae:retrain'
+  assert found.cheaper[0].cell.method == 'l3ae:kernel'
+
+
 def test_a_mean_over_fewer_and_easier_seeds_does_not_lead():
   some = [row('ease', 0.3 if seed else 0.5, 5, seed) for seed in range(3)]
   some.append(row('l3ae', 0.45, 5, 0))

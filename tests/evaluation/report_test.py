@@ -261,14 +261,25 @@ def test_readme_block(tmp_path):
 
 
 def test_every_number_has_its_command(tmp_path):
-  flags = {'source': 'made', 'oracle': False, 'regimes': ['a', 'b']}
-  flags['path'] = None
-  write = [row('ease', 0.3, flags=flags), row('l3ae', 0.3, flags=flags)]
+  flags = {'source': 'made', 'oracle': True, 'regimes': ['a', 'b'],
+           'trials': 3, 'path': None, 'domains': ['c']}  # fmt: skip
+  write = [
+    row('ease', 0.3, 5, 0, flags=flags),
+    row('ease', 0.3, 0, 2, flags={**flags, 'seeds': 3, 'evidence_folds': 0}),
+    row('l3ae', 0.3, flags={**flags, 'trials': 5}),
+    row('l3ae:oracle', 0.3, flags={**flags, 'trials': 5}),
+  ]
   report.write_report(write, tmp_path / 'r.html')
   page = (tmp_path / 'r.html').read_text()
+  run = 'python -m experiments.adaptation.run --source=made'
+  of_users = '--data_dir=DIR --regimes=new_users'
   assert (
-    'python -m experiments.adaptation.run --nooracle --regimes=a,b '
-    '--source=made --methods=ease,l3ae'
+    f'{run} --trials=3 {of_users} --user_budgets=0,5 --seeds=3 --nooracle '
+    '--methods=ease --workdir=again/made_new_users_1'
+  ) in page
+  assert (
+    f'{run} --trials=5 {of_users} --user_budgets=5 --seeds=1 '
+    '--methods=l3ae --workdir=again/made_new_users_2'
   ) in page
 
 

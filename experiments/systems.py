@@ -69,7 +69,7 @@ ROWS = (
     'vqrec',
     'scientific_transfer',
     'all',
-  ),  # fmt: skip
+  ),
   Row('VQ-Rec, pre-trained', 'Scientific', 'vqrec', 'scientific', 'full'),
   Row('VQ-Rec, looked up', 'Scientific', 'vqrec', 'scientific', 'lookup'),
   Row('VQ-Rec, pre-trained', 'Office', 'vqrec', 'office', 'full'),

@@ -76,13 +76,11 @@ ROWS = (
   Row('PReF, 10 questions', 'movielens_small', 'pref', 'movielens_small'),
   Row('P5, numbers that leak', 'Beauty', 'p5', 'beauty_given'),
   Row('P5, random numbers', 'Beauty', 'p5', 'beauty_random'),
-  Row('P5, random numbers, longer', 'Beauty', 'p5', 'beauty_random_long'),
 )
 # Which of P5's published rows is a flag file's.
 _P5_PUBLISHED = {
   'beauty_given': 'P5-small, numbers along full sequences (leak)',
   'beauty_random': 'P5-small, random numbers (by the authors of TIGER)',
-  'beauty_random_long': 'P5-small, random numbers (by the authors of TIGER)',
 }
 # PReF publishes nothing on these sets: ours stand alone.
 _PREF = 'recommendation.json', 'ndcg@20', ('pref', 'known', 10)

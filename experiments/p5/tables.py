@@ -30,7 +30,6 @@ BEAUTY = {
   'beauty_given': 'P5, the numbers of the file (leak)',
   'beauty_sequential': 'P5, sequential numbers',
   'beauty_random': 'P5, random numbers',
-  'beauty_random_long': 'P5, random numbers, three times as long',
   'beauty_collaborative': 'P5, collaborative numbers',
 }
 

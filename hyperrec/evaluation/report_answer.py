@@ -135,7 +135,7 @@ def _on_whose(judged: list[Judged]) -> str:
   )
   if not wins:
     return ''
-  told = words.listed(f'`{name}` ({n})' for name, n in wins.most_common())
+  told = words.listed(f'{name} ({n})' for name, n in wins.most_common())
   trained = sum(n for name, n in wins.items() if name in arms.TRAINED)
   kind = (
     'none by a network trained by gradient: they are fitted in closed form'

@@ -161,8 +161,9 @@ def write_json(rows: Iterable[Row], path: str | pathlib.Path) -> None:
 
 
 def write_whole(text: str, path: str | pathlib.Path) -> None:
-  """Writes a file so that no reader ever finds a part of it."""
+  """Writes a file, and its folder, so that no reader ever finds a part of it."""
   path = pathlib.Path(path)
+  path.parent.mkdir(parents=True, exist_ok=True)
   temporary = path.with_suffix('.tmp')
   temporary.write_text(text, encoding='utf-8')
   temporary.replace(path)

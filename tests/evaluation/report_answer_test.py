@@ -39,7 +39,7 @@ def test_three_sentences():
   )
   assert where == (
     'Where is it better? In some of the cases of new users (1 of 3, 1 data '
-    'set). Won by `hyperease` (1); none by a network trained by gradient: they '
+    'set). Won by hyperease (1); none by a network trained by gradient: they '
     'are fitted in closed form.'
   )
 

@@ -140,7 +140,7 @@ def _on_whose(judged: list[Judged]) -> str:
   kind = (
     'none by a network trained by gradient: they are fitted in closed form'
     if not trained
-    else f'{trained} by networks trained by gradient'
+    else f'by networks trained by gradient: {trained}'
   )
   return f' Won by {told}; {kind}.'
 

@@ -44,6 +44,17 @@ def test_three_sentences():
   )
 
 
+def test_a_trained_network_that_wins_is_named():
+  some = [
+    {**one, 'method': one['method'].replace('hyperease', 'hyperease_user')}
+    for one in generated_rows()
+  ]
+  *_, where = report_answer.sentences(analysed(some))
+  assert where.endswith(
+    'Won by hyperease_user (1); by networks trained by gradient: 1.'
+  )
+
+
 def test_dearer_is_said():
   cost, *_ = report_answer.sentences(analysed(dearer(generated_rows())))
   assert cost == (

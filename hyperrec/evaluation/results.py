@@ -161,7 +161,7 @@ def write_json(rows: Iterable[Row], path: str | pathlib.Path) -> None:
 
 
 def write_whole(text: str, path: str | pathlib.Path) -> None:
-  """Writes a file, and its folder, so that no reader ever finds a part of it."""
+  """Writes a file, and its folder; no reader ever finds a part of it."""
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
   temporary = path.with_suffix('.tmp')

@@ -77,8 +77,6 @@ def write(
   measured: Iterable[Measured], path: str | pathlib.Path, **about
 ) -> None:
   """Writes the points, what they are about, and what made them."""
-  path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
   document = {**about, 'curves': points(measured), **script.provenance()}
   results.write_whole(as_json(document), path)
 

@@ -36,7 +36,6 @@ def check_same(workdir: pathlib.Path, flags: dict[str, Any]) -> None:
 
 def write_cell(path: pathlib.Path, cell: Cell) -> None:
   """Keeps a cell."""
-  path.parent.mkdir(parents=True, exist_ok=True)
   results.write_whole(json.dumps(cell) + '\n', path)
 
 

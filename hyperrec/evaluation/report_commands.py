@@ -32,7 +32,9 @@ def commands(rows: Iterable[results.Row]) -> dict[str, list[str]]:
       groups.setdefault(_settings(row), []).append(row)
   made = {}
   for number, (settings, own) in enumerate(groups.items(), 1):
-    methods = list(dict.fromkeys(_arm(row['method']) for row in own))
+    methods = list(
+      dict.fromkeys(row['method'].removesuffix(':oracle') for row in own)
+    )
     folder = '_'.join(results.task_of(own[0])).replace('/', '_')
     parts = [
       'python -m experiments.adaptation.run',
@@ -75,7 +77,3 @@ def _choices(rows: list[results.Row]) -> list[str]:
   if not any(arms.is_oracle(row['method']) for row in rows):
     chosen.append('--nooracle')
   return chosen
-
-
-def _arm(method: str) -> str:
-  return method.removesuffix(':oracle')

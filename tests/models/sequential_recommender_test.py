@@ -1,6 +1,7 @@
 """SASRec: what a position sees, packing, and the two losses."""
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -240,3 +241,24 @@ def test_places_tell_how_many_are_empty():
   places = jnp.array([[4, 5, 3, 4, 5, 0]])
   found = sequential_recommender.first_places(segments, places)
   np.testing.assert_array_equal(found, [[4, 4, 3, 3, 3, 0]])
+
+
+def test_an_item_loses_the_same_numbers_wherever_it_stands():
+  class Rows(NamedTuple):
+    inputs: jax.Array
+    targets: jax.Array
+    segments: jax.Array
+    places: jax.Array
+
+  items, segments, places = row(3, 1, 4)
+  rows = Rows(items, jnp.roll(items, -1), segments, places)
+  model = MODEL.clone(dropout=0.0)
+  loss = functools.partial(
+    sequential_recommender.next_item_loss,
+    model, rows=rows, key=KEY, counts_V=jnp.ones(V),
+  )  # fmt: skip
+  kept = jax.random.bernoulli(jax.random.split(KEY, 3)[2], 0.5, (V, D))
+  thinned = {**params(), 'items': jnp.where(kept, 2 * params()['items'], 0)}
+  found = loss(params(), item_dropout=0.5)
+  np.testing.assert_allclose(found, loss(thinned), rtol=1e-5)
+  assert abs(found - loss(params())) > 1e-3

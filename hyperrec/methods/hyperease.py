@@ -25,12 +25,12 @@ class Shared(NamedTuple):
   """What the sources teach.
 
   Attributes:
-    generator: of priors.
+    generator: of priors; None where no part of the prior is learned.
     catalogues: names and item ids of the sources, which are not served.
     source: of a catalogue that grows, what is known of it.
   """
 
-  generator: Generator
+  generator: Generator | None
   catalogues: tuple[tuple[str, np.ndarray], ...]
   source: Interactions | None = None
 
@@ -53,7 +53,8 @@ def hyperease(
 ) -> Method:
   """The generated prior and, with `solve`, the closed form around it.
 
-  With sharpness, relation, transfer and popularity 0 this is L3AE.
+  With sharpness, relation, transfer and popularity 0 this is L3AE. With the
+  last three 0 it learns nothing from its sources.
 
   Args:
     features: interactions -> features of their catalogue, float [V, G]; those
@@ -79,14 +80,17 @@ def hyperease(
   strengths = prior_generator.Strengths(
     l2_features, trust, relation, transfer, popularity, sharpness
   )
+  is_taught = any((relation, transfer, popularity))
 
   def prepare(source, key):
     del key
     domains = domains_of(source)
-    generator = prior_generator.learn(
-      [prior_generator.Domain(d.csr(), shared_features(d)) for d in domains],
-      carries=transfer > 0,
-    )
+    generator = None
+    if is_taught:
+      generator = prior_generator.learn(
+        [prior_generator.Domain(d.csr(), shared_features(d)) for d in domains],
+        carries=transfer > 0,
+      )
     if grows:
       return Shared(generator, (), source)
     return Shared(generator, tuple((d.name, d.item_ids) for d in domains))
@@ -128,6 +132,8 @@ def hyperease(
 
   def prepare_flops(source, shared):
     del shared
+    if not is_taught:
+      return 0.0
     domains = domains_of(source)
     width = shared_features(domains[0]).shape[1]
     return prior_generator.learn_flops(

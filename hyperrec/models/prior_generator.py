@@ -152,7 +152,7 @@ def norm(prior: Prior) -> float:
 
 
 def generate(
-  generator: Generator,
+  generator: Generator | None,
   own: Float[np.ndarray, 'V G'],
   shared: Float[np.ndarray, 'V F'],
   evidence: Csr,
@@ -161,7 +161,7 @@ def generate(
   """B0 of a catalogue; a strength of 0 leaves its part out.
 
   Args:
-    generator: what the sources taught.
+    generator: what the sources taught; None where no strength calls for it.
     own: features that C is made of.
     shared: features in the sources' columns.
     evidence: [U, V], binary; what it tells is only how popular items are.
@@ -254,7 +254,10 @@ def _anchor_flops(x, width, num_domains):
 
 
 def generate_flops(
-  generator: Generator, num_items: int, own_width: int, strengths: Strengths
+  generator: Generator | None,
+  num_items: int,
+  own_width: int,
+  strengths: Strengths,
 ) -> tuple[float, int]:
   """Operations of `generate`, and the rank of the prior (V where dense).
 
@@ -264,7 +267,8 @@ def generate_flops(
     own_width: G.
     strengths: a strength of 0 leaves its part out.
   """
-  width, flops, rank = len(generator.relation), 0.0, 0
+  width = len(generator.relation) if generator else 0
+  flops, rank = 0.0, 0
   is_dense = has_kernel(strengths, num_items)
   if is_dense:
     flops += item_kernel.flops(num_items, own_width)

@@ -206,7 +206,7 @@ def test_every_arm_meets_a_new_domain(tmp_path, shop):
   }
   assert learned == {
     'vqrec_lookup', 'vqrec_finetune', 'ridge_map', 'hyperease_zero',
-    'hyperease', 'l3ae:kernel', 'p5',
+    'hyperease', 'p5',
   }  # fmt: skip
   manifest = json.loads((tmp_path / 'w' / 'manifest.json').read_text())
   assert set(manifest['data']) == {'data', 'synthetic', 'movielens_small'}

@@ -34,6 +34,17 @@ def test_without_the_source_it_is_l3ae(data, features, budget):
   )
 
 
+def test_without_learned_parts_it_learns_nothing(data, features):
+  task = regimes.make_task(data, 'new_catalogue', 10, 0, 50)
+  options = OWN | dict.fromkeys(LEARNED, 0.0) | {'sharpness': 1.0}
+  method = hyperease.hyperease(features, **options)
+  shared = method.prepare(task.source, KEY)
+  assert shared.generator is None
+  assert method.prepare_flops(task.source, shared) == 0
+  adapted = method.adapt(shared, task.test.evidence, KEY)
+  assert method.adapt_flops(shared, task.test.evidence, adapted) > 0
+
+
 @pytest.mark.parametrize('budget', [10, 250])
 def test_without_any_prior_it_is_ease(data, features, budget):
   task = regimes.make_task(data, 'new_catalogue', budget, 0, 50)

@@ -49,8 +49,9 @@ def markdown_table(rows: Iterable[Row]) -> str:
       safe = [text.replace('|', r'\|') for text in row]
       lines.append(f'| {" | ".join(safe)} |')
     parts.append(
-      f'**{words.title(task)}** ({words.METRIC} by {about}; costs of one '
-      'adaptation at the largest budget):\n\n' + '\n'.join(lines)
+      f'**{words.title(task)}** ({words.METRIC} by {about}, in brackets the '
+      'number of seeds where others have more; costs of one adaptation at the '
+      'largest budget):\n\n' + '\n'.join(lines)
     )
   return '\n\n'.join(parts)
 
@@ -60,14 +61,12 @@ _PLAIN_COSTS = ('time', 'FLOP', 'stored')
 
 def _plain_rows(cells: list[Cell], budgets: list[int]) -> list[list[str]]:
   by_key = {(cell.method, cell.budget): cell for cell in cells}
+  most = max((len(cell.seeds) for cell in cells), default=0)
   out = []
   for method in dict.fromkeys(cell.method for cell in cells):
     own = [by_key.get((method, budget)) for budget in budgets]
     ran = [cell for cell in own if cell and cell.quality is not None]
-    text = [
-      '' if c is None else 'cannot' if c.quality is None else f'{c.quality:.3f}'
-      for c in own
-    ]
+    text = [_quality(cell, most) for cell in own]
     costs = [''] * len(_PLAIN_COSTS)
     if ran:
       last = ran[-1].adapt
@@ -78,3 +77,12 @@ def _plain_rows(cells: list[Cell], budgets: list[int]) -> list[list[str]]:
       ]
     out.append([method, *text, *costs])
   return out
+
+
+def _quality(cell: Cell | None, most_seeds: int) -> str:
+  if cell is None:
+    return ''
+  if cell.quality is None:
+    return 'cannot'
+  few = len(cell.seeds) < most_seeds
+  return f'{cell.quality:.3f}' + f' ({len(cell.seeds)})' * few

@@ -243,6 +243,13 @@ def test_terminal_table_fits():
   assert '[bold]x' in text
 
 
+def test_a_plain_table_tells_who_ran_on_fewer_seeds():
+  some = [row('ease', 0.2), row('ease', 0.4, seed=1), row('slim', 0.5)]
+  table = report_plain.markdown_table(some)
+  assert re.search(r'\| ease \| 0\.30\d \|', table)
+  assert '| slim | 0.501 (1) |' in table
+
+
 def test_readme_block(tmp_path):
   path = tmp_path / 'README.md'
   path.write_text('a\n<!-- results:begin x -->\nold\n<!-- results:end x -->\nb')

@@ -55,11 +55,7 @@ def new_users(features: Features) -> dict[str, Arm]:
     'generated_head': Arm(generated_head.generated_head, grids.GENERATED_HEAD),
     'hyperease_user': Arm(hyperease_user.hyperease_user, grids.HYPEREASE_USER),
     'pref': Arm(pref_interview.pref_interview, grids.PREF, interviews=True),
-    'sasrec': Arm(sasrec.sasrec, grids.SASREC, family='sasrec'),
-    'sasrec_finetune': Arm(
-      sasrec.sasrec_finetune, grids.SASREC, family='sasrec'
-    ),
-    'sasrec:retrain': Arm(_retrained(sasrec.sasrec), grids.SASREC),
+    **_sasrec(grids.SASREC_USERS),
     'p5': Arm(functools.partial(p5.p5, names='sequential'), grids.P5),
     **controls.of_prompts('sequential'),
     **controls.of_users(),
@@ -82,7 +78,7 @@ def new_catalogue(features: Features) -> dict[str, Arm]:
     'cease': Arm(functools.partial(l3ae.cease, features.own), grids.CEASE),
     'l3ae': Arm(functools.partial(l3ae.l3ae, features.own), grids.L3AE),
     'mult_vae': Arm(mult_vae.mult_vae, grids.MULT_VAE),
-    'sasrec': Arm(sasrec.sasrec, grids.SASREC),
+    'sasrec': Arm(sasrec.sasrec, grids.SASREC_ITEMS),
   }
   fitted = {
     name: arm._replace(build=_retrained(arm.build))
@@ -95,7 +91,7 @@ def new_catalogue(features: Features) -> dict[str, Arm]:
     **fitted,
     'ease_dynamic': Arm(ease_dynamic.ease_dynamic, grids.EASE),
     'mult_vae_finetune': Arm(mult_vae.mult_vae_finetune, grids.MULT_VAE),
-    'sasrec_finetune': Arm(sasrec.sasrec_finetune, grids.SASREC),
+    'sasrec_finetune': Arm(sasrec.sasrec_finetune, grids.SASREC_ITEMS),
     **_vqrec(features.own, grids.VQREC),
     'p5': Arm(functools.partial(p5.p5, names='text'), grids.P5),
     'ridge_map': Arm(
@@ -132,7 +128,7 @@ def new_domain(features: Features) -> dict[str, Arm]:
       _retrained(functools.partial(l3ae.l3ae, features.own)), grids.L3AE
     ),
     'mult_vae': Arm(_retrained(mult_vae.mult_vae), grids.MULT_VAE),
-    'sasrec': Arm(_retrained(sasrec.sasrec), grids.SASREC),
+    'sasrec': Arm(_retrained(sasrec.sasrec), grids.SASREC_ITEMS),
   }
   alone = {
     name: arm._replace(build=_without_source(arm.build))
@@ -176,9 +172,6 @@ def drift(features: Features) -> dict[str, Arm]:
       'mult_vae_finetune',
       'generated_head',
       'hyperease_user',
-      'sasrec',
-      'sasrec:retrain',
-      'sasrec_finetune',
       'p5',
     )
   }
@@ -186,6 +179,7 @@ def drift(features: Features) -> dict[str, Arm]:
   of_features = functools.partial(l3ae.l3ae, features.own)
   return {
     **kept,
+    **_sasrec(grids.SASREC),
     'itemknn:retrain': Arm(_retrained(item_knn.item_knn), grids.ITEM_KNN),
     'ease': Arm(ease.ease, grids.EASE),
     'ease:retrain': Arm(_retrained(ease.ease), grids.EASE),
@@ -210,6 +204,15 @@ def _kernel(*lookups, grows: bool = False) -> dict[str, Arm]:
     hyperease.hyperease, *lookups, grows=grows, name=name
   )
   return {name: Arm(build, grids.L3AE_KERNEL)}
+
+
+def _sasrec(trials) -> dict[str, Arm]:
+  """Trained once, and fine-tuned, from one preparation; retrained."""
+  return {
+    'sasrec': Arm(sasrec.sasrec, trials, family='sasrec'),
+    'sasrec_finetune': Arm(sasrec.sasrec_finetune, trials, family='sasrec'),
+    'sasrec:retrain': Arm(_retrained(sasrec.sasrec), trials),
+  }
 
 
 def _vqrec(lookup, trials) -> dict[str, Arm]:

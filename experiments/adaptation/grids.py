@@ -150,6 +150,13 @@ HYPEREASE_USER = _rows(
   (600.0, 0.5, 32),
   (100.0, 0.2, 16),
 )
+_SASREC = {
+  'num_layers': 1,
+  'num_heads': 1,
+  'hidden_ratio': 1,
+  'batch_size': 8,
+}
+# Time goes on, and what comes next is what is asked.
 SASREC = _rows(
   'lr epochs dim dropout length',
   (5e-3, 10, 32, 0.2, 50),
@@ -160,10 +167,37 @@ SASREC = _rows(
   (1e-3, 40, 128, 0.5, 100),
   (1e-3, 80, 64, 0.5, 100),
   (5e-3, 40, 32, 0.2, 100),
-  num_layers=1,
-  num_heads=1,
-  hidden_ratio=1,
-  batch_size=8,
+  **_SASREC,
+)
+# New users show some of their items, in no order.
+SASREC_USERS = _rows(
+  'lr epochs finetune_epochs dropout shuffled',
+  (2e-3, 80, 5, 0.5, True),
+  (2e-3, 40, 5, 0.5, True),
+  (2e-3, 80, 5, 0.7, True),
+  (2e-3, 20, 20, 0.5, False),
+  (1e-3, 80, 5, 0.5, True),
+  (5e-3, 80, 5, 0.5, True),
+  (2e-3, 20, 5, 0.5, True),
+  (2e-3, 80, 5, 0.3, True),
+  dim=64,
+  length=50,
+  **_SASREC,
+)
+# So do those of a new catalogue, of which there are fewer.
+SASREC_ITEMS = _rows(
+  'lr epochs finetune_epochs dropout shuffled',
+  (5e-3, 40, 40, 0.5, True),
+  (5e-3, 160, 160, 0.5, True),
+  (2e-3, 320, 80, 0.5, True),
+  (5e-3, 40, 40, 0.5, False),
+  (2e-3, 80, 320, 0.5, True),
+  (5e-3, 80, 80, 0.7, True),
+  (5e-3, 80, 80, 0.3, True),
+  (2e-3, 160, 160, 0.5, False),
+  dim=64,
+  length=50,
+  **_SASREC,
 )
 _VQREC = {
   'start': 'text',
@@ -176,15 +210,15 @@ _VQREC = {
   'finetune_all': True,
 }
 VQREC = _rows(
-  'epochs finetune_epochs finetune_lr temperature dropout',
-  (5, 10, 3e-3, 0.1, 0.5),
-  (2, 20, 3e-3, 0.1, 0.5),
-  (20, 5, 3e-3, 0.1, 0.5),
-  (5, 10, 3e-3, 0.2, 0.5),
-  (5, 5, 1e-2, 0.1, 0.5),
-  (2, 10, 3e-3, 0.2, 0.2),
-  (20, 10, 3e-3, 0.2, 0.5),
-  (10, 20, 1e-3, 0.07, 0.5),
+  'shuffled epochs finetune_epochs finetune_lr temperature dropout',
+  (True, 20, 80, 3e-3, 0.1, 0.5),
+  (False, 5, 10, 3e-3, 0.1, 0.5),
+  (True, 5, 20, 3e-3, 0.1, 0.5),
+  (False, 20, 5, 3e-3, 0.1, 0.5),
+  (True, 5, 40, 3e-3, 0.2, 0.5),
+  (False, 2, 20, 3e-3, 0.1, 0.5),
+  (True, 20, 20, 1e-2, 0.1, 0.5),
+  (True, 10, 40, 1e-3, 0.07, 0.5),
   num_codes=128,
   batch_size=8,
   **_VQREC,

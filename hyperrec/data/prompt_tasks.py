@@ -33,12 +33,15 @@ class Config:
     empty_share: histories of training shown as empty, so that users of whom
       nothing is known are served.
     liked_from: the rating from which an item counts as liked.
+    shuffled: a training history is of any other items of the user, as many as
+      chance has it, in random order; not of those before, in order.
   """
 
   max_history: int = 20
   num_candidates: int = 20
   empty_share: float = 0.05
   liked_from: float = 4.0
+  shuffled: bool = False
 
 
 def item_names(numbers: np.ndarray) -> list[str]:
@@ -219,6 +222,9 @@ class Tasks:
     start, end = self._starts[user], self._ends[user]
     row = int(random.integers(start, end))
     shown = self.data.items[start:row]
+    if self.config.shuffled:
+      others = np.delete(self.data.items[start:end], row - start)
+      shown = random.permutation(others)[: row - start]
     if random.random() < self.config.empty_share:
       shown = shown[:0]
     return self.values(row, shown.tolist(), random)

@@ -40,6 +40,12 @@ class Sequences:
     """Items of each user."""
     return np.diff(self.ends, prepend=0)
 
+  def shuffled(self, random: np.random.Generator) -> 'Sequences':
+    """The same items of each user in a random order."""
+    owner = np.repeat(np.arange(len(self.ends)), self.lengths())
+    order = np.lexsort((random.random(len(owner)), owner))
+    return dataclasses.replace(self, items=self.items[order])
+
 
 class PackedRows(NamedTuple):
   """Next-item prediction from every prefix, R rows of L positions.

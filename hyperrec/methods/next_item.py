@@ -1,5 +1,6 @@
 """What methods that predict the next item share, in training and in scoring."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -37,6 +38,7 @@ def batches(
   batch_size: int,
   epochs: int,
   key: jax.Array,
+  shuffled: bool = False,
 ) -> Batches:
   """Users packed in rows, each prefix of them predicting the item that follows.
 
@@ -47,6 +49,7 @@ def batches(
     batch_size: rows of a batch; all of them where there are fewer.
     epochs: passes over the rows.
     key: of their order.
+    shuffled: each pass has every user's items in another random order.
 
   Raises:
     CannotServe: no user has two items.
@@ -55,15 +58,23 @@ def batches(
     raise method_lib.CannotServe(
       'a sequential model needs a user with two items or more'
     )
-  packed = sequences.pack(users, length)
-  if from_the_end:
-    packed = packed.from_the_end()
-  num_rows = len(packed.inputs)
-  size = min(batch_size, num_rows)
   seed = int(jax.random.bits(key))
 
+  @functools.lru_cache(maxsize=1)
+  def packed(epoch):
+    order = users
+    if shuffled:
+      order = users.shuffled(np.random.default_rng((seed, epoch)))
+    rows = sequences.pack(order, length)
+    return rows.from_the_end() if from_the_end else rows
+
+  # Rows are as many in any order: lengths alone decide what goes where.
+  num_rows = len(packed(0).inputs)
+  size = min(batch_size, num_rows)
+
   def at(step):
-    return packed.rows(loop.batch_rows(step, size, num_rows, seed))
+    epoch = step * size // num_rows if shuffled else 0
+    return packed(epoch).rows(loop.batch_rows(step, size, num_rows, seed))
 
   return Batches(at, math.ceil(epochs * num_rows / size), size)
 

@@ -109,7 +109,9 @@ def prepare(
   name_key, fit_key = jax.random.split(key)
   seed = int(jax.random.bits(name_key))
   names = [name_items(config, data, tokenizer, seed) for data in domains]
-  asked = prompt_tasks.Config(max_history=config.max_history)
+  asked = prompt_tasks.Config(
+    max_history=config.max_history, shuffled=config.shuffled
+  )
   tasks = [
     prompt_tasks.Tasks(data, called, tokenizer, asked)
     for data, called in zip(domains, names, strict=True)

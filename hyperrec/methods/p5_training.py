@@ -38,6 +38,7 @@ class Config:
     vocab_size: pieces of the tokenizer at most.
     num_whole_words: rows of the whole-word embedding; 0 tells no words.
     max_history: items of a history at most, the last ones.
+    shuffled: see `prompt_tasks.Config`.
     name_tokens: tokens of a name by text at most.
     source_length: tokens of a prompt at most.
     target_length: tokens of an answer at most.
@@ -61,6 +62,7 @@ class Config:
   vocab_size: int = 2000
   num_whole_words: int = 512
   max_history: int = 20
+  shuffled: bool = False
   name_tokens: int = 8
   source_length: int = 64
   target_length: int = 12

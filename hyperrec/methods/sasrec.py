@@ -52,6 +52,8 @@ class Config:
       looks like the start of a long one where they count from the first.
     sees_padding: attention also goes to the empty places before the first
       item; of use where positions count back from the last.
+    shuffled: learn from every user's items in another random order at each
+      pass, for users of whom it is not known what came first.
     finetune_epochs: passes over the evidence in fine-tuning.
 
   Raises:
@@ -73,6 +75,7 @@ class Config:
   hidden_ratio: int = 4
   from_the_end: bool = False
   sees_padding: bool = False
+  shuffled: bool = False
   finetune_epochs: int = 20
 
   def __post_init__(self):
@@ -209,7 +212,7 @@ def fit(
 
   Args:
     config: hyper-parameters.
-    data: the users' items and when each was touched.
+    data: the users' items and, unless shuffled, when each was touched.
     key: a typed key: initialisation, order of the rows, noise.
     params: to fine-tune for `config.finetune_epochs`; None trains from
       scratch for `config.epochs`.
@@ -217,9 +220,9 @@ def fit(
       `LoopConfig`. With an evaluation the best parameters are kept.
 
   Raises:
-    CannotServe: no timestamps, or no user has two items.
+    CannotServe: no timestamps where order matters, or no user has two items.
   """
-  if data.timestamps is None:
+  if data.timestamps is None and not config.shuffled:
     raise CannotServe(
       f'{data.name}: a sequential model needs the order of items, and there '
       'are no timestamps'
@@ -232,6 +235,7 @@ def fit(
     batch_size=config.batch_size,
     epochs=config.epochs if params is None else config.finetune_epochs,
     key=order_key,
+    shuffled=config.shuffled,
   )
   counts = jnp.asarray(data.item_counts(), jnp.float32)
   model = make_model(config, data.num_items)

@@ -37,6 +37,8 @@ class Config:
     hidden_dim: width inside a block.
     dropout: share dropped in training.
     from_the_end: count positions back from the last item, not from the first.
+    shuffled: learn from every user's items in another random order at each
+      pass, for users of whom it is not known what came first.
     temperature: tau of the cosines.
     start: what code embeddings are before pre-training, or training from
       scratch: random, as in the paper, or the text each code stands for.
@@ -70,6 +72,7 @@ class Config:
   hidden_dim: int = 256
   dropout: float = 0.2
   from_the_end: bool = False
+  shuffled: bool = False
   temperature: float = 0.07
   start: str = 'random'
   replaced: float = 0.75
@@ -178,6 +181,7 @@ def train(
     batch_size=config.batch_size,
     epochs=stage.epochs,
     key=order_key,
+    shuffled=config.shuffled,
   )
   constant = {
     'codes': jnp.asarray(fitted.codes, jnp.int32),

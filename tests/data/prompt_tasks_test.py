@@ -99,6 +99,26 @@ def test_a_history_is_what_came_before_the_item(pieces):
     assert found == expected
 
 
+def test_a_shuffled_history_is_of_the_users_other_items(pieces):
+  data = made()
+  tasks = tasks_of(data, pieces, shuffled=True, empty_share=0.0)
+  names = {tuple(name): item for item, name in enumerate(tasks.names)}
+  owners = data.csr().tolil().rows
+  is_known = []
+  for seed in range(60):
+    values = tasks.draw(np.random.default_rng(seed))
+    shown = [names.get(tuple(name)) for name in values['history']]
+    if shown == [None]:
+      continue
+    item = names[tuple(values['item'])]
+    assert item not in shown
+    assert any({item, *shown} <= set(items) for items in owners)
+    later = data.timestamps[data.items == item].min()
+    is_known.append(any(data.timestamps[data.items == s].max() > later
+                        for s in shown))  # fmt: skip
+  assert any(is_known)
+
+
 def test_some_histories_are_shown_as_empty(pieces):
   tasks = tasks_of(made(), pieces, empty_share=1.0)
   values = tasks.draw(np.random.default_rng(0))

@@ -60,6 +60,19 @@ def test_packing_holds_every_sequence_once(histories, length):
   assert sorted(unpacked(packed)) == expected
 
 
+def test_shuffled_users_keep_their_items():
+  plain = sequences.Sequences.of(of([range(20), range(20, 50), [], [7]]))
+  found = plain.shuffled(np.random.default_rng(0))
+  np.testing.assert_array_equal(found.ends, plain.ends)
+  assert (found.items != plain.items).any()
+  for one, other in zip(
+    np.split(found.items, plain.ends),
+    np.split(plain.items, plain.ends),
+    strict=True,
+  ):
+    np.testing.assert_array_equal(np.sort(one), other)
+
+
 def test_places_from_the_end():
   nothing = np.zeros((2, 4), np.int32)
   packed = sequences.PackedRows(

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from hyperrec import method as method_lib
-from hyperrec.data import interactions
+from hyperrec.data import interactions, sequences
 from hyperrec.evaluation import ranking
-from hyperrec.methods import popularity, sasrec
+from hyperrec.methods import next_item, popularity, sasrec
 from hyperrec.training import run_log
 from tests.makers import make_data
 
@@ -184,6 +184,25 @@ def test_items_without_an_order_are_refused():
   method = sasrec.sasrec(**SMALL)
   with pytest.raises(method_lib.CannotServe, match='no timestamps'):
     method.prepare(make_data(timestamps=False), KEY)
+
+
+def test_shuffled_it_needs_no_order_and_learns_none():
+  data = chain(length=8)
+  options = {**SMALL, 'epochs': 30, 'dim': 16}
+  timeless = dataclasses.replace(data, timestamps=None)
+  shuffled = sasrec.sasrec(shuffled=True, **options)
+  assert shuffled.prepare(timeless, KEY).steps > 0
+  assert hits(shuffled, data) < 0.5 * hits(sasrec.sasrec(**options), data)
+
+
+def test_shuffled_passes_differ_and_are_a_function_of_the_step():
+  users = sequences.Sequences.of(chain(num_users=10))
+  made = next_item.batches(users, length=5, from_the_end=False, batch_size=10,
+                           epochs=2, key=KEY, shuffled=True)  # fmt: skip
+  assert made.num_steps == 2
+  first, second, again = made.at(0), made.at(1), made.at(0)
+  np.testing.assert_array_equal(first.inputs, again.inputs)
+  assert sorted(map(tuple, first.inputs)) != sorted(map(tuple, second.inputs))
 
 
 def test_fine_tuning_goes_on_from_the_source():

@@ -11,7 +11,6 @@ from hyperrec.methods import (
   hyperease,
   hyperease_learned,
   hyperease_user,
-  p5,
   pref,
   pref_interview,
   two_tower,
@@ -65,9 +64,9 @@ def of_ease(**fixed) -> dict[str, Arm]:
   return {'ease:unconstrained': Arm(build, grids.EASE)}
 
 
-def of_prompts(names: str) -> dict[str, Arm]:
-  """P5, trained longer."""
-  return {'p5:long': Arm(functools.partial(p5.p5, names=names), grids.P5_LONG)}
+def of_prompts(build) -> dict[str, Arm]:
+  """P5, trained for minutes, not for the seconds that a quick run has."""
+  return {'p5:long': Arm(build, grids.P5_LONG)}
 
 
 def of_networks(lookup) -> dict[str, Arm]:

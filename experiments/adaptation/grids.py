@@ -246,4 +246,12 @@ P5 = (
     'num_steps': 200,
   },
 )
-P5_LONG = ({**P5[0], 'batch_size': 64, 'lr': 3e-3, 'num_steps': 6000},)
+P5_LONG = (
+  {
+    **P5[0],
+    'batch_size': 64,
+    'steps_alike': 8,
+    'lr': 3e-3,
+    'num_steps': 6000,
+  },
+)

@@ -31,6 +31,7 @@ BEAUTY = {
   'beauty_sequential': 'P5, sequential numbers',
   'beauty_random': 'P5, random numbers',
   'beauty_collaborative': 'P5, collaborative numbers',
+  'beauty_collaborative_long': 'P5, collaborative numbers, four times as long',
 }
 
 

@@ -24,8 +24,8 @@ RETRAINED = ('ease', 'mult_vae', 'sasrec')
 _CONTROLS = {'two_tower'}
 # Suffixes of arms that are ways of their own; all others are ablations. PReF
 # may ask about anything, what the user knows, or look at shown items; L3AE may
-# see features through a kernel.
-_OWN_WAYS = {'retrain', 'known', 'shown', 'kernel'}
+# see features through a kernel; P5 may be trained for longer.
+_OWN_WAYS = {'retrain', 'known', 'shown', 'kernel', 'long'}
 # Seeds that an arm needs to be picked, where others have as many.
 _ENOUGH = 3
 

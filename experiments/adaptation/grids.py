@@ -252,6 +252,7 @@ P5_LONG = (
     'batch_size': 64,
     'steps_alike': 8,
     'lr': 3e-3,
-    'num_steps': 6000,
+    'dropout': 0.2,
+    'num_steps': 3000,
   },
 )

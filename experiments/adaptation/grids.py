@@ -227,7 +227,7 @@ VQREC = _rows(
 # index and one pass take minutes.
 VQREC_DOMAINS = (
   {
-    **VQREC[0],
+    **VQREC[1],
     'epochs': 1,
     'num_codes': 256,
     'batch_size': 64,

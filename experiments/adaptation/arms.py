@@ -56,8 +56,7 @@ def new_users(features: Features) -> dict[str, Arm]:
     'hyperease_user': Arm(hyperease_user.hyperease_user, grids.HYPEREASE_USER),
     'pref': Arm(pref_interview.pref_interview, grids.PREF, interviews=True),
     **_sasrec(grids.SASREC_USERS),
-    'p5': Arm(_prompted('collaborative'), grids.P5),
-    **controls.of_prompts(_prompted('collaborative')),
+    **_p5('collaborative'),
     **controls.of_users(),
     **controls.of_ease(),
   }
@@ -93,7 +92,7 @@ def new_catalogue(features: Features) -> dict[str, Arm]:
     'mult_vae_finetune': Arm(mult_vae.mult_vae_finetune, grids.MULT_VAE),
     'sasrec_finetune': Arm(sasrec.sasrec_finetune, grids.SASREC_ITEMS),
     **_vqrec(features.own, grids.VQREC),
-    'p5': Arm(_prompted('text'), grids.P5),
+    **_p5('text'),
     'ridge_map': Arm(
       functools.partial(hyperease.ridge_map, features.own), grids.RIDGE_MAP
     ),
@@ -102,7 +101,6 @@ def new_catalogue(features: Features) -> dict[str, Arm]:
     ),
     'hyperease': Arm(generated, grids.HYPEREASE),
     **_kernel(*lookups),
-    **controls.of_prompts(_prompted('text')),
     **controls.of_priors(*lookups),
     **controls.of_networks(features.own),
     **controls.of_ease(retrain=True),
@@ -139,7 +137,7 @@ def new_domain(features: Features) -> dict[str, Arm]:
   return {
     **alone,
     **_vqrec(features.shared, grids.VQREC_DOMAINS),
-    'p5': Arm(_prompted('text'), grids.P5),
+    **_p5('text'),
     'ridge_map': Arm(
       functools.partial(hyperease.ridge_map, *lookups), grids.RIDGE_MAP
     ),
@@ -148,7 +146,6 @@ def new_domain(features: Features) -> dict[str, Arm]:
     ),
     'hyperease': Arm(generated, grids.HYPEREASE),
     **_kernel(*lookups),
-    **controls.of_prompts(_prompted('text')),
     **controls.of_priors(*lookups),
     **controls.of_networks(features.shared),
   }
@@ -179,7 +176,7 @@ def drift(features: Features) -> dict[str, Arm]:
   return {
     **kept,
     **_sasrec(grids.SASREC),
-    'p5': Arm(_prompted('collaborative', shuffled=False), grids.P5),
+    **_p5('collaborative', shuffled=False),
     'itemknn:retrain': Arm(_retrained(item_knn.item_knn), grids.ITEM_KNN),
     'ease': Arm(ease.ease, grids.EASE),
     'ease:retrain': Arm(_retrained(ease.ease), grids.EASE),
@@ -215,8 +212,10 @@ def _sasrec(trials) -> dict[str, Arm]:
   }
 
 
-def _prompted(names, *, shuffled: bool = True):
-  return functools.partial(p5.p5, names=names, shuffled=shuffled)
+def _p5(names, *, shuffled: bool = True) -> dict[str, Arm]:
+  """Trained for the seconds that a quick run has, and for minutes."""
+  build = functools.partial(p5.p5, names=names, shuffled=shuffled)
+  return {'p5': Arm(build, grids.P5), 'p5:long': Arm(build, grids.P5_LONG)}
 
 
 def _vqrec(lookup, trials) -> dict[str, Arm]:

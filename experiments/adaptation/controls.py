@@ -64,11 +64,6 @@ def of_ease(**fixed) -> dict[str, Arm]:
   return {'ease:unconstrained': Arm(build, grids.EASE)}
 
 
-def of_prompts(build) -> dict[str, Arm]:
-  """P5, trained for minutes, not for the seconds that a quick run has."""
-  return {'p5:long': Arm(build, grids.P5_LONG)}
-
-
 def of_networks(lookup) -> dict[str, Arm]:
   """A network as large as HyperEASE's generator that generates nothing."""
   build = functools.partial(two_tower.two_tower, lookup)

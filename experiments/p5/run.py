@@ -148,7 +148,9 @@ def _untrained(config, train):
     train,
     names,
     tokenizer,
-    prompt_tasks.Config(max_history=config.max_history),
+    prompt_tasks.Config(
+      max_history=config.max_history, shuffled=config.shuffled
+    ),
     user_seed=_SEED.value,
   )
   templates, skipped = prompts.usable(_FAMILIES.value, tasks.fields)

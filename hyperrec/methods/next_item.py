@@ -59,22 +59,26 @@ def batches(
       'a sequential model needs a user with two items or more'
     )
   seed = int(jax.random.bits(key))
-
-  @functools.lru_cache(maxsize=1)
-  def packed(epoch):
-    order = users
-    if shuffled:
-      order = users.shuffled(np.random.default_rng((seed, epoch)))
-    rows = sequences.pack(order, length)
-    return rows.from_the_end() if from_the_end else rows
-
-  # Rows are as many in any order: lengths alone decide what goes where.
-  num_rows = len(packed(0).inputs)
+  packed = sequences.pack(users, length)
+  num_rows = len(packed.inputs)
   size = min(batch_size, num_rows)
 
+  @functools.lru_cache(maxsize=2)  # a batch is of two passes at most
+  def rows_of(epoch):
+    rows = packed
+    if shuffled:
+      random = np.random.default_rng((seed, epoch, 1))
+      # Rows are as many in any order: lengths alone decide what goes where.
+      rows = sequences.pack(users.shuffled(random), length)
+    return rows.from_the_end() if from_the_end else rows
+
   def at(step):
-    epoch = step * size // num_rows if shuffled else 0
-    return packed(epoch).rows(loop.batch_rows(step, size, num_rows, seed))
+    index = loop.batch_rows(step, size, num_rows, seed)
+    if not shuffled:
+      return rows_of(0).rows(index)
+    passes = (step * size + np.arange(size)) // num_rows
+    parts = [rows_of(p).rows(index[passes == p]) for p in np.unique(passes)]
+    return sequences.PackedRows(*map(np.concatenate, zip(*parts, strict=True)))
 
   return Batches(at, math.ceil(epochs * num_rows / size), size)
 

@@ -262,7 +262,7 @@ def generate_flops(
   """Operations of `generate`, and the rank of the prior (V where dense).
 
   Args:
-    generator: what the sources taught.
+    generator: what the sources taught, or None; see `generate`.
     num_items: V of the catalogue.
     own_width: G.
     strengths: a strength of 0 leaves its part out.

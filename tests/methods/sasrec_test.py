@@ -195,14 +195,36 @@ def test_shuffled_it_needs_no_order_and_learns_none():
   assert hits(shuffled, data) < 0.5 * hits(sasrec.sasrec(**options), data)
 
 
-def test_shuffled_passes_differ_and_are_a_function_of_the_step():
-  users = sequences.Sequences.of(chain(num_users=10))
-  made = next_item.batches(users, length=5, from_the_end=False, batch_size=10,
+def test_shuffled_it_learns_what_goes_together():
+  random = np.random.default_rng(0)
+  half = random.integers(0, 2, (200, 1))
+  items = 15 * half + random.integers(0, 15, (200, 6))
+  data = interactions.Interactions(
+    np.repeat(np.arange(200), 6), items.reshape(-1), 200, 30
+  )
+  method = sasrec.sasrec(shuffled=True, **SMALL | {'epochs': 20})
+  shared = method.prepare(data, KEY)
+  scores = method.score(shared, histories(data, [0, 1, 2, 3, 4, 5]))
+  means = np.stack([scores[:, :15], scores[:, 15:]]).mean(axis=2)
+  np.testing.assert_array_equal(means.argmax(axis=0), half[:6, 0])
+
+
+def test_a_shuffled_pass_has_every_user_once():
+  """Also where a batch is of two passes."""
+  users = sequences.Sequences.of(chain(num_users=9))
+  made = next_item.batches(users, length=5, from_the_end=False, batch_size=6,
                            epochs=2, key=KEY, shuffled=True)  # fmt: skip
-  assert made.num_steps == 2
-  first, second, again = made.at(0), made.at(1), made.at(0)
-  np.testing.assert_array_equal(first.inputs, again.inputs)
-  assert sorted(map(tuple, first.inputs)) != sorted(map(tuple, second.inputs))
+  assert (made.num_steps, made.size) == (3, 6)
+  batches = [made.at(step) for step in range(3)]
+  np.testing.assert_array_equal(batches[1].inputs, made.at(1).inputs)
+  whole = np.concatenate(
+    [np.hstack([b.inputs, b.targets[:, -1:]]) for b in batches]
+  )
+  expected = sorted(map(sorted, users.items.reshape(9, 6).tolist()))
+  for rows in (whole[:9], whole[9:]):
+    assert sorted(map(sorted, rows.tolist())) == expected
+  orders = [sorted(rows.tolist()) for rows in (whole[:9], whole[9:])]
+  assert orders[0] != orders[1]
 
 
 def test_fine_tuning_goes_on_from_the_source():

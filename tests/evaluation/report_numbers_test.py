@@ -69,6 +69,7 @@ def test_arms():
   assert not arms.is_retrained(other)
   assert arms.is_oracle('ease:retrain:oracle')
   assert arms.may_lead('ridge_map') and not arms.may_lead('two_tower')
+  assert arms.may_lead('p5:long') and not arms.may_lead('p5:other')
   cells = cells_of(generated_rows())
   assert 'hyperease:shuffled' in {c.method for c in arms.fair(cells)}
   assert {c.method for c in arms.asides(cells)} == {

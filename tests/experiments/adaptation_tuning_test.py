@@ -26,6 +26,16 @@ def test_every_tuned_arm_has_as_many_trials_and_all_can_be_built(regime):
     assert len(names) == 1
 
 
+@pytest.mark.parametrize('regime', list(arms_lib.ARMS))
+def test_only_in_drift_sequential_arms_learn_the_order_of_time(regime):
+  """Elsewhere all their trials serve sets without times."""
+  arms = arms_lib.ARMS[regime](features_lib.Features(None, None, None, None))
+  in_order = {not t.get('shuffled') for t in arms['sasrec'].trials}
+  assert in_order == {regime == 'drift'}
+  for name in ('p5', 'p5:long'):
+    assert arms[name].build.keywords['shuffled'] == (regime != 'drift')
+
+
 @pytest.mark.parametrize(
   ('is_oracle', 'num_folds'), [(False, 0), (False, 2), (True, 0)]
 )

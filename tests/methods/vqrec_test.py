@@ -59,6 +59,19 @@ def test_new_items_are_served_without_training(shared):
   assert kept <= cost.stored_bytes(adapted, shared) <= kept + 1000
 
 
+def test_it_may_learn_from_shuffled_histories():
+  data = kind_data.chain()
+  in_order, shuffled = (
+    vqrec.vqrec(
+      kind_data.features, **{**kind_data.SMALL, 'shuffled': choice}
+    ).prepare(data, KEY)
+    for choice in (False, True)
+  )
+  assert shuffled.flops == in_order.flops
+  with pytest.raises(AssertionError):
+    chex.assert_trees_all_equal(shuffled.params, in_order.params)
+
+
 def test_shuffled_features_teach_nothing(shared):
   def shuffled(data):
     return kind_data.features(data)[

@@ -33,6 +33,7 @@ BEAUTY = {
   'beauty_collaborative': 'P5, collaborative numbers',
   'beauty_collaborative_long': 'P5, collaborative numbers, four times as long',
   'beauty_collaborative_wide': 'P5, collaborative numbers, twice as wide',
+  'beauty_collaborative_wide_long': 'P5, collaborative numbers, wide and long',
 }
 
 

@@ -183,13 +183,9 @@ def _of_pref(results: pathlib.Path) -> list[Number]:
 
 def _of_p5(row: Row, results: pathlib.Path) -> list[Number]:
   """Next item with the wordings that were trained on, over all seeds."""
-  published = dict(
-    zip(
-      p5_tables.RANKING,
-      p5_tables.PUBLISHED[_P5_PUBLISHED[row.flags]],
-      strict=True,
-    )
-  )
+  of_row = _P5_PUBLISHED.get(row.flags)
+  values = p5_tables.PUBLISHED[of_row] if of_row else (None,) * 4
+  published = dict(zip(p5_tables.RANKING, values, strict=True))
   records = [
     record['metrics']
     for run in p5_tables.runs(results, row.flags)

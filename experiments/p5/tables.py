@@ -32,9 +32,8 @@ BEAUTY = {
   'beauty_random': 'P5, random numbers',
   'beauty_collaborative': 'P5, collaborative numbers',
   'beauty_collaborative_long': 'P5, collaborative numbers, four times as long',
-  'beauty_collaborative_slow': 'P5, collaborative numbers, slower',
-  'beauty_collaborative_wide': 'P5, collaborative numbers, twice as wide',
-  'beauty_collaborative_wide_long': 'P5, collaborative numbers, wide and long',
+  'beauty_collaborative_slow': 'P5, collaborative numbers, half the rate',
+  'beauty_collaborative_wide': 'P5, collaborative numbers, half the rate, wide',
 }
 
 

@@ -76,12 +76,7 @@ ROWS = (
   Row('PReF, 10 questions', 'movielens_small', 'pref', 'movielens_small'),
   Row('P5, numbers that leak', 'Beauty', 'p5', 'beauty_given'),
   Row('P5, random numbers', 'Beauty', 'p5', 'beauty_random'),
-  Row(
-    'P5, collaborative numbers, wide',
-    'Beauty',
-    'p5',
-    'beauty_collaborative_wide',
-  ),
+  Row('P5, collaborative numbers', 'Beauty', 'p5', 'beauty_collaborative_slow'),
 )
 # Which of P5's published rows is a flag file's.
 _P5_PUBLISHED = {

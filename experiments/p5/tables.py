@@ -27,9 +27,9 @@ PUBLISHED = {
   ),
 }  # fmt: skip
 BEAUTY = {
-  'beauty_given': 'P5, the numbers of the file (leak)',
+  'beauty_given': 'P5, the numbers of the file (leak), half the rate',
   'beauty_sequential': 'P5, sequential numbers',
-  'beauty_random': 'P5, random numbers',
+  'beauty_random': 'P5, random numbers, half the rate',
   'beauty_collaborative': 'P5, collaborative numbers',
   'beauty_collaborative_long': 'P5, collaborative numbers, four times as long',
   'beauty_collaborative_slow': 'P5, collaborative numbers, half the rate',

@@ -170,6 +170,7 @@ SASREC = _rows(
   **_SASREC,
 )
 # Elsewhere what a user shows, and what is to be found, is of any time.
+_SASREC_SHUFFLED = {**_SASREC, 'dim': 64, 'length': 50, 'shuffled': True}
 SASREC_USERS = _rows(
   'lr epochs finetune_epochs dropout',
   (2e-3, 40, 5, 0.5),
@@ -180,10 +181,7 @@ SASREC_USERS = _rows(
   (2e-3, 20, 5, 0.5),
   (2e-3, 80, 5, 0.3),
   (2e-3, 160, 5, 0.7),
-  dim=64,
-  length=50,
-  shuffled=True,
-  **_SASREC,
+  **_SASREC_SHUFFLED,
 )
 # Of a new catalogue or domain there are fewer users.
 SASREC_ITEMS = _rows(
@@ -196,10 +194,7 @@ SASREC_ITEMS = _rows(
   (5e-3, 80, 80, 0.7),
   (5e-3, 80, 80, 0.3),
   (2e-3, 160, 160, 0.7),
-  dim=64,
-  length=50,
-  shuffled=True,
-  **_SASREC,
+  **_SASREC_SHUFFLED,
 )
 _VQREC = {
   'start': 'text',

@@ -11,6 +11,7 @@ to index item ids for recommendation foundation models" (SIGIR-AP 2023, arXiv
 import numpy as np
 import scipy.sparse
 import scipy.sparse.linalg
+import threadpoolctl
 from jaxtyping import Bool, Float, Int
 
 from hyperrec.data import interactions as interactions_lib
@@ -53,7 +54,10 @@ def number_items(
   order = shuffled_V
   if indexing != 'random' and len(train):
     ranked = _walk if indexing == 'sequential' else _by_likeness
-    known = ranked(train, random)
+    # Sums that threads share are rounded by how many there are, and near ties
+    # of likeness fall otherwise.
+    with threadpoolctl.threadpool_limits(1):
+      known = ranked(train, random)
     rest = shuffled_V[~np.isin(shuffled_V, known)]
     order = np.concatenate([known, rest])
   numbers_V = np.empty(train.num_items, np.int64)

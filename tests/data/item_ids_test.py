@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions, item_ids, splits
@@ -133,3 +134,22 @@ def test_the_rule_serves_an_empty_history():
     np.arange(5), np.zeros((1, 2), int), np.zeros((1, 2), bool)
   )
   assert scores.argmax() == 0
+
+
+def test_likeness_is_measured_by_one_thread(monkeypatch):
+  """Else numbers, and what learns from them, differ by machine."""
+  counts, svds = [], item_ids.scipy.sparse.linalg.svds
+
+  def spy(*unused, **options):
+    counts.extend(
+      pool['num_threads'] for pool in threadpoolctl.threadpool_info()
+    )
+    return svds(*unused, **options)
+
+  monkeypatch.setattr(item_ids.scipy.sparse.linalg, 'svds', spy)
+  random = np.random.default_rng(0)
+  data = interactions.from_columns(
+    np.repeat(np.arange(30), 4), random.integers(0, 20, 120)
+  )
+  item_ids.number_items(data, 'collaborative', 0)
+  assert counts and set(counts) == {1}

@@ -52,6 +52,19 @@ _MESH_ITEMS = flags.DEFINE_integer(
 )
 
 
+def define_whole_numbers(
+  name: str, default: list[str], help_text: str
+) -> flags.FlagHolder:
+  """A flag that is a list of whole numbers from 0, such as 0,5,20."""
+  holder = flags.DEFINE_list(name, default, help_text)
+  flags.register_validator(
+    name,
+    lambda value: bool(value) and all(one.strip().isdecimal() for one in value),
+    'write whole numbers, as 0,5,20',
+  )
+  return holder
+
+
 def script_flags() -> dict[str, Any]:
   """The values of the flags that the experiments define, places left out."""
   values = {}

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import jax
+import numpy as np
 from absl import app, flags, logging
 from rich import console as console_lib
 from rich import progress as progress_lib
@@ -29,6 +30,7 @@ from experiments.adaptation import controls, laboratory
 from experiments.adaptation import features as features_lib
 from hyperrec import method as method_lib
 from hyperrec.data import item_features, regimes
+from hyperrec.data import task as task_lib
 from hyperrec.evaluation import report, report_plain, results
 from hyperrec.training import run_log
 
@@ -38,17 +40,25 @@ _REGIMES = flags.DEFINE_list(
 _METHODS = flags.DEFINE_list(
   'methods', None, 'The arms to run; default all but controls.'
 )
-_USER_BUDGETS = flags.DEFINE_list(
-  'user_budgets', ['0', '1', '5', '20'], 'Interactions a new user shows.'
+_USER_BUDGETS = script.define_whole_numbers(
+  'user_budgets',
+  ['0', '1', '5', '20'],
+  'Amounts of evidence of new users: interactions that each has shown.',
 )
-_CATALOGUE_BUDGETS = flags.DEFINE_list(
-  'catalogue_budgets', ['0', '5', '20', '100'], 'Users of a new catalogue.'
+_CATALOGUE_BUDGETS = script.define_whole_numbers(
+  'catalogue_budgets',
+  ['0', '5', '20', '100'],
+  'Amounts of evidence of a new catalogue: users who touched its items.',
 )
-_DOMAIN_BUDGETS = flags.DEFINE_list(
-  'domain_budgets', ['0', '5', '20', '100'], 'Users of a new domain.'
+_DOMAIN_BUDGETS = script.define_whole_numbers(
+  'domain_budgets',
+  ['0', '5', '20', '100'],
+  'Amounts of evidence of a new domain: its users.',
 )
-_DRIFT_BUDGETS = flags.DEFINE_list(
-  'drift_budgets', ['1', '2', '3', '4'], 'Slices of time that passed, of drift.'
+_DRIFT_BUDGETS = script.define_whole_numbers(
+  'drift_budgets',
+  ['1', '2', '3', '4'],
+  'Amounts of evidence of drift: slices of time that passed, of 10 in all.',
 )
 _DOMAINS = flags.DEFINE_list(
   'domains',
@@ -104,9 +114,9 @@ def main(argv):
   workdir = pathlib.Path(_WORKDIR.value)
   cells = list(plan())
   data = load()
-  # An impossible budget is told before hours are spent on the others.
-  for regime, seed, budget in {cell[:3] for cell in cells}:
-    _task(data, regime, budget, seed)
+  cells, notes = possible(data, cells)
+  for note in notes:
+    print(f'note: {note}', file=sys.stderr)
   workdir.mkdir(parents=True, exist_ok=True)
   parts = {'data': data.target, **{d.name: d for d in data.domains}}
   run_log.write_manifest(
@@ -114,7 +124,8 @@ def main(argv):
   )
   rows = run(data, cells, workdir / 'cells.jsonl')
   results.write_json(rows, workdir / 'results.json')
-  advice = report.write_report(rows, workdir / 'report.html')
+  notes = [*(n for d in (data.target, *data.domains) for n in d.notes), *notes]
+  advice = report.write_report(rows, workdir / 'report.html', notes)
   console = console_lib.Console()
   console.print(report_plain.terminal_table(rows))
   for sentence in advice:
@@ -146,13 +157,43 @@ class Cell(NamedTuple):
   oracle: bool
 
 
+def possible(data: Data, cells: list[Cell]) -> tuple[list[Cell], list[str]]:
+  """The cells whose task can be made, and what is to be known of the tasks.
+
+  Everything that is impossible is told before hours are spent on the rest.
+
+  Raises:
+    DataError: a task cannot be made, or none of a regime's budgets is possible.
+  """
+  notes, refused = {}, {}
+  for regime, seed, budget in dict.fromkeys(cell[:3] for cell in cells):
+    try:
+      judged = _task(data, regime, budget, seed).test
+    except task_lib.BudgetError as error:
+      refused.setdefault((regime, budget), error)
+      flag = _budgets()[regime].name
+      notes[regime, budget] = f'--{flag}: {budget} is left out: {error}'
+      continue
+    users = len(np.unique(judged.targets.users))
+    if users < judged.targets.num_users:
+      notes.setdefault(
+        regime,
+        f'{regime}: {users} of {judged.targets.num_users} test users are '
+        'judged; the others have nothing to be found, since they have fewer '
+        'than 5 interactions there, or nothing new',
+      )
+  kept = [cell for cell in cells if (cell.regime, cell.budget) not in refused]
+  for (regime, _), error in refused.items():
+    if not any(cell.regime == regime for cell in kept):
+      raise task_lib.BudgetError(f'--{_budgets()[regime].name}: {error}')
+  return kept, list(notes.values())
+
+
 def plan() -> Iterator[Cell]:
   """Yields every cell, budgets last: what is prepared serves all of them."""
   budgets = {
-    'new_users': [int(b) for b in _USER_BUDGETS.value],
-    'new_catalogue': [int(b) for b in _CATALOGUE_BUDGETS.value],
-    'new_domain': [int(b) for b in _DOMAIN_BUDGETS.value],
-    'drift': [int(b) for b in _DRIFT_BUDGETS.value],
+    regime: [int(budget) for budget in flag.value]
+    for regime, flag in _budgets().items()
   }
   no_features = features_lib.Features(None, None, None, None)
   arms = {name: make(no_features) for name, make in arms_lib.ARMS.items()}
@@ -169,6 +210,16 @@ def plan() -> Iterator[Cell]:
           continue
         for budget in budgets[regime]:
           yield Cell(regime, seed, budget, name, oracle)
+
+
+def _budgets() -> dict[str, flags.FlagHolder]:
+  """The flag that holds the budgets of each regime."""
+  return {
+    'new_users': _USER_BUDGETS,
+    'new_catalogue': _CATALOGUE_BUDGETS,
+    'new_domain': _DOMAIN_BUDGETS,
+    'drift': _DRIFT_BUDGETS,
+  }
 
 
 def _check_known(flag: str, given: list[str], known: Iterable[str]) -> None:

@@ -17,8 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
 
+from hyperrec.data import interactions
 from hyperrec.evaluation import metrics as metrics_lib
 
+DataError = interactions.DataError
 Csr = scipy.sparse.csr_matrix
 
 # Scores ranked at a time: few calls, and what they touch stays in the cache.
@@ -69,8 +71,8 @@ def evaluate(
     seen: items left out of the ranking; None is the histories.
 
   Raises:
-    ValueError: a target is masked as seen, a score is NaN, no user has a
-      target, or shapes differ.
+    ValueError: a score is NaN, or shapes differ; a DataError where no user has
+      a target, or one is masked as seen.
   """
   seen = _canonical(histories if seen is None else seen)
   targets = _canonical(targets)
@@ -253,10 +255,16 @@ def _judged_users(histories: Csr, targets: Csr, seen: Csr) -> np.ndarray:
     )
   masked = int(targets.multiply(seen).nnz)
   if masked:
-    raise ValueError(
-      f'{masked} targets are masked as seen; they could never be found'
+    raise DataError(
+      f'{masked} targets are masked as seen, so they could never be found; '
+      'leave repeats out (--duplicates=first)'
     )
   users = np.flatnonzero(np.diff(targets.indptr))
   if len(users) == 0:
-    raise ValueError('no user has a target; nothing can be judged')
+    raise DataError(
+      f'none of {targets.shape[0]} users has anything to be found, so nothing '
+      'can be judged; of a held-out user a fifth of the interactions is to be '
+      'found, which takes 5 at least: hold out more users (--num_heldout), or '
+      'users with more interactions (--min_user_interactions=5)'
+    )
   return users

@@ -88,7 +88,7 @@ def test_results_of_other_flags_are_not_mixed_in(tmp_path):
   ('flags', 'message'),
   [
     (('--source=nowhere',), "source='nowhere' is unknown"),
-    (('--source=table',), 'needs path='),
+    (('--source=table',), 'needs a file: give --path='),
     (('--source=synthetic', '--num_heldout=900'), 'num_heldout'),
     ((*SMALL, '--catalogue_budgets=5000'), 'budget=5000'),
     ((*DOMAINS, '--domains=a,synthetic'), '--domains=a is unknown'),

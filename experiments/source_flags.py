@@ -160,6 +160,12 @@ _FILL_DOWN = flags.DEFINE_list(
   'Columns of --path whose empty cells repeat the value of the row above, as '
   'exports of orders have them.',
 )
+_FILL_WITHIN = flags.DEFINE_string(
+  'fill_within',
+  None,
+  'Column that must be equal in both rows for --fill_down, such as the number '
+  'of an order.',
+)
 _WHERE = flags.DEFINE_string(
   'where',
   None,
@@ -311,6 +317,7 @@ def _table_options() -> dict[str, Any]:
     'column_names': tuple(_COLUMN_NAMES.value),
     'encoding': _ENCODING.value,
     'fill_down': tuple(_FILL_DOWN.value),
+    'fill_within': _FILL_WITHIN.value,
     'where': _WHERE.value,
     'sequences': _SEQUENCES.value,
   }

@@ -65,7 +65,10 @@ def _is_missing(one: Any) -> bool:
   """None, NaN, NaT, pandas' NA, and text that is blank."""
   if one is None or (isinstance(one, str) and not one.strip()):
     return True
-  equal = one == one  # noqa: PLR0124  NaN is not equal to itself
+  try:
+    equal = one == one  # noqa: PLR0124  NaN is not equal to itself
+  except ArithmeticError:  # a signalling NaN
+    return True
   return not isinstance(equal, bool | np.bool_) or not equal
 
 

@@ -501,7 +501,8 @@ def test_several_files_are_one_table(tmp_path):
   assert data.item_ids[data.items].tolist() == ['2', '3', '9', 'x y']
   assert data.notes[0] == (
     f"{a}, {b}: 1 of 5 rows lack a value in one of ['user', 'item'] and are "
-    'left out (drop_incomplete)'
+    'left out (drop_incomplete); if empty cells repeat the row above, give '
+    '--fill_down'
   )
   with pytest.raises(
     DataError, match=r"b\.csv, line 5, column 'item': an empty"
@@ -535,18 +536,31 @@ def test_rows_are_chosen_by_a_condition(tmp_path):
 def test_empty_cells_of_an_export_repeat_the_row_above(tmp_path):
   path = write(
     tmp_path,
-    'order,user,item\n#1,ann,a\n#1,,b\n#2,bob,c\n#2,"",d\n#2,,\n',
+    'order,user,item\n#1,ann,a\n#1,,b\n#2,bob,c\n#2,"",d\n#2,,\n#3,,e\n',
   )
   data = load(
     path,
     fill_down=('user',),
+    fill_within='order',
     where='item is not null',
+    drop_incomplete=True,
   )
   names = data.user_ids[data.users].tolist()
   assert names == ['ann', 'ann', 'bob', 'bob']
   assert data.item_ids[data.items].tolist() == ['a', 'b', 'c', 'd']
+  data = load(path, fill_down=('user',), where='item is not null')
+  assert data.user_ids[data.users].tolist() == [*names, 'bob']
   with pytest.raises(DataError, match=r'--fill_down=who: .* has no such'):
     load(path, fill_down=('who',))
+  with pytest.raises(DataError, match=r'--fill_within=who: .* has no such'):
+    load(path, fill_down=('user',), fill_within='who')
+  with pytest.raises(DataError, match=r"line 7, column 'user': an empty field"):
+    load(
+      path,
+      fill_down=('user',),
+      fill_within='order',
+      where='item is not null',
+    )
 
 
 def test_lines_of_a_user_and_items(tmp_path):

@@ -85,6 +85,7 @@ def open_files(paths: Path | Sequence[Path], form: Form | None = None) -> Files:
     paths = (paths,)
   if not paths:
     raise DataError('no file is given; name one by --path')
+  text_files.check_form(form)
   found = tuple(pathlib.Path(path).expanduser() for path in paths)
   layouts = tuple(text_files.layout(path, form) for path in found)
   names = [
@@ -97,12 +98,14 @@ def open_files(paths: Path | Sequence[Path], form: Form | None = None) -> Files:
         f'{path} has the columns {list(other)}, but {found[0]} has '
         f'{list(names[0])}; read together, files must have the same columns'
       )
-  unknown = set(form.fill_down) - set(names[0])
-  if unknown:
-    raise DataError(
-      f'--fill_down={sorted(unknown)[0]}: {found[0]} has no such column; it '
-      f'has {list(names[0])}'
-    )
+  within = [form.fill_within] if form.fill_within is not None else []
+  for flag, used in (('fill_down', form.fill_down), ('fill_within', within)):
+    unknown = sorted(set(used) - set(names[0]))
+    if unknown:
+      raise DataError(
+        f'--{flag}={unknown[0]}: {found[0]} has no such column; it has '
+        f'{list(names[0])}'
+      )
   return Files(found, layouts, tuple(names[0]), form)
 
 
@@ -258,9 +261,12 @@ def _query(files: Files, places, columns, complete) -> str:
   if is_numbered:
     rows = f'select row_number() over () as {_ROW}, * from ({rows})'
   if form.fill_down:
+    part = ''
+    if form.fill_within is not None:
+      part = f'partition by {_name(form.fill_within)} '
     filled = ', '.join(
-      f"last_value(nullif({_name(name)}, '') ignore nulls) over (order by "
-      f'{_ROW} rows unbounded preceding) as {_name(name)}'
+      f"last_value(nullif({_name(name)}::varchar, '') ignore nulls) over "
+      f'({part}order by {_ROW} rows unbounded preceding) as {_name(name)}'
       for name in form.fill_down
     )
     rows = f'select * replace ({filled}) from ({rows})'

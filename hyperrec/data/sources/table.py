@@ -39,6 +39,7 @@ def table(
   column_names: Sequence[str] = (),
   encoding: str | None = None,
   fill_down: Sequence[str] = (),
+  fill_within: str | None = None,
   where: str | None = None,
   sequences: bool = False,
   name: str = '',
@@ -62,10 +63,11 @@ def table(
     drop_incomplete: leave out rows that lack a user, an item, or a value of
       another column that is used; they are an error otherwise.
     decimal_comma: whether ratings are written like 3,5.
-    separator: see `reading.Form`, as for the next five.
+    separator: see `reading.Form`, as for the next six.
     column_names: of a file without a header.
     encoding: of text files.
     fill_down: columns whose empty cells repeat the row above.
+    fill_within: a column that must be equal for that.
     where: a condition in SQL that rows must meet.
     sequences: whether each line is a user and the user's items.
     name: of the data set; by default the first file's.
@@ -79,7 +81,13 @@ def table(
       'source table needs a file: give --path=FILE (.csv, .parquet, .jsonl)'
     )
   form = reading.Form(
-    separator, tuple(column_names), encoding, tuple(fill_down), where, sequences
+    separator,
+    tuple(column_names),
+    encoding,
+    tuple(fill_down),
+    fill_within,
+    where,
+    sequences,
   )
   if sequences and timestamp_column is None:
     timestamp_column = 'timestamp'
@@ -154,10 +162,13 @@ def _notes(rows: reading.Rows, used: list[str]) -> tuple[str, ...]:
       'columns?'
     )
   if lacking:
-    notes.append(
+    note = (
       f'{rows.files}: {lacking:,} of {rows.num_selected:,} rows lack a value '
       f'in one of {used} and are left out (drop_incomplete)'
     )
+    if lacking > rows.num_selected / 10 and not form.fill_down:
+      note += '; if empty cells repeat the row above, give --fill_down'
+    notes.append(note)
   return tuple(notes)
 
 

@@ -54,6 +54,8 @@ class Form(NamedTuple):
     encoding: of a text file, as Python names it ('windows-1252'). None is
       UTF-8, or UTF-16 where the file begins with its byte order mark.
     fill_down: columns whose empty cells repeat the value of the row above.
+    fill_within: a column, such as the number of an order; values are repeated
+      only between rows that are equal there.
     where: a condition in SQL; rows that do not meet it are left out.
     sequences: whether each line is a user's id and the ids of the user's items,
       oldest first, with blanks between them; the columns are then called user,
@@ -64,6 +66,7 @@ class Form(NamedTuple):
   column_names: tuple[str, ...] = ()
   encoding: str | None = None
   fill_down: tuple[str, ...] = ()
+  fill_within: str | None = None
   where: str | None = None
   sequences: bool = False
 
@@ -107,6 +110,25 @@ def kind_of(path: pathlib.Path) -> str:
   if suffixes and suffixes[-1] == '.gz':
     suffixes.pop()
   return suffixes[-1] if suffixes else ''
+
+
+def check_form(form: Form) -> None:
+  """Raises DataError where a form can be of no file."""
+  try:
+    ''.encode(form.encoding or 'utf-8')
+  except (LookupError, ValueError) as error:
+    raise DataError(
+      f'--encoding={form.encoding} is unknown; use a name such as utf-8, '
+      'utf-16 or windows-1252'
+    ) from error
+  separator = form.separator
+  if separator is None or separator in _NAMED_SEPARATORS:
+    return
+  if not re.fullmatch(r'[^\w"\n\r\0]{1,4}', separator):
+    raise DataError(
+      f'--separator={separator!r}: give one to four characters that are no '
+      'letters, digits, quotation marks or line ends, such as ; or "tab"'
+    )
 
 
 def layout(path: pathlib.Path, form: Form) -> Layout | None:
@@ -196,24 +218,19 @@ def _open(path: pathlib.Path):
 
 def read_lines(path: pathlib.Path, encoding: str) -> Iterator[str]:
   """Line by line, so that a large file is not held as a whole."""
-  encoding = 'utf-8-sig' if encoding == 'utf-8' else encoding
   try:
-    codecs.lookup(encoding)
-  except LookupError as error:
-    raise DataError(
-      f'--encoding={encoding} is unknown; use a name such as utf-8, utf-16 or '
-      'windows-1252'
-    ) from error
-  try:
-    with (
-      _open(path) as file,
-      io.TextIOWrapper(
-        file, encoding=encoding, errors='replace', newline=''
-      ) as text,
-    ):
+    with _open(path) as file, _decoded(file, encoding, newline='') as text:
       yield from text
+  except UnicodeError as error:
+    _check_encoding(path, encoding)
+    raise DataError(f'{path} is not {encoding.upper()}: {error}') from error
   except (OSError, EOFError) as error:
     raise DataError(f'{path} cannot be unpacked: {error}') from error
+
+
+def _decoded(file, encoding: str, **how) -> io.TextIOWrapper:
+  encoding = 'utf-8-sig' if encoding == 'utf-8' else encoding
+  return io.TextIOWrapper(file, encoding=encoding, **how)
 
 
 def _reader(lines: Iterable[str], separator: str):
@@ -271,33 +288,34 @@ def utf8_copy(
   """A copy as UTF-8 with one kind of line end, for as long as the stack."""
   folder = stack.enter_context(tempfile.TemporaryDirectory())
   copy = pathlib.Path(folder) / 'copy.csv'
-  encoding = 'utf-8-sig' if encoding == 'utf-8' else encoding
   try:
     with (
       _open(path) as file,
-      io.TextIOWrapper(file, encoding=encoding) as text,
+      _decoded(file, encoding) as text,
       copy.open('w', encoding='utf-8', newline='\n') as out,
     ):
       shutil.copyfileobj(text, out)
-  except UnicodeError:
+  except UnicodeError as error:
     _check_encoding(path, encoding)
-    raise
+    raise DataError(f'{path} is not {encoding.upper()}: {error}') from error
   except (OSError, EOFError) as error:
     raise DataError(f'{path} cannot be unpacked: {error}') from error
   return copy
 
 
 def _check_encoding(path: pathlib.Path, encoding: str) -> None:
-  """Raises DataError where a text file has another encoding."""
+  """Raises DataError where a text file is of another encoding."""
   with _open(path) as file:
     content = file.read()
   try:
-    content.decode(encoding)
+    content.decode('utf-8-sig' if encoding == 'utf-8' else encoding)
+    return
   except UnicodeDecodeError as bad:
     line = content.count(b'\n', 0, bad.start) + 1
-    name = encoding.upper().removesuffix('-SIG')
-    raise DataError(
-      f'{path}, line {line}: byte {bad.start} is not {name}; give '
-      "the file's encoding, such as --encoding=windows-1252, or save it as "
-      'UTF-8'
-    ) from bad
+    where, cause = f', line {line}: byte {bad.start}', bad
+  except UnicodeError as bad:
+    where, cause = f' ({bad})', bad
+  raise DataError(
+    f'{path}{where} is not {encoding.upper()}; give the encoding of the file, '
+    'such as --encoding=windows-1252, or save it as UTF-8'
+  ) from cause

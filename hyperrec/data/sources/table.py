@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from absl import logging
 
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data.sources import columns as columns_lib
@@ -108,13 +107,13 @@ def table(
   )
   notes = _notes(rows, used)
   item = columns_lib.ids(rows, item_column_here)
-  text = None
+  text, more = None, ()
   if item_path is not None:
-    text = _text_of_file(
+    text, more = _text_of_file(
       item_path, encoding, item_id_column or item_column, text_columns, item
     )
   elif own_text:
-    text = _item_text(rows, item_column_here, own_text, item)
+    text, more = _item_text(rows, item_column_here, own_text, item)
   rating = None
   if rating_column is not None:
     rating = columns_lib.numbers(
@@ -131,7 +130,7 @@ def table(
     item_text=text,
     duplicates='keep',
     name=name or _stem(opened.paths[0]),
-    notes=notes,
+    notes=(*notes, *more),
   )
   if data.num_users < 2:
     raise DataError(
@@ -178,8 +177,8 @@ def _found_text(opened: reading.Files, names: Sequence[str]) -> list[str]:
 
 def _text_of_file(
   path: Path, encoding, id_column: str, text_columns, item: np.ndarray
-) -> dict[Any, str]:
-  """Item id -> text, read from a file of items."""
+):
+  """What `_item_text` gives, from a file of items."""
   opened = reading.open_files(path, reading.Form(encoding=encoding))
   if not text_columns:
     raise DataError(
@@ -194,8 +193,8 @@ def _text_of_file(
 
 def _item_text(
   rows: reading.Rows, id_column: str, text_columns, item: np.ndarray
-) -> dict[Any, str]:
-  """Item id -> its text columns, joined by ". ", for the ids in `item`."""
+) -> tuple[dict[Any, str], tuple[str, ...]]:
+  """Text of the ids in `item`, its columns joined by ". ", and what to note."""
   keys = columns_lib.ids(rows, id_column)
   parts = [columns_lib.texts(rows, name) for name in text_columns]
   text: dict[str, str] = {}
@@ -211,8 +210,7 @@ def _item_text(
       'column of ids by --item_id_column'
     )
   lacking = sum(not found.get(key) for key in wanted)
-  if lacking:
-    logging.warning(
-      '%s has no text for %d of %d items', rows.files, lacking, len(wanted)
-    )
-  return found
+  if not lacking:
+    return found, ()
+  note = f'{rows.files}: {lacking:,} of {len(wanted):,} items have no text'
+  return found, (note,)

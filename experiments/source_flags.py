@@ -267,6 +267,15 @@ def _own_domain(name: str) -> Domain:
     raise interactions.DataError(
       f'--domains={name}: {what}; it may hold {sorted(allowed)}'
     )
+  kinds = {'min_rating': float | int, 'min_interactions': int}
+  for key, value in found.items():
+    kind = kinds.get(key) or _toml_kind(key, known[key].default)
+    if not isinstance(value, kind) or (
+      isinstance(value, list) and not all(isinstance(v, str) for v in value)
+    ):
+      raise interactions.DataError(
+        f'--domains={name}: {key} = {value!r} is not {_KIND_NAMES[kind]}'
+      )
   min_rating = found.pop('min_rating', None)
   min_interactions = found.pop('min_interactions', 5)
   paths = found['path']
@@ -278,6 +287,25 @@ def _own_domain(name: str) -> Domain:
     )
   found.setdefault('name', file.stem)
   return Domain('table', found, min_rating, min_interactions)
+
+
+_KIND_NAMES = {
+  bool: 'true or false',
+  list: 'a list of texts',
+  str: 'a text',
+  str | list: 'a text or a list of texts',
+  int: 'a whole number',
+  float | int: 'a number',
+}
+
+
+def _toml_kind(key: str, default: Any):
+  """What an option of `table` may be, told by its default."""
+  if key == 'path':
+    return str | list
+  if isinstance(default, bool):
+    return bool
+  return list if isinstance(default, tuple) else str
 
 
 def _source() -> tuple[str, dict[str, Any]]:

@@ -67,7 +67,9 @@ def main(argv):
       path = workdir / 'cells' / f'{name}_{seed}.json'
       unsaved = _SAVE.value and not pathlib.Path(_SAVE.value).exists()
       if not path.exists() or unsaved:
-        rows.write_cell(path, _cell(arm, data, start, seed, origins[name]))
+        cell = _cell(arm, data, start, seed, origins[name])
+        if not path.exists():
+          rows.write_cell(path, cell)
   cells = rows.read_cells(workdir / 'cells', chosen, _SEEDS.value)
   document = {
     'row': laboratory.ROW.value,

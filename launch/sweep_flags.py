@@ -6,7 +6,7 @@ from launch import sweep
 
 _MODULE = flags.DEFINE_string('module', None, 'What to run.', required=True)
 _FLAGFILES = flags.DEFINE_list(
-  'flagfiles', None, 'One run for each.', required=True
+  'flagfiles', [], 'Flag files: one run for each; a sweep alone needs none.'
 )
 _SWEEP = flags.DEFINE_multi_string(
   'sweep', [], 'flag=value,value: one run for each value; may be repeated.'

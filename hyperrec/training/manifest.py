@@ -23,6 +23,7 @@ import jax
 import numpy as np
 
 from hyperrec.data import interactions as interactions_lib
+from hyperrec.data.sources import files as files_lib
 from hyperrec.training import mesh
 
 # Raise it when a description starts to cover more, or a checksum changes.
@@ -242,9 +243,7 @@ def _text(value: Any) -> str:
 def _file(path: pathlib.Path) -> dict[str, Any]:
   if not path.is_file():
     return {'name': path.name, 'sha256': None}
-  with path.open('rb') as file:
-    digest = hashlib.file_digest(file, 'sha256').hexdigest()
-  return {'name': path.name, 'sha256': digest}
+  return {'name': path.name, 'sha256': files_lib.sha256(path)}
 
 
 def _data(data: interactions_lib.Interactions) -> dict[str, Any]:

@@ -205,7 +205,7 @@ def _tokenizer(config, train, numbers) -> tokenizer_lib.Tokenizer:
         f'now it is {digest[:12]}; go on with the versions in manifest.json, '
         'or give another --workdir'
       )
-  record.write_text(json.dumps(now, indent=2) + '\n')
+  script.write_document(now, record)
   return tokenizer
 
 

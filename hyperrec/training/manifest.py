@@ -121,26 +121,29 @@ def claim(
 def _is_own(workdir: pathlib.Path, description, free) -> bool:
   """Whether the workdir has this description; False where it has none."""
   # In this order: a run writes its manifest before it keeps anything.
-  kept = sorted(
+  kept = [
     path.name
     for pattern in description['keeps']
     for path in workdir.glob(pattern)
-  )
+  ]
   if not (workdir / _FILE).exists():
     if kept:
       raise OtherRunError(
-        f'{workdir} holds {kept[0]} but no {_FILE}, so nothing tells which run '
-        'made it; give another --workdir, or delete that folder'
+        f'{workdir} holds {min(kept)} but no {_FILE}, so nothing tells which '
+        'run made it; give another --workdir, or delete that folder'
       )
     return False
   try:
     manifest = read(workdir)
     _check_same(workdir, manifest, description, free)
   except OtherRunError:
-    if kept or _is_alive(workdir):
+    if {p.name for p in workdir.iterdir()} - {_FILE, _RESUMED}:
+      raise
+    if _is_alive(workdir):
       raise
     # A run that ended before it kept anything, such as one with a mistake.
-    (workdir / _FILE).unlink(missing_ok=True)
+    for name in (_FILE, _RESUMED):
+      (workdir / name).unlink(missing_ok=True)
     return False
   if mesh.is_writer():
     _note_resumption(workdir, manifest, description)

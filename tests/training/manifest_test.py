@@ -165,13 +165,24 @@ def test_state_that_nothing_describes_is_refused(work, content, told):
 
 
 def test_a_workdir_without_state_is_anyones(tmp_path):
+  for name in ('work', 'used'):
+    (tmp_path / name).mkdir()
   work = tmp_path / 'work'
-  work.mkdir()
-  (work / 'notes.txt').touch()
+  manifest.claim(work, described())
   manifest.claim(work, described())
   # As after a run that ended with a mistake in its flags.
   manifest.claim(work, described({'seed': 1}))
   assert manifest.read(work)['flags']['seed'] == 1
+  assert [path.name for path in work.iterdir()] == ['manifest.json']
+  (tmp_path / 'used' / 'notes.txt').touch()
+  manifest.claim(tmp_path / 'used', described())
+
+
+def test_what_another_script_keeps_is_state(work):
+  other = {**described(keeps={'weights': 1}), 'script': 'another script'}
+  assert 'holds a run with script a script' in refusal(work, other)
+  (work / 'manifest.json').write_text('{"flags": {}}')
+  assert 'has format None' in refusal(work, other)
 
 
 def test_a_run_that_is_at_work_keeps_its_workdir(tmp_path):

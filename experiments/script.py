@@ -4,9 +4,10 @@ import contextlib
 import errno
 import json
 import logging as std_logging
+import os
 import pathlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import app, flags
@@ -14,7 +15,7 @@ from absl import app, flags
 from hyperrec import export, memory, method
 from hyperrec.data import interactions
 from hyperrec.evaluation import results
-from hyperrec.training import checkpoints, loop, mesh, run_log
+from hyperrec.training import checkpoints, loop, manifest, mesh
 
 # Errors whose message is all a user needs; others keep their stack trace.
 _EXPLAINED = (
@@ -24,21 +25,24 @@ _EXPLAINED = (
   method.CannotServe,
   loop.TrainingDiverged,
   checkpoints.CheckpointError,
+  manifest.OtherRunError,
   mesh.MeshError,
   export.ExportError,
 )
 
 _OF_DISKS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.ENOTDIR)
 
-# Where things lie on one machine is no part of a result.
-_PLACES = (
-  'data_dir',
-  'workdir',
-  'output',
-  'cache_dir',
-  'multihost',
-  'mesh_items',
-)
+# Flags that say where things lie or run on one machine are no part of a result.
+PLACES = {
+  'data_dir': 'the data as read are compared',
+  'workdir': 'it is what is compared',
+  'output': 'the result is written anew by every run',
+  'cache_dir': 'its files are named by checksums of what made them',
+  'multihost': 'a mesh computes what one device computes',
+  'mesh_items': 'a mesh computes what one device computes',
+}
+# Flags that name the user's own files: what is in the files is compared.
+_OWN_FILES = ('path', 'item_path')
 
 _MULTIHOST = flags.DEFINE_bool(
   'multihost', False, 'One of several processes of a run, each with devices.'
@@ -71,12 +75,59 @@ def script_flags() -> dict[str, Any]:
   for module, defined in flags.FLAGS.flags_by_module_dict().items():
     if module.startswith('experiments') or module.endswith('.py'):
       values |= {flag.name: flag.value for flag in defined}
-  return {k: v for k, v in sorted(values.items()) if k not in _PLACES}
+  return {k: v for k, v in sorted(values.items()) if k not in PLACES}
 
 
 def provenance() -> dict[str, Any]:
   """Commit and versions, as result rows carry them."""
-  return {'commit': run_log.git_commit(), 'versions': run_log.versions()}
+  return {'commit': manifest.git_commit(), 'versions': manifest.versions()}
+
+
+def claim(
+  workdir: str | os.PathLike | None,
+  script: str,
+  data: Mapping[str, interactions.Interactions],
+  *,
+  keeps: Mapping[str, int],
+  free: Mapping[str, str],
+  files: Mapping[str, Sequence[str | os.PathLike]] | None = None,
+  settings: Mapping[str, Any] | None = None,
+) -> None:
+  """Claims the workdir of a script that can be resumed, ahead of any work.
+
+  Every flag counts that is not in `free` or in `PLACES`, and so does whatever
+  is in the files that the user names.
+
+  Args:
+    workdir: where the script keeps its state; None keeps none.
+    script: name of the script.
+    data: all data sets that the script reads, by their part in it.
+    keeps: see `manifest.describe`.
+    free: flags that may differ when the run is resumed, each with the reason.
+    files: the user's own files besides those of --source=table, by flag.
+    settings: what else must stay the same.
+
+  Raises:
+    OtherRunError: the workdir belongs to a run with another description.
+  """
+  if workdir is None:
+    return
+  given = script_flags()
+  description = manifest.describe(
+    script,
+    given,
+    data,
+    keeps=keeps,
+    files={**_own_files(given), **(files or {})},
+    settings=settings,
+  )
+  manifest.claim(workdir, description, {*free, *_OWN_FILES})
+
+
+def _own_files(given: Mapping[str, Any]) -> dict[str, list[str]]:
+  """The files that the flags of --source=table name."""
+  named = {name: given.get(name) or [] for name in _OWN_FILES if name in given}
+  return {n: [v] if isinstance(v, str) else v for n, v in named.items()}
 
 
 def write_document(document: Any, path: str | pathlib.Path) -> None:

@@ -32,7 +32,6 @@ from hyperrec import method as method_lib
 from hyperrec.data import item_features, regimes
 from hyperrec.data import task as task_lib
 from hyperrec.evaluation import report, report_plain, results
-from hyperrec.training import run_log
 
 _REGIMES = flags.DEFINE_list(
   'regimes', ['new_users', 'new_catalogue'], 'The adaptation regimes.'
@@ -100,6 +99,15 @@ _WORKDIR = flags.DEFINE_string(
   'workdir', 'results/adaptation', 'Where results are written.'
 )
 
+# What a resumed run finds in its workdir, with the version of its format.
+_KEEPS = {'cells.jsonl': 1}
+_CHOICE = 'it chooses which cells are run'
+_FREE = dict.fromkeys(
+  ('regimes', 'methods', 'user_budgets', 'catalogue_budgets',
+   'domain_budgets', 'drift_budgets', 'seeds', 'oracle'),
+  _CHOICE,
+)  # fmt: skip
+
 
 class Data(NamedTuple):
   """The data set that is judged, and the source domains of new_domain."""
@@ -117,11 +125,7 @@ def main(argv):
   cells, notes = possible(data, cells)
   for note in notes:
     print(f'note: {note}', file=sys.stderr)
-  workdir.mkdir(parents=True, exist_ok=True)
-  parts = {'data': data.target, **{d.name: d for d in data.domains}}
-  run_log.write_manifest(
-    workdir, run_log.manifest(script.script_flags(), parts)
-  )
+  claim(data)
   rows = run(data, cells, workdir / 'cells.jsonl')
   results.write_json(rows, workdir / 'results.json')
   notes = [*(n for d in (data.target, *data.domains) for n in d.notes), *notes]
@@ -131,6 +135,18 @@ def main(argv):
   for sentence in advice:
     console.print(f'use: {sentence}', markup=False, highlight=False)
   console.print(f'report: {workdir / "report.html"}', soft_wrap=True)
+
+
+def claim(data: Data) -> None:
+  """Refuses the workdir of another run."""
+  script.claim(
+    _WORKDIR.value,
+    'experiments.adaptation.run',
+    {'data': data.target, **{d.name: d for d in data.domains}},
+    keeps=_KEEPS,
+    free=_FREE,
+    settings={'text encoder in use': item_features.in_use(_ENCODER.value)},
+  )
 
 
 def load() -> Data:
@@ -237,7 +253,6 @@ def run(data: Data, cells: list[Cell], path: pathlib.Path) -> list[dict]:
     num_features=_FEATURES.value,
   )
   done = {_cell_of(row): row for row in results.read_json_lines(path)}
-  _check_same_settings(done.values(), path)
   rows, shelf = [], {}
   with progress_lib.Progress(
     *progress_lib.Progress.get_default_columns(),
@@ -358,23 +373,6 @@ def _tuning_sets(task: regimes.Task, is_oracle: bool, seed: int):
   return laboratory.tuning_sets(
     task, is_oracle, seed, _REHEARSAL_DOMAINS.value, _EVIDENCE_FOLDS.value
   )
-
-
-def _check_same_settings(rows: Iterable[dict], path: pathlib.Path) -> None:
-  """Raises ResultError where kept rows were made under other flags."""
-  choices = {'regimes', 'methods', 'user_budgets', 'catalogue_budgets',
-             'domain_budgets', 'drift_budgets', 'seeds', 'oracle'}  # fmt: skip
-  of_domains = {'domains', 'rehearsal_domains'}
-  now = script.script_flags()
-  for row in rows:
-    free = choices if row['regime'] == 'new_domain' else choices | of_domains
-    for name in set(now) - free:
-      then = row['flags'].get(name)
-      if then != now[name]:
-        raise results.ResultError(
-          f'{path} holds results with --{name}={then}, now it is {now[name]}; '
-          'choose another --workdir, or delete that file'
-        )
 
 
 def _cell_of(row: dict) -> Cell:

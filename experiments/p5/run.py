@@ -25,7 +25,6 @@ from experiments import script, source_flags
 from experiments.p5 import judging
 from hyperrec import method as method_lib
 from hyperrec.data import (
-  interactions,
   item_ids,
   prompt_tasks,
   prompts,
@@ -35,7 +34,7 @@ from hyperrec.data import (
 from hyperrec.data import tokenizer as tokenizer_lib
 from hyperrec.evaluation import cost
 from hyperrec.methods import p5, p5_training
-from hyperrec.training import run_log
+from hyperrec.training import manifest, run_log
 
 _DEFAULT = p5.Config()
 
@@ -92,6 +91,18 @@ _OUTPUT = flags.DEFINE_string(
   'output', None, 'Default experiments/p5/results/ROW-SEED.json.'
 )
 
+# What a resumed run finds in its workdir, with the version of its format.
+_KEEPS = {
+  'checkpoints': 1,
+  'metrics.jsonl': 1,
+  'names.json': 1,
+  'tokenizer.model': 1,
+}
+_FREE = {
+  'row': 'it names the result',
+  'judged_seen': 'it chooses which wordings the result has',
+}
+
 
 def main(argv):
   """Trains and judges one row."""
@@ -105,9 +116,7 @@ def main(argv):
   split = splits.leave_one_out(data)
   for held in (split.validation, split.test):
     sequences.check_targets_unseen(held.histories, held.targets)
-  if _WORKDIR.value:
-    record = run_log.manifest(script.script_flags(), {'train': split.train})
-    run_log.write_manifest(_WORKDIR.value, record)
+  claim(data)
   model, numbers, templates, skipped = _untrained(config, split.train)
   (model, seconds), peak = cost.peak_bytes(
     lambda: _trained(model, templates, split)
@@ -138,6 +147,17 @@ def main(argv):
   _write(row)
 
 
+def claim(data) -> None:
+  """Refuses the workdir of another run."""
+  script.claim(
+    _WORKDIR.value,
+    'experiments.p5.run',
+    {'data': data},
+    keeps=_KEEPS,
+    free=_FREE,
+  )
+
+
 def _untrained(config, train):
   """The model without parameters, numbers, templates, families left out."""
   numbers = item_ids.number_items(train, config.names, _SEED.value)
@@ -161,7 +181,10 @@ def _untrained(config, train):
 
 
 def _tokenizer(config, train, numbers) -> tokenizer_lib.Tokenizer:
-  """Made once for a workdir; what made its checkpoints must be the same."""
+  """Made once for a workdir, in which the numbers of items stay the same, too.
+
+  Another version of a package may number items in another way.
+  """
   if not _WORKDIR.value:
     return tokenizer_lib.train(prompt_tasks.corpus(train), config.vocab_size)
   path = pathlib.Path(_WORKDIR.value) / 'tokenizer.model'
@@ -177,12 +200,12 @@ def _tokenizer(config, train, numbers) -> tokenizer_lib.Tokenizer:
   then = json.loads(record.read_text()) if record.exists() else now
   for what, digest in now.items():
     if then[what] != digest:
-      raise interactions.DataError(
+      raise manifest.OtherRunError(
         f'{record}: the {what} of this workdir had sha256 {then[what][:12]}, '
-        f'now it is {digest[:12]}: other data, names or seed; give the flags '
-        'that made its checkpoints, or an empty workdir'
+        f'now it is {digest[:12]}; go on with the versions in manifest.json, '
+        'or give another --workdir'
       )
-  record.write_text(json.dumps(now, indent=2) + '\n')
+  script.write_document(now, record)
   return tokenizer
 
 

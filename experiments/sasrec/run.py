@@ -79,6 +79,13 @@ _OUTPUT = flags.DEFINE_string(
 
 METRICS = ('recall@5', 'ndcg@5', 'recall@10', 'ndcg@10', 'mrr')
 
+# What a resumed run finds in its workdir, with the version of its format.
+_KEEPS = {'checkpoints': 1, 'metrics.jsonl': 1}
+_FREE = {
+  'row': 'it names the result',
+  'expect': 'it is compared with the result',
+}
+
 
 def main(argv):
   """Trains and judges one row."""
@@ -90,9 +97,7 @@ def main(argv):
     for held in (split.validation, split.test):
       sequences.check_targets_unseen(held.histories, held.targets)
   config = _config()
-  if _WORKDIR.value and mesh.is_writer():
-    record = run_log.manifest(script.script_flags(), {'train': split.train})
-    run_log.write_manifest(_WORKDIR.value, record)
+  claim(data)
   start = time.perf_counter()
   fitted, peak = cost.peak_bytes(lambda: _fit(config, split))
   seconds = time.perf_counter() - start
@@ -129,6 +134,17 @@ def main(argv):
       row, _OUTPUT.value or f'experiments/sasrec/results/{_ROW.value}.json'
     )
   _compare(row)
+
+
+def claim(data) -> None:
+  """Refuses the workdir of another run."""
+  script.claim(
+    _WORKDIR.value,
+    'experiments.sasrec.run',
+    {'data': data},
+    keeps=_KEEPS,
+    free=_FREE,
+  )
 
 
 def judge(config, fitted, held, metrics):

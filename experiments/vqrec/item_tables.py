@@ -76,12 +76,20 @@ def random(num_items: int, seed: int) -> np.ndarray:
 
 def encoder_name() -> str:
   """What made the features, as a saved model tells it."""
-  if _ENCODER.value in ('minilm', 'tfidf', 'random'):
+  if not encoder_files():
     return _ENCODER.value
   return (
-    f'{pathlib.Path(_ENCODER.value).name}, {_POOLING.value}, '
-    f'normalise={_NORMALISE.value}, {_MAX_LENGTH.value} tokens'
+    f'{pathlib.Path(_ENCODER.value).name} ({_encoder().digest[:12]}), '
+    f'{_POOLING.value}, normalise={_NORMALISE.value}, '
+    f'{_MAX_LENGTH.value} tokens'
   )
+
+
+def encoder_files() -> list[pathlib.Path]:
+  """The files of a folder's BERT; none of an encoder that has a name."""
+  if _ENCODER.value in ('minilm', 'tfidf', 'random'):
+    return []
+  return [pathlib.Path(_ENCODER.value) / name for name in item_text.FILES]
 
 
 def _encoder() -> item_text.Encoder:

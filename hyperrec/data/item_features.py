@@ -77,6 +77,11 @@ def from_item_text(
   return ItemFeatures(both, 'both')
 
 
+def in_use(encoder: str) -> str:
+  """The encoder that `from_item_text` uses where `encoder` is asked for."""
+  return encoder if item_text.is_installed() else 'tfidf'
+
+
 def _minilm(texts, cache_folder):
   """MiniLM's embeddings [V, 384]; None, with a warning, without the package."""
   try:

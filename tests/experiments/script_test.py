@@ -9,7 +9,7 @@ from experiments import script
 from hyperrec import memory, method
 from hyperrec.data import interactions
 from hyperrec.evaluation import results
-from hyperrec.training import checkpoints, loop
+from hyperrec.training import checkpoints, loop, manifest
 
 
 def run(monkeypatch, error):
@@ -38,6 +38,7 @@ def run(monkeypatch, error):
     method.CannotServe('what is wrong'),
     loop.TrainingDiverged(7, 'what is wrong', 'nothing was saved'),
     checkpoints.CheckpointError('what is wrong'),
+    manifest.OtherRunError('what is wrong'),
   ],
   ids=lambda error: type(error).__name__,
 )

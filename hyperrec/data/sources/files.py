@@ -69,10 +69,15 @@ def find(
   )
 
 
+def sha256(path: pathlib.Path) -> str:
+  """The checksum of what is in a file."""
+  with path.open('rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
 def check_sha256(path: pathlib.Path, expected: str) -> None:
   """Raises DataError where the file is not the published one, bit for bit."""
-  with path.open('rb') as file:
-    found = hashlib.file_digest(file, 'sha256').hexdigest()
+  found = sha256(path)
   if found != expected:
     raise DataError(
       f'{path}: sha256 is {found}, expected {expected}; the file is damaged '

@@ -82,11 +82,12 @@ def other(flag):
   """Another value of the flag's own type."""
   value, parser = flag.value, flag.parser
   if flag.name in ('path', 'item_path'):
-    changed = pathlib.Path(value).with_name('changed')
+    (path,) = value if isinstance(value, list) else [value]
+    changed = pathlib.Path(path).with_name('changed')
     changed.mkdir(exist_ok=True)
-    copy = changed / pathlib.Path(value).name
-    copy.write_bytes(pathlib.Path(value).read_bytes() + b'\n')
-    return str(copy)
+    copy = changed / pathlib.Path(path).name
+    copy.write_bytes(pathlib.Path(path).read_bytes() + b'\n')
+    return [str(copy)] if isinstance(value, list) else str(copy)
   if isinstance(parser, flags.EnumParser):
     values = list(parser.enum_values)
     return values[(values.index(value) + 1) % len(values)]
@@ -97,6 +98,7 @@ def other(flag):
     'int': lambda: (value or 0) + 1,
     'float': lambda: 1.5 * (value or 0) + 0.25,
     'string': lambda: f'{value or ""}another',
+    'multi string': lambda: [*(value or []), 'another'],
   }[flag.flag_type()]()
 
 

@@ -34,7 +34,7 @@ SOURCES = {
 TRAIN_TEST = {'gowalla': sequences.gowalla_train_test}
 
 # With fewer items left to rank, every method finds the targets.
-_FEW_LEFT = 10
+_FEW_LEFT = 5
 
 # Where each source comes from and on what terms; by domain where it has some.
 ABOUT = {

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import logging as std_logging
+import math
 import os
 import pathlib
 import sys
@@ -18,7 +19,7 @@ from hyperrec.evaluation import results
 from hyperrec.training import checkpoints, loop, manifest, mesh
 
 # Errors whose message is all a user needs; others keep their stack trace.
-_EXPLAINED = (
+EXPLAINED = (
   interactions.DataError,
   results.ResultError,
   memory.InsufficientMemoryError,
@@ -158,6 +159,24 @@ def parse_expected(
   return expected
 
 
+def check_flags() -> None:
+  """Raises UsageError where a number is not finite."""
+  for name, value in script_flags().items():
+    if isinstance(value, float) and not math.isfinite(value):
+      raise app.UsageError(f'--{name}={value}: give a finite number')
+
+
+def expand_homes(values: flags.FlagValues) -> None:
+  """Replaces a leading ~ of places by the home folder.
+
+  Shells leave it as it is in --workdir=~/results.
+  """
+  for name in set(PLACES) & set(values):
+    flag = values[name]
+    if isinstance(flag.value, str):
+      flag.value = os.path.expanduser(flag.value)
+
+
 @contextlib.contextmanager
 def _mesh() -> Iterator[None]:
   if _MULTIHOST.value:
@@ -188,13 +207,15 @@ def run(
         '--multihost: this script runs in one process; leave it out, and give '
         '--mesh_items to use all devices of a machine'
       )
+    expand_homes(flags.FLAGS)
+    check_flags()
     try:
       with _mesh():
         return main(argv)
     except loop.Stopped as stopped:
       print(stopped, file=sys.stderr)
       return 0
-    except _EXPLAINED as error:
+    except EXPLAINED as error:
       print(f'error: {error}', file=sys.stderr)
       return 2
     except OSError as error:

@@ -63,11 +63,13 @@ _MIN_USER = flags.DEFINE_integer(
   'min_user_interactions',
   5,
   'Leaves out users with fewer interactions.',
+  lower_bound=0,
 )
 _MIN_ITEM = flags.DEFINE_integer(
   'min_item_interactions',
   1,
   'Leaves out items with fewer interactions.',
+  lower_bound=0,
 )
 _DUPLICATES = flags.DEFINE_enum(
   'duplicates',

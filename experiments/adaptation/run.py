@@ -78,22 +78,48 @@ _EVIDENCE_FOLDS = flags.DEFINE_integer(
   'hyper-parameters too, each judged by the others; 0 leaves it to rehearsals.',
   lower_bound=0,
 )
-_SEEDS = flags.DEFINE_integer('seeds', 1, 'Splits drawn.')
-_NUM_HELDOUT = flags.DEFINE_integer(
-  'num_heldout', 130, 'Users of validation, and of test.'
+_SEEDS = flags.DEFINE_integer(
+  'seeds',
+  1,
+  'Splits drawn.',
+  lower_bound=1,
 )
-_TRIALS = flags.DEFINE_integer('trials', 3, 'Trials of every tuned arm.')
+_NUM_HELDOUT = flags.DEFINE_integer(
+  'num_heldout',
+  130,
+  'Users of validation, and of test.',
+  lower_bound=1,
+)
+_TRIALS = flags.DEFINE_integer(
+  'trials',
+  3,
+  'Trials of every tuned arm.',
+  lower_bound=1,
+)
 _ORACLE = flags.DEFINE_bool('oracle', True, 'Also run the oracle arms.')
 _ENCODER = flags.DEFINE_enum(
   'text_encoder', 'tfidf', item_features.ENCODERS, 'What reads item text.'
 )
-_FEATURES = flags.DEFINE_integer('features', 128, 'Width of TF-IDF features.')
+_FEATURES = flags.DEFINE_integer(
+  'features',
+  128,
+  'Width of TF-IDF features.',
+  lower_bound=1,
+)
 _CACHE_DIR = flags.DEFINE_string(
   'cache_dir', None, 'Where embeddings of item text are kept between runs.'
 )
-_REPEATS = flags.DEFINE_integer('repeats', 20, 'Times an adaptation is timed.')
+_REPEATS = flags.DEFINE_integer(
+  'repeats',
+  20,
+  'Times an adaptation is timed.',
+  lower_bound=1,
+)
 _MAX_SECONDS = flags.DEFINE_float(
-  'max_seconds', 1.0, 'How long the repeats of one timing may take.'
+  'max_seconds',
+  1.0,
+  'How long the repeats of one timing may take.',
+  lower_bound=0.0,
 )
 _WORKDIR = flags.DEFINE_string(
   'workdir', 'results/adaptation', 'Where results are written.'

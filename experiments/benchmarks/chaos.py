@@ -20,9 +20,20 @@ from absl import flags
 from experiments import script
 from experiments.benchmarks import chaos_training
 
-_KILLS = flags.DEFINE_integer('kills', 25, 'How often it is killed.')
+_KILLS = flags.DEFINE_integer(
+  'kills',
+  25,
+  'How often it is killed.',
+  lower_bound=1,
+)
 _STEPS = flags.DEFINE_integer('steps', 400, 'Of the run.', lower_bound=1)
-_SEED = flags.DEFINE_integer('seed', 0, 'Of the moments.')
+_SEED = flags.DEFINE_integer(
+  'seed',
+  0,
+  'Of the moments.',
+  lower_bound=0,
+  upper_bound=2**32 - 1,
+)
 _OUTPUT = flags.DEFINE_string(
   'output', 'experiments/benchmarks/results/chaos.json', 'The JSON file.'
 )

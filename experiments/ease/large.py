@@ -19,9 +19,18 @@ from experiments.ease import ways
 
 _WAYS = flags.DEFINE_list('ways', list(ways.WAYS), 'Which.')
 _NUM_VALIDATION = flags.DEFINE_integer(
-  'num_validation', 4000, 'Sessions held out to choose settings.'
+  'num_validation',
+  4000,
+  'Sessions held out to choose settings.',
+  lower_bound=1,
 )
-_SEED = flags.DEFINE_integer('seed', 0, 'Of validation sessions and of ELSA.')
+_SEED = flags.DEFINE_integer(
+  'seed',
+  0,
+  'Of validation sessions and of ELSA.',
+  lower_bound=0,
+  upper_bound=2**32 - 1,
+)
 _OUTPUT = flags.DEFINE_string(
   'output', 'experiments/ease/results', 'The folder of the rows.'
 )

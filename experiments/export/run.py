@@ -40,11 +40,22 @@ METHODS = (
 )  # fmt: skip
 
 _METHOD = flags.DEFINE_enum('method', 'ease', METHODS, 'What is trained.')
-_L2 = flags.DEFINE_float('l2', None, 'Ridge of ease, l3ae, slim, hyperease.')
+_L2 = flags.DEFINE_float(
+  'l2',
+  None,
+  'Ridge of ease, l3ae, slim, hyperease.',
+  lower_bound=0.0,
+)
 _ENCODER = flags.DEFINE_enum(
   'text_encoder', 'tfidf', item_features.ENCODERS, 'What reads item text.'
 )
-_SEED = flags.DEFINE_integer('seed', 0, 'Of everything that is drawn.')
+_SEED = flags.DEFINE_integer(
+  'seed',
+  0,
+  'Of everything that is drawn.',
+  lower_bound=0,
+  upper_bound=2**32 - 1,
+)
 _OUTPUT = flags.DEFINE_string('output', None, 'The folder.', required=True)
 _OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace the folder.')
 

@@ -45,44 +45,109 @@ _FAMILIES = flags.DEFINE_list(
 _NAMES = flags.DEFINE_enum(
   'names', _DEFAULT.names, item_ids.INDEXINGS, "Items' numbers; given leaks."
 )
-_DIM = flags.DEFINE_integer('dim', _DEFAULT.dim, 'Width of the network.')
-_LAYERS = flags.DEFINE_integer(
-  'num_layers', _DEFAULT.num_layers, 'Of the encoder, and of the decoder.'
+_DIM = flags.DEFINE_integer(
+  'dim',
+  _DEFAULT.dim,
+  'Width of the network.',
+  lower_bound=1,
 )
-_DROPOUT = flags.DEFINE_float('dropout', _DEFAULT.dropout, 'Share dropped.')
-_VOCAB = flags.DEFINE_integer('vocab_size', _DEFAULT.vocab_size, 'Pieces.')
+_LAYERS = flags.DEFINE_integer(
+  'num_layers',
+  _DEFAULT.num_layers,
+  'Of the encoder, and of the decoder.',
+  lower_bound=1,
+)
+_DROPOUT = flags.DEFINE_float(
+  'dropout',
+  _DEFAULT.dropout,
+  'Share dropped.',
+  lower_bound=0.0,
+  upper_bound=1.0,
+)
+_VOCAB = flags.DEFINE_integer(
+  'vocab_size',
+  _DEFAULT.vocab_size,
+  'Pieces.',
+  lower_bound=1,
+)
 _WHOLE_WORDS = flags.DEFINE_integer(
-  'num_whole_words', _DEFAULT.num_whole_words, 'Rows of that embedding, or 0.'
+  'num_whole_words',
+  _DEFAULT.num_whole_words,
+  'Rows of that embedding, or 0.',
+  lower_bound=0,
 )
 _HISTORY = flags.DEFINE_integer(
-  'max_history', _DEFAULT.max_history, 'Items of a history at most.'
+  'max_history',
+  _DEFAULT.max_history,
+  'Items of a history at most.',
+  lower_bound=1,
 )
 _SOURCE_LENGTH = flags.DEFINE_integer(
-  'source_length', _DEFAULT.source_length, 'Tokens of a prompt at most.'
+  'source_length',
+  _DEFAULT.source_length,
+  'Tokens of a prompt at most.',
+  lower_bound=1,
 )
 _TARGET_LENGTH = flags.DEFINE_integer(
-  'target_length', _DEFAULT.target_length, 'Tokens of an answer at most.'
+  'target_length',
+  _DEFAULT.target_length,
+  'Tokens of an answer at most.',
+  lower_bound=1,
 )
-_STEPS = flags.DEFINE_integer('num_steps', _DEFAULT.num_steps, 'Of training.')
+_STEPS = flags.DEFINE_integer(
+  'num_steps',
+  _DEFAULT.num_steps,
+  'Of training.',
+  lower_bound=1,
+)
 _BATCH_SIZE = flags.DEFINE_integer(
-  'batch_size', _DEFAULT.batch_size, 'Prompts a step.'
+  'batch_size',
+  _DEFAULT.batch_size,
+  'Prompts a step.',
+  lower_bound=1,
 )
 _STEPS_ALIKE = flags.DEFINE_integer(
-  'steps_alike', _DEFAULT.steps_alike, 'Steps that share prompts by length.'
+  'steps_alike',
+  _DEFAULT.steps_alike,
+  'Steps that share prompts by length.',
+  lower_bound=1,
 )
-_LR = flags.DEFINE_float('lr', _DEFAULT.lr, "AdamW's, at the start.")
+_LR = flags.DEFINE_float(
+  'lr',
+  _DEFAULT.lr,
+  "AdamW's, at the start.",
+  lower_bound=0.0,
+)
 _WEIGHT_DECAY = flags.DEFINE_float(
-  'weight_decay', _DEFAULT.weight_decay, "AdamW's."
+  'weight_decay',
+  _DEFAULT.weight_decay,
+  "AdamW's.",
+  lower_bound=0.0,
 )
-_SEED = flags.DEFINE_integer('seed', 0, 'Of everything that is drawn.')
+_SEED = flags.DEFINE_integer(
+  'seed',
+  0,
+  'Of everything that is drawn.',
+  lower_bound=0,
+  upper_bound=2**32 - 1,
+)
 _EVALUATE_EVERY = flags.DEFINE_integer(
-  'evaluate_every', 500, 'Steps between validations and checkpoints.'
+  'evaluate_every',
+  500,
+  'Steps between validations and checkpoints.',
+  lower_bound=0,
 )
 _VALIDATION_USERS = flags.DEFINE_integer(
-  'validation_users', 1000, 'Users who choose the parameters, at most.'
+  'validation_users',
+  1000,
+  'Users who choose the parameters, at most.',
+  lower_bound=1,
 )
 _JUDGED_SEEN = flags.DEFINE_integer(
-  'judged_seen', 0, "Of a family's seen wordings, the first so many; 0: all."
+  'judged_seen',
+  0,
+  "Of a family's seen wordings, the first so many; 0: all.",
+  lower_bound=0,
 )
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'For checkpoints and metrics; none trains in memory.'

@@ -20,10 +20,24 @@ _SEEDS = flags.DEFINE_integer('seeds', 5, 'Random splits.', lower_bound=1)
 _BUDGETS = flags.DEFINE_list(
   'questions', ['0', '1', '2', '5', '10', '20', '40'], 'Numbers of questions.'
 )
-_FIRST_SEED = flags.DEFINE_integer('first_seed', 0, 'Of the splits.')
-_NUM_TEST = flags.DEFINE_integer('num_test', 130, 'Test users.')
+_FIRST_SEED = flags.DEFINE_integer(
+  'first_seed',
+  0,
+  'Of the splits.',
+  lower_bound=0,
+  upper_bound=2**32 - 1,
+)
+_NUM_TEST = flags.DEFINE_integer(
+  'num_test',
+  130,
+  'Test users.',
+  lower_bound=1,
+)
 _MIN_ROWS = flags.DEFINE_integer(
-  'min_rows', 5, 'Items with fewer training rows are left out.'
+  'min_rows',
+  5,
+  'Items with fewer training rows are left out.',
+  lower_bound=0,
 )
 _POOL = flags.DEFINE_integer(
   'pool', 150, 'Most rated items that may be asked about.', lower_bound=2

@@ -23,9 +23,17 @@ _POOLING = flags.DEFINE_enum(
 )
 _NORMALISE = flags.DEFINE_bool('normalise', True, "A folder's BERT's vectors.")
 _MAX_LENGTH = flags.DEFINE_integer(
-  'max_length', 128, "Tokens of a text that a folder's BERT reads."
+  'max_length',
+  128,
+  "Tokens of a text that a folder's BERT reads.",
+  lower_bound=1,
 )
-_NUM_FEATURES = flags.DEFINE_integer('features', 128, 'Of tfidf and random.')
+_NUM_FEATURES = flags.DEFINE_integer(
+  'features',
+  128,
+  'Of tfidf and random.',
+  lower_bound=1,
+)
 _CACHE_DIR = flags.DEFINE_string(
   'cache_dir', None, 'Where embeddings are kept; none keeps none.'
 )

@@ -22,9 +22,25 @@ from experiments import script, source_flags
 from experiments.vqrec import item_tables
 from hyperrec.models import product_quantizer
 
-_NUM_GROUPS = flags.DEFINE_integer('num_groups', 32, 'Codes of an item.')
-_NUM_CODES = flags.DEFINE_integer('num_codes', 256, 'Of each group: 2^n.')
-_SEED = flags.DEFINE_integer('seed', 0, 'Of the first centroids.')
+_NUM_GROUPS = flags.DEFINE_integer(
+  'num_groups',
+  32,
+  'Codes of an item.',
+  lower_bound=1,
+)
+_NUM_CODES = flags.DEFINE_integer(
+  'num_codes',
+  256,
+  'Of each group: 2^n.',
+  lower_bound=1,
+)
+_SEED = flags.DEFINE_integer(
+  'seed',
+  0,
+  'Of the first centroids.',
+  lower_bound=0,
+  upper_bound=2**32 - 1,
+)
 _OUTPUT = flags.DEFINE_string(
   'output',
   None,

@@ -51,6 +51,7 @@ def find(
       it is another one.
   """
   root = data_dir or os.environ.get(DATA_DIR_VARIABLE)
+  root = root and pathlib.Path(root).expanduser()
   if not root:
     raise DataError(
       f'{about.folder}/{file} is needed: pass data_dir (or set '

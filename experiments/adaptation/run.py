@@ -148,7 +148,9 @@ def main(argv):
   workdir = pathlib.Path(_WORKDIR.value)
   cells = list(plan())
   data = load()
+  held_out = hold_out(data.target)
   cells, notes = possible(data, cells)
+  notes = [*held_out, *notes]
   for note in notes:
     print(f'note: {note}', file=sys.stderr)
   claim(data)
@@ -187,6 +189,20 @@ def load() -> Data:
       f'(of {list(source_flags.DOMAINS)}), or give --trials=1'
     )
   return Data(source_flags.load(), source_flags.load_domains(_DOMAINS.value))
+
+
+def hold_out(target: regimes.Interactions) -> list[str]:
+  """Holds out fewer users than the default where there are few; says so."""
+  flag = flags.FLAGS['num_heldout']
+  fifth = max(1, target.num_users // 5)
+  if flag.present or flag.value <= fifth:
+    return []
+  note = (
+    f'--num_heldout: {fifth} users are held out for validation and as many for '
+    f'test, a fifth each of {target.num_users}, instead of {flag.value}'
+  )
+  flag.value = fifth
+  return [note]
 
 
 class Cell(NamedTuple):

@@ -10,6 +10,7 @@ import optax
 import scipy.sparse
 from jaxtyping import Array, Float
 
+from hyperrec import memory
 from hyperrec.models import linear_autoencoder, preference_pairs
 from hyperrec.models import reward_factorization as rf
 
@@ -48,7 +49,16 @@ def svd_factors(x: Csr, rank: int, seed: int = 0) -> Float[np.ndarray, 'V J']:
 def ease_factors(
   x: Csr, rank: int, l2: float, seed: int = 0
 ) -> Float[np.ndarray, 'V J']:
-  """V sqrt(S) of the truncated SVD of EASE's predictions X B."""
+  """V sqrt(S) of the truncated SVD of EASE's predictions X B.
+
+  Raises:
+    InsufficientMemoryError: before anything is computed.
+  """
+  memory.check_memory(
+    8 * x.shape[0] * x.shape[1],
+    f'predictions of EASE for {x.shape[0]} users and {x.shape[1]} items',
+    'take base functions that are factors of the likes (svd or ials)',
+  )
   ridge = linear_autoencoder.denoising_ridge(x.getnnz(0), l2, 0.0)
   weights = linear_autoencoder.solve(x, ridge)
   return _truncated(linear_autoencoder.scores(x, weights), rank, seed)

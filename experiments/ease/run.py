@@ -38,7 +38,9 @@ _EXPECT = flags.DEFINE_list(
 )
 _TOLERANCE = flags.DEFINE_float('tolerance', 1e-4, 'How far off is the same.')
 _OUTPUT = flags.DEFINE_string(
-  'output', None, 'The JSON file; default experiments/ease/results/ROW.json.'
+  'output',
+  None,
+  'JSON file that the row is written to; default results/ease/ROW.json.',
 )
 
 METRICS = (
@@ -94,9 +96,7 @@ def main(argv):
     'flags': script.script_flags(),
     **script.provenance(),
   }
-  script.write_document(
-    row, _OUTPUT.value or f'experiments/ease/results/{_ROW.value}.json'
-  )
+  script.write_document(row, _OUTPUT.value or f'results/ease/{_ROW.value}.json')
   print(json.dumps(row['metrics'], indent=2))
   return report_misses(row)
 

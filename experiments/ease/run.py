@@ -64,7 +64,9 @@ _TOLERANCE = flags.DEFINE_float(
   lower_bound=0.0,
 )
 _OUTPUT = flags.DEFINE_string(
-  'output', None, 'The JSON file; default experiments/ease/results/ROW.json.'
+  'output',
+  None,
+  'JSON file that the row is written to; default results/ease/ROW.json.',
 )
 
 METRICS = (
@@ -120,9 +122,7 @@ def main(argv):
     'flags': script.script_flags(),
     **script.provenance(),
   }
-  script.write_document(
-    row, _OUTPUT.value or f'experiments/ease/results/{_ROW.value}.json'
-  )
+  script.write_document(row, _OUTPUT.value or f'results/ease/{_ROW.value}.json')
   print(json.dumps(row['metrics'], indent=2))
   return report_misses(row)
 

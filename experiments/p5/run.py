@@ -153,7 +153,9 @@ _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'For checkpoints and metrics; none trains in memory.'
 )
 _OUTPUT = flags.DEFINE_string(
-  'output', None, 'Default experiments/p5/results/ROW-SEED.json.'
+  'output',
+  None,
+  'JSON file that the row is written to; default results/p5/ROW-SEED.json.',
 )
 
 # What a resumed run finds in its workdir, with the version of its format.
@@ -371,7 +373,7 @@ def _config() -> p5.Config:
 def _write(row) -> None:
   script.write_document(
     row,
-    _OUTPUT.value or f'experiments/p5/results/{_ROW.value}-{_SEED.value}.json',
+    _OUTPUT.value or f'results/p5/{_ROW.value}-{_SEED.value}.json',
   )
   for record in row['templates']:
     print(record['template'], json.dumps(record['metrics']))

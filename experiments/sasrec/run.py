@@ -135,7 +135,9 @@ _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'For checkpoints and metrics; none trains in memory.'
 )
 _OUTPUT = flags.DEFINE_string(
-  'output', None, 'The JSON file; default experiments/sasrec/results/ROW.json.'
+  'output',
+  None,
+  'JSON file that the row is written to; default results/sasrec/ROW.json.',
 )
 
 METRICS = ('recall@5', 'ndcg@5', 'recall@10', 'ndcg@10', 'mrr')
@@ -192,7 +194,7 @@ def main(argv):
   }
   if mesh.is_writer():
     script.write_document(
-      row, _OUTPUT.value or f'experiments/sasrec/results/{_ROW.value}.json'
+      row, _OUTPUT.value or f'results/sasrec/{_ROW.value}.json'
     )
   _compare(row)
 

@@ -37,7 +37,9 @@ _SAVE = flags.DEFINE_string(
   'save', None, 'File to keep seed 0 of the one arm in, for new_items.'
 )
 _OUTPUT = flags.DEFINE_string(
-  'output', None, 'The JSON file; default experiments/vqrec/results/ROW.json.'
+  'output',
+  None,
+  'JSON file that the row is written to; default results/vqrec/ROW.json.',
 )
 
 _FREE = {
@@ -85,7 +87,7 @@ def main(argv):
   }
   script.write_document(
     document,
-    _OUTPUT.value or f'experiments/vqrec/results/{laboratory.ROW.value}.json',
+    _OUTPUT.value or f'results/vqrec/{laboratory.ROW.value}.json',
   )
   print(rows.as_table(document))
 

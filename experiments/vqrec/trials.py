@@ -24,6 +24,11 @@ _TRIALS = flags.DEFINE_multi_string(
   'trial', [], 'What differs, as "arm=scratch dropout=0.5"; may be repeated.'
 )
 
+_OUTPUT = flags.DEFINE_string(
+  'output',
+  None,
+  'JSON file that is written; default results/vqrec/trials/ROW.json.',
+)
 _FREE = {
   'row': 'it names the result',
   'trial': 'it chooses which trials are run',
@@ -54,7 +59,8 @@ def main(argv):
     **script.provenance(),
   }
   script.write_document(
-    document, f'experiments/vqrec/results/trials/{laboratory.ROW.value}.json'
+    document,
+    _OUTPUT.value or f'results/vqrec/trials/{laboratory.ROW.value}.json',
   )
 
 

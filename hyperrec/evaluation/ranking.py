@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
 
+from hyperrec import top_k
 from hyperrec.data import interactions
 from hyperrec.evaluation import metrics as metrics_lib
 
@@ -121,7 +122,8 @@ def top_k_items(scores: np.ndarray, seen: Csr, k: int) -> np.ndarray:
     k: length of the lists, at most V.
 
   Returns:
-    int32 [B, k], padded with -1. Ties are in no particular order.
+    int32 [B, k], padded with -1. Of items with equal scores those with lower
+    numbers come first.
 
   Raises:
     ValueError: a score is NaN, shapes differ, or k is not in 1..V.
@@ -135,10 +137,8 @@ def top_k_items(scores: np.ndarray, seen: Csr, k: int) -> np.ndarray:
   losses = _losses(scores, np.arange(len(scores)))
   losses[np.isneginf(scores)] = np.inf
   losses[_row_index(seen), seen.indices] = np.inf
-  items = np.argpartition(losses, k - 1, axis=1)[:, :k]
+  items = top_k.places(-losses, k)
   found = np.take_along_axis(losses, items, 1)
-  order = np.argsort(found, axis=1, kind='stable')
-  found, items = (np.take_along_axis(x, order, 1) for x in (found, items))
   return np.where(found < np.inf, items, -1).astype(np.int32)
 
 

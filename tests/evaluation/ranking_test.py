@@ -227,6 +227,8 @@ def test_top_k_items_are_the_best_unseen_ones():
   seen = scipy.sparse.csr_matrix([[1, 0, 0, 0], [0, 0, 0, 1]])
   lists = ranking.top_k_items(scores, seen, 3)
   np.testing.assert_array_equal(lists, [[1, 2, 3], [0, -1, -1]])
+  same = ranking.top_k_items(np.ones((2, 4)), seen, 3)
+  np.testing.assert_array_equal(same, [[1, 2, 3], [0, 1, 2]])
   with pytest.raises(ValueError, match='k=5 be within'):
     ranking.top_k_items(scores, seen, 5)
   with pytest.raises(ValueError, match='user row 0 hold NaN'):

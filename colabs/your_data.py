@@ -146,7 +146,7 @@ nothing = data.rows(slice(0, 0))
 adapted = method.adapt(method.prepare(nothing, key), data, key)
 export.save(
   folder / 'recommender',
-  exports.linear(adapted),
+  exports.linear(adapted, data.item_counts()),
   item_ids=data.item_ids,
   titles=data.item_text,
 )

@@ -5,9 +5,11 @@ import errno
 import gc
 import json
 import logging as std_logging
+import math
+import os
 import pathlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import app, flags
@@ -15,31 +17,34 @@ from absl import app, flags
 from hyperrec import export, memory, method
 from hyperrec.data import interactions
 from hyperrec.evaluation import results
-from hyperrec.training import checkpoints, loop, mesh, run_log
+from hyperrec.training import checkpoints, loop, manifest, mesh
 
 # Errors whose message is all a user needs; others keep their stack trace.
-_EXPLAINED = (
+EXPLAINED = (
   interactions.DataError,
   results.ResultError,
   memory.InsufficientMemoryError,
   method.CannotServe,
   loop.TrainingDiverged,
   checkpoints.CheckpointError,
+  manifest.OtherRunError,
   mesh.MeshError,
   export.ExportError,
 )
 
 _OF_DISKS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.ENOTDIR)
 
-# Where things lie on one machine is no part of a result.
-_PLACES = (
-  'data_dir',
-  'workdir',
-  'output',
-  'cache_dir',
-  'multihost',
-  'mesh_items',
-)
+# Flags that say where things lie or run on one machine are no part of a result.
+PLACES = {
+  'data_dir': 'the data as read are compared',
+  'workdir': 'it is what is compared',
+  'output': 'the result is written anew by every run',
+  'cache_dir': 'its files are named by checksums of what made them',
+  'multihost': 'a mesh computes what one device computes',
+  'mesh_items': 'a mesh computes what one device computes',
+}
+# Flags that name the user's own files: what is in the files is compared.
+_OWN_FILES = ('path', 'item_path')
 
 _MULTIHOST = flags.DEFINE_bool(
   'multihost', False, 'One of several processes of a run, each with devices.'
@@ -53,18 +58,78 @@ _MESH_ITEMS = flags.DEFINE_integer(
 )
 
 
+def define_whole_numbers(
+  name: str, default: list[str], help_text: str
+) -> flags.FlagHolder:
+  """A flag that is a list of whole numbers from 0, such as 0,5,20."""
+  holder = flags.DEFINE_list(name, default, help_text)
+  flags.register_validator(
+    name,
+    lambda value: bool(value) and all(one.strip().isdecimal() for one in value),
+    'write whole numbers, as 0,5,20',
+  )
+  return holder
+
+
 def script_flags() -> dict[str, Any]:
   """The values of the flags that the experiments define, places left out."""
   values = {}
   for module, defined in flags.FLAGS.flags_by_module_dict().items():
     if module.startswith('experiments') or module.endswith('.py'):
       values |= {flag.name: flag.value for flag in defined}
-  return {k: v for k, v in sorted(values.items()) if k not in _PLACES}
+  return {k: v for k, v in sorted(values.items()) if k not in PLACES}
 
 
 def provenance() -> dict[str, Any]:
   """Commit and versions, as result rows carry them."""
-  return {'commit': run_log.git_commit(), 'versions': run_log.versions()}
+  return {'commit': manifest.git_commit(), 'versions': manifest.versions()}
+
+
+def claim(
+  workdir: str | os.PathLike | None,
+  script: str,
+  data: Mapping[str, interactions.Interactions],
+  *,
+  keeps: Mapping[str, int],
+  free: Mapping[str, str],
+  files: Mapping[str, Sequence[str | os.PathLike]] | None = None,
+  settings: Mapping[str, Any] | None = None,
+) -> None:
+  """Claims the workdir of a script that can be resumed, ahead of any work.
+
+  Every flag counts that is not in `free` or in `PLACES`, and so does whatever
+  is in the files that the user names.
+
+  Args:
+    workdir: where the script keeps its state; None keeps none.
+    script: name of the script.
+    data: all data sets that the script reads, by their part in it.
+    keeps: see `manifest.describe`.
+    free: flags that may differ when the run is resumed, each with the reason.
+    files: the user's own files besides those of --source=table, by flag.
+    settings: what else must stay the same.
+
+  Raises:
+    OtherRunError: the workdir belongs to a run with another description.
+  """
+  if workdir is None:
+    return
+  given = script_flags()
+  description = manifest.describe(
+    script,
+    given,
+    data,
+    keeps=keeps,
+    files={**_own_files(given), **(files or {})},
+    settings=settings,
+  )
+  manifest.claim(workdir, description, {*free, *_OWN_FILES})
+
+
+def _own_files(given: Mapping[str, Any]) -> dict[str, list[str]]:
+  """The files that the flags of --source=table name."""
+  named = {name: given.get(name) or [] for name in _OWN_FILES if name in given}
+  return {n: [v] if isinstance(v, str) else v for n, v in named.items()}
 
 
 def write_document(document: Any, path: str | pathlib.Path) -> None:
@@ -93,6 +158,24 @@ def parse_expected(
     if name not in metrics:
       raise app.UsageError(f'--expect={entry}: {name} is none of {metrics}')
   return expected
+
+
+def check_flags() -> None:
+  """Raises UsageError where a number is not finite."""
+  for name, value in script_flags().items():
+    if isinstance(value, float) and not math.isfinite(value):
+      raise app.UsageError(f'--{name}={value}: give a finite number')
+
+
+def expand_homes(values: flags.FlagValues) -> None:
+  """Replaces a leading ~ of places by the home folder.
+
+  Shells leave it as it is in --workdir=~/results.
+  """
+  for name in set(PLACES) & set(values):
+    flag = values[name]
+    if isinstance(flag.value, str):
+      flag.value = os.path.expanduser(flag.value)
 
 
 @contextlib.contextmanager
@@ -125,13 +208,15 @@ def run(
         '--multihost: this script runs in one process; leave it out, and give '
         '--mesh_items to use all devices of a machine'
       )
+    expand_homes(flags.FLAGS)
+    check_flags()
     try:
       with _mesh():
         return main(argv)
     except loop.Stopped as stopped:
       print(stopped, file=sys.stderr)
       return 0
-    except _EXPLAINED as error:
+    except EXPLAINED as error:
       print(f'error: {error}', file=sys.stderr)
       return 2
     except OSError as error:

@@ -1,25 +1,31 @@
 """The flags that choose and filter a data source, shared by the scripts."""
 
-from typing import NamedTuple
+import inspect
+import pathlib
+import sys
+import tomllib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from absl import flags
 
 from hyperrec.data import interactions, sources, splits
 from hyperrec.data.sources import sequences
+from hyperrec.data.sources import table as table_lib
 
 
 class Domain(NamedTuple):
-  """A data set with item text under a short name, and how it is read.
+  """A data set under a short name, and how it is read.
 
   Attributes:
     source: a key of `sources.SOURCES`.
-    domain: which one, of a source that has several.
+    options: of the source's own function.
     min_rating: what counts as liked; None where there are no such ratings.
     min_interactions: of a user and of an item.
   """
 
   source: str
-  domain: str | None = None
+  options: Mapping[str, Any] = {}
   min_rating: float | None = None
   min_interactions: int = 5
 
@@ -27,128 +33,305 @@ class Domain(NamedTuple):
 DOMAINS = {
   'movielens_small': Domain('movielens_small', min_rating=4.0),
   'online_retail': Domain('online_retail'),
-  'beauty': Domain('amazon_2014', 'Beauty'),
+  'beauty': Domain('amazon_2014', {'domain': 'Beauty'}),
   'scientific': Domain('scientific'),
-  'anime': Domain('text_domain', 'anime'),
-  'steam': Domain('text_domain', 'steam'),
-  'lastfm': Domain('text_domain', 'lastfm'),
-  'office': Domain('text_domain', 'office'),
+  'anime': Domain('text_domain', {'domain': 'anime'}),
+  'steam': Domain('text_domain', {'domain': 'steam'}),
+  'lastfm': Domain('text_domain', {'domain': 'lastfm'}),
+  'office': Domain('text_domain', {'domain': 'office'}),
   'synthetic': Domain('synthetic'),
 }
 
 _SOURCE = flags.DEFINE_string(
   'source',
   'movielens_small',
-  f'The data source, or one of {", ".join(DOMAINS)}.',
+  f'Data source: one of {", ".join(sources.SOURCES)}, or a data set by its '
+  f'short name: {", ".join(DOMAINS)}. "table" is your own file.',
 )
-_DATA_DIR = flags.DEFINE_string('data_dir', None, "The source's files.")
+_DATA_DIR = flags.DEFINE_string(
+  'data_dir',
+  None,
+  'Folder that holds the files of the built-in sources; by default the '
+  "environment's HYPERREC_DATA_DIR.",
+)
 _MIN_RATING = flags.DEFINE_float(
-  'min_rating', None, 'Ratings below are dropped; none drops nothing.'
+  'min_rating',
+  None,
+  'Leaves out rows with a lower rating, such as 4; by default none.',
 )
 _MIN_USER = flags.DEFINE_integer(
-  'min_user_interactions', 5, 'Users with fewer are dropped.'
+  'min_user_interactions',
+  5,
+  'Leaves out users with fewer interactions.',
+  lower_bound=0,
 )
 _MIN_ITEM = flags.DEFINE_integer(
-  'min_item_interactions', 1, 'Items with fewer are dropped.'
+  'min_item_interactions',
+  1,
+  'Leaves out items with fewer interactions.',
+  lower_bound=0,
 )
 _DUPLICATES = flags.DEFINE_enum(
   'duplicates',
   'first',
   list(interactions.DUPLICATE_POLICIES),
-  'What to do with repeated (user, item) pairs.',
+  'Which row to keep where a user and an item occur together more than once.',
 )
 _DOMAIN = flags.DEFINE_string(
-  'domain', None, 'Of amazon_2014 and text_domain: which.'
+  'domain',
+  None,
+  'Domain of the sources amazon_2014 and text_domain, such as Beauty.',
 )
-_PATH = flags.DEFINE_string('path', None, 'Of table: the file.')
-_USER_COLUMN = flags.DEFINE_string('user_column', 'user', 'Of table.')
-_ITEM_COLUMN = flags.DEFINE_string('item_column', 'item', 'Of table.')
-_RATING_COLUMN = flags.DEFINE_string('rating_column', None, 'Of table.')
-_TIMESTAMP_COLUMN = flags.DEFINE_string('timestamp_column', None, 'Of table.')
+_PATH = flags.DEFINE_multi_string(
+  'path',
+  None,
+  'Your own file (with --source=table): CSV, TSV, text, Parquet, JSON lines or '
+  'a RecBole file, also as .gz. Give it several times to read several files '
+  'with the same columns.',
+)
+_USER_COLUMN = flags.DEFINE_string(
+  'user_column', 'user', 'Column that holds user ids (with --source=table).'
+)
+_ITEM_COLUMN = flags.DEFINE_string(
+  'item_column', 'item', 'Column that holds item ids (with --source=table).'
+)
+_RATING_COLUMN = flags.DEFINE_string(
+  'rating_column', None, 'Column that holds ratings (with --source=table).'
+)
+_TIMESTAMP_COLUMN = flags.DEFINE_string(
+  'timestamp_column',
+  None,
+  'Column that holds the times of interactions, as numbers or dates (with '
+  '--source=table).',
+)
 _TIMESTAMP_FORMAT = flags.DEFINE_string(
   'timestamp_format',
   None,
-  'Of table: how dates are written that are not like 2024-12-31; %d.%m.%Y.',
+  'How dates are written that are not like 2024-12-31, such as %d.%m.%Y (with '
+  '--source=table).',
 )
 _ITEM_PATH = flags.DEFINE_string(
-  'item_path', None, 'Of table: a second file with a row for each item.'
+  'item_path',
+  None,
+  'A second file with a row for each item, its id and its text (with '
+  '--source=table).',
+)
+_ITEM_ID_COLUMN = flags.DEFINE_string(
+  'item_id_column',
+  None,
+  'Column of --item_path that holds item ids; by default --item_column.',
 )
 _TEXT_COLUMNS = flags.DEFINE_list(
   'text_columns',
   [],
-  'Of table: columns that are item text, of item_path or else of path.',
+  'Columns that hold item text, such as title,category; they are looked up in '
+  '--item_path, or in --path where there is no such file.',
 )
 _DROP_INCOMPLETE = flags.DEFINE_bool(
   'drop_incomplete',
+  False,
+  'Leaves out rows that lack a user, an item, a rating or a time, which are an '
+  'error otherwise (with --source=table).',
+)
+_DECIMAL_COMMA = flags.DEFINE_bool(
+  'decimal_comma',
+  False,
+  'Reads ratings written like 3,5 (with --source=table).',
+)
+_SEPARATOR = flags.DEFINE_string(
+  'separator',
   None,
-  'Of table: leave out rows that lack a user, an item or another value in use.',
+  'What separates the columns of --path: a character, "tab", "space" or ::; by '
+  'default it is found out.',
+)
+_COLUMN_NAMES = flags.DEFINE_list(
+  'column_names',
+  [],
+  'Names of the columns of --path, if it has no header, such as '
+  'user,item,rating.',
+)
+_ENCODING = flags.DEFINE_string(
+  'encoding',
+  None,
+  'Encoding of your text files, such as windows-1252; by default UTF-8, or '
+  'UTF-16 where the file says so.',
+)
+_FILL_DOWN = flags.DEFINE_list(
+  'fill_down',
+  [],
+  'Columns of --path whose empty cells repeat the value of the row above, as '
+  'exports of orders have them.',
+)
+_FILL_WITHIN = flags.DEFINE_string(
+  'fill_within',
+  None,
+  'Column that must be equal in both rows for --fill_down, such as the number '
+  'of an order.',
+)
+_WHERE = flags.DEFINE_string(
+  'where',
+  None,
+  'Condition in SQL that rows of --path must meet, such as '
+  '"event = \'purchase\'".',
+)
+_SEQUENCES = flags.DEFINE_bool(
+  'sequences',
+  False,
+  "Reads each line of --path as a user id and the ids of the user's items, "
+  'oldest first, with blanks between them.',
 )
 
 
 def load() -> interactions.Interactions:
-  """The interactions that the flags name, filtered as they say."""
-  return sources.load(
-    _source(),
+  """The interactions that the flags name, filtered as they say.
+
+  What was left out on the way is printed to the terminal.
+  """
+  source, options = _source()
+  data = sources.load(
+    source,
     data_dir=_DATA_DIR.value,
     min_rating=_MIN_RATING.value,
     min_user_interactions=_MIN_USER.value,
     min_item_interactions=_MIN_ITEM.value,
     duplicates=_DUPLICATES.value,
-    **_own_options(),
+    **options,
   )
+  _tell(data)
+  return data
+
+
+def _tell(data: interactions.Interactions) -> None:
+  for note in data.notes:
+    print(f'note: {note}', file=sys.stderr)
 
 
 def load_domains(names: list[str]) -> tuple[interactions.Interactions, ...]:
-  """Data sets of `DOMAINS`, each read by its own rules.
+  """Data sets of `DOMAINS` or of TOML files, each read by its own rules.
+
+  Args:
+    names: keys of `DOMAINS`, or paths of files such as
+
+        path = "orders.csv"          # relative to this file
+        user_column = "customer"     # and all other options of `table`
+        text_columns = ["title"]
+        min_rating = 4.0             # and min_interactions
 
   Raises:
-    DataError: an unknown name, or a set without item text.
+    DataError: an unknown name, a file that says nothing usable, or a set
+      without item text.
   """
   domains = []
   for name in names:
-    if name not in DOMAINS:
+    rule = _own_domain(name) if name.endswith('.toml') else DOMAINS.get(name)
+    if rule is None:
       raise interactions.DataError(
-        f'--domains={name} is unknown; use some of {list(DOMAINS)}'
+        f'--domains={name} is unknown; use some of {list(DOMAINS)}, or the '
+        'path of a .toml file that describes your own'
       )
-    rule = DOMAINS[name]
     data = sources.load(
       rule.source,
       data_dir=_DATA_DIR.value,
       min_rating=rule.min_rating,
       min_user_interactions=rule.min_interactions,
       min_item_interactions=rule.min_interactions,
-      **({'domain': rule.domain} if rule.domain else {}),
+      **rule.options,
     )
     if data.item_text is None:
       raise interactions.DataError(
         f'--domains={name}: {data.name} has no item text, by which alone one '
         'domain can teach another; leave it out'
       )
+    _tell(data)
     domains.append(data)
   return tuple(domains)
 
 
-def _source() -> str:
-  """The source of the flag, which may be the short name of a domain."""
-  if _SOURCE.value in sources.SOURCES or _SOURCE.value not in DOMAINS:
-    return _SOURCE.value
-  return DOMAINS[_SOURCE.value].source
-
-
-def _own_options() -> dict[str, object]:
-  """The options of the chosen source's own function that were given."""
-  options = {} if _DOMAIN.value is None else {'domain': _DOMAIN.value}
-  if _SOURCE.value not in sources.SOURCES and _SOURCE.value in DOMAINS:
-    if options:
+def _own_domain(name: str) -> Domain:
+  """A domain that a TOML file describes."""
+  file = pathlib.Path(name).expanduser()
+  try:
+    found = tomllib.loads(file.read_text(encoding='utf-8'))
+  except OSError as error:
+    raise interactions.DataError(
+      f'--domains={name}: {error.strerror}; give the path of a TOML file'
+    ) from error
+  except ValueError as error:
+    raise interactions.DataError(
+      f'--domains={name} is not TOML: {error}; write lines such as '
+      'path = "orders.csv"'
+    ) from error
+  known = inspect.signature(table_lib.table).parameters
+  allowed = {*known, 'min_rating', 'min_interactions'} - {'data_dir'}
+  unknown = sorted(set(found) - allowed)
+  if unknown or 'path' not in found:
+    what = f'{unknown[0]!r} is unknown' if unknown else 'path is missing'
+    raise interactions.DataError(
+      f'--domains={name}: {what}; it may hold {sorted(allowed)}'
+    )
+  kinds = {'min_rating': float | int, 'min_interactions': int}
+  for key, value in found.items():
+    kind = kinds.get(key) or _toml_kind(key, known[key].default)
+    if not isinstance(value, kind) or (
+      isinstance(value, list) and not all(isinstance(v, str) for v in value)
+    ):
       raise interactions.DataError(
-        f'--source={_SOURCE.value} says which domain: leave out '
-        f'--domain={_DOMAIN.value}'
+        f'--domains={name}: {key} = {value!r} is not {_KIND_NAMES[kind]}'
       )
-    return {'domain': DOMAINS[_SOURCE.value].domain}
-  if _SOURCE.value != 'table':
-    return options
+  min_rating = found.pop('min_rating', None)
+  min_interactions = found.pop('min_interactions', 5)
+  paths = found['path']
+  paths = [paths] if isinstance(paths, str) else paths
+  found['path'] = [file.parent / pathlib.Path(p).expanduser() for p in paths]
+  if 'item_path' in found:
+    found['item_path'] = (
+      file.parent / pathlib.Path(found['item_path']).expanduser()
+    )
+  found.setdefault('name', file.stem)
+  return Domain('table', found, min_rating, min_interactions)
+
+
+_KIND_NAMES = {
+  bool: 'true or false',
+  list: 'a list of texts',
+  str: 'a text',
+  str | list: 'a text or a list of texts',
+  int: 'a whole number',
+  float | int: 'a number',
+}
+
+
+def _toml_kind(key: str, default: Any):
+  """What an option of `table` may be, told by its default."""
+  if key == 'path':
+    return str | list
+  if isinstance(default, bool):
+    return bool
+  return list if isinstance(default, tuple) else str
+
+
+def _source() -> tuple[str, dict[str, Any]]:
+  """The source of the flags, and the options of its own function."""
+  name = _SOURCE.value
+  if name not in sources.SOURCES and name in DOMAINS:
+    if _DOMAIN.value is not None:
+      raise interactions.DataError(
+        f'--source={name} says which domain: leave out --domain={_DOMAIN.value}'
+      )
+    return DOMAINS[name].source, dict(DOMAINS[name].options)
+  options = {} if _DOMAIN.value is None else {'domain': _DOMAIN.value}
+  if name == 'table':
+    return name, {**options, **_table_options()}
+  if _PATH.value:
+    raise interactions.DataError(
+      f'--path={_PATH.value[0]} is read with --source=table only, not with '
+      f'--source={name}'
+    )
+  return name, options
+
+
+def _table_options() -> dict[str, Any]:
   return {
-    **options,
     'path': _PATH.value,
     'user_column': _USER_COLUMN.value,
     'item_column': _ITEM_COLUMN.value,
@@ -156,8 +339,17 @@ def _own_options() -> dict[str, object]:
     'timestamp_column': _TIMESTAMP_COLUMN.value,
     'timestamp_format': _TIMESTAMP_FORMAT.value,
     'item_path': _ITEM_PATH.value,
+    'item_id_column': _ITEM_ID_COLUMN.value,
     'text_columns': tuple(_TEXT_COLUMNS.value),
-    'drop_incomplete': bool(_DROP_INCOMPLETE.value),
+    'drop_incomplete': _DROP_INCOMPLETE.value,
+    'decimal_comma': _DECIMAL_COMMA.value,
+    'separator': _SEPARATOR.value,
+    'column_names': tuple(_COLUMN_NAMES.value),
+    'encoding': _ENCODING.value,
+    'fill_down': tuple(_FILL_DOWN.value),
+    'fill_within': _FILL_WITHIN.value,
+    'where': _WHERE.value,
+    'sequences': _SEQUENCES.value,
   }
 
 

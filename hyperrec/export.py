@@ -1,10 +1,11 @@
 """A trained recommender as files, and back without the code that trained it.
 
 A folder holds `recommender.json` (what it is, and the SHA-256 of the others),
-`items.json` (ids and titles), `tensors.safetensors`, and for networks
-`score.jaxexport`, StableHLO with a symbolic number of users. Reading needs
-NumPy and safetensors; networks need JAX besides. `methods/exports.py` makes a
-`Model` of what a method learned.
+`items.json` (ids, titles, and how many interactions each item has),
+`tensors.safetensors`, and for networks `score.jaxexport`, StableHLO with a
+symbolic number of users. Reading needs NumPy and safetensors; networks need JAX
+besides. `methods/exports.py` makes a `Model` of what a method learned, and
+`recommender.Recommender` is what a folder becomes again.
 """
 
 import hashlib
@@ -13,110 +14,45 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors
 import safetensors.numpy
-import scipy.sparse
-from jaxtyping import Float
 
-FORMAT = 1
-KINDS = ('popularity', 'dense', 'sparse', 'factored', 'subset', 'network')
+from hyperrec import recommender, scorers
+
+FORMAT = 2
 _HEAD = 'recommender.json'
 _ITEMS = 'items.json'
 _TENSORS = 'tensors.safetensors'
 _PROGRAM = 'score.jaxexport'
+_FILES = {_HEAD, _ITEMS, _TENSORS, _PROGRAM}
 
-
-class ExportError(ValueError):
-  """A recommender cannot be written or read; says which file and why."""
+ExportError = recommender.ExportError
+Recommender = recommender.Recommender
 
 
 class Model(NamedTuple):
   """What is written of a recommender.
 
   Attributes:
-    kind: one of `KINDS`; how `tensors` become scores.
+    kind: one of `scorers.KINDS`; how `tensors` become scores.
     tensors: name -> array.
     program: of a network, a serialized `jax.export` of (tensors, items [b, l],
       mask [b, l]) -> scores [b, V].
     length: items of a history that a network reads, the last ones; None reads
       all.
+    counts: [V] interactions of each item, by which popularity ranks for users
+      of whom nothing is known; None refuses these.
   """
 
   kind: str
   tensors: dict[str, np.ndarray]
   program: bytes | None = None
   length: int | None = None
-
-
-class Recommender:
-  """A recommender that was read; ids are strings."""
-
-  def __init__(self, head: dict, items: dict, score: Callable):
-    """Made by `load`."""
-    self.head = head
-    self.item_ids: list[str] = items['ids']
-    self.titles: list[str] | None = items['titles']
-    self._number = {name: i for i, name in enumerate(self.item_ids)}
-    self._score = score
-
-  def score(
-    self, histories: Sequence[Sequence[Any]], *, ignore_unknown: bool = False
-  ) -> Float[np.ndarray, 'B V']:
-    """Scores of the whole catalogue, higher is better.
-
-    Args:
-      histories: ids of the items that each user took up, oldest first.
-      ignore_unknown: leave out ids that are not in the catalogue.
-
-    Raises:
-      ExportError: an id is not in the catalogue.
-    """
-    return self._score(self._numbers(histories, ignore_unknown))
-
-  def recommend(
-    self,
-    histories: Sequence[Sequence[Any]],
-    k: int = 10,
-    *,
-    exclude_seen: bool = True,
-    ignore_unknown: bool = False,
-  ) -> list[list[tuple[str, float]]]:
-    """The `k` best items of each user as (id, score), best first.
-
-    Args:
-      histories: see `score`.
-      k: how many; all of a smaller catalogue.
-      exclude_seen: leave out what is in the history.
-      ignore_unknown: see `score`.
-    """
-    numbers = self._numbers(histories, ignore_unknown)
-    scores = np.array(self._score(numbers), np.float64)
-    if exclude_seen:
-      for row, seen in zip(scores, numbers, strict=True):
-        row[seen] = -np.inf
-    best = np.argsort(-scores, axis=1, kind='stable')[:, :k]
-    return [
-      [(self.item_ids[i], float(row[i])) for i in top if np.isfinite(row[i])]
-      for row, top in zip(scores, best, strict=True)
-    ]
-
-  def _numbers(self, histories, ignore_unknown) -> list[list[int]]:
-    out = []
-    for user, history in enumerate(histories):
-      names = [str(name) for name in history]
-      unknown = [name for name in names if name not in self._number]
-      if unknown and not ignore_unknown:
-        raise ExportError(
-          f'history {user} has {len(unknown)} ids that are not in the '
-          f'catalogue, such as {unknown[0]!r}; leave them out, or pass '
-          'ignore_unknown=True'
-        )
-      out.append([self._number[n] for n in names if n in self._number])
-    return out
+  counts: np.ndarray | None = None
 
 
 def save(
@@ -133,29 +69,30 @@ def save(
   Args:
     folder: is made.
     model: see `Model`.
-    item_ids: [V] of the catalogue; written as strings.
+    item_ids: [V] of the catalogue; written as text.
     titles: [V] or None.
     about: what else recommender.json tells: method, settings, data, versions.
-    overwrite: replace a folder that is there.
+    overwrite: replace a recommender that is there.
 
   Raises:
-    ExportError: the folder is there, an unknown kind, or ids that are not
-      distinct or do not fit.
+    ExportError: see `check_folder`; an unknown kind, numbers that are none, or
+      ids that are not distinct or do not fit.
   """
-  folder = pathlib.Path(folder).absolute()
-  ids = [str(name) for name in item_ids]
-  if model.kind not in KINDS:
-    raise ExportError(f'kind={model.kind!r} is unknown; use one of {KINDS}')
-  if len(set(ids)) < len(ids):
-    raise ExportError(f'{folder}: item ids are not distinct as strings')
-  if titles is not None and len(titles) != len(ids):
-    raise ExportError(f'{folder}: {len(titles)} titles for {len(ids)} items')
-  if folder.exists() and not overwrite:
-    raise ExportError(f'{folder} is there already; choose another folder')
+  folder = check_folder(folder, overwrite=overwrite)
+  ids = [recommender.id_text(name, 'item_ids') for name in item_ids]
+  items = {
+    'ids': ids,
+    'titles': None if titles is None else list(map(str, titles)),
+    'counts': None
+    if model.counts is None
+    else np.asarray(model.counts).tolist(),
+  }
+  _check_items(items, len(ids), folder)
+  scorers.check(model.kind, model.tensors, len(ids), folder)
   folder.parent.mkdir(parents=True, exist_ok=True)
   made = pathlib.Path(tempfile.mkdtemp(prefix='.export-', dir=folder.parent))
   try:
-    _write(made, model, ids, titles, about or {})
+    _write(made, model, items, about or {})
     if folder.exists():
       old = made.with_name(made.name + '-old')
       folder.rename(old)
@@ -167,12 +104,35 @@ def save(
     shutil.rmtree(made, ignore_errors=True)
 
 
-def _write(folder, model, ids, titles, about) -> None:
+def check_folder(
+  folder: str | pathlib.Path, *, overwrite: bool
+) -> pathlib.Path:
+  """The absolute path of a folder that a recommender may be written to.
+
+  Raises:
+    ExportError: it is there already and may not be replaced, or it is no
+      recommender and is never replaced.
+  """
+  folder = pathlib.Path(folder).expanduser().absolute()
+  if not folder.exists():
+    return folder
+  if not overwrite:
+    raise ExportError(
+      f'{folder} is there already; choose another folder, or overwrite it'
+    )
+  found = {path.name for path in folder.iterdir()} if folder.is_dir() else {''}
+  if found - _FILES:
+    raise ExportError(
+      f'{folder} is no recommender, and is not overwritten; choose another '
+      'folder'
+    )
+  return folder
+
+
+def _write(folder, model, items, about) -> None:
   tensors = {k: np.ascontiguousarray(v) for k, v in model.tensors.items()}
   files = {
-    _ITEMS: json.dumps(
-      {'ids': ids, 'titles': None if titles is None else list(map(str, titles))}
-    ).encode(),
+    _ITEMS: json.dumps(items).encode(),
     _TENSORS: safetensors.numpy.save(tensors),
   }
   if model.program is not None:
@@ -181,7 +141,7 @@ def _write(folder, model, ids, titles, about) -> None:
     'format': FORMAT,
     'kind': model.kind,
     'length': model.length,
-    'num_items': len(ids),
+    'num_items': len(items['ids']),
     'tensors': {
       name: {'shape': list(t.shape), 'dtype': str(t.dtype)}
       for name, t in tensors.items()
@@ -205,39 +165,75 @@ def load(folder: str | pathlib.Path) -> Recommender:
     ExportError: a file is missing or is not what was written, or is of another
       format.
   """
-  folder = pathlib.Path(folder)
-  try:
-    head = json.loads(_bytes(folder, _HEAD))
-    sums, kind, found = head['sha256'], head['kind'], head['format']
-  except (ValueError, KeyError, TypeError) as error:
-    raise ExportError(
-      f'{folder / _HEAD} is no description of a recommender ({error!r}); '
-      'export it again'
-    ) from error
-  if found != FORMAT:
-    raise ExportError(
-      f'{folder / _HEAD}: format {found!r}; this version reads {FORMAT}'
-    )
-  if kind not in KINDS:
-    raise ExportError(f'{folder / _HEAD}: kind {kind!r} is none of {KINDS}')
-  files = {name: _bytes(folder, name) for name in sums}
+  folder = pathlib.Path(folder).expanduser()
+  head = _head(folder)
+  kind, size = head['kind'], head['num_items']
+  files = {name: _bytes(folder, name) for name in head['sha256']}
   for name, content in files.items():
-    if hashlib.sha256(content).hexdigest() != sums[name]:
+    if hashlib.sha256(content).hexdigest() != head['sha256'][name]:
       raise ExportError(
         f'{folder / name} is not the file that was written (its SHA-256 '
         f'differs from the one in {_HEAD}); copy or export it again'
       )
-  for name in (_ITEMS, _TENSORS, *([_PROGRAM] if kind == 'network' else [])):
-    if name not in files:
-      raise ExportError(f'{folder / _HEAD} names no {name}; export it again')
-  tensors = safetensors.numpy.load(files[_TENSORS])
-  items = json.loads(files[_ITEMS])
-  size = head['num_items']
+  try:
+    items = json.loads(files[_ITEMS])
+    items = {name: items[name] for name in ('ids', 'titles', 'counts')}
+    tensors = safetensors.numpy.load(files[_TENSORS])
+  except (
+    ValueError,
+    KeyError,
+    TypeError,
+    safetensors.SafetensorError,
+  ) as error:
+    raise ExportError(
+      f'{folder} holds no items or no tensors of a recommender ({error!r}); '
+      'export it again'
+    ) from error
+  _check_items(items, size, folder)
+  scorers.check(kind, tensors, size, folder)
   if kind == 'network':
-    score = _network(files[_PROGRAM], tensors, head['length'])
+    score = scorers.network(
+      files[_PROGRAM], tensors, head['length'], size, folder / _PROGRAM
+    )
   else:
-    score = _linear(kind, tensors, size)
+    score = scorers.linear(kind, tensors, size)
   return Recommender(head, items, score)
+
+
+def _head(folder: pathlib.Path) -> dict[str, Any]:
+  """What recommender.json says, of the right types."""
+  path = folder / _HEAD
+  try:
+    head = json.loads(_bytes(folder, _HEAD))
+    sums, kind, found = head['sha256'], head['kind'], head['format']
+    size, length = head['num_items'], head['length']
+  except (ValueError, KeyError, TypeError) as error:
+    raise ExportError(
+      f'{path} is no description of a recommender ({error!r}); export it again'
+    ) from error
+  if found == 1:
+    raise ExportError(
+      f'{path}: format 1 has no item counts, by which users are served of whom '
+      'nothing is known; export it again'
+    )
+  if found != FORMAT:
+    raise ExportError(f'{path}: format {found!r}; this version reads {FORMAT}')
+  if kind not in scorers.KINDS:
+    raise ExportError(f'{path}: kind {kind!r} is none of {scorers.KINDS}')
+  needed = {_ITEMS, _TENSORS} | ({_PROGRAM} if kind == 'network' else set())
+  if not isinstance(sums, dict) or set(sums) != needed:
+    raise ExportError(
+      f'{path}: sha256 must name {sorted(needed)}, and names '
+      f'{sorted(sums) if isinstance(sums, dict) else sums!r}; export it again'
+    )
+  for name, value, least in (('num_items', size, 1), ('length', length, 1)):
+    is_missing = name == 'length' and value is None
+    if not is_missing and (type(value) is not int or value < least):
+      raise ExportError(
+        f'{path}: {name} is {value!r} and must be a whole number of at least '
+        f'{least}; export it again'
+      )
+  return head
 
 
 def _bytes(folder: pathlib.Path, name: str) -> bytes:
@@ -249,60 +245,28 @@ def _bytes(folder: pathlib.Path, name: str) -> bytes:
     ) from error
 
 
-def _linear(kind: str, tensors: dict[str, np.ndarray], num_items: int):
-  """Scores x B of 0/1 histories x, or the same counts for everybody."""
-
-  def score(histories: list[list[int]]) -> np.ndarray:
-    if kind == 'popularity':
-      counts = tensors['counts']
-      return np.broadcast_to(counts, (len(histories), num_items))
-    rows = np.repeat(np.arange(len(histories)), [len(h) for h in histories])
-    columns = np.array([i for h in histories for i in h], np.int64)
-    x_BxV = scipy.sparse.csr_matrix(
-      (np.ones(len(rows), np.float32), (rows, columns)),
-      shape=(len(histories), num_items),
-    )
-    x_BxV.data[:] = 1
-    return _product(kind, x_BxV, tensors)
-
-  return score
-
-
-def _product(kind, x_BxV, tensors) -> np.ndarray:
-  if kind == 'dense':
-    return x_BxV @ tensors['weights']
-  if kind == 'factored':
-    out = (x_BxV @ tensors['left']) @ tensors['right']
-    row = np.repeat(np.arange(x_BxV.shape[0]), np.diff(x_BxV.indptr))
-    out[row, x_BxV.indices] += tensors['diagonal'][x_BxV.indices]
-    return out
-  if kind == 'subset':
-    out = np.zeros(x_BxV.shape, tensors['weights'].dtype)
-    chosen = tensors['items']
-    out[:, chosen] = x_BxV[:, chosen] @ tensors['weights']
-    return out
-  size = x_BxV.shape[1]
-  parts = tensors['data'], tensors['indices'], tensors['indptr']
-  return (x_BxV @ scipy.sparse.csr_matrix(parts, (size, size))).toarray()
+def _check_items(items: dict, size: int, folder: pathlib.Path) -> None:
+  """Raises ExportError where ids, titles or counts are not of `size` items."""
+  for name, what, is_right in (
+    ('ids', 'item ids', lambda value: isinstance(value, str)),
+    ('titles', 'titles', lambda value: isinstance(value, str)),
+    ('counts', 'item counts', _is_count),
+  ):
+    values = items[name]
+    if values is None and name != 'ids':
+      continue
+    if not isinstance(values, list) or len(values) != size:
+      count = len(values) if isinstance(values, list) else repr(values)
+      raise ExportError(f'{folder}: {count} {what} for {size} items')
+    wrong = [value for value in values if not is_right(value)]
+    if wrong:
+      raise ExportError(f'{folder}: {wrong[0]!r} is none of the {what}')
+    if name == 'ids' and len(set(values)) < size:
+      raise ExportError(f'{folder}: item ids are not distinct as strings')
+  if size < 1:
+    raise ExportError(f'{folder}: a recommender needs at least one item')
 
 
-def _network(program: bytes, tensors: dict[str, np.ndarray], length):
-  """Runs the exported program, users padded to a power of two."""
-  import jax  # only networks need it
-  import jax.export
-
-  call = jax.jit(jax.export.deserialize(bytearray(program)).call)
-
-  def score(histories: list[list[int]]) -> np.ndarray:
-    kept = [h if length is None else h[-length:] for h in histories]
-    longest = max([1, *map(len, kept)])
-    width = length or 1 << (longest - 1).bit_length()
-    height = 1 << max(0, len(kept) - 1).bit_length()
-    items = np.zeros((height, width), np.int32)
-    mask = np.zeros((height, width), bool)
-    for row, history in enumerate(kept):
-      items[row, : len(history)] = history
-      mask[row, : len(history)] = True
-    return np.asarray(call(tensors, items, mask))[: len(kept)]
-
-  return score
+def _is_count(value: Any) -> bool:
+  is_number = isinstance(value, int | float) and not isinstance(value, bool)
+  return is_number and 0 <= value < np.inf

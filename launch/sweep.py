@@ -1,18 +1,27 @@
-"""A sweep: flag files times lists of flags. One syntax for all launchers.
+"""A sweep: flag files times values of flags. One syntax for all launchers.
 
   --flagfiles=a.flags,b.flags --sweep=seed=0,1 --sweep=lr=0.1,0.01
 
-are eight runs. Each has a name of its own, and with `workdirs` a folder of its
-own, so that the same command finds what it wrote and goes on.
+are eight runs; without --flagfiles they are four. Each run has a name of its
+own, and with `workdirs` a folder of its own, so that the same command finds
+what it wrote and goes on. No two runs of a sweep may write to the same place.
 """
 
+import contextlib
 import hashlib
+import importlib.util
 import itertools
+import os
 import pathlib
 import re
 import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from absl import flags
+
+# Flags of scripts that name what a run writes.
+_WRITTEN = ('output', 'workdir')
 
 
 class SweepError(ValueError):
@@ -46,23 +55,27 @@ def runs(
 
   Args:
     module: what runs, as in `python -m`.
-    flagfiles: one run for each and for each setting of the swept flags.
+    flagfiles: one run for each and for each setting of the swept flags; without
+      any, one run for each setting.
     sweeps: each 'flag=value,value'.
     extra: arguments of every run; they come last, and so win. In them, {name}
       becomes the run's name.
     workdirs: run NAME gets --workdir=workdirs/NAME; None leaves it out.
 
   Raises:
-    SweepError: no flag file, a sweep that is not 'flag=values', a flag that is
-      swept twice, two runs of one name, or workdirs that are no folder.
+    SweepError: neither a flag file nor a sweep, a sweep that is not
+      'flag=values', a flag that is swept twice, two runs of one name, two that
+      would write to the same place, or workdirs that are no folder.
   """
   if workdirs is not None and '://' in workdirs:
     raise SweepError(
       f'--workdirs={workdirs}: runs write to folders; mount the bucket, and '
       'give the folder where it is mounted'
     )
-  if not flagfiles:
-    raise SweepError('--flagfiles names no file; give one at least')
+  if not flagfiles and not sweeps:
+    raise SweepError(
+      'there is nothing to run: give --flagfiles, or --sweep=flag=value,value'
+    )
   axes = [_axis(sweep) for sweep in sweeps]
   names = [name for name, _ in axes]
   if len(set(names)) < len(names):
@@ -74,7 +87,7 @@ def runs(
   )
   made = [
     _run(module, flagfile, setting, extra, workdirs)
-    for flagfile in flagfiles
+    for flagfile in flagfiles or [None]
     for setting in settings
   ]
   seen = set()
@@ -85,6 +98,7 @@ def runs(
         'and each value once'
       )
     seen.add(run.name)
+  _check_places(made, module, is_swept=len(settings) > 1)
   return made
 
 
@@ -96,14 +110,64 @@ def _axis(sweep: str) -> tuple[str, list[str]]:
 
 
 def _run(module, flagfile, setting, extra, workdirs) -> Run:
-  parts = [pathlib.Path(flagfile).stem, *(f'{n}-{v}' for n, v in setting)]
+  parts = [f'{n}-{v}' for n, v in setting]
+  arguments = ['-m', module]
+  if flagfile is not None:
+    parts.insert(0, pathlib.Path(flagfile).stem)
+    arguments.append(f'--flagfile={flagfile}')
   name = re.sub(r'[^\w.]+', '-', '-'.join(parts)).strip('-')
-  arguments = ['-m', module, f'--flagfile={flagfile}']
   arguments += [f'--{flag}={value}' for flag, value in setting]
   if workdirs is not None:
     arguments.append(f'--workdir={pathlib.PurePosixPath(workdirs) / name}')
   extra = [argument.replace('{name}', name) for argument in extra]
   return Run(name, (*arguments, *extra))
+
+
+def _check_places(runs: list[Run], module: str, *, is_swept: bool) -> None:
+  """Raises SweepError where a run would overwrite what another one wrote."""
+  for flag in _WRITTEN:
+    writers: dict[str, str] = {}
+    for run in runs:
+      place = _value(run.arguments, flag)
+      if place is None:
+        if flag == 'output' and is_swept and _has_default_output(module):
+          raise SweepError(
+            f'{module} writes its result to one file by default, so runs of a '
+            'sweep would overwrite each other; give each its own after --, '
+            "such as '--output=rows/{name}.json'"
+          )
+        continue
+      first = writers.setdefault(os.path.normpath(place), run.name)
+      if first != run.name:
+        raise SweepError(
+          f'the runs {first} and {run.name} would both write --{flag}={place}; '
+          f"give each its own, such as '--{flag}={place}-{{name}}'"
+        )
+
+
+def _value(arguments: Sequence[str], flag: str) -> str | None:
+  """The value that a run gives to a flag, flag files included."""
+  # Where a file cannot be read, the run itself tells which one.
+  with contextlib.suppress(flags.Error):
+    arguments = flags.FlagValues().read_flags_from_files(list(arguments), False)
+  value = None
+  for argument, following in itertools.zip_longest(arguments, arguments[1:]):
+    name, sign, given = argument.partition('=')
+    if name in (f'-{flag}', f'--{flag}'):
+      value = given if sign else following
+  return value
+
+
+def _has_default_output(module: str) -> bool:
+  """Whether a script has a flag --output, by its text: importing takes long."""
+  try:
+    found = importlib.util.find_spec(module)
+  except ModuleNotFoundError:
+    return False
+  if found is None or not found.origin or not os.path.isfile(found.origin):
+    return False
+  text = pathlib.Path(found.origin).read_text(encoding='utf-8')
+  return re.search(r"DEFINE_string\(\s*'output'", text) is not None
 
 
 def cloud_name(name: str, longest: int) -> str:

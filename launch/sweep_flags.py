@@ -1,12 +1,14 @@
 """The flags that every launcher has: what to run, and whether to."""
 
-from absl import app, flags
+import sys
+
+from absl import flags
 
 from launch import sweep
 
 _MODULE = flags.DEFINE_string('module', None, 'What to run.', required=True)
 _FLAGFILES = flags.DEFINE_list(
-  'flagfiles', None, 'One run for each.', required=True
+  'flagfiles', [], 'Flag files: one run for each; a sweep alone needs none.'
 )
 _SWEEP = flags.DEFINE_multi_string(
   'sweep', [], 'flag=value,value: one run for each value; may be repeated.'
@@ -20,12 +22,12 @@ DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Print what would be run.')
 def runs(extra: list[str]) -> list[sweep.Run]:
   """The sweep that the flags name; `extra` goes to every run.
 
-  Raises:
-    UsageError: it is no sweep; says why.
+  What is no sweep is told in one line, and ends the launcher.
   """
   try:
     return sweep.runs(
       _MODULE.value, _FLAGFILES.value, _SWEEP.value, extra, _WORKDIRS.value
     )
   except sweep.SweepError as error:
-    raise app.UsageError(str(error)) from error
+    print(f'error: {error}', file=sys.stderr)
+    sys.exit(2)

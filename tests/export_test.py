@@ -1,5 +1,6 @@
 """Written and read back: the same scores, and nothing tampered with."""
 
+import hashlib
 import json
 import pathlib
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from experiments.export import run as export_run
 from hyperrec import export
@@ -180,9 +182,17 @@ def test_a_changed_cut_or_missing_file_is_refused_by_name(written, name):
 @pytest.mark.parametrize(
   ('field', 'value', 'message'),
   [
-    ('format', 2, 'this version reads 1'),
+    ('format', 1, 'format 1 has no item counts'),
+    ('format', 3, 'this version reads 2'),
     ('kind', 'magic', "kind 'magic' is none of"),
-    ('sha256', {}, 'names no items.json'),
+    ('kind', 'network', 'must name'),
+    ('kind', 'sparse', "not those of kind 'sparse'"),
+    ('sha256', {}, 'must name'),
+    ('sha256', ['items.json'], 'must name'),
+    ('sha256', {'../../secret': 'x'}, 'must name'),
+    ('num_items', 38, '39 item ids for 38 items'),
+    ('num_items', '40', "num_items is '40'"),
+    ('length', 1.5, 'length is 1.5'),
   ],
 )
 def test_another_description_is_refused(written, field, value, message):
@@ -191,9 +201,98 @@ def test_another_description_is_refused(written, field, value, message):
   path.write_text(json.dumps({**head, field: value}))
   with pytest.raises(export.ExportError, match=message):
     export.load(written)
-  path.write_text('{')
-  with pytest.raises(export.ExportError, match='no description'):
+  del head[field]
+  for text in ('{', '[]', 'null', json.dumps(head)):
+    path.write_text(text)
+    with pytest.raises(export.ExportError, match='no description'):
+      export.load(written)
+
+
+def rewrite(folder, name, content):
+  """A file that was changed by who also changed its checksum."""
+  (folder / name).write_bytes(content)
+  path = folder / 'recommender.json'
+  head = json.loads(path.read_text())
+  head['sha256'][name] = hashlib.sha256(content).hexdigest()
+  path.write_text(json.dumps(head))
+
+
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    ({'ids': None}, 'None item ids'),
+    ({'ids': ['a'] * 39}, 'not distinct'),
+    ({'ids': list(range(39))}, '0 is none of the item ids'),
+    ({'titles': ['only one']}, '1 titles for 39 items'),
+    ({'counts': [1.0] * 38}, '38 item counts for 39 items'),
+    ({'counts': [-1] * 39}, '-1 is none of the item counts'),
+    ({'counts': [float('nan')] * 39}, 'nan is none of the item counts'),
+  ],
+)
+def test_items_that_do_not_fit_are_refused(written, change, message):
+  items = json.loads((written / 'items.json').read_text())
+  rewrite(written, 'items.json', json.dumps({**items, **change}).encode())
+  with pytest.raises(export.ExportError, match=message):
     export.load(written)
+  del items['counts']
+  rewrite(written, 'items.json', json.dumps(items).encode())
+  with pytest.raises(export.ExportError, match='no items'):
+    export.load(written)
+
+
+@pytest.mark.parametrize(
+  ('tensors', 'message'),
+  [
+    ({'weights': np.full((39, 39), np.nan)}, 'weights holds NaN'),
+    ({'weights': np.zeros((39, 38))}, "not those of kind 'dense'"),
+    ({'other': np.zeros((39, 39))}, "not those of kind 'dense'"),
+    ({}, "not those of kind 'dense'"),
+  ],
+)
+def test_tensors_that_do_not_fit_are_refused(written, data, tensors, message):
+  rewrite(written, 'tensors.safetensors', safetensors.numpy.save(tensors))
+  with pytest.raises(export.ExportError, match=message):
+    export.load(written)
+  with pytest.raises(export.ExportError, match=message):
+    model = export.Model('dense', tensors)
+    export.save(written.with_name('n'), model, item_ids=data.item_ids)
+  rewrite(written, 'tensors.safetensors', b'no tensors')
+  with pytest.raises(export.ExportError, match='no tensors'):
+    export.load(written)
+
+
+@pytest.mark.parametrize('place', [-1, 39])
+def test_places_beyond_the_catalogue_are_refused(tmp_path, data, place):
+  model, _ = make('sparse', data)
+  indices = model.tensors['indices'].copy()
+  indices[0] = place
+  broken = model._replace(tensors={**model.tensors, 'indices': indices})
+  with pytest.raises(export.ExportError, match="kind 'sparse'"):
+    export.save(tmp_path / 'm', broken, item_ids=data.item_ids)
+
+
+def test_a_program_of_other_tensors_or_none_is_refused(tmp_path, data):
+  model, _ = make('pref', data)
+  export.save(tmp_path / 'm', model, item_ids=data.item_ids)
+  fewer = {k: v for k, v in model.tensors.items() if k != 'choice'}
+  tensors = safetensors.numpy.save(fewer)
+  rewrite(tmp_path / 'm', 'tensors.safetensors', tensors)
+  with pytest.raises(export.ExportError, match='reads other tensors'):
+    export.load(tmp_path / 'm')
+  rewrite(tmp_path / 'm', 'score.jaxexport', b'no program')
+  with pytest.raises(export.ExportError, match='is no program'):
+    export.load(tmp_path / 'm')
+
+
+def test_only_a_recommender_is_overwritten(tmp_path, data):
+  model, _ = make('popularity', data)
+  (tmp_path / 'thesis').mkdir()
+  (tmp_path / 'thesis' / 'chapter.tex').write_text('years of work')
+  with pytest.raises(export.ExportError, match='is no recommender'):
+    export.save(
+      tmp_path / 'thesis', model, item_ids=data.item_ids, overwrite=True
+    )
+  assert (tmp_path / 'thesis' / 'chapter.tex').exists()
 
 
 def test_nothing_is_half_written(tmp_path, data, written):
@@ -236,3 +335,6 @@ def test_every_command_method_can_be_built(data):
   model, settings = export_run.train(data, 'slim', 3.0, 0)
   assert settings['l2'] == 3.0
   assert model.kind == 'subset'
+  model, settings = export_run.train(data, 'ease_sparse', None, 0)
+  assert settings['neighbours'] == 100
+  assert model.kind == 'sparse'

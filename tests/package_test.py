@@ -42,13 +42,3 @@ def test_ci_runs_the_command_that_the_readme_prints():
   readme = (ROOT / 'README.md').read_text()
   assert 'pip install -q ".[test]" && .venv/bin/python -m pytest' in readme
   assert '.[test]' in (ROOT / '.ci' / 'run').read_text()
-
-
-def test_files_stay_small():
-  long = {
-    str(path.relative_to(ROOT)): count
-    for folder in ('hyperrec', 'experiments', 'launch')
-    for path in (ROOT / folder).rglob('*.py')
-    if (count := len(path.read_text().splitlines())) > 400
-  }
-  assert not long

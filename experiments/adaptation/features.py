@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from absl import logging
 from jaxtyping import Float
 
 from hyperrec import method as method_lib
@@ -51,8 +52,8 @@ def read(
   MiniLM, `shared` is a TF-IDF of all texts together.
 
   Args:
-    data_sets: of distinct names; one without item text is refused when its
-      features are asked for.
+    data_sets: of distinct names; one without item text, or whose text says
+      nothing, is refused when its features are asked for.
     encoder: one of `item_features.ENCODERS`.
     cache_folder: where MiniLM's embeddings are kept; None keeps none.
     num_features: width of TF-IDF features.
@@ -61,12 +62,19 @@ def read(
     DataError: two data sets of one name.
   """
   _check_names(data_sets)
-  with_text = [data for data in data_sets if data.item_text is not None]
   own, used = {}, None
-  for data in with_text:
-    own[data.name], used = item_features.from_item_text(
-      data, encoder, cache_folder=cache_folder, num_features=num_features
-    )
+  for data in data_sets:
+    if data.item_text is None:
+      continue
+    try:
+      own[data.name], used = item_features.from_item_text(
+        data, encoder, cache_folder=cache_folder, num_features=num_features
+      )
+    except item_features.TextError as error:
+      logging.warning(
+        '%s: %s Methods that read text cannot serve it.', data.name, error
+      )
+  with_text = [data for data in data_sets if data.name in own]
   if used == 'tfidf' and len(with_text) > 1:
     shared = _joint_tfidf(with_text, num_features)
   elif used == 'both' and len(with_text) > 1:
@@ -113,7 +121,7 @@ def _lookup(data_sets, tables):
 
   def lookup(part):
     if part.name not in whole:
-      raise method_lib.CannotServe(f'{part.name} has no item text')
+      raise method_lib.CannotServe(f'{part.name} has no item text to read')
     data, order = whole[part.name]
     place = np.searchsorted(data.item_ids, part.item_ids, sorter=order)
     return tables[part.name][order[place]]

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import jax
+import numpy as np
 from absl import app, flags, logging
 from rich import console as console_lib
 from rich import progress as progress_lib
@@ -29,8 +30,8 @@ from experiments.adaptation import controls, laboratory
 from experiments.adaptation import features as features_lib
 from hyperrec import method as method_lib
 from hyperrec.data import item_features, regimes
+from hyperrec.data import task as task_lib
 from hyperrec.evaluation import report, report_plain, results
-from hyperrec.training import run_log
 
 _REGIMES = flags.DEFINE_list(
   'regimes', ['new_users', 'new_catalogue'], 'The adaptation regimes.'
@@ -38,17 +39,25 @@ _REGIMES = flags.DEFINE_list(
 _METHODS = flags.DEFINE_list(
   'methods', None, 'The arms to run; default all but controls.'
 )
-_USER_BUDGETS = flags.DEFINE_list(
-  'user_budgets', ['0', '1', '5', '20'], 'Interactions a new user shows.'
+_USER_BUDGETS = script.define_whole_numbers(
+  'user_budgets',
+  ['0', '1', '5', '20'],
+  'Amounts of evidence of new users: interactions that each has shown.',
 )
-_CATALOGUE_BUDGETS = flags.DEFINE_list(
-  'catalogue_budgets', ['0', '5', '20', '100'], 'Users of a new catalogue.'
+_CATALOGUE_BUDGETS = script.define_whole_numbers(
+  'catalogue_budgets',
+  ['0', '5', '20', '100'],
+  'Amounts of evidence of a new catalogue: users who touched its items.',
 )
-_DOMAIN_BUDGETS = flags.DEFINE_list(
-  'domain_budgets', ['0', '5', '20', '100'], 'Users of a new domain.'
+_DOMAIN_BUDGETS = script.define_whole_numbers(
+  'domain_budgets',
+  ['0', '5', '20', '100'],
+  'Amounts of evidence of a new domain: its users.',
 )
-_DRIFT_BUDGETS = flags.DEFINE_list(
-  'drift_budgets', ['1', '2', '3', '4'], 'Slices of time that passed, of drift.'
+_DRIFT_BUDGETS = script.define_whole_numbers(
+  'drift_budgets',
+  ['1', '2', '3', '4'],
+  'Amounts of evidence of drift: slices of time that passed, of 10 in all.',
 )
 _DOMAINS = flags.DEFINE_list(
   'domains',
@@ -69,26 +78,61 @@ _EVIDENCE_FOLDS = flags.DEFINE_integer(
   'hyper-parameters too, each judged by the others; 0 leaves it to rehearsals.',
   lower_bound=0,
 )
-_SEEDS = flags.DEFINE_integer('seeds', 1, 'Splits drawn.')
-_NUM_HELDOUT = flags.DEFINE_integer(
-  'num_heldout', 130, 'Users of validation, and of test.'
+_SEEDS = flags.DEFINE_integer(
+  'seeds',
+  1,
+  'Splits drawn.',
+  lower_bound=1,
 )
-_TRIALS = flags.DEFINE_integer('trials', 3, 'Trials of every tuned arm.')
+_NUM_HELDOUT = flags.DEFINE_integer(
+  'num_heldout',
+  130,
+  'Users of validation, and of test.',
+  lower_bound=1,
+)
+_TRIALS = flags.DEFINE_integer(
+  'trials',
+  3,
+  'Trials of every tuned arm.',
+  lower_bound=1,
+)
 _ORACLE = flags.DEFINE_bool('oracle', True, 'Also run the oracle arms.')
 _ENCODER = flags.DEFINE_enum(
   'text_encoder', 'tfidf', item_features.ENCODERS, 'What reads item text.'
 )
-_FEATURES = flags.DEFINE_integer('features', 128, 'Width of TF-IDF features.')
+_FEATURES = flags.DEFINE_integer(
+  'features',
+  128,
+  'Width of TF-IDF features.',
+  lower_bound=1,
+)
 _CACHE_DIR = flags.DEFINE_string(
   'cache_dir', None, 'Where embeddings of item text are kept between runs.'
 )
-_REPEATS = flags.DEFINE_integer('repeats', 20, 'Times an adaptation is timed.')
+_REPEATS = flags.DEFINE_integer(
+  'repeats',
+  20,
+  'Times an adaptation is timed.',
+  lower_bound=1,
+)
 _MAX_SECONDS = flags.DEFINE_float(
-  'max_seconds', 1.0, 'How long the repeats of one timing may take.'
+  'max_seconds',
+  1.0,
+  'How long the repeats of one timing may take.',
+  lower_bound=0.0,
 )
 _WORKDIR = flags.DEFINE_string(
   'workdir', 'results/adaptation', 'Where results are written.'
 )
+
+# What a resumed run finds in its workdir, with the version of its format.
+_KEEPS = {'cells.jsonl': 1}
+_CHOICE = 'it chooses which cells are run'
+_FREE = dict.fromkeys(
+  ('regimes', 'methods', 'user_budgets', 'catalogue_budgets',
+   'domain_budgets', 'drift_budgets', 'seeds', 'oracle'),
+  _CHOICE,
+)  # fmt: skip
 
 
 class Data(NamedTuple):
@@ -104,22 +148,33 @@ def main(argv):
   workdir = pathlib.Path(_WORKDIR.value)
   cells = list(plan())
   data = load()
-  # An impossible budget is told before hours are spent on the others.
-  for regime, seed, budget in {cell[:3] for cell in cells}:
-    _task(data, regime, budget, seed)
-  workdir.mkdir(parents=True, exist_ok=True)
-  parts = {'data': data.target, **{d.name: d for d in data.domains}}
-  run_log.write_manifest(
-    workdir, run_log.manifest(script.script_flags(), parts)
-  )
+  held_out = hold_out(data.target)
+  cells, notes = possible(data, cells)
+  notes = [*held_out, *notes]
+  for note in notes:
+    print(f'note: {note}', file=sys.stderr)
+  claim(data)
   rows = run(data, cells, workdir / 'cells.jsonl')
   results.write_json(rows, workdir / 'results.json')
-  advice = report.write_report(rows, workdir / 'report.html')
+  notes = [*(n for d in (data.target, *data.domains) for n in d.notes), *notes]
+  advice = report.write_report(rows, workdir / 'report.html', notes)
   console = console_lib.Console()
   console.print(report_plain.terminal_table(rows))
   for sentence in advice:
     console.print(f'use: {sentence}', markup=False, highlight=False)
   console.print(f'report: {workdir / "report.html"}', soft_wrap=True)
+
+
+def claim(data: Data) -> None:
+  """Refuses the workdir of another run."""
+  script.claim(
+    _WORKDIR.value,
+    'experiments.adaptation.run',
+    {'data': data.target, **{d.name: d for d in data.domains}},
+    keeps=_KEEPS,
+    free=_FREE,
+    settings={'text encoder in use': item_features.in_use(_ENCODER.value)},
+  )
 
 
 def load() -> Data:
@@ -136,6 +191,20 @@ def load() -> Data:
   return Data(source_flags.load(), source_flags.load_domains(_DOMAINS.value))
 
 
+def hold_out(target: regimes.Interactions) -> list[str]:
+  """Holds out fewer users than the default where there are few; says so."""
+  flag = flags.FLAGS['num_heldout']
+  fifth = max(1, target.num_users // 5)
+  if flag.present or flag.value <= fifth:
+    return []
+  note = (
+    f'--num_heldout: {fifth} users are held out for validation and as many for '
+    f'test, a fifth each of {target.num_users}, instead of {flag.value}'
+  )
+  flag.value = fifth
+  return [note]
+
+
 class Cell(NamedTuple):
   """One row to be: an arm, fair or oracle, on a task."""
 
@@ -146,13 +215,43 @@ class Cell(NamedTuple):
   oracle: bool
 
 
+def possible(data: Data, cells: list[Cell]) -> tuple[list[Cell], list[str]]:
+  """The cells whose task can be made, and what is to be known of the tasks.
+
+  Everything that is impossible is told before hours are spent on the rest.
+
+  Raises:
+    DataError: a task cannot be made, or none of a regime's budgets is possible.
+  """
+  notes, refused = {}, {}
+  for regime, seed, budget in dict.fromkeys(cell[:3] for cell in cells):
+    try:
+      judged = _task(data, regime, budget, seed).test
+    except task_lib.BudgetError as error:
+      refused.setdefault((regime, budget), error)
+      flag = _budgets()[regime].name
+      notes[regime, budget] = f'--{flag}: {budget} is left out: {error}'
+      continue
+    users = len(np.unique(judged.targets.users))
+    if users < judged.targets.num_users:
+      notes.setdefault(
+        regime,
+        f'{regime}: {users} of {judged.targets.num_users} test users are '
+        'judged; the others have nothing to be found, since they have fewer '
+        'than 5 interactions there, or nothing new',
+      )
+  kept = [cell for cell in cells if (cell.regime, cell.budget) not in refused]
+  for (regime, _), error in refused.items():
+    if not any(cell.regime == regime for cell in kept):
+      raise task_lib.BudgetError(f'--{_budgets()[regime].name}: {error}')
+  return kept, list(notes.values())
+
+
 def plan() -> Iterator[Cell]:
   """Yields every cell, budgets last: what is prepared serves all of them."""
   budgets = {
-    'new_users': [int(b) for b in _USER_BUDGETS.value],
-    'new_catalogue': [int(b) for b in _CATALOGUE_BUDGETS.value],
-    'new_domain': [int(b) for b in _DOMAIN_BUDGETS.value],
-    'drift': [int(b) for b in _DRIFT_BUDGETS.value],
+    regime: [int(budget) for budget in flag.value]
+    for regime, flag in _budgets().items()
   }
   no_features = features_lib.Features(None, None, None, None)
   arms = {name: make(no_features) for name, make in arms_lib.ARMS.items()}
@@ -171,6 +270,16 @@ def plan() -> Iterator[Cell]:
           yield Cell(regime, seed, budget, name, oracle)
 
 
+def _budgets() -> dict[str, flags.FlagHolder]:
+  """The flag that holds the budgets of each regime."""
+  return {
+    'new_users': _USER_BUDGETS,
+    'new_catalogue': _CATALOGUE_BUDGETS,
+    'new_domain': _DOMAIN_BUDGETS,
+    'drift': _DRIFT_BUDGETS,
+  }
+
+
 def _check_known(flag: str, given: list[str], known: Iterable[str]) -> None:
   for value in given:
     if value not in known:
@@ -186,7 +295,6 @@ def run(data: Data, cells: list[Cell], path: pathlib.Path) -> list[dict]:
     num_features=_FEATURES.value,
   )
   done = {_cell_of(row): row for row in results.read_json_lines(path)}
-  _check_same_settings(done.values(), path)
   rows, shelf = [], {}
   with progress_lib.Progress(
     *progress_lib.Progress.get_default_columns(),
@@ -307,23 +415,6 @@ def _tuning_sets(task: regimes.Task, is_oracle: bool, seed: int):
   return laboratory.tuning_sets(
     task, is_oracle, seed, _REHEARSAL_DOMAINS.value, _EVIDENCE_FOLDS.value
   )
-
-
-def _check_same_settings(rows: Iterable[dict], path: pathlib.Path) -> None:
-  """Raises ResultError where kept rows were made under other flags."""
-  choices = {'regimes', 'methods', 'user_budgets', 'catalogue_budgets',
-             'domain_budgets', 'drift_budgets', 'seeds', 'oracle'}  # fmt: skip
-  of_domains = {'domains', 'rehearsal_domains'}
-  now = script.script_flags()
-  for row in rows:
-    free = choices if row['regime'] == 'new_domain' else choices | of_domains
-    for name in set(now) - free:
-      then = row['flags'].get(name)
-      if then != now[name]:
-        raise results.ResultError(
-          f'{path} holds results with --{name}={then}, now it is {now[name]}; '
-          'choose another --workdir, or delete that file'
-        )
 
 
 def _cell_of(row: dict) -> Cell:

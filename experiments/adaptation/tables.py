@@ -5,7 +5,8 @@
   python -m experiments.adaptation.tables --report=report.html   (a page alone)
 
 Run it in the repository's root. There is one file for each data set and regime.
-Rows that are there already are kept; `--replace` takes the new ones.
+Rows that are there already are kept; `--replace` takes the new ones. Rows of
+other test users than those that are there are refused.
 """
 
 import pathlib
@@ -16,6 +17,7 @@ import matplotlib.figure
 from absl import flags
 
 from experiments import script
+from experiments.adaptation import kept
 from hyperrec.evaluation import (
   report,
   report_answer,
@@ -49,7 +51,7 @@ def main(argv):
   """Takes runs in, then writes the pictures and READMEs' blocks, or a page."""
   del argv
   for workdir in _TAKE.value:
-    new = results.read_json_lines(pathlib.Path(workdir) / 'cells.jsonl')
+    new = kept.read(workdir)
     if _ONLY.value is not None:
       new = [row for row in new if row['method'] in _ONLY.value]
     take_in(new, replace=_REPLACE.value)
@@ -79,20 +81,20 @@ def take_in(rows: list[results.Row], *, replace: bool = False) -> None:
     if report_arms.is_oracle(row['method']):
       name += '_oracle'
     files.setdefault(_RESULTS / f'{name}.json', []).append(row)
-  place = lambda row: (row['method'], row['budget'], row['seed'])  # noqa: E731
+  merged = {}
   for path, new in files.items():
     old = results.read_json(path) if path.exists() else []
     sides = (old, new) if replace else (new, old)
-    kept = {place(row): row for side in sides for row in side}
+    chosen = {kept.place(row): row for side in sides for row in side}
+    kept.check_alike(chosen.values())
     order = dict.fromkeys(row['method'] for row in [*old, *new])
     rank = {method: number for number, method in enumerate(order)}
-    results.write_json(
-      sorted(
-        kept.values(),
-        key=lambda r: (rank[r['method']], r['budget'], r['seed']),
-      ),
-      path,
+    merged[path] = sorted(
+      chosen.values(),
+      key=lambda r, rank=rank: (rank[r['method']], r['budget'], r['seed']),
     )
+  for path, all_rows in merged.items():
+    results.write_json(all_rows, path)
 
 
 def committed() -> list[results.Row]:

@@ -20,9 +20,20 @@ from absl import flags
 from experiments import script
 from experiments.benchmarks import chaos_training
 
-_KILLS = flags.DEFINE_integer('kills', 25, 'How often it is killed.')
+_KILLS = flags.DEFINE_integer(
+  'kills',
+  25,
+  'How often it is killed.',
+  lower_bound=1,
+)
 _STEPS = flags.DEFINE_integer('steps', 400, 'Of the run.', lower_bound=1)
-_SEED = flags.DEFINE_integer('seed', 0, 'Of the moments.')
+_SEED = flags.DEFINE_integer(
+  'seed',
+  0,
+  'Of the moments.',
+  lower_bound=0,
+  upper_bound=2**32 - 1,
+)
 _OUTPUT = flags.DEFINE_string(
   'output', 'experiments/benchmarks/results/chaos.json', 'The JSON file.'
 )
@@ -31,13 +42,21 @@ _WORKDIR = flags.DEFINE_string(
 )
 
 _MODULE = 'experiments.benchmarks.chaos'
+# What a resumed run finds in its workdir, with the version of its format.
+_KEEPS = {'checkpoints': 1, 'metrics.jsonl': 1}
+_FREE = {
+  'kills': 'it is heeded without a workdir',
+  'seed': 'it is heeded without a workdir',
+}
 
 
 def main(argv):
   """Trains, or kills runs that do."""
   del argv
   if _WORKDIR.value:
-    print(chaos_training.train(_WORKDIR.value, _STEPS.value))
+    data = chaos_training.load()
+    claim(data)
+    print(chaos_training.train(data, _WORKDIR.value, _STEPS.value))
     return 0
   with tempfile.TemporaryDirectory() as folder:
     document = torment(
@@ -47,6 +66,13 @@ def main(argv):
   print(document)
   script.write_document(document, _OUTPUT.value)
   return 0 if document['is_identical'] else 1
+
+
+def claim(data) -> None:
+  """Refuses the workdir of another run."""
+  script.claim(
+    _WORKDIR.value, _MODULE, {'data': data}, keeps=_KEEPS, free=_FREE
+  )
 
 
 def torment(folder: pathlib.Path, kills: int, steps: int, seed: int) -> dict:

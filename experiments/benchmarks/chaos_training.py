@@ -5,15 +5,19 @@ import hashlib
 import jax
 import numpy as np
 
-from hyperrec.data import sources
+from hyperrec.data import interactions, sources
 from hyperrec.methods import mult_vae
 
 _USERS, _BATCH = 200, 20
 
 
-def train(workdir: str, num_steps: int) -> str:
+def load() -> interactions.Interactions:
+  """What it learns from."""
+  return sources.load('synthetic', num_users=_USERS, num_items=300, seed=0)
+
+
+def train(data: interactions.Interactions, workdir: str, num_steps: int) -> str:
   """Trains in `workdir`, or goes on there; the parameters' SHA-256."""
-  data = sources.load('synthetic', num_users=_USERS, num_items=300, seed=0)
   config = mult_vae.Config(
     hidden_dim=200,
     latent_dim=64,

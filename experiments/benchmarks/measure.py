@@ -17,7 +17,10 @@ _CATALOGUES = flags.DEFINE_list(
   'catalogues', None, "Sizes V to measure; default the script's own."
 )
 _REPEATS = flags.DEFINE_integer(
-  'timing_repeats', 5, 'Measurements of each side, interleaved.'
+  'timing_repeats',
+  5,
+  'Measurements of each side, interleaved.',
+  lower_bound=1,
 )
 _RESULTS_DIR = flags.DEFINE_string(
   'results_dir', 'experiments/benchmarks/results', 'Where the JSON file goes.'

@@ -21,10 +21,30 @@ from hyperrec.methods import ease_sharded
 from hyperrec.models import linear_autoencoder
 from hyperrec.training import mesh as mesh_lib
 
-_ITEMS = flags.DEFINE_integer('num_items', 2048, 'Of the catalogue.')
-_USERS = flags.DEFINE_integer('num_users', 8192, 'Who touched them.')
-_BLOCK = flags.DEFINE_integer('block', 256, 'Of the elimination.')
-_TOLERANCE = flags.DEFINE_float('tolerance', 1e-3, 'Where Newton-Schulz ends.')
+_ITEMS = flags.DEFINE_integer(
+  'num_items',
+  2048,
+  'Of the catalogue.',
+  lower_bound=1,
+)
+_USERS = flags.DEFINE_integer(
+  'num_users',
+  8192,
+  'Who touched them.',
+  lower_bound=1,
+)
+_BLOCK = flags.DEFINE_integer(
+  'block',
+  256,
+  'Of the elimination.',
+  lower_bound=1,
+)
+_TOLERANCE = flags.DEFINE_float(
+  'tolerance',
+  1e-3,
+  'Where Newton-Schulz ends.',
+  lower_bound=0.0,
+)
 _OUTPUT = flags.DEFINE_string(
   'output', 'experiments/benchmarks/results/sharded_ease.json', 'The JSON file.'
 )

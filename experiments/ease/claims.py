@@ -23,9 +23,25 @@ from hyperrec.data import regimes
 from hyperrec.evaluation import significance
 from hyperrec.methods import ease, item_knn, mult_vae, popularity, slim
 
-_NUM_HELDOUT = flags.DEFINE_integer('num_heldout', 500, 'Held-out users.')
-_TRIALS = flags.DEFINE_integer('trials', 4, 'Trials of every tuned arm.')
-_SEED = flags.DEFINE_integer('seed', 0, 'Of the split.')
+_NUM_HELDOUT = flags.DEFINE_integer(
+  'num_heldout',
+  500,
+  'Held-out users.',
+  lower_bound=1,
+)
+_TRIALS = flags.DEFINE_integer(
+  'trials',
+  4,
+  'Trials of every tuned arm.',
+  lower_bound=1,
+)
+_SEED = flags.DEFINE_integer(
+  'seed',
+  0,
+  'Of the split.',
+  lower_bound=0,
+  upper_bound=2**32 - 1,
+)
 _OUTPUT = flags.DEFINE_string('output', None, 'The JSON file.', required=True)
 
 L2 = (100.0, 300.0, 30.0, 1000.0, 10.0, 3.0, 3000.0, 600.0)

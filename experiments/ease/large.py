@@ -7,7 +7,7 @@ Sessions of Diginetica: 43,097 items, so that EASE's matrix takes 7 GiB. Each
 way says what memory its fit will need, and is refused where that cannot be
 had; what it really took is measured. Settings are chosen on sessions held out
 of training, by Recall@20 of their last item; the prefixes of the test part
-judge. Each way's row goes to results/diginetica_WAY.json when it is done.
+judge. Each way's row goes to --output/diginetica_WAY.json when it is done.
 """
 
 import pathlib
@@ -19,11 +19,20 @@ from experiments.ease import ways
 
 _WAYS = flags.DEFINE_list('ways', list(ways.WAYS), 'Which.')
 _NUM_VALIDATION = flags.DEFINE_integer(
-  'num_validation', 4000, 'Sessions held out to choose settings.'
+  'num_validation',
+  4000,
+  'Sessions held out to choose settings.',
+  lower_bound=1,
 )
-_SEED = flags.DEFINE_integer('seed', 0, 'Of validation sessions and of ELSA.')
+_SEED = flags.DEFINE_integer(
+  'seed',
+  0,
+  'Of validation sessions and of ELSA.',
+  lower_bound=0,
+  upper_bound=2**32 - 1,
+)
 _OUTPUT = flags.DEFINE_string(
-  'output', 'experiments/ease/results', 'The folder of the rows.'
+  'output', 'results/ease', 'Folder that the rows are written to.'
 )
 
 

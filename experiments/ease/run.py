@@ -27,18 +27,46 @@ _SPLIT = flags.DEFINE_enum(
   ['fixed', 'strong_generalization'],
   "The source's own train and test, or users held out (Liang et al., 2018).",
 )
-_NUM_HELDOUT = flags.DEFINE_integer('num_heldout', 10_000, 'Held-out users.')
-_L2 = flags.DEFINE_float('l2', 80.0, 'lambda.')
-_DROPOUT = flags.DEFINE_float('dropout', 0.0, 'p of EDLAE.')
-_RELAX = flags.DEFINE_float('relax', 0.0, 'xi of RLAE.')
+_NUM_HELDOUT = flags.DEFINE_integer(
+  'num_heldout',
+  10_000,
+  'Held-out users.',
+  lower_bound=1,
+)
+_L2 = flags.DEFINE_float(
+  'l2',
+  80.0,
+  'lambda.',
+  lower_bound=0.0,
+)
+_DROPOUT = flags.DEFINE_float(
+  'dropout',
+  0.0,
+  'p of EDLAE.',
+  lower_bound=0.0,
+  upper_bound=1.0,
+)
+_RELAX = flags.DEFINE_float(
+  'relax',
+  0.0,
+  'xi of RLAE.',
+  lower_bound=0.0,
+)
 _CONSTRAINED = flags.DEFINE_bool('constrained', True, 'The zero diagonal.')
 _NONNEGATIVE = flags.DEFINE_bool('nonnegative', False, 'Clip negatives to 0.')
 _EXPECT = flags.DEFINE_list(
   'expect', [], 'Published metrics, as recall@20=0.1765,ndcg@20=0.1467.'
 )
-_TOLERANCE = flags.DEFINE_float('tolerance', 1e-4, 'How far off is the same.')
+_TOLERANCE = flags.DEFINE_float(
+  'tolerance',
+  1e-4,
+  'How far off is the same.',
+  lower_bound=0.0,
+)
 _OUTPUT = flags.DEFINE_string(
-  'output', None, 'The JSON file; default experiments/ease/results/ROW.json.'
+  'output',
+  None,
+  'JSON file that the row is written to; default results/ease/ROW.json.',
 )
 
 METRICS = (
@@ -94,9 +122,7 @@ def main(argv):
     'flags': script.script_flags(),
     **script.provenance(),
   }
-  script.write_document(
-    row, _OUTPUT.value or f'experiments/ease/results/{_ROW.value}.json'
-  )
+  script.write_document(row, _OUTPUT.value or f'results/ease/{_ROW.value}.json')
   print(json.dumps(row['metrics'], indent=2))
   return report_misses(row)
 

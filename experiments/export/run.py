@@ -7,7 +7,9 @@
     --output=my_recommender
 
 The hyper-parameters are one of the adaptation experiment's trials, and are
-written beside the model; `--l2` changes the ridge of a linear method.
+written beside the model; `--l2` changes the ridge of a linear method. What
+memory and time a linear method needs is told before it starts; of large
+catalogues `--method=ease_sparse` needs the least.
 `experiments.adaptation.run` on the same file tells which method to take.
 """
 
@@ -19,10 +21,12 @@ from absl import app, flags
 from experiments import script, source_flags
 from experiments.adaptation import features as features_lib
 from experiments.adaptation import grids
+from experiments.export import needs
 from hyperrec import export
 from hyperrec.data import interactions, item_features
 from hyperrec.methods import (
   ease,
+  ease_sparse,
   exports,
   hyperease,
   item_knn,
@@ -34,29 +38,58 @@ from hyperrec.methods import (
   slim,
 )
 
+# At once, also where the output is a file.
+_show = functools.partial(print, flush=True)
+
 METHODS = (
-  'popularity', 'itemknn', 'ease', 'slim', 'l3ae', 'hyperease', 'mult_vae',
-  'sasrec', 'pref',
+  'popularity', 'itemknn', 'ease', 'ease_sparse', 'slim', 'l3ae', 'hyperease',
+  'mult_vae', 'sasrec', 'pref',
 )  # fmt: skip
 
-_METHOD = flags.DEFINE_enum('method', 'ease', METHODS, 'What is trained.')
-_L2 = flags.DEFINE_float('l2', None, 'Ridge of ease, l3ae, slim, hyperease.')
-_ENCODER = flags.DEFINE_enum(
-  'text_encoder', 'tfidf', item_features.ENCODERS, 'What reads item text.'
+_METHOD = flags.DEFINE_enum(
+  'method', 'ease', METHODS, 'The method that is trained.'
 )
-_SEED = flags.DEFINE_integer('seed', 0, 'Of everything that is drawn.')
-_OUTPUT = flags.DEFINE_string('output', None, 'The folder.', required=True)
-_OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace the folder.')
+_L2 = flags.DEFINE_float(
+  'l2',
+  None,
+  'Ridge of ease, ease_sparse, l3ae, slim and hyperease, as 100.',
+  lower_bound=0.0,
+)
+_ENCODER = flags.DEFINE_enum(
+  'text_encoder',
+  'tfidf',
+  item_features.ENCODERS,
+  'Encoder that reads item text, for l3ae and hyperease.',
+)
+_SEED = flags.DEFINE_integer(
+  'seed',
+  0,
+  'Seed of all random draws.',
+  lower_bound=0,
+  upper_bound=2**32 - 1,
+)
+_OUTPUT = flags.DEFINE_string(
+  'output', None, 'Folder that the recommender is written to.', required=True
+)
+_OVERWRITE = flags.DEFINE_bool(
+  'overwrite', False, 'Replace a recommender that the folder holds already.'
+)
 
 
 def main(argv):
   """Trains and writes."""
   del argv
+  try:
+    export.check_folder(_OUTPUT.value, overwrite=_OVERWRITE.value)
+  except export.ExportError as error:
+    raise export.ExportError(
+      f'--output: {error} (--overwrite replaces a recommender)'
+    ) from error
   data = source_flags.load()
   model, settings = train(data, _METHOD.value, _L2.value, _SEED.value)
   export.save(
     _OUTPUT.value,
-    model,
+    model._replace(counts=data.item_counts()),
     item_ids=data.item_ids.tolist(),
     titles=None if data.item_text is None else data.item_text.tolist(),
     about={
@@ -102,6 +135,7 @@ def _linear(data, name, l2, key) -> tuple[export.Model, dict]:
   builders = {
     'itemknn': (item_knn.item_knn, grids.ITEM_KNN[0]),
     'ease': (ease.ease, grids.EASE[0]),
+    'ease_sparse': (ease_sparse.ease_sparse, grids.EASE_SPARSE[0]),
     'slim': (slim.slim, grids.SLIM[0]),
     'l3ae': (l3ae.l3ae, grids.L3AE[1]),
     'hyperease': (
@@ -120,10 +154,15 @@ def _linear(data, name, l2, key) -> tuple[export.Model, dict]:
     settings = {**settings, 'l2': l2}
   if name == 'hyperease':
     method = build(**settings, grows=True)
-    source = data.rows(slice(0, 0))
-    adapted = method.adapt(method.prepare(source, key), data, key)
+    shared = method.prepare(data.rows(slice(0, 0)), key)
+    flops = method.adapt_flops(shared, data, None)
+    needs.tell(name, data, settings, flops, _show)
+    adapted = method.adapt(shared, data, key)
   else:
-    adapted = build(**settings).prepare(data, key)
+    method = build(**settings)
+    flops = method.prepare_flops(data, None)
+    needs.tell(name, data, settings, flops, _show)
+    adapted = method.prepare(data, key)
   return exports.linear(adapted), settings
 
 

@@ -43,9 +43,17 @@ _MEAN_LENGTH = flags.DEFINE_integer(
 _REFIT = flags.DEFINE_bool(
   'refit', False, 'Also time the refit, once: minutes and 4 V^2 bytes.'
 )
-_REPEATS = flags.DEFINE_integer('repeats', 20, 'Warm calls that are timed.')
+_REPEATS = flags.DEFINE_integer(
+  'repeats',
+  20,
+  'Warm calls that are timed.',
+  lower_bound=1,
+)
 _MAX_SECONDS = flags.DEFINE_float(
-  'max_seconds', 120.0, 'How long the repeats of one timing may take.'
+  'max_seconds',
+  120.0,
+  'How long the repeats of one timing may take.',
+  lower_bound=0.0,
 )
 _OUTPUT = flags.DEFINE_string(
   'output', 'experiments/hypernetwork/results/cost.json', 'The file written.'

@@ -21,6 +21,7 @@ import numpy as np
 from absl import flags
 
 from experiments import script
+from experiments.adaptation import kept
 from hyperrec.evaluation import (
   report,
   report_figures,
@@ -86,11 +87,8 @@ def main(argv):
 def _collected(runs: str | None, path: pathlib.Path) -> list[dict]:
   """The entries of a summary, made anew first where runs are given."""
   if runs:
-    rows = [
-      row
-      for file in sorted(pathlib.Path(runs).glob('*/cells.jsonl'))
-      for row in results.read_json_lines(file)
-    ]
+    files = sorted(pathlib.Path(runs).glob('*/cells.jsonl'))
+    rows = kept.read_all(file.parent for file in files)
     is_kept = _ADD.value and path.exists()
     old = json.loads(path.read_text()) if is_kept else []
     found = merged(old, summary(rows))

@@ -28,7 +28,9 @@ def main(argv):
   """Measures, prints and writes."""
   del argv
   data = sources.load('movielens_small')
-  popular = data.take_items(np.argsort(-data.item_counts())[:2000])
+  popular = data.take_items(
+    np.argsort(-data.item_counts(), kind='stable')[:2000]
+  )
   tokenizer = tokenizer_lib.train(prompt_tasks.corpus(data), 2000)
   network = p5.Config().t5(tokenizer.vocab_size)
   params = jax.jit(t5.init_params, static_argnums=0)(network, jax.random.key(0))

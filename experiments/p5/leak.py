@@ -23,7 +23,13 @@ METRICS = ('hr@5', 'ndcg@5', 'hr@10', 'ndcg@10')
 
 _SETS = flags.DEFINE_list('sets', list(SETS), f'Some of {", ".join(SETS)}.')
 _DATA_DIR = flags.DEFINE_string('data_dir', None, "The sources' files.")
-_SEED = flags.DEFINE_integer('seed', 0, 'Of the numberings.')
+_SEED = flags.DEFINE_integer(
+  'seed',
+  0,
+  'Of the numberings.',
+  lower_bound=0,
+  upper_bound=2**32 - 1,
+)
 _OUTPUT = flags.DEFINE_string(
   'output', 'experiments/p5/results/leak.json', 'The JSON file.'
 )

@@ -25,7 +25,6 @@ from experiments import script, source_flags
 from experiments.p5 import judging
 from hyperrec import method as method_lib
 from hyperrec.data import (
-  interactions,
   item_ids,
   prompt_tasks,
   prompts,
@@ -35,7 +34,7 @@ from hyperrec.data import (
 from hyperrec.data import tokenizer as tokenizer_lib
 from hyperrec.evaluation import cost
 from hyperrec.methods import p5, p5_training
-from hyperrec.training import run_log
+from hyperrec.training import manifest, run_log
 
 _DEFAULT = p5.Config()
 
@@ -46,51 +45,130 @@ _FAMILIES = flags.DEFINE_list(
 _NAMES = flags.DEFINE_enum(
   'names', _DEFAULT.names, item_ids.INDEXINGS, "Items' numbers; given leaks."
 )
-_DIM = flags.DEFINE_integer('dim', _DEFAULT.dim, 'Width of the network.')
-_LAYERS = flags.DEFINE_integer(
-  'num_layers', _DEFAULT.num_layers, 'Of the encoder, and of the decoder.'
+_DIM = flags.DEFINE_integer(
+  'dim',
+  _DEFAULT.dim,
+  'Width of the network.',
+  lower_bound=1,
 )
-_DROPOUT = flags.DEFINE_float('dropout', _DEFAULT.dropout, 'Share dropped.')
-_VOCAB = flags.DEFINE_integer('vocab_size', _DEFAULT.vocab_size, 'Pieces.')
+_LAYERS = flags.DEFINE_integer(
+  'num_layers',
+  _DEFAULT.num_layers,
+  'Of the encoder, and of the decoder.',
+  lower_bound=1,
+)
+_DROPOUT = flags.DEFINE_float(
+  'dropout',
+  _DEFAULT.dropout,
+  'Share dropped.',
+  lower_bound=0.0,
+  upper_bound=1.0,
+)
+_VOCAB = flags.DEFINE_integer(
+  'vocab_size',
+  _DEFAULT.vocab_size,
+  'Pieces.',
+  lower_bound=1,
+)
 _WHOLE_WORDS = flags.DEFINE_integer(
-  'num_whole_words', _DEFAULT.num_whole_words, 'Rows of that embedding, or 0.'
+  'num_whole_words',
+  _DEFAULT.num_whole_words,
+  'Rows of that embedding, or 0.',
+  lower_bound=0,
 )
 _HISTORY = flags.DEFINE_integer(
-  'max_history', _DEFAULT.max_history, 'Items of a history at most.'
+  'max_history',
+  _DEFAULT.max_history,
+  'Items of a history at most.',
+  lower_bound=1,
 )
 _SOURCE_LENGTH = flags.DEFINE_integer(
-  'source_length', _DEFAULT.source_length, 'Tokens of a prompt at most.'
+  'source_length',
+  _DEFAULT.source_length,
+  'Tokens of a prompt at most.',
+  lower_bound=1,
 )
 _TARGET_LENGTH = flags.DEFINE_integer(
-  'target_length', _DEFAULT.target_length, 'Tokens of an answer at most.'
+  'target_length',
+  _DEFAULT.target_length,
+  'Tokens of an answer at most.',
+  lower_bound=1,
 )
-_STEPS = flags.DEFINE_integer('num_steps', _DEFAULT.num_steps, 'Of training.')
+_STEPS = flags.DEFINE_integer(
+  'num_steps',
+  _DEFAULT.num_steps,
+  'Of training.',
+  lower_bound=1,
+)
 _BATCH_SIZE = flags.DEFINE_integer(
-  'batch_size', _DEFAULT.batch_size, 'Prompts a step.'
+  'batch_size',
+  _DEFAULT.batch_size,
+  'Prompts a step.',
+  lower_bound=1,
 )
 _STEPS_ALIKE = flags.DEFINE_integer(
-  'steps_alike', _DEFAULT.steps_alike, 'Steps that share prompts by length.'
+  'steps_alike',
+  _DEFAULT.steps_alike,
+  'Steps that share prompts by length.',
+  lower_bound=1,
 )
-_LR = flags.DEFINE_float('lr', _DEFAULT.lr, "AdamW's, at the start.")
+_LR = flags.DEFINE_float(
+  'lr',
+  _DEFAULT.lr,
+  "AdamW's, at the start.",
+  lower_bound=0.0,
+)
 _WEIGHT_DECAY = flags.DEFINE_float(
-  'weight_decay', _DEFAULT.weight_decay, "AdamW's."
+  'weight_decay',
+  _DEFAULT.weight_decay,
+  "AdamW's.",
+  lower_bound=0.0,
 )
-_SEED = flags.DEFINE_integer('seed', 0, 'Of everything that is drawn.')
+_SEED = flags.DEFINE_integer(
+  'seed',
+  0,
+  'Of everything that is drawn.',
+  lower_bound=0,
+  upper_bound=2**32 - 1,
+)
 _EVALUATE_EVERY = flags.DEFINE_integer(
-  'evaluate_every', 500, 'Steps between validations and checkpoints.'
+  'evaluate_every',
+  500,
+  'Steps between validations and checkpoints.',
+  lower_bound=0,
 )
 _VALIDATION_USERS = flags.DEFINE_integer(
-  'validation_users', 1000, 'Users who choose the parameters, at most.'
+  'validation_users',
+  1000,
+  'Users who choose the parameters, at most.',
+  lower_bound=1,
 )
 _JUDGED_SEEN = flags.DEFINE_integer(
-  'judged_seen', 0, "Of a family's seen wordings, the first so many; 0: all."
+  'judged_seen',
+  0,
+  "Of a family's seen wordings, the first so many; 0: all.",
+  lower_bound=0,
 )
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'For checkpoints and metrics; none trains in memory.'
 )
 _OUTPUT = flags.DEFINE_string(
-  'output', None, 'Default experiments/p5/results/ROW-SEED.json.'
+  'output',
+  None,
+  'JSON file that the row is written to; default results/p5/ROW-SEED.json.',
 )
+
+# What a resumed run finds in its workdir, with the version of its format.
+_KEEPS = {
+  'checkpoints': 1,
+  'metrics.jsonl': 1,
+  'names.json': 1,
+  'tokenizer.model': 1,
+}
+_FREE = {
+  'row': 'it names the result',
+  'judged_seen': 'it chooses which wordings the result has',
+}
 
 
 def main(argv):
@@ -105,9 +183,7 @@ def main(argv):
   split = splits.leave_one_out(data)
   for held in (split.validation, split.test):
     sequences.check_targets_unseen(held.histories, held.targets)
-  if _WORKDIR.value:
-    record = run_log.manifest(script.script_flags(), {'train': split.train})
-    run_log.write_manifest(_WORKDIR.value, record)
+  claim(data)
   model, numbers, templates, skipped = _untrained(config, split.train)
   (model, seconds), peak = cost.peak_bytes(
     lambda: _trained(model, templates, split)
@@ -138,6 +214,17 @@ def main(argv):
   _write(row)
 
 
+def claim(data) -> None:
+  """Refuses the workdir of another run."""
+  script.claim(
+    _WORKDIR.value,
+    'experiments.p5.run',
+    {'data': data},
+    keeps=_KEEPS,
+    free=_FREE,
+  )
+
+
 def _untrained(config, train):
   """The model without parameters, numbers, templates, families left out."""
   numbers = item_ids.number_items(train, config.names, _SEED.value)
@@ -161,7 +248,10 @@ def _untrained(config, train):
 
 
 def _tokenizer(config, train, numbers) -> tokenizer_lib.Tokenizer:
-  """Made once for a workdir; what made its checkpoints must be the same."""
+  """Made once for a workdir, in which the numbers of items stay the same, too.
+
+  Another version of a package may number items in another way.
+  """
   if not _WORKDIR.value:
     return tokenizer_lib.train(prompt_tasks.corpus(train), config.vocab_size)
   path = pathlib.Path(_WORKDIR.value) / 'tokenizer.model'
@@ -177,12 +267,12 @@ def _tokenizer(config, train, numbers) -> tokenizer_lib.Tokenizer:
   then = json.loads(record.read_text()) if record.exists() else now
   for what, digest in now.items():
     if then[what] != digest:
-      raise interactions.DataError(
+      raise manifest.OtherRunError(
         f'{record}: the {what} of this workdir had sha256 {then[what][:12]}, '
-        f'now it is {digest[:12]}: other data, names or seed; give the flags '
-        'that made its checkpoints, or an empty workdir'
+        f'now it is {digest[:12]}; go on with the versions in manifest.json, '
+        'or give another --workdir'
       )
-  record.write_text(json.dumps(now, indent=2) + '\n')
+  script.write_document(now, record)
   return tokenizer
 
 
@@ -283,7 +373,7 @@ def _config() -> p5.Config:
 def _write(row) -> None:
   script.write_document(
     row,
-    _OUTPUT.value or f'experiments/p5/results/{_ROW.value}-{_SEED.value}.json',
+    _OUTPUT.value or f'results/p5/{_ROW.value}-{_SEED.value}.json',
   )
   for record in row['templates']:
     print(record['template'], json.dumps(record['metrics']))

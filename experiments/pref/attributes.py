@@ -104,6 +104,8 @@ def learn(rewards, features, rng, seed: int) -> pref.Shared:
     consensus=False,
     separate=False,
     unseen_share=0.0,
+    # Nothing is learned of likes here, but their draws count.
+    liked=4.0,
     start_items=40,
     per_user=400,
   )

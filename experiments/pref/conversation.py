@@ -78,7 +78,9 @@ def recommend(data, shared, belief, *, hidden, show, count: int = 10) -> None:
   mean_J = np.asarray(belief.posterior.mean)
   # What a person would take up, and would like.
   scores_V = pref.rewards(shared.taste + shared.choice, mean_J[None])[0]
-  best = [i for i in np.argsort(-scores_V) if int(i) not in hidden][:count]
+  best = [
+    i for i in np.argsort(-scores_V, kind='stable') if int(i) not in hidden
+  ][:count]
   show('\nRecommended:')
   for place, item in enumerate(best):
     show(f'  {place + 1:2d}  {data.item_text[item]}')
@@ -99,7 +101,7 @@ def poles(data, shared, j: int, sign: float) -> tuple[str, str]:
   """The well-known items at either end of a base function."""
   known = np.argsort(-shared.counts, kind='stable')[:300]
   phi_V = np.asarray(shared.taste + shared.choice)[:, j]
-  order = known[np.argsort(-sign * phi_V[known])]
+  order = known[np.argsort(-sign * phi_V[known], kind='stable')]
   ends = order[:3], order[::-1][:3]
   return tuple('; '.join(str(data.item_text[i]) for i in end) for end in ends)
 

@@ -13,6 +13,8 @@ Interactions = interactions_lib.Interactions
 
 # Pairs of a user that the AUC is of, and how many are drawn for each of them.
 _PAIRS, _DRAWN = 500, 20
+# Share of the scale from where on ratings are likes.
+_UPPER = 0.75
 
 
 class People(NamedTuple):
@@ -20,8 +22,9 @@ class People(NamedTuple):
 
   Attributes:
     train: other users, over the same catalogue.
-    answers: ratings [B, V] that answer questions; 0 where there is none.
-    targets: ratings [B, V] that methods are judged on.
+    answers: ratings [B, V] that answer questions; stored where there is one,
+      also where it is 0.
+    targets: ratings [B, V] that methods are judged on, likewise.
     liked: the targets of at least the `liked` rating, binary.
     judged: [B'] users who rated two targets unlike.
     pairs: [B', P, 2] random targets of theirs, the better one first.
@@ -48,32 +51,76 @@ def draw(
     seed: of both draws.
 
   Raises:
-    DataError: no ratings, or too few users.
+    DataError: no ratings, too few users or items, or nobody to judge by.
   """
   if data.ratings is None:
     raise interactions_lib.DataError(
-      f'{data.name}: answers are made of ratings; this source has none'
+      f'{data.name}: answers are made of ratings; this source has none (with '
+      '--source=table name their column: --rating_column)'
     )
   if not 0 < num_test < data.num_users:
     raise interactions_lib.DataError(
-      f'--num_test={num_test}: choose 1..{data.num_users - 1} users'
+      f'--num_test={num_test}: {data.name} has {data.num_users} users, so '
+      f'choose 1..{data.num_users - 1}'
     )
   rng = np.random.default_rng(seed)
   order = rng.permutation(data.num_users)
   train = data.take_users(np.sort(order[num_test:]))
   items = np.flatnonzero(train.item_counts() >= min_rows)
+  if len(items) < 2:
+    raise interactions_lib.DataError(
+      f'{data.name}: {len(items)} items have --min_rows={min_rows} ratings of '
+      f'the {train.num_users} users who are not tested, and a question is of '
+      'two; choose a smaller --min_rows or --num_test'
+    )
   train = train.take_items(items)
   test = data.take_items(items).take_users(np.sort(order[:num_test]))
   is_answer = rng.random(len(test)) < 0.5
   rows = test.rows(~is_answer)
   targets = ratings_of(rows)
+  likes = rows.rows(rows.ratings >= liked)
+  judged, pairs = unlike_pairs(targets, rng)
+  if len(likes) == 0 or len(judged) == 0:
+    what = (
+      f'is at least {liked:g} (--liked)'
+      if len(likes) == 0
+      else 'differs from another of the same user'
+    )
+    raise interactions_lib.DataError(
+      f'{data.name}: no rating by which --num_test={num_test} test users are '
+      f'judged {what}'
+    )
   return People(
     train,
     ratings_of(test.rows(is_answer)),
     targets,
-    rows.rows(rows.ratings >= liked).csr(),
-    *unlike_pairs(targets, rng),
+    likes.csr(),
+    judged,
+    pairs,
   )
+
+
+def least_liked(data: Interactions) -> float:
+  """Where the upper quarter of the scale of ratings begins.
+
+  4 of 1 to 5 stars, 5 of -10 to 10, and the thumb up of 0 and 1. The scale is
+  from the least to the largest rating.
+
+  Raises:
+    DataError: no ratings, or all are alike.
+  """
+  if data.ratings is None:
+    raise interactions_lib.DataError(
+      f'{data.name}: answers are made of ratings; this source has none (with '
+      '--source=table name their column: --rating_column)'
+    )
+  least, largest = float(data.ratings.min()), float(data.ratings.max())
+  if least == largest:
+    raise interactions_lib.DataError(
+      f'{data.name}: all ratings are {least:g}, so nobody can say which of two '
+      'items is better; choose another --rating_column'
+    )
+  return least + _UPPER * (largest - least)
 
 
 def unlike_pairs(
@@ -95,7 +142,7 @@ def unlike_pairs(
 
 
 def ratings_of(data: Interactions) -> scipy.sparse.csr_matrix:
-  """Ratings [U, V]; 0 where there is none."""
+  """Ratings [U, V]; stored where there is one, also where it is 0."""
   return scipy.sparse.csr_matrix(
     (data.ratings, (data.users, data.items)),
     shape=(data.num_users, data.num_items),
@@ -137,11 +184,17 @@ def judge(
   """
   found = ranking.evaluate(
     lambda users: choice[users],
-    people.answers,
+    _binary(people.answers),
     people.liked,
     metrics=(metric,),
   )
   return {metric: found.values[metric], 'auc': aucs(taste, people)}
+
+
+def _binary(ratings: scipy.sparse.csr_matrix) -> scipy.sparse.csr_matrix:
+  """1 where a rating is stored."""
+  parts = np.ones(ratings.nnz, np.float32), ratings.indices, ratings.indptr
+  return scipy.sparse.csr_matrix(parts, ratings.shape)
 
 
 def aucs(scores: np.ndarray, people: People) -> np.ndarray:

@@ -130,7 +130,7 @@ def measure(
       num_trials=num_trials,
       budgets=budgets,
       metric=metric,
-      liked=config.liked,
+      liked=pref.least_liked(config),
       seed=seed,
     )
 

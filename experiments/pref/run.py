@@ -2,16 +2,24 @@
 
 python -m experiments.pref.run --flagfile=experiments/pref/movielens_small.flags
 python -m experiments.pref.run --interactive
+python -m experiments.pref.run --source=table --path=my.csv \
+  --rating_column=stars --arms=random,pref,likes
 
-Shenfeld et al., arXiv 2503.06358. Writes one JSON file; `tables` makes the
-README's tables and plots of it.
+Shenfeld et al., arXiv 2503.06358. Prints tables and whether asking is worth it,
+and writes one JSON file; `tables` makes the README's tables and plots of it.
 """
 
 from absl import flags, logging
 
 from experiments import script, source_flags
 from experiments.adaptation import features as features_lib
-from experiments.pref import conversation, curves, people, recommendation
+from experiments.pref import (
+  conversation,
+  curves,
+  people,
+  recommendation,
+  summary,
+)
 from hyperrec.data import item_features
 from hyperrec.evaluation import results
 from hyperrec.methods import pref
@@ -20,10 +28,24 @@ _SEEDS = flags.DEFINE_integer('seeds', 5, 'Random splits.', lower_bound=1)
 _BUDGETS = flags.DEFINE_list(
   'questions', ['0', '1', '2', '5', '10', '20', '40'], 'Numbers of questions.'
 )
-_FIRST_SEED = flags.DEFINE_integer('first_seed', 0, 'Of the splits.')
-_NUM_TEST = flags.DEFINE_integer('num_test', 130, 'Test users.')
+_FIRST_SEED = flags.DEFINE_integer(
+  'first_seed',
+  0,
+  'Of the splits.',
+  lower_bound=0,
+  upper_bound=2**32 - 1,
+)
+_NUM_TEST = flags.DEFINE_integer(
+  'num_test',
+  130,
+  'Test users.',
+  lower_bound=1,
+)
 _MIN_ROWS = flags.DEFINE_integer(
-  'min_rows', 5, 'Items with fewer training rows are left out.'
+  'min_rows',
+  5,
+  'Items with fewer training rows are left out.',
+  lower_bound=0,
 )
 _POOL = flags.DEFINE_integer(
   'pool', 150, 'Most rated items that may be asked about.', lower_bound=2
@@ -66,7 +88,10 @@ _CHOICE_VARIANCE = flags.DEFINE_float(
   'choice_variance', 3.0, 'The same of choice.', lower_bound=1e-6
 )
 _TAKEN = flags.DEFINE_bool(
-  'taken', True, 'An answer also tells that the user took both items up.'
+  'taken',
+  True,
+  'An answer also tells that the user took both items up, which weighs as much '
+  'as helps to predict what training users like.',
 )
 _UNSEEN = flags.DEFINE_float(
   'unseen_share',
@@ -75,18 +100,46 @@ _UNSEEN = flags.DEFINE_float(
   0.0,
   1.0,
 )
+_LIKED = flags.DEFINE_float(
+  'liked',
+  None,
+  'Least rating of an item that counts as liked, as 4. By default the upper '
+  'quarter of the scale counts, from the least to the largest rating.',
+  lower_bound=0.0,
+)
+_AGAINST_RATED = flags.DEFINE_bool(
+  'against_rated',
+  True,
+  'Choice is learned from a liked item against any that is not liked. '
+  'Otherwise against items that the user has not rated, of which there are few '
+  'where everybody rates most items.',
+)
 _INTERACTIVE = flags.DEFINE_bool(
   'interactive', False, 'Ask a person ten questions instead.'
 )
 _OUTPUT = flags.DEFINE_string(
-  'output', 'experiments/pref/results/recommendation.json', 'The JSON file.'
+  'output',
+  'results/pref/recommendation.json',
+  'JSON file that the curves are written to.',
 )
 
 
 def main(argv):
-  """Writes every curve, with intervals over users and seeds."""
+  """Prints and writes every curve, with intervals over users and seeds."""
   del argv
+  unknown = set(_ARMS.value) - set(recommendation.ARMS)
+  if unknown:
+    raise results.ResultError(
+      f'--arms: {sorted(unknown)} unknown; use some of {recommendation.ARMS}'
+    )
+  asked = budgets()
+  data = source_flags.load()
+  liked = _LIKED.value
+  if liked is None and data.ratings is not None:
+    liked = people.least_liked(data)
   config = pref.Config(
+    liked=liked,
+    against_rated=_AGAINST_RATED.value,
     base=_BASE.value,
     rank=_RANK.value,
     consensus=_CONSENSUS.value,
@@ -96,21 +149,29 @@ def main(argv):
     unseen_share=_UNSEEN.value,
   )
   if _INTERACTIVE.value:
-    data = source_flags.load()
     return conversation.run(data, config, num_pool=_POOL.value)
-  unknown = set(_ARMS.value) - set(recommendation.ARMS)
-  if unknown:
-    raise results.ResultError(
-      f'--arms: {sorted(unknown)} unknown; use some of {recommendation.ARMS}'
+  if data.ratings is not None:
+    share = (data.ratings >= liked).mean()
+    print(
+      f'{data.name}: {data.num_users:,} users, {data.num_items:,} items; '
+      f'ratings of at least {liked:g} count as liked, {share:.0%} of all '
+      '(--liked)',
+      flush=True,
     )
-  asked = budgets()
-  data = source_flags.load()
+  measured = measure(data, config, asked)
+  found = curves.points(measured)
+  for metric in found[0]['metrics']:
+    print(f'\n{summary.table(found, metric)}')
+  print()
+  for sentence in summary.advice(measured, _METRIC.value):
+    print(f'use: {sentence}')
   curves.write(
-    measure(data, config, asked),
+    measured,
     _OUTPUT.value,
     dataset=data.name,
     flags=script.script_flags(),
   )
+  print(f'written: {_OUTPUT.value}')
   return 0
 
 

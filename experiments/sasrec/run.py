@@ -27,30 +27,82 @@ from hyperrec.training import mesh, run_log
 _DEFAULT = sasrec.Config()
 
 _ROW = flags.DEFINE_string('row', None, 'Name of the row.', required=True)
-_LENGTH = flags.DEFINE_integer('length', _DEFAULT.length, 'Longest history.')
-_DIM = flags.DEFINE_integer('dim', _DEFAULT.dim, 'Width of the embeddings.')
-_LAYERS = flags.DEFINE_integer('num_layers', _DEFAULT.num_layers, 'Blocks.')
-_HEADS = flags.DEFINE_integer('num_heads', _DEFAULT.num_heads, 'Of attention.')
-_DROPOUT = flags.DEFINE_float('dropout', _DEFAULT.dropout, 'Share dropped.')
+_LENGTH = flags.DEFINE_integer(
+  'length',
+  _DEFAULT.length,
+  'Longest history.',
+  lower_bound=1,
+)
+_DIM = flags.DEFINE_integer(
+  'dim',
+  _DEFAULT.dim,
+  'Width of the embeddings.',
+  lower_bound=1,
+)
+_LAYERS = flags.DEFINE_integer(
+  'num_layers',
+  _DEFAULT.num_layers,
+  'Blocks.',
+  lower_bound=1,
+)
+_HEADS = flags.DEFINE_integer(
+  'num_heads',
+  _DEFAULT.num_heads,
+  'Of attention.',
+  lower_bound=1,
+)
+_DROPOUT = flags.DEFINE_float(
+  'dropout',
+  _DEFAULT.dropout,
+  'Share dropped.',
+  lower_bound=0.0,
+  upper_bound=1.0,
+)
 _ITEM_DROPOUT = flags.DEFINE_float(
-  'item_dropout', _DEFAULT.item_dropout, 'Share of the item table dropped.'
+  'item_dropout',
+  _DEFAULT.item_dropout,
+  'Share of the item table dropped.',
+  lower_bound=0.0,
+  upper_bound=1.0,
 )
-_EPOCHS = flags.DEFINE_integer('epochs', _DEFAULT.epochs, 'Over the users.')
+_EPOCHS = flags.DEFINE_integer(
+  'epochs',
+  _DEFAULT.epochs,
+  'Over the users.',
+  lower_bound=1,
+)
 _BATCH_SIZE = flags.DEFINE_integer(
-  'batch_size', _DEFAULT.batch_size, 'Packed rows a step.'
+  'batch_size',
+  _DEFAULT.batch_size,
+  'Packed rows a step.',
+  lower_bound=1,
 )
-_LR = flags.DEFINE_float('lr', _DEFAULT.lr, "AdamW's, at the start.")
+_LR = flags.DEFINE_float(
+  'lr',
+  _DEFAULT.lr,
+  "AdamW's, at the start.",
+  lower_bound=0.0,
+)
 _WEIGHT_DECAY = flags.DEFINE_float(
-  'weight_decay', _DEFAULT.weight_decay, "AdamW's."
+  'weight_decay',
+  _DEFAULT.weight_decay,
+  "AdamW's.",
+  lower_bound=0.0,
 )
 _NEGATIVES = flags.DEFINE_integer(
-  'num_negatives', _DEFAULT.num_negatives, 'Of a step; 0: the full softmax.'
+  'num_negatives',
+  _DEFAULT.num_negatives,
+  'Of a step; 0: the full softmax.',
+  lower_bound=0,
 )
 _LOGQ = flags.DEFINE_bool(
   'logq', _DEFAULT.logq, 'Draw them by count, corrected; else all alike, not.'
 )
 _HIDDEN_RATIO = flags.DEFINE_integer(
-  'hidden_ratio', _DEFAULT.hidden_ratio, "Width of a block's net over dim."
+  'hidden_ratio',
+  _DEFAULT.hidden_ratio,
+  "Width of a block's net over dim.",
+  lower_bound=1,
 )
 _FROM_THE_END = flags.DEFINE_bool(
   'from_the_end', _DEFAULT.from_the_end, 'Count positions from the last item.'
@@ -60,12 +112,21 @@ _SEES_PADDING = flags.DEFINE_bool(
   _DEFAULT.sees_padding,
   'Attend to the places before the first.',
 )
-_SEED = flags.DEFINE_integer('seed', 0, 'Of everything that is drawn.')
+_SEED = flags.DEFINE_integer(
+  'seed',
+  0,
+  'Of everything that is drawn.',
+  lower_bound=0,
+  upper_bound=2**32 - 1,
+)
 _MASK_SEEN = flags.DEFINE_bool(
   'mask_seen', True, 'Leave the history out of the ranking.'
 )
 _EVALUATE_EVERY = flags.DEFINE_integer(
-  'evaluate_every', 1000, 'Steps between validations and checkpoints.'
+  'evaluate_every',
+  1000,
+  'Steps between validations and checkpoints.',
+  lower_bound=0,
 )
 _EXPECT = flags.DEFINE_list(
   'expect', [], 'Published metrics, as recall@10=0.0921,ndcg@10=0.0531.'
@@ -74,10 +135,19 @@ _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'For checkpoints and metrics; none trains in memory.'
 )
 _OUTPUT = flags.DEFINE_string(
-  'output', None, 'The JSON file; default experiments/sasrec/results/ROW.json.'
+  'output',
+  None,
+  'JSON file that the row is written to; default results/sasrec/ROW.json.',
 )
 
 METRICS = ('recall@5', 'ndcg@5', 'recall@10', 'ndcg@10', 'mrr')
+
+# What a resumed run finds in its workdir, with the version of its format.
+_KEEPS = {'checkpoints': 1, 'metrics.jsonl': 1}
+_FREE = {
+  'row': 'it names the result',
+  'expect': 'it is compared with the result',
+}
 
 
 def main(argv):
@@ -90,9 +160,7 @@ def main(argv):
     for held in (split.validation, split.test):
       sequences.check_targets_unseen(held.histories, held.targets)
   config = _config()
-  if _WORKDIR.value and mesh.is_writer():
-    record = run_log.manifest(script.script_flags(), {'train': split.train})
-    run_log.write_manifest(_WORKDIR.value, record)
+  claim(data)
   start = time.perf_counter()
   fitted, peak = cost.peak_bytes(lambda: _fit(config, split))
   seconds = time.perf_counter() - start
@@ -126,9 +194,20 @@ def main(argv):
   }
   if mesh.is_writer():
     script.write_document(
-      row, _OUTPUT.value or f'experiments/sasrec/results/{_ROW.value}.json'
+      row, _OUTPUT.value or f'results/sasrec/{_ROW.value}.json'
     )
   _compare(row)
+
+
+def claim(data) -> None:
+  """Refuses the workdir of another run."""
+  script.claim(
+    _WORKDIR.value,
+    'experiments.sasrec.run',
+    {'data': data},
+    keeps=_KEEPS,
+    free=_FREE,
+  )
 
 
 def judge(config, fitted, held, metrics):

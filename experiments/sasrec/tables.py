@@ -14,7 +14,7 @@ from absl import app, flags
 
 from experiments import script
 from hyperrec.evaluation import report
-from hyperrec.training import run_log
+from hyperrec.training import manifest, run_log
 
 _TRIALS = flags.DEFINE_list('trials', [], 'Runs to take in: NAME=WORKDIR.')
 
@@ -65,19 +65,19 @@ def rows_table(folder: pathlib.Path) -> str:
 
 def trial_of(workdir: pathlib.Path) -> dict[str, Any]:
   """What a run was, and what it was worth on validation users as it went."""
-  manifest = json.loads((workdir / 'manifest.json').read_text())
+  about = manifest.read(workdir)
   records = run_log.read_metrics(workdir / 'metrics.jsonl')
   kept = ('step', 'validation_recall@10', 'validation_ndcg@10')
   return {
-    'what': _what(manifest['flags']),
+    'what': _what(about['flags']),
     'validation': [
       {name: record[name] for name in kept}
       for record in records
       if 'validation_ndcg@10' in record
     ],
-    'commit': manifest['commit'],
-    'flags': manifest['flags'],
-    'versions': manifest['versions'],
+    'commit': about['commit'],
+    'flags': about['flags'],
+    'versions': about['versions'],
   }
 
 

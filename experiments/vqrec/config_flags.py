@@ -9,24 +9,62 @@ from hyperrec.methods import vqrec_stages
 _DEFAULT = vqrec_stages.Config()
 
 _NUM_GROUPS = flags.DEFINE_integer(
-  'num_groups', _DEFAULT.num_groups, 'Codes of an item.'
+  'num_groups',
+  _DEFAULT.num_groups,
+  'Codes of an item.',
+  lower_bound=1,
 )
 _NUM_CODES = flags.DEFINE_integer(
-  'num_codes', _DEFAULT.num_codes, 'Of each group.'
+  'num_codes',
+  _DEFAULT.num_codes,
+  'Of each group.',
+  lower_bound=1,
 )
-_LENGTH = flags.DEFINE_integer('length', _DEFAULT.length, 'Longest history.')
-_DIM = flags.DEFINE_integer('dim', _DEFAULT.dim, 'Width of the embeddings.')
-_LAYERS = flags.DEFINE_integer('num_layers', _DEFAULT.num_layers, 'Blocks.')
-_HEADS = flags.DEFINE_integer('num_heads', _DEFAULT.num_heads, 'Of attention.')
+_LENGTH = flags.DEFINE_integer(
+  'length',
+  _DEFAULT.length,
+  'Longest history.',
+  lower_bound=1,
+)
+_DIM = flags.DEFINE_integer(
+  'dim',
+  _DEFAULT.dim,
+  'Width of the embeddings.',
+  lower_bound=1,
+)
+_LAYERS = flags.DEFINE_integer(
+  'num_layers',
+  _DEFAULT.num_layers,
+  'Blocks.',
+  lower_bound=1,
+)
+_HEADS = flags.DEFINE_integer(
+  'num_heads',
+  _DEFAULT.num_heads,
+  'Of attention.',
+  lower_bound=1,
+)
 _HIDDEN = flags.DEFINE_integer(
-  'hidden_dim', _DEFAULT.hidden_dim, 'Width inside a block.'
+  'hidden_dim',
+  _DEFAULT.hidden_dim,
+  'Width inside a block.',
+  lower_bound=1,
 )
-_DROPOUT = flags.DEFINE_float('dropout', _DEFAULT.dropout, 'Share dropped.')
+_DROPOUT = flags.DEFINE_float(
+  'dropout',
+  _DEFAULT.dropout,
+  'Share dropped.',
+  lower_bound=0.0,
+  upper_bound=1.0,
+)
 _FROM_THE_END = flags.DEFINE_bool(
   'from_the_end', _DEFAULT.from_the_end, 'Count positions from the last item.'
 )
 _TEMPERATURE = flags.DEFINE_float(
-  'temperature', _DEFAULT.temperature, 'Of the cosines.'
+  'temperature',
+  _DEFAULT.temperature,
+  'Of the cosines.',
+  lower_bound=1e-06,
 )
 _START = flags.DEFINE_enum(
   'start',
@@ -35,32 +73,65 @@ _START = flags.DEFINE_enum(
   'What code embeddings are before any training.',
 )
 _REPLACED = flags.DEFINE_float(
-  'replaced', _DEFAULT.replaced, "Share of a fake's codes."
+  'replaced',
+  _DEFAULT.replaced,
+  "Share of a fake's codes.",
+  lower_bound=0.0,
+  upper_bound=1.0,
 )
 _PRETRAIN_EPOCHS = flags.DEFINE_integer(
-  'pretrain_epochs', 10, 'Over the users of the sources.'
+  'pretrain_epochs',
+  10,
+  'Over the users of the sources.',
+  lower_bound=1,
 )
 _EPOCHS = flags.DEFINE_integer(
-  'epochs', _DEFAULT.epochs, "Over the target's users, from scratch."
+  'epochs',
+  _DEFAULT.epochs,
+  "Over the target's users, from scratch.",
+  lower_bound=1,
 )
 _BATCH_SIZE = flags.DEFINE_integer(
-  'batch_size', _DEFAULT.batch_size, 'Packed rows a step.'
+  'batch_size',
+  _DEFAULT.batch_size,
+  'Packed rows a step.',
+  lower_bound=1,
 )
-_LR = flags.DEFINE_float('lr', _DEFAULT.lr, "AdamW's, at the start.")
+_LR = flags.DEFINE_float(
+  'lr',
+  _DEFAULT.lr,
+  "AdamW's, at the start.",
+  lower_bound=0.0,
+)
 _ALIGN_EPOCHS = flags.DEFINE_integer(
-  'align_epochs', _DEFAULT.align_epochs, 'That learn the alignment.'
+  'align_epochs',
+  _DEFAULT.align_epochs,
+  'That learn the alignment.',
+  lower_bound=0,
 )
 _ALIGN_LR = flags.DEFINE_float(
-  'align_lr', _DEFAULT.align_lr, "AdamW's of the alignment."
+  'align_lr',
+  _DEFAULT.align_lr,
+  "AdamW's of the alignment.",
+  lower_bound=0.0,
 )
 _ALIGN_TEMPERATURE = flags.DEFINE_float(
-  'align_temperature', _DEFAULT.align_temperature, 'Of the alignment.'
+  'align_temperature',
+  _DEFAULT.align_temperature,
+  'Of the alignment.',
+  lower_bound=1e-06,
 )
 _FINETUNE_EPOCHS = flags.DEFINE_integer(
-  'finetune_epochs', _DEFAULT.finetune_epochs, "Over the target's users."
+  'finetune_epochs',
+  _DEFAULT.finetune_epochs,
+  "Over the target's users.",
+  lower_bound=1,
 )
 _FINETUNE_LR = flags.DEFINE_float(
-  'finetune_lr', _DEFAULT.finetune_lr, "AdamW's of fine-tuning."
+  'finetune_lr',
+  _DEFAULT.finetune_lr,
+  "AdamW's of fine-tuning.",
+  lower_bound=0.0,
 )
 
 

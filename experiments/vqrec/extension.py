@@ -6,7 +6,7 @@ import numpy as np
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.data.sources import columns
+from hyperrec.data.sources import columns, reading
 from hyperrec.evaluation import ranking
 from hyperrec.methods import (
   vqrec,
@@ -26,7 +26,10 @@ def read_items(
   Raises:
     DataError: a column is missing, an id repeated, or a text empty.
   """
-  found = columns.read(path)
+  opened = reading.open_files(path)
+  id_column = reading.find_column(opened, id_column, 'id_column')
+  text_column = reading.find_column(opened, text_column, 'text_column')
+  found = reading.read(opened, (id_column, text_column))
   ids = columns.ids(found, id_column).astype(str)
   texts = columns.texts(found, text_column)
   distinct, counts = np.unique(ids, return_counts=True)

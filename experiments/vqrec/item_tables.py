@@ -23,9 +23,17 @@ _POOLING = flags.DEFINE_enum(
 )
 _NORMALISE = flags.DEFINE_bool('normalise', True, "A folder's BERT's vectors.")
 _MAX_LENGTH = flags.DEFINE_integer(
-  'max_length', 128, "Tokens of a text that a folder's BERT reads."
+  'max_length',
+  128,
+  "Tokens of a text that a folder's BERT reads.",
+  lower_bound=1,
 )
-_NUM_FEATURES = flags.DEFINE_integer('features', 128, 'Of tfidf and random.')
+_NUM_FEATURES = flags.DEFINE_integer(
+  'features',
+  128,
+  'Of tfidf and random.',
+  lower_bound=1,
+)
 _CACHE_DIR = flags.DEFINE_string(
   'cache_dir', None, 'Where embeddings are kept; none keeps none.'
 )
@@ -76,12 +84,20 @@ def random(num_items: int, seed: int) -> np.ndarray:
 
 def encoder_name() -> str:
   """What made the features, as a saved model tells it."""
-  if _ENCODER.value in ('minilm', 'tfidf', 'random'):
+  if not encoder_files():
     return _ENCODER.value
   return (
-    f'{pathlib.Path(_ENCODER.value).name}, {_POOLING.value}, '
-    f'normalise={_NORMALISE.value}, {_MAX_LENGTH.value} tokens'
+    f'{pathlib.Path(_ENCODER.value).name} ({_encoder().digest[:12]}), '
+    f'{_POOLING.value}, normalise={_NORMALISE.value}, '
+    f'{_MAX_LENGTH.value} tokens'
   )
+
+
+def encoder_files() -> list[pathlib.Path]:
+  """The files of a folder's BERT; none of an encoder that has a name."""
+  if _ENCODER.value in ('minilm', 'tfidf', 'random'):
+    return []
+  return [pathlib.Path(_ENCODER.value) / name for name in item_text.FILES]
 
 
 def _encoder() -> item_text.Encoder:

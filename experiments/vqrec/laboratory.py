@@ -5,14 +5,14 @@ And the flags that say so, shared by the scripts that fit it.
 
 import functools
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
 from absl import flags
 
-from experiments import source_flags
+from experiments import script, source_flags
 from experiments.vqrec import arms as arms_lib
 from experiments.vqrec import config_flags, item_tables
 from hyperrec.data import interactions as interactions_lib
@@ -47,7 +47,15 @@ class Data(NamedTuple):
   split: splits.Split
 
 
-def load() -> Data:
+class DataSets(NamedTuple):
+  """The target, its split, and the sources."""
+
+  target: Interactions
+  split: splits.Split
+  domains: tuple[Interactions, ...]
+
+
+def read() -> DataSets:
   """What the flags name.
 
   Raises:
@@ -56,12 +64,38 @@ def load() -> Data:
   """
   target = source_flags.load()
   domains = source_flags.load_domains(_DOMAINS.value)
-  *domain_tables, table = item_tables.of([*domains, target])
   split = splits.leave_one_out(target)
   if _MASK_SEEN.value:
     for held in (split.validation, split.test):
       sequences.check_targets_unseen(held.histories, held.targets)
-  return Data(target, table, domains, domain_tables, split)
+  return DataSets(target, split, domains)
+
+
+def claim(
+  name: str,
+  data: DataSets,
+  keeps: Mapping[str, int],
+  free: Mapping[str, str],
+) -> None:
+  """Refuses the workdir of another run; see `script.claim`."""
+  script.claim(
+    WORKDIR.value,
+    name,
+    {'data': data.target, **{d.name: d for d in data.domains}},
+    keeps={'pretrained_*': 1, **keeps},
+    free=free,
+    files={'text_encoder': item_tables.encoder_files()},
+  )
+
+
+def with_features(data: DataSets) -> Data:
+  """The same data sets with the features of their items.
+
+  Raises:
+    DataError: a set has no item text, or the encoder cannot be used.
+  """
+  *domain_tables, table = item_tables.of([*data.domains, data.target])
+  return Data(data.target, table, data.domains, domain_tables, data.split)
 
 
 def judge(

@@ -29,11 +29,13 @@ class Model(NamedTuple):
     config: hyper-parameters.
     text_encoder: what made the features of its items.
     fitted: the network, the index and the catalogue.
+    origin: the run and the arm that made it.
   """
 
   config: vqrec_stages.Config
   text_encoder: str
   fitted: vqrec_index.Fitted
+  origin: str = ''
 
 
 def save(path: str | os.PathLike, model: Model) -> None:
@@ -41,6 +43,7 @@ def save(path: str | os.PathLike, model: Model) -> None:
   about = {
     'config': dataclasses.asdict(model.config),
     'text_encoder': model.text_encoder,
+    'origin': model.origin,
   }
   fitted = model.fitted
   arrays = {
@@ -53,10 +56,19 @@ def save(path: str | os.PathLike, model: Model) -> None:
   }
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
-  unfinished = path.with_suffix('.tmp')
+  unfinished = path.with_suffix(f'.{os.getpid()}.tmp')
   with unfinished.open('wb') as file:
     np.savez(file, **arrays)
   unfinished.replace(path)
+
+
+def check_own(path: str | os.PathLike, origin: str) -> None:
+  """Raises DataError where the file is there and has another origin."""
+  if pathlib.Path(path).exists() and load(path).origin != origin:
+    raise DataError(
+      f'--save={path} holds the model of another run or arm; give another '
+      '--save, or delete that file'
+    )
 
 
 def load(path: str | os.PathLike) -> Model:
@@ -89,7 +101,7 @@ def load(path: str | os.PathLike) -> Model:
       'experiments.vqrec.run --save=FILE'
     ) from error
   _check(path, fitted)
-  return Model(config, about['text_encoder'], fitted)
+  return Model(config, about['text_encoder'], fitted, about.get('origin', ''))
 
 
 def _flat(params: Any) -> dict[str, np.ndarray]:

@@ -1,6 +1,7 @@
 """Product quantization of item text, and faiss's of the same vectors.
 
-  python -m experiments.vqrec.quantizer --source=beauty --data_dir=DIR
+  python -m experiments.vqrec.quantizer --source=scientific --data_dir=DIR \
+    --output=experiments/vqrec/results/quantizer/scientific.json
 
 Plain and optimised (a rotation first), the setting of the paper: 32 groups of
 256 codes. The error is the mean squared one relative to the vectors' variance.
@@ -22,13 +23,29 @@ from experiments import script, source_flags
 from experiments.vqrec import item_tables
 from hyperrec.models import product_quantizer
 
-_NUM_GROUPS = flags.DEFINE_integer('num_groups', 32, 'Codes of an item.')
-_NUM_CODES = flags.DEFINE_integer('num_codes', 256, 'Of each group: 2^n.')
-_SEED = flags.DEFINE_integer('seed', 0, 'Of the first centroids.')
+_NUM_GROUPS = flags.DEFINE_integer(
+  'num_groups',
+  32,
+  'Codes of an item.',
+  lower_bound=1,
+)
+_NUM_CODES = flags.DEFINE_integer(
+  'num_codes',
+  256,
+  'Of each group: 2^n.',
+  lower_bound=1,
+)
+_SEED = flags.DEFINE_integer(
+  'seed',
+  0,
+  'Of the first centroids.',
+  lower_bound=0,
+  upper_bound=2**32 - 1,
+)
 _OUTPUT = flags.DEFINE_string(
   'output',
   None,
-  'The JSON file; default experiments/vqrec/results/quantizer/NAME.json.',
+  'JSON file that is written; default results/vqrec/quantizer/NAME.json.',
 )
 
 
@@ -56,7 +73,7 @@ def main(argv):
   name = data.name.replace('/', '_').lower()
   script.write_document(
     document,
-    _OUTPUT.value or f'experiments/vqrec/results/quantizer/{name}.json',
+    _OUTPUT.value or f'results/vqrec/quantizer/{name}.json',
   )
   print(json.dumps(document, indent=2))
 

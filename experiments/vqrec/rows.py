@@ -8,30 +8,13 @@ from typing import Any
 import numpy as np
 from absl import app
 
-from hyperrec.data import interactions as interactions_lib
 from hyperrec.evaluation import results, significance
 from hyperrec.models import product_quantizer
 
 METRICS = ('recall@10', 'ndcg@10', 'recall@50', 'ndcg@50')
 BASELINE = 'scratch'
-# Flags that choose what is run, not how.
-_SELECTIONS = ('arms', 'seeds', 'save', 'expect', 'trial')
 
 Cell = dict[str, Any]
-
-
-def check_same(workdir: pathlib.Path, flags: dict[str, Any]) -> None:
-  """Raises DataError where the workdir holds cells of other flags."""
-  path = workdir / 'manifest.json'
-  if not path.exists():
-    return
-  before = json.loads(path.read_text())['flags']
-  for name, value in flags.items():
-    if name not in _SELECTIONS and before.get(name) != value:
-      raise interactions_lib.DataError(
-        f'{workdir} holds a run with --{name}={before.get(name)}, not {value}; '
-        'give the same flags, or another --workdir'
-      )
 
 
 def write_cell(path: pathlib.Path, cell: Cell) -> None:

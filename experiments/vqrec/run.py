@@ -11,6 +11,7 @@ are those with the best validation NDCG@10. The same command with the same
 workdir resumes: an arm that is done is not done again.
 """
 
+import hashlib
 import pathlib
 import time
 
@@ -26,7 +27,6 @@ from experiments.vqrec import (
   model_file,
   rows,
 )
-from hyperrec.training import run_log
 
 _ARMS = flags.DEFINE_list('arms', list(arms_lib.ARMS), 'Which are run.')
 _SEEDS = flags.DEFINE_integer('seeds', 3, 'Runs of each.', lower_bound=1)
@@ -37,8 +37,18 @@ _SAVE = flags.DEFINE_string(
   'save', None, 'File to keep seed 0 of the one arm in, for new_items.'
 )
 _OUTPUT = flags.DEFINE_string(
-  'output', None, 'The JSON file; default experiments/vqrec/results/ROW.json.'
+  'output',
+  None,
+  'JSON file that the row is written to; default results/vqrec/ROW.json.',
 )
+
+_FREE = {
+  'row': 'it names the result',
+  'arms': 'it chooses which cells are run',
+  'seeds': 'it chooses which cells are run',
+  'save': 'it is a place; what is there is compared on its own',
+  'expect': 'it is compared with the result',
+}
 
 
 def main(argv):
@@ -46,18 +56,22 @@ def main(argv):
   del argv
   chosen = _chosen_arms()
   expected = rows.parse_expected(_EXPECT.value, arms_lib.ARMS)
-  data = laboratory.load()
+  found = laboratory.read()
+  claim(found)
   workdir = pathlib.Path(laboratory.WORKDIR.value)
-  rows.check_same(workdir, script.script_flags())
-  record = run_log.manifest(script.script_flags(), {'train': data.split.train})
-  run_log.write_manifest(workdir, record)
+  origins = {name: _origin(workdir, name) for name in chosen}
+  if _SAVE.value:
+    model_file.check_own(_SAVE.value, *origins.values())
+  data = laboratory.with_features(found)
   for seed in range(_SEEDS.value):
     start = laboratory.under_seed(data, seed)
     for name, arm in chosen.items():
       path = workdir / 'cells' / f'{name}_{seed}.json'
       unsaved = _SAVE.value and not pathlib.Path(_SAVE.value).exists()
       if not path.exists() or unsaved:
-        rows.write_cell(path, _cell(arm, data, start, seed))
+        cell = _cell(arm, data, start, seed, origins[name])
+        if not path.exists():
+          rows.write_cell(path, cell)
   cells = rows.read_cells(workdir / 'cells', chosen, _SEEDS.value)
   document = {
     'row': laboratory.ROW.value,
@@ -73,12 +87,23 @@ def main(argv):
   }
   script.write_document(
     document,
-    _OUTPUT.value or f'experiments/vqrec/results/{laboratory.ROW.value}.json',
+    _OUTPUT.value or f'results/vqrec/{laboratory.ROW.value}.json',
   )
   print(rows.as_table(document))
 
 
-def _cell(arm, data, start, seed) -> rows.Cell:
+def claim(data: laboratory.DataSets) -> None:
+  """Refuses the workdir of another run."""
+  laboratory.claim('experiments.vqrec.run', data, {'cells': 1}, _FREE)
+
+
+def _origin(workdir: pathlib.Path, arm: str) -> str:
+  """Tells this run's model of an arm from every other run's."""
+  content = (workdir / 'manifest.json').read_bytes()
+  return f'{arm} of {hashlib.sha256(content).hexdigest()}'
+
+
+def _cell(arm, data, start, seed, origin) -> rows.Cell:
   """One arm under one seed, and its test users' values."""
   config = config_flags.config()
   shared, target, key = start(arm, config)
@@ -87,7 +112,8 @@ def _cell(arm, data, start, seed) -> rows.Cell:
   seconds = time.perf_counter() - began
   if _SAVE.value and seed == 0:
     encoder = item_tables.encoder_name()
-    model_file.save(_SAVE.value, model_file.Model(config, encoder, fitted))
+    model = model_file.Model(config, encoder, fitted, origin)
+    model_file.save(_SAVE.value, model)
   found = laboratory.judge(config, fitted, data.split.test, rows.METRICS)
   logging.info('%s, %d: ndcg@10 %.4f', arm.title, seed, found.mean('ndcg@10'))
   return {

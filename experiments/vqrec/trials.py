@@ -19,11 +19,20 @@ from absl import app, flags, logging
 from experiments import script
 from experiments.vqrec import arms as arms_lib
 from experiments.vqrec import config_flags, laboratory, rows
-from hyperrec.training import run_log
 
 _TRIALS = flags.DEFINE_multi_string(
   'trial', [], 'What differs, as "arm=scratch dropout=0.5"; may be repeated.'
 )
+
+_OUTPUT = flags.DEFINE_string(
+  'output',
+  None,
+  'JSON file that is written; default results/vqrec/trials/ROW.json.',
+)
+_FREE = {
+  'row': 'it names the result',
+  'trial': 'it chooses which trials are run',
+}
 
 
 def main(argv):
@@ -32,11 +41,10 @@ def main(argv):
   trials = {text: arms_lib.parse_trial(text) for text in _TRIALS.value}
   if not trials:
     raise app.UsageError('name what is tried, as --trial="arm=scratch lr=0.01"')
-  data = laboratory.load()
+  found = laboratory.read()
+  claim(found)
+  data = laboratory.with_features(found)
   workdir = pathlib.Path(laboratory.WORKDIR.value)
-  rows.check_same(workdir, script.script_flags())
-  record = run_log.manifest(script.script_flags(), {'train': data.split.train})
-  run_log.write_manifest(workdir, record)
   start = laboratory.under_seed(data, 0)
   for text, trial in trials.items():
     path = _path(workdir, text)
@@ -51,8 +59,14 @@ def main(argv):
     **script.provenance(),
   }
   script.write_document(
-    document, f'experiments/vqrec/results/trials/{laboratory.ROW.value}.json'
+    document,
+    _OUTPUT.value or f'results/vqrec/trials/{laboratory.ROW.value}.json',
   )
+
+
+def claim(data: laboratory.DataSets) -> None:
+  """Refuses the workdir of another run."""
+  laboratory.claim('experiments.vqrec.trials', data, {'trials': 1}, _FREE)
 
 
 def _tried(text, trial, data, start) -> dict[str, Any]:

@@ -23,7 +23,8 @@ def drift(data: Interactions, budget: int, seed: int, num_heldout: int) -> Task:
   The timeline is cut in `NUM_SLICES` slices of equal row counts. The first half
   is the source, the next `budget` slices the evidence. Judged are users with
   two rows or more in the slice after: they are shown all that they did before
-  it and the first half of their rows in it, and the rest is to be found. The
+  it and the first half of their rows in it, and what is new in the rest is to
+  be found. The
   whole catalogue is ranked, items that nobody has touched yet included. The
   seed draws who of these users is validation and who is test.
 
@@ -34,7 +35,7 @@ def drift(data: Interactions, budget: int, seed: int, num_heldout: int) -> Task:
   task_lib.check_budget(budget)
   past = NUM_SLICES // 2
   if budget >= NUM_SLICES - past:
-    raise DataError(
+    raise task_lib.BudgetError(
       f'budget={budget} slices leave none to predict: {data.name} has '
       f'{NUM_SLICES - past} after its source; choose at most '
       f'{NUM_SLICES - past - 1}'
@@ -47,7 +48,8 @@ def drift(data: Interactions, budget: int, seed: int, num_heldout: int) -> Task:
   place = interactions_lib.place_in_user(following)
   shown = place < following.user_counts()[following.users] // 2
   before = _joined([source, evidence, following.rows(shown)])
-  targets = following.rows(~shown)
+  # What a user knows already, where repeats are kept, is not to be found.
+  targets = interactions_lib.without_pairs(following.rows(~shown), before)
   users = np.flatnonzero(following.user_counts() >= 2)
   if len(users) < 2:
     raise DataError(

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from hyperrec.data import original_ids
+
 DUPLICATE_POLICIES = ('first', 'last', 'keep', 'error')
 
 
@@ -32,6 +34,7 @@ class Interactions:
     item_ids: [V] the items' original ids.
     item_text: [V] str or None; title and attributes of each item.
     name: the data set's name, for reports.
+    notes: sentences on how the rows were chosen: what was left out, and why.
   """
 
   users: np.ndarray
@@ -44,6 +47,7 @@ class Interactions:
   item_ids: np.ndarray | None = None
   item_text: np.ndarray | None = None
   name: str = ''
+  notes: tuple[str, ...] = ()
 
   def __post_init__(self):
     _validate(self)
@@ -169,6 +173,15 @@ def grown_users(first: Interactions, second: Interactions) -> Interactions:
   return both.take_users(np.array(chosen, np.int64))
 
 
+def without_pairs(data: Interactions, known: Interactions) -> Interactions:
+  """The rows whose (user, item) pair does not occur in `known`.
+
+  Both number users and items alike.
+  """
+  pairs = lambda d: d.users.astype(np.int64) * d.num_items + d.items  # noqa: E731
+  return data.rows(~np.isin(pairs(data), pairs(known)))
+
+
 def place_in_user(data: Interactions) -> np.ndarray:
   """Of rows sorted by user: how many rows of the same user stand before."""
   counts = data.user_counts()
@@ -185,6 +198,7 @@ def from_columns(
   item_text: dict[Any, str] | None = None,
   duplicates: str = 'first',
   name: str = '',
+  notes: tuple[str, ...] = (),
 ) -> Interactions:
   """Builds `Interactions` from columns of original ids.
 
@@ -198,6 +212,7 @@ def from_columns(
     duplicates: what to do with a repeated (user, item) pair: keep the
       `first` row, the `last` one, `keep` all, or `error`.
     name: the data set's name.
+    notes: see `Interactions`.
 
   Returns:
     Interactions with users and items numbered in the sorted order of their
@@ -211,8 +226,8 @@ def from_columns(
     raise DataError(
       f'{name or "input"}: no interactions; give a file with rows'
     )
-  user_ids, users = _number(user, f'{name or "input"}: user')
-  item_ids, items = _number(item, f'{name or "input"}: item')
+  user_ids, users = _number(user, 'user', name)
+  item_ids, items = _number(item, 'item', name)
   text = None
   if item_text is not None:
     text = np.array([str(item_text.get(i, '')) for i in item_ids], object)
@@ -227,6 +242,7 @@ def from_columns(
     item_ids=item_ids,
     item_text=text,
     name=name,
+    notes=notes,
   )
   return drop_duplicates(data, duplicates)
 
@@ -262,23 +278,13 @@ def drop_duplicates(data: Interactions, policy: str) -> Interactions:
   return data.rows(np.sort(kept))
 
 
-def _number(ids: Sequence[Any], what: str) -> tuple[np.ndarray, np.ndarray]:
-  """Distinct ids, sorted, and the place of each row's id among them."""
-  ids = np.asarray(ids)
-  missing = np.zeros(len(ids), bool)
-  if ids.dtype == object:
-    missing = np.array([i is None for i in ids])
-  elif np.issubdtype(ids.dtype, np.floating):
-    missing = np.isnan(ids)
-  if missing.any():
-    row = int(np.flatnonzero(missing)[0])
-    raise DataError(f'{what} of interaction {row + 1} is {ids[row]}: no id')
+def _number(
+  ids: Sequence[Any], what: str, name: str
+) -> tuple[np.ndarray, np.ndarray]:
   try:
-    return np.unique(ids, return_inverse=True)
-  except TypeError as error:
-    raise DataError(
-      f'{what} ids mix kinds that cannot be sorted ({error}); make all text'
-    ) from error
+    return original_ids.number(ids)
+  except original_ids.IdError as error:
+    raise DataError(f'{name or "input"}: {what} {error}') from error
 
 
 def _renumber(chosen: np.ndarray, size: int, what: str) -> np.ndarray:

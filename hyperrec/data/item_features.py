@@ -18,6 +18,10 @@ ENCODERS = ('minilm', 'tfidf', 'both')
 _SMALLEST = 1e-9
 
 
+class TextError(DataError):
+  """Item text says too little to make features of."""
+
+
 class ItemFeatures(NamedTuple):
   """Features of a catalogue, and what made them.
 
@@ -52,6 +56,7 @@ def from_item_text(
     seed: of 'tfidf'.
 
   Raises:
+    TextError: the text says too little.
     DataError: there is no item text, the encoder is unknown, or its files are
       damaged.
   """
@@ -70,6 +75,11 @@ def from_item_text(
     return ItemFeatures(words, 'tfidf')
   both = np.concatenate([learned, words], axis=1) / np.float32(np.sqrt(2))
   return ItemFeatures(both, 'both')
+
+
+def in_use(encoder: str) -> str:
+  """The encoder that `from_item_text` uses where `encoder` is asked for."""
+  return encoder if item_text.is_installed() else 'tfidf'
 
 
 def _minilm(texts, cache_folder):
@@ -95,7 +105,8 @@ def tfidf_svd(
     seed: of the randomised SVD.
 
   Raises:
-    DataError: scikit-learn is not installed, or too few items or words.
+    TextError: too few items or words.
+    DataError: scikit-learn is not installed.
   """
   try:
     from sklearn import decomposition
@@ -109,10 +120,16 @@ def tfidf_svd(
   try:
     counts = text.TfidfVectorizer(sublinear_tf=True).fit_transform(texts)
   except ValueError as error:
-    raise DataError(f'no item text holds a word: {error}') from error
+    raise TextError(
+      'no item text holds a word of two letters or more; is it the right '
+      'column (--text_columns)?'
+    ) from error
   size = min(num_features, *(n - 1 for n in counts.shape))
   if size < 1:
-    raise DataError('features from text need two items and two words at least')
+    raise TextError(
+      'item text needs two items and two different words at least; is it the '
+      'right column (--text_columns)?'
+    )
   svd = decomposition.TruncatedSVD(size, random_state=seed)
   table = svd.fit_transform(counts)
   norm = np.linalg.norm(table, axis=1, keepdims=True)

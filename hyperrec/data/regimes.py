@@ -252,7 +252,7 @@ def _by_users(
   task_lib.check_budget(budget)
   train = _with_rows(target, users.train)
   if budget > len(train):
-    raise DataError(
+    raise task_lib.BudgetError(
       f'budget={budget} users of evidence, but only {len(train)} training '
       f'users of {target.name} touched the new catalogue; choose a smaller one'
     )

@@ -41,7 +41,7 @@ def strong_generalization(
   The users, sorted by id, are permuted by legacy NumPy's MT19937; the last
   `num_heldout` are test, as many before them validation, the rest training.
   The catalogue is what training users touched, in order of first appearance.
-  A held-out user with at least 5 rows hides int(test_share * n) random rows;
+  A held-out user with at least 5 rows hides int(test_share * n) random ones;
   one with fewer has everything in the fold-in. The generator is seeded anew
   for validation and for test, as in the public notebook of the paper.
 
@@ -83,16 +83,26 @@ def fold_in(data: Interactions, seed: int, test_share: float = 0.2) -> HeldOut:
 def _fold_in(
   data: Interactions, random: np.random.RandomState, test_share: float
 ) -> HeldOut:
+  """Draws (user, item) pairs; all repeats of a pair are hidden or shown."""
   order = np.argsort(data.users, kind='stable')
-  hidden = np.zeros(len(data), bool)
+  pairs = data.users[order].astype(np.int64) * data.num_items
+  pairs += data.items[order]
+  _, first, pair = np.unique(pairs, return_index=True, return_inverse=True)
+  is_first = np.zeros(len(data), bool)
+  is_first[first] = True
+  distinct = np.flatnonzero(is_first)
+  counts = np.bincount(data.users[order][distinct], minlength=data.num_users)
+  hidden = np.zeros(len(first), bool)
   start = 0
-  for count in data.user_counts():
+  for count in counts:
     if count >= 5:
       size = int(test_share * count)
       drawn = random.choice(count, size=size, replace=False)
-      hidden[order[start + drawn]] = True
+      hidden[pair[distinct[start + drawn]]] = True
     start += count
-  return HeldOut(data.rows(~hidden), data.rows(hidden))
+  is_hidden = np.zeros(len(data), bool)
+  is_hidden[order] = hidden[pair]
+  return HeldOut(data.rows(~is_hidden), data.rows(is_hidden))
 
 
 def leave_one_out(data: Interactions) -> Split:
@@ -170,7 +180,8 @@ def chronological_slices(
   slices = [data.rows(part == i) for i in range(num_slices)]
   if any(len(s) == 0 for s in slices):
     raise DataError(
-      f'{data.name}: the timestamps are too few for {num_slices} slices; '
-      'choose fewer'
+      f'{data.name}: {len(np.unique(data.timestamps))} different times do not '
+      f'give {num_slices} slices of equally many rows; leave drift out of '
+      '--regimes, or name a finer --timestamp_column'
     )
   return slices

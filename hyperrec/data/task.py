@@ -7,6 +7,10 @@ from hyperrec.data import interactions as interactions_lib
 Interactions = interactions_lib.Interactions
 
 
+class BudgetError(interactions_lib.DataError):
+  """A budget is more evidence than the data holds."""
+
+
 class Judged(NamedTuple):
   """Users a method is judged on.
 

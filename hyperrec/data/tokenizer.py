@@ -76,7 +76,7 @@ class Tokenizer:
     """Writes the sentencepiece file, all of it or nothing."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix('.tmp')
+    unfinished = path.with_suffix(f'.{os.getpid()}.tmp')
     unfinished.write_bytes(self.model)
     unfinished.replace(path)
 

@@ -17,8 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
 
+from hyperrec import top_k
+from hyperrec.data import interactions
 from hyperrec.evaluation import metrics as metrics_lib
 
+DataError = interactions.DataError
 Csr = scipy.sparse.csr_matrix
 
 # Scores ranked at a time: few calls, and what they touch stays in the cache.
@@ -69,8 +72,8 @@ def evaluate(
     seen: items left out of the ranking; None is the histories.
 
   Raises:
-    ValueError: a target is masked as seen, a score is NaN, no user has a
-      target, or shapes differ.
+    ValueError: a score is NaN, or shapes differ; a DataError where no user has
+      a target, or one is masked as seen.
   """
   seen = _canonical(histories if seen is None else seen)
   targets = _canonical(targets)
@@ -119,7 +122,8 @@ def top_k_items(scores: np.ndarray, seen: Csr, k: int) -> np.ndarray:
     k: length of the lists, at most V.
 
   Returns:
-    int32 [B, k], padded with -1. Ties are in no particular order.
+    int32 [B, k], padded with -1. Of items with equal scores those with lower
+    numbers come first.
 
   Raises:
     ValueError: a score is NaN, shapes differ, or k is not in 1..V.
@@ -133,10 +137,8 @@ def top_k_items(scores: np.ndarray, seen: Csr, k: int) -> np.ndarray:
   losses = _losses(scores, np.arange(len(scores)))
   losses[np.isneginf(scores)] = np.inf
   losses[_row_index(seen), seen.indices] = np.inf
-  items = np.argpartition(losses, k - 1, axis=1)[:, :k]
+  items = top_k.places(-losses, k)
   found = np.take_along_axis(losses, items, 1)
-  order = np.argsort(found, axis=1, kind='stable')
-  found, items = (np.take_along_axis(x, order, 1) for x in (found, items))
   return np.where(found < np.inf, items, -1).astype(np.int32)
 
 
@@ -253,10 +255,16 @@ def _judged_users(histories: Csr, targets: Csr, seen: Csr) -> np.ndarray:
     )
   masked = int(targets.multiply(seen).nnz)
   if masked:
-    raise ValueError(
-      f'{masked} targets are masked as seen; they could never be found'
+    raise DataError(
+      f'{masked} targets are masked as seen, so they could never be found; '
+      'leave repeats out (--duplicates=first)'
     )
   users = np.flatnonzero(np.diff(targets.indptr))
   if len(users) == 0:
-    raise ValueError('no user has a target; nothing can be judged')
+    raise DataError(
+      f'none of {targets.shape[0]} users has anything to be found, so nothing '
+      'can be judged; of a held-out user a fifth of the interactions is to be '
+      'found, which takes 5 at least: hold out more users (--num_heldout), or '
+      'users with more interactions (--min_user_interactions=5)'
+    )
   return users

@@ -38,8 +38,15 @@ _ADVICE = (
 )
 
 
-def write_report(rows: Iterable[Row], path: str | pathlib.Path) -> list[str]:
+def write_report(
+  rows: Iterable[Row], path: str | pathlib.Path, notes: Iterable[str] = ()
+) -> list[str]:
   """Writes the report; it needs no other file and no network.
+
+  Args:
+    rows: result rows.
+    path: of the page.
+    notes: sentences on the data: what was left out, and who is judged.
 
   Returns:
     What to use for data like these, a sentence for each task.
@@ -47,7 +54,7 @@ def write_report(rows: Iterable[Row], path: str | pathlib.Path) -> list[str]:
   Raises:
     ResultError: no rows, or a row that is not one.
   """
-  rows = list(rows)
+  rows, notes = list(rows), list(notes)
   if not rows:
     raise results.ResultError('no result rows; run an experiment first')
   tasks = words.in_order(results.by_task(rows))
@@ -72,6 +79,7 @@ def write_report(rows: Iterable[Row], path: str | pathlib.Path) -> list[str]:
     f'<nav>{links}<a href="#how">How it was run</a></nav></header>'
     f'<main>{_overall(tasks, analyses)}{sections}'
     f'<h2 id="how">How it was run</h2>'
+    f'{_list(notes) if notes else ""}'
     f'{tables.provenance(rows)}</main><script>{_script()}</script>'
     f'</body></html>\n'
   )

@@ -4,6 +4,7 @@ import collections
 import json
 import math
 import numbers
+import os
 import pathlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -164,7 +165,8 @@ def write_whole(text: str, path: str | pathlib.Path) -> None:
   """Writes a file, and its folder; no reader ever finds a part of it."""
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
-  temporary = path.with_suffix('.tmp')
+  # Two runs may write the same file at the same time.
+  temporary = path.with_suffix(f'.{os.getpid()}.tmp')
   temporary.write_text(text, encoding='utf-8')
   temporary.replace(path)
 

@@ -28,15 +28,29 @@ _PLATFORMS = ('cpu', 'cuda', 'tpu')
 
 def popularity(adapted: popularity_lib.Counts) -> export.Model:
   """Counts."""
-  return export.Model('popularity', {'counts': adapted.counts})
+  counts = adapted.counts
+  return export.Model('popularity', {'counts': counts}, counts=counts)
 
 
-def linear(adapted: item_item.Fitted) -> export.Model:
-  """Any item-item method: EASE, L3AE, HyperEASE, SLIM, ItemKNN, ..."""
-  weights = adapted.weights
+def linear(
+  adapted: item_item.Fitted, counts: np.ndarray | None = None
+) -> export.Model:
+  """Any item-item method: EASE, L3AE, HyperEASE, SLIM, ItemKNN, ...
+
+  Args:
+    adapted: what was fitted.
+    counts: [V] interactions of each item; those of the data that it was fitted
+      on, where it holds them.
+  """
+  if counts is None and adapted.source is not None:
+    counts = adapted.source.item_counts()
+  return _weights(adapted.weights)._replace(counts=counts)
+
+
+def _weights(weights: linear_autoencoder.Weights) -> export.Model:
   if isinstance(weights, linear_autoencoder.FactoredWeights):
     if scipy.sparse.issparse(weights.left):
-      return linear(adapted._replace(weights=weights.sparse()))
+      return _weights(weights.sparse())
     return export.Model('factored', weights._asdict())
   if isinstance(weights, linear_autoencoder.SubsetWeights):
     tensors = {'weights': weights.weights, 'items': weights.items}
@@ -115,7 +129,8 @@ def pref_network(shared: pref.Shared) -> export.Model:
     )
     return found @ params['choice'].T
 
-  return _network(score, tensors, None, platforms=('cpu',))
+  made = _network(score, tensors, None, platforms=('cpu',))
+  return made._replace(counts=shared.counts)
 
 
 def _sequential(hidden: Callable, table: Callable) -> Callable:

@@ -4,6 +4,7 @@ import numpy as np
 import scipy.sparse
 
 from hyperrec import method as method_lib
+from hyperrec import top_k
 from hyperrec.methods import item_item
 
 Method = method_lib.Method
@@ -36,7 +37,10 @@ def cosine_neighbours(
   shrink: float,
   block: int = 1024,
 ) -> scipy.sparse.csr_matrix:
-  """Sparse weights [V, V]: column j holds the nearest neighbours of item j."""
+  """Sparse weights [V, V]: column j holds the nearest neighbours of item j.
+
+  Of equally near ones those with lower numbers are kept.
+  """
   norms = np.sqrt(x.getnnz(0).astype(np.float32))
   x_VxU = x.T.tocsr()
   kept = min(neighbours, x.shape[1])
@@ -46,7 +50,7 @@ def cosine_neighbours(
     rows = np.arange(start, start + len(similar))
     similar /= norms[rows, None] * norms + np.float32(shrink) + 1e-12
     similar[np.arange(len(similar)), rows] = 0
-    near = np.argpartition(-similar, kept - 1, axis=1)[:, :kept]
+    near = top_k.places(similar, kept)
     values = np.take_along_axis(similar, near, axis=1)
     part = scipy.sparse.csr_matrix(
       (values.ravel(), near.ravel(), np.arange(len(near) + 1) * kept),

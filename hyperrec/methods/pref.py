@@ -17,6 +17,7 @@ from hyperrec.models import (
   linear_autoencoder,
   preference_pairs,
   question_rules,
+  taken_weight,
 )
 from hyperrec.models import reward_factorization as rf
 
@@ -50,7 +51,10 @@ class Config:
       Base functions were fitted to the very ratings that EM explains with
       them: from 1 it believes taste to differ more than that of new users does.
     choice_variance: the same of choice; where one reward is both, 1 is used.
-    liked: least rating that counts as liked.
+    liked: least rating that counts as liked; None counts every row, as all
+      methods do that know no ratings.
+    against_rated: choice is learned from a liked item against any that is not
+      liked, not only against items that the user has not rated.
     rounds: of EM for the prior.
     most_pairs: of a training user and a kind, for the prior.
     ease_l2: of base `ease`.
@@ -69,7 +73,8 @@ class Config:
   separate: bool = True
   taste_variance: float = 0.1
   choice_variance: float = 3.0
-  liked: float = 4.0
+  liked: float | None = None
+  against_rated: bool = True
   rounds: int = 5
   most_pairs: int = 60
   ease_l2: float = 100.0
@@ -89,6 +94,8 @@ class Shared(NamedTuple):
     taste: [V, J] phi of every item, for what two rated items are compared by.
     choice: [V, J] phi of every item, for what is recommended.
     prior: of the coefficients.
+    taken: weight of what it tells that a user has taken an item up; see
+      `models.taken_weight`.
     counts: [V] training rows of each item.
     num_users: training users.
     item_ids: the catalogue.
@@ -97,6 +104,7 @@ class Shared(NamedTuple):
   taste: Float[Array, 'V J']
   choice: Float[Array, 'V J']
   prior: rf.Gaussian
+  taken: float
   counts: np.ndarray
   num_users: int
   item_ids: np.ndarray
@@ -171,9 +179,23 @@ def fit(
     choice = jnp.concatenate([nothing, phi_VxJ], axis=1)
   answers = training_answers(config, taste, choice, ratings, rng)
   prior = rf.population(answers, variances, num_rounds=config.rounds)
-  return Shared(
-    taste, choice, prior, data.item_counts(), data.num_users, data.item_ids
+  taken = taken_weight.estimate(
+    taste, choice, prior, ratings, liked=least_liked(config), rng=rng
   )
+  return Shared(
+    taste,
+    choice,
+    prior,
+    taken,
+    data.item_counts(),
+    data.num_users,
+    data.item_ids,
+  )
+
+
+def least_liked(config: Config) -> float:
+  """The least rating that counts as liked."""
+  return -np.inf if config.liked is None else config.liked
 
 
 def training_answers(
@@ -184,20 +206,27 @@ def training_answers(
   A single reward that is fitted to rated items alone (`unseen_share` 0) is not
   asked for choices.
   """
-  rated, unseen = preference_pairs.draw_disjoint(
-    ratings, liked=config.liked, most=config.most_pairs, rng=rng
+  rated, others = preference_pairs.draw_disjoint(
+    ratings,
+    liked=least_liked(config),
+    most=config.most_pairs,
+    rng=rng,
+    against_rated=config.against_rated,
   )
   answers = preference_pairs.as_answers(taste, rated)
   if not (config.separate or config.unseen_share):
     return answers
-  more = preference_pairs.as_answers(choice, unseen)
+  more = preference_pairs.as_answers(choice, others)
   return jax.tree.map(lambda a, b: jnp.concatenate([a, b], 1), answers, more)
 
 
-def rating_matrix(data: Interactions, liked: float) -> scipy.sparse.csr_matrix:
-  """Ratings [U, V]; `liked` for every row where there are none."""
+def rating_matrix(
+  data: Interactions, liked: float | None = None
+) -> scipy.sparse.csr_matrix:
+  """Ratings [U, V], also those of 0; data without ratings is all liked."""
   values = data.ratings
-  values = np.full(len(data), liked, np.float32) if values is None else values
+  if values is None:
+    values = np.full(len(data), 1.0 if liked is None else liked, np.float32)
   return scipy.sparse.csr_matrix(
     (values, (data.users, data.items)), shape=(data.num_users, data.num_items)
   )
@@ -207,8 +236,7 @@ def of_pool(
   ratings: scipy.sparse.csr_matrix, items: np.ndarray
 ) -> Float[np.ndarray, 'U N']:
   """Ratings of a pool's items; NaN where there is none."""
-  dense = ratings[:, items].toarray()
-  return np.where(dense == 0, np.nan, dense).astype(np.float32)
+  return preference_pairs.known(ratings[:, items])
 
 
 def make_pool(
@@ -219,7 +247,8 @@ def make_pool(
   Args:
     shared: what all users share.
     num_items: N.
-    taken: an answer also tells that the user took both items up.
+    taken: an answer also tells that the user took both items up, by the weight
+      that the training users gave it.
 
   Returns:
     Their numbers in the catalogue [N], and the pool, in which the chance to
@@ -231,7 +260,7 @@ def make_pool(
   importance /= len(shared.counts)
   told_NxJ = against_average(shared)[items] if taken else None
   pool = question_rules.Pool(
-    shared.taste[items], share_N, share_N, importance, told_NxJ
+    shared.taste[items], share_N, share_N, importance, told_NxJ, shared.taken
   )
   return items, pool
 
@@ -270,7 +299,7 @@ def coefficients(prior, v_VxJ, items_BxL, mask_BxL):
 
 
 def _phi(config, ratings, rng, features, key) -> np.ndarray:
-  likes = (ratings >= config.liked).astype(np.float32)
+  likes = preference_pairs.likes_of(ratings, least_liked(config))
   if config.base == 'svd':
     return base_functions.svd_factors(likes, config.rank)
   if config.base == 'ials':
@@ -282,8 +311,9 @@ def _phi(config, ratings, rng, features, key) -> np.ndarray:
     ratings,
     per_user=config.per_user,
     unseen_share=config.unseen_share,
-    liked=config.liked,
+    liked=least_liked(config),
     rng=rng,
+    against_rated=config.against_rated,
   )
   start = base_functions.svd_start(
     ratings, config.rank, used, config.start_items
@@ -308,10 +338,13 @@ def fit_flops(config: Config, data: Interactions, shared: Shared) -> float:
   prior = rf.population_flops(
     data.num_users, 2 * config.most_pairs, j, config.rounds
   )
+  prior += taken_weight.flops(data.num_users, j)
   if config.base in ('preferences', 'text'):
     # Both items of a pair, forwards and backwards.
     return prior + 12.0 * config.steps * config.batch_size * rank
-  likes = rating_matrix(data, config.liked) >= config.liked
+  likes = preference_pairs.likes_of(
+    rating_matrix(data, config.liked), least_liked(config)
+  )
   shape, counts = likes.shape, likes.getnnz(1)
   if config.base == 'svd':
     return prior + base_functions.truncated_flops(*shape, likes.nnz, rank)
@@ -330,6 +363,6 @@ def _check(config, data, features):
     raise DataError(f'{data.name}: base text needs features of the items')
   if not 0 < config.rank < min(data.num_users, data.num_items):
     raise DataError(
-      f'{data.name}: rank={config.rank} needs more users and items than that; '
-      f'there are {data.num_users} and {data.num_items}'
+      f'{data.name}: rank={config.rank} (--rank) needs more users and items '
+      f'than that; there are {data.num_users} and {data.num_items}'
     )

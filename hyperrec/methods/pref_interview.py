@@ -69,7 +69,7 @@ def pref_interview(
         'prefer by their ratings; this source has none'
       )
     items, pool = pref.make_pool(shared, num_pool)
-    ratings_UxN = pref.of_pool(pref.rating_matrix(evidence, 0.0), items)
+    ratings_UxN = pref.of_pool(pref.rating_matrix(evidence), items)
     found = [
       _interview_block(
         shared.prior,

@@ -10,6 +10,7 @@ import optax
 import scipy.sparse
 from jaxtyping import Array, Float
 
+from hyperrec import memory
 from hyperrec.models import linear_autoencoder, preference_pairs
 from hyperrec.models import reward_factorization as rf
 
@@ -29,7 +30,7 @@ def consensus(ratings: Csr) -> Float[np.ndarray, 'V 2']:
   each with mean 0 and variance 1; 0 where it is the same for all items.
 
   Args:
-    ratings: [U, V], 0 where there is none.
+    ratings: [U, V], stored where there is one, also where it is 0.
   """
   counts = ratings.getnnz(0)
   totals = np.asarray(ratings.sum(axis=0), np.float64).ravel()
@@ -48,7 +49,16 @@ def svd_factors(x: Csr, rank: int, seed: int = 0) -> Float[np.ndarray, 'V J']:
 def ease_factors(
   x: Csr, rank: int, l2: float, seed: int = 0
 ) -> Float[np.ndarray, 'V J']:
-  """V sqrt(S) of the truncated SVD of EASE's predictions X B."""
+  """V sqrt(S) of the truncated SVD of EASE's predictions X B.
+
+  Raises:
+    InsufficientMemoryError: before anything is computed.
+  """
+  memory.check_memory(
+    8 * x.shape[0] * x.shape[1],
+    f'predictions of EASE for {x.shape[0]} users and {x.shape[1]} items',
+    'take base functions that are factors of the likes (svd or ials)',
+  )
   ridge = linear_autoencoder.denoising_ridge(x.getnnz(0), l2, 0.0)
   weights = linear_autoencoder.solve(x, ridge)
   return _truncated(linear_autoencoder.scores(x, weights), rank, seed)
@@ -141,7 +151,7 @@ def svd_start(
   """The paper's start, on all pairs of the most rated items.
 
   Args:
-    ratings: [U, V], 0 where there is none.
+    ratings: [U, V], stored where there is one, also where it is 0.
     rank: J.
     features: of the items; None is the identity.
     num_items: how many items the pairs are made of.
@@ -152,8 +162,7 @@ def svd_start(
   num_items = min(num_items, ratings.shape[1])
   top = np.argsort(-ratings.getnnz(0), kind='stable')[:num_items]
   places = np.array(np.triu_indices(num_items, 1)).T
-  r_UxN = ratings[:, top].toarray()
-  r_UxN = np.where(r_UxN == 0, np.nan, r_UxN)
+  r_UxN = preference_pairs.known(ratings[:, top]).astype(np.float64)
   gap_PxU = (r_UxN[:, places[:, 0]] - r_UxN[:, places[:, 1]]).T
   preferences = np.where(np.isnan(gap_PxU), np.nan, (np.sign(gap_PxU) + 1) / 2)
   pair_PxJ, user_UxJ = rf.refilled_svd(preferences, rank)

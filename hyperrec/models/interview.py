@@ -72,7 +72,8 @@ def update(
   told = [(v_J, is_first, weight)]
   if pool.taken is not None:
     # An item that comes up again tells nothing new.
-    told += [(pool.taken[i], 1.0, weight * ~belief.told[i]) for i in pair]
+    of_item = weight * pool.taken_weight
+    told += [(pool.taken[i], 1.0, of_item * ~belief.told[i]) for i in pair]
   place = len(told) * belief.count
   answers = belief.answers
   for row in told:

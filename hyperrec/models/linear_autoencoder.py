@@ -31,6 +31,7 @@ from jaxtyping import Float, Int
 
 from hyperrec import memory
 from hyperrec.models import spd_inverse as spd_inverse_lib
+from hyperrec.models import woodbury
 
 Csr = scipy.sparse.csr_matrix
 
@@ -151,7 +152,7 @@ def precision_cheapest(x: Csr, ridge: np.ndarray, dtype=np.float32):
   """P [V, V] as `precision`, by the dual way where users are few: O(U V^2)."""
   if not is_dual_cheaper(*x.shape):
     return precision(x, ridge, dtype)
-  w_UxV = dual_factor(x, np.asarray(ridge, np.float64)).astype(dtype)
+  w_UxV = woodbury.dual_factor(x, np.asarray(ridge, np.float64)).astype(dtype)
   p_VxV = w_UxV.T @ -w_UxV
   p_VxV[np.diag_indices(len(p_VxV))] += (1 / ridge).astype(dtype)
   return p_VxV
@@ -224,18 +225,11 @@ def solve_primal(
   return weights_from_precision(p_VxV, ridge=ridge, prior=prior)
 
 
-def dual_factor(x: Csr, ridge: np.ndarray) -> Float[np.ndarray, 'U V']:
-  """W [U, V] with (X'X + Lambda)^-1 = Lambda^-1 - W'W, in float64.
-
-  W = L^-1 X Lambda^-1 for L L' = I + X Lambda^-1 X' (Woodbury).
-  """
-  scaled = (x.astype(np.float64) @ scipy.sparse.diags(1 / ridge)).tocsr()
-  inner = (scaled @ x.T).toarray()
-  inner[np.diag_indices(len(inner))] += 1
-  lower = scipy.linalg.cholesky(inner, lower=True, overwrite_a=True)
-  return scipy.linalg.solve_triangular(
-    lower, scaled.toarray(), lower=True, overwrite_b=True, check_finite=False
-  )
+def solve_peak_bytes(num_users: int, num_items: int) -> int:
+  """The most that `solve` holds beside its argument, without a prior."""
+  if is_dual_cheaper(num_users, num_items):
+    return woodbury.dual_peak_bytes(num_users, num_items)
+  return spd_inverse_lib.spd_inverse_peak_bytes(num_items)
 
 
 def solve_dual(
@@ -247,7 +241,7 @@ def solve_dual(
   """The same solution by a U x U system: O(V (U + r)^2); B stays factored."""
   ridge = np.asarray(ridge, np.float64)
   active = np.flatnonzero(np.diff(x.indptr))
-  w_UxV = dual_factor(x[active], ridge)
+  w_UxV = woodbury.dual_factor(x[active], ridge)
   p_diag = 1 / ridge - np.einsum('uv,uv->v', w_UxV, w_UxV)
   left, right, product_diag = w_UxV.T, w_UxV, 0.0
   if prior is not None:
@@ -283,7 +277,7 @@ def solve_around(
   active = np.flatnonzero(np.diff(x.indptr))
   ridge_V = np.asarray(ridge, dtype)
   if is_dual_cheaper(len(active), x.shape[1]):
-    w_UxV = dual_factor(x[active], np.asarray(ridge, np.float64))
+    w_UxV = woodbury.dual_factor(x[active], np.asarray(ridge, np.float64))
     p_diag = 1 / ridge - np.einsum('uv,uv->v', w_UxV, w_UxV)
     w_UxV = w_UxV.astype(dtype)
     weights -= w_UxV.T @ (w_UxV @ (weights * ridge_V[:, None]))

@@ -31,6 +31,7 @@ class Pool(NamedTuple):
     taken: [N, J] what it tells that the user has taken an item up at all, as
       an answer against an average one; None lets it tell nothing. Who can
       compare two items has taken both up.
+    taken_weight: of such an answer, against 1 of the comparison.
   """
 
   features: Float[Array, 'N J']
@@ -38,6 +39,7 @@ class Pool(NamedTuple):
   popularity: Float[Array, ' N']
   importance: Float[Array, 'J J']
   taken: Float[Array, 'N J'] | None = None
+  taken_weight: float = 1.0
 
 
 class Belief(NamedTuple):

@@ -14,6 +14,7 @@ import scipy.linalg
 import scipy.sparse
 from jaxtyping import Float
 
+from hyperrec import top_k
 from hyperrec.models import linear_autoencoder
 
 Prior = linear_autoencoder.Prior
@@ -21,6 +22,8 @@ Prior = linear_autoencoder.Prior
 RANK = 256
 MAX_ANCHORS = 2048
 NEIGHBOURS = 50
+# Of a cosine in single precision that are certain.
+_DIGITS = 5
 
 
 class Anchors(NamedTuple):
@@ -101,7 +104,8 @@ def likeness(
   if exclude_self:
     np.fill_diagonal(cosines, -np.inf)
   size = min(neighbours, len(anchors) - exclude_self)
-  nearest = np.argpartition(-cosines, size - 1, axis=1)[:, :size]
+  # What differs by rounding alone is equally near, on every processor.
+  nearest = top_k.places(cosines.round(_DIGITS), size)
   chosen = np.take_along_axis(cosines, nearest, axis=1).astype(np.float64)
   weights = np.exp((chosen - chosen.max(axis=1, keepdims=True)) / temperature)
   weights /= weights.sum(axis=1, keepdims=True)

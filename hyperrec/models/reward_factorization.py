@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 
 # Newton's step is cut until the loss does not rise; 0 where it always does.
 _STEP_SIZES = (1.0, 0.5, 0.25, 0.125, 0.03125, 0.0)
-_NEWTON_STEPS = 8
+NEWTON_STEPS = 8
 # Near the optimum losses differ by rounding alone, which must not stop a step.
 _ROUNDING = 1e-6
 
@@ -72,7 +72,7 @@ def posterior(
   prior: Gaussian,
   answers: Answers,
   start: Float[Array, ' J'] | None = None,
-  num_steps: int = _NEWTON_STEPS,
+  num_steps: int = NEWTON_STEPS,
 ) -> Gaussian:
   """The MAP coefficients by Newton (IRLS), and Laplace's precision there.
 
@@ -120,7 +120,7 @@ def population_flops(
   num_users: int, num_answers: int, j: int, num_rounds: int
 ) -> float:
   """Operations of `population`."""
-  each = posterior_flops(num_answers, j, _NEWTON_STEPS) + j**3 + 2 * j**2
+  each = posterior_flops(num_answers, j, NEWTON_STEPS) + j**3 + 2 * j**2
   return num_rounds * num_users * each
 
 

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from hyperrec.models import linear_autoencoder
+from hyperrec import memory
+from hyperrec.models import linear_autoencoder, woodbury
 
 Csr = linear_autoencoder.Csr
 
@@ -45,7 +46,13 @@ def slim(
     max_iterations: upper bound of the ADMM iterations.
     tolerance: stops when both ADMM residuals, relative to ||B||, are below.
     dtype: of the weights.
+
+  Raises:
+    InsufficientMemoryError: before anything is computed.
   """
+  memory.check_memory(
+    peak_bytes(x.shape[1], dtype), f'SLIM of {x.shape[1]} items'
+  )
   counts = x.getnnz(0)
   rho = dtype(max(1.0, float(counts.mean())))
   ridge = dtype(l2) + rho
@@ -87,8 +94,13 @@ def _precision_operator(
   p_VxV = linear_autoencoder.precision_cheapest(x, vector, dtype)
   if not linear_autoencoder.is_dual_cheaper(*x.shape):
     return p_VxV, lambda m_VxV: p_VxV @ m_VxV
-  w_UxV = linear_autoencoder.dual_factor(x, vector).astype(dtype)
+  w_UxV = woodbury.dual_factor(x, vector).astype(dtype)
   return p_VxV, lambda m_VxV: m_VxV / dtype(ridge) - w_UxV.T @ (w_UxV @ m_VxV)
+
+
+def peak_bytes(num_items: int, dtype=np.float32) -> int:
+  """The most that `slim` holds: P, and six matrices of its size."""
+  return 7 * num_items**2 * np.dtype(dtype).itemsize
 
 
 def slim_flops(

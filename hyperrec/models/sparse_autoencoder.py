@@ -22,7 +22,7 @@ import scipy.linalg
 import scipy.sparse
 from jaxtyping import Float, Int
 
-from hyperrec import memory
+from hyperrec import memory, top_k
 from hyperrec.models import linear_autoencoder
 
 Csr = scipy.sparse.csr_matrix
@@ -54,7 +54,8 @@ def solve_on_neighbours(x: Csr, l2: float, neighbours: int) -> Csr:
     x: users' items [U, V], binary.
     l2: lambda > 0.
     neighbours: n, of an item: those with the largest cosine c_ij / sqrt(c_i
-      c_j) of their columns of X, among items that some user has both of.
+      c_j) of their columns of X, among items that some user has both of. Of
+      equally near ones those with lower numbers are taken.
 
   Raises:
     InsufficientMemoryError: before anything is computed.
@@ -65,6 +66,7 @@ def solve_on_neighbours(x: Csr, l2: float, neighbours: int) -> Csr:
     'take fewer neighbours, or drop users with very long histories',
   )
   gram = (x.T.tocsr() @ x).tocsr()
+  gram.sort_indices()  # of equally near items the first are taken
   counts = gram.diagonal()
   columns = [
     _column(gram, counts, item, l2, neighbours) for item in range(len(counts))
@@ -86,7 +88,7 @@ def _column(
   near, together = gram.indices[row][is_other], gram.data[row][is_other]
   if len(near) > neighbours:
     likeness = together / np.sqrt(counts[near])
-    kept = np.argpartition(-likeness, neighbours - 1)[:neighbours]
+    kept = top_k.places(likeness[None], neighbours)[0]
     near, together = near[kept], together[kept]
   system = gram[near][:, near].toarray().astype(np.float64)
   system[np.diag_indices(len(near))] += l2

@@ -1,6 +1,7 @@
-"""Exact low-rank updates of P = (X'X + l2 I)^-1: Dynamic EASE.
+"""P = (X'X + l2 I)^-1 by a small system: of few users, and after a change.
 
-(Jeunen, Van Balen & Goethals, UMUAI 2022, 10.1007/s11257-021-09314-7.) A new
+Dynamic EASE (Jeunen, Van Balen & Goethals, UMUAI 2022,
+10.1007/s11257-021-09314-7) updates P exactly by a change of low rank. A new
 user is a change of rank one; a user whose row changes from x to x' is one of
 rank two, x'x'^T - xx^T. Here the changed rows themselves are the factors, so no
 eigendecomposition is needed:
@@ -12,6 +13,8 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 from jaxtyping import Float
+
+from hyperrec import memory
 
 Csr = scipy.sparse.csr_matrix
 
@@ -85,3 +88,31 @@ def update_flops(num_items: int, rank: int, row_counts: np.ndarray) -> float:
   entries = float(np.sum(row_counts))
   solve = 2 * rank**3 / 3 + 2 * rank**2 * num_items
   return 2 * entries * (num_items + rank) + solve + 2 * num_items**2 * rank
+
+
+def dual_factor(x: Csr, ridge: np.ndarray) -> Float[np.ndarray, 'U V']:
+  """W [U, V] with (X'X + Lambda)^-1 = Lambda^-1 - W'W, in float64.
+
+  W = L^-1 X Lambda^-1 for L L' = I + X Lambda^-1 X' (Woodbury).
+
+  Raises:
+    InsufficientMemoryError: before anything is computed.
+  """
+  memory.check_memory(
+    dual_peak_bytes(*x.shape),
+    f'the solution for {x.shape[1]} items by way of {x.shape[0]} users',
+  )
+  scaled = (x.astype(np.float64) @ scipy.sparse.diags(1 / ridge)).tocsr()
+  inner = (scaled @ x.T).toarray()
+  inner[np.diag_indices(len(inner))] += 1
+  lower = scipy.linalg.cholesky(inner, lower=True, overwrite_a=True)
+  return scipy.linalg.solve_triangular(
+    lower, scaled.toarray(), lower=True, overwrite_b=True, check_finite=False
+  )
+
+
+def dual_peak_bytes(num_users: int, num_items: int) -> int:
+  """The most that `linear_autoencoder.solve_dual` holds, without a prior."""
+  # W, W times the scale, and both in single precision; the U x U system, and
+  # its factor.
+  return 8 * (3 * num_users * num_items + 2 * num_users**2)

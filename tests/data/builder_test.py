@@ -1,5 +1,7 @@
 """Sources stored by TFDS come back equal, whole or not at all."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -51,9 +53,25 @@ def test_other_options_and_changed_files_are_other_sets(tmp_path):
   path = tmp_path / 't.csv'
   path.write_text('user,item\n1,2\n2,3\n')
   builder.prepare('table', tmp_path, path=path)
-  path.write_text('user,item\n1,2\n2,3\n3,4\n')
+  before = path.stat()
+  path.write_text('user,item\n1,2\n2,4\n')
+  os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+  with pytest.raises(DataError, match='not prepared with these options'):
+    builder.load_prepared('table', tmp_path, path=path)
   builder.prepare('table', tmp_path, path=path)
-  assert len(builder.load_prepared('table', tmp_path, path=path)) == 3
+  found = builder.load_prepared('table', tmp_path, path=path)
+  assert found.item_ids.tolist() == [2, 4]
+
+
+def test_a_changed_file_in_the_data_directory_is_another_set(tmp_path):
+  folder, cache = tmp_path / 'data', tmp_path / 'cache'
+  file = folder / 'deep' / 'ratings.csv'
+  file.parent.mkdir(parents=True)
+  file.write_text('one')
+  first = builder._folder('some', cache, {'data_dir': folder})
+  assert builder._folder('some', cache, {'data_dir': folder}) == first
+  file.write_text('two, and more')
+  assert builder._folder('some', cache, {'data_dir': folder}) != first
 
 
 def test_what_is_stored_is_not_made_again(tmp_path, monkeypatch):

@@ -46,7 +46,7 @@ def test_fewer_words_than_features():
   ('texts', 'num_features', 'message'),
   [
     (['', '?'], 4, 'no item text holds a word'),
-    (['aa', 'aa'], 4, 'two items and two words'),
+    (['aa', 'aa'], 4, 'two items and two different words'),
     (['aa', 'bb'], 0, 'num_features=0'),
   ],
 )
@@ -142,6 +142,19 @@ def test_tfidf_stands_in_aloud_where_minilm_is_absent(monkeypatch, caplog):
   (record,) = (r for r in caplog.records if r.levelname == 'WARNING')
   assert 'pip install it' in record.getMessage()
   assert 'TF-IDF' in record.getMessage()
+
+
+def test_what_will_be_used_is_known_before_it_is(monkeypatch, tmp_path):
+  monkeypatch.setattr(item_text, '_package_folder', lambda: tmp_path)
+  assert item_features.in_use('both') == 'both'
+
+  def missing():
+    raise item_text.EncoderMissingError('MiniLM is not installed')
+
+  monkeypatch.setattr(item_text, '_package_folder', missing)
+  for encoder in item_features.ENCODERS:
+    found = item_features.from_item_text(make_data(), encoder, num_features=3)
+    assert item_features.in_use(encoder) == found.encoder == 'tfidf'
 
 
 def test_a_damaged_encoder_is_no_reason_to_fall_back(monkeypatch):

@@ -161,13 +161,15 @@ def test_filters_apply_in_their_order():
 
 
 def test_filters_that_leave_nothing_are_explained():
-  with pytest.raises(DataError, match='nothing is left with min_rating=6'):
+  with pytest.raises(
+    DataError, match='nothing is left of 5997 rows with min_rating=6'
+  ):
     sources.load('synthetic', min_rating=6)
   data = sources.load('synthetic')
   bare = interactions.Interactions(
     data.users, data.items, data.num_users, data.num_items, name='bare'
   )
-  with pytest.raises(DataError, match='bare has no ratings, so min_rating=4'):
+  with pytest.raises(DataError, match='bare has no ratings, so --min_rating=4'):
     sources.filtered(bare, 4, 1, 1)
 
 

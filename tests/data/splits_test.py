@@ -131,3 +131,20 @@ def test_fixed_split_counts_what_training_never_saw():
   held, unseen = splits.fixed(train, test)
   assert unseen == 2
   assert held.targets is test
+
+
+def test_repeats_of_a_pair_are_hidden_or_shown_together():
+  once = make_data()
+  order = np.random.default_rng(0).permutation(3 * len(once)) % len(once)
+  often = once.rows(order)
+  for seed in range(3):
+    held = splits.fold_in(often, seed)
+    assert len(held.targets) > 0
+    assert len(held.histories) + len(held.targets) == len(often)
+    assert not pairs(held.histories) & pairs(held.targets)
+    whole = splits.fold_in(once, seed)
+    for user in range(once.num_users):
+      size = (whole.targets.users == user).sum()
+      found = {i for u, i in pairs(held.targets)
+               if u == held.targets.user_ids[user]}  # fmt: skip
+      assert len(found) == size

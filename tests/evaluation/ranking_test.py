@@ -163,7 +163,9 @@ def test_nan_scores_and_masked_targets_are_errors():
   with pytest.raises(ValueError, match='targets are masked as seen'):
     ranking.evaluate(lambda u: scores[u], targets, targets, metrics=('mrr',))
   empty = scipy.sparse.csr_matrix(targets.shape)
-  with pytest.raises(ValueError, match='no user has a target'):
+  with pytest.raises(
+    ValueError, match='none of 6 users has anything to be found'
+  ):
     ranking.evaluate(lambda u: scores[u], seen, empty, metrics=('mrr',))
 
 
@@ -225,6 +227,8 @@ def test_top_k_items_are_the_best_unseen_ones():
   seen = scipy.sparse.csr_matrix([[1, 0, 0, 0], [0, 0, 0, 1]])
   lists = ranking.top_k_items(scores, seen, 3)
   np.testing.assert_array_equal(lists, [[1, 2, 3], [0, -1, -1]])
+  same = ranking.top_k_items(np.ones((2, 4)), seen, 3)
+  np.testing.assert_array_equal(same, [[1, 2, 3], [0, 1, 2]])
   with pytest.raises(ValueError, match='k=5 be within'):
     ranking.top_k_items(scores, seen, 5)
   with pytest.raises(ValueError, match='user row 0 hold NaN'):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def test_results_of_other_flags_are_not_mixed_in(tmp_path):
   ('flags', 'message'),
   [
     (('--source=nowhere',), "source='nowhere' is unknown"),
-    (('--source=table',), 'needs path='),
+    (('--source=table',), 'needs a file: give --path='),
     (('--source=synthetic', '--num_heldout=900'), 'num_heldout'),
     ((*SMALL, '--catalogue_budgets=5000'), 'budget=5000'),
     ((*DOMAINS, '--domains=a,synthetic'), '--domains=a is unknown'),
@@ -115,6 +116,43 @@ def test_mistakes_are_told_in_one_line(tmp_path, flags, message):
   last = done.stderr.strip().splitlines()[-1]
   assert last.startswith('error: ')
   assert message in last
+
+
+@pytest.mark.parametrize('budgets', ['1,five', '-1', '0;5', ''])
+def test_budgets_that_are_no_numbers_name_their_flag(tmp_path, budgets):
+  done = commands.run(tmp_path / 'w', *SMALL, f'--user_budgets={budgets}')
+  assert done.returncode != 0
+  assert 'Traceback' not in done.stderr
+  assert '--user_budgets=' in done.stderr
+  assert 'write whole numbers, as 0,5,20' in done.stderr
+
+
+def test_impossible_budgets_are_left_out_and_short_users_are_counted(tmp_path):
+  rows = [(u, i) for u in range(40) for i in range(3 + 4 * (u % 2))]
+  lines = ''.join(f'{u},{(u * 3 + 5 * i) % 30}\n' for u, i in rows)
+  (tmp_path / 'shop.csv').write_text(f'user,item\n{lines}')
+  done = commands.run(
+    tmp_path / 'w',
+    '--source=table',
+    f'--path={tmp_path / "shop.csv"}',
+    '--min_user_interactions=2',
+    '--num_heldout=8',
+    '--methods=popularity',
+    '--catalogue_budgets=0,5,500',
+    '--user_budgets=1',
+    '--max_seconds=0',
+  )
+  assert done.returncode == 0, done.stderr
+  assert '--catalogue_budgets: 500 is left out: budget=500 users' in done.stderr
+  judged = re.search(r'new_users: (\d+) of 8 test users', done.stderr)
+  rows = results.read_json(tmp_path / 'w' / 'results.json')
+  (users,) = (row for row in rows if row['regime'] == 'new_users')
+  assert int(judged[1]) == len(users['per_user']) < 8
+  budgets = {row['budget'] for row in rows if row['regime'] == 'new_catalogue'}
+  assert budgets == {0, 5}
+  report = (tmp_path / 'w' / 'report.html').read_text()
+  assert judged[0] in report
+  assert '500 is left out' in report
 
 
 def test_unknown_methods_are_refused_before_anything_is_written(tmp_path):

@@ -46,7 +46,7 @@ def test_a_row_is_written_resumed_and_tabled(tmp_path):
 
   other = commands.run(work, *flags, '--seed=1', module=MODULE)
   assert other.returncode == 2
-  assert 'numbers of this workdir had sha256' in other.stderr
+  assert '--seed=0, now it is 1' in other.stderr
   assert 'Traceback' not in other.stderr
 
 

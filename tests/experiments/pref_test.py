@@ -1,5 +1,6 @@
 """The simulated users, the conversation, and the tables of PReF."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -12,6 +13,7 @@ from experiments.pref import (
   curves,
   people,
   recommendation,
+  summary,
   tables,
 )
 from hyperrec.data import interactions
@@ -65,6 +67,82 @@ def test_ratings_are_needed(data):
     people.draw(data, num_test=60, min_rows=1, liked=4.0, seed=0)
 
 
+def scaled(data, scale):
+  return dataclasses.replace(data, ratings=scale(data.ratings))
+
+
+@pytest.mark.parametrize(
+  ('scale', 'liked'),
+  [
+    (lambda stars: stars, 4.0),
+    (lambda stars: stars / 2 + 2.5, 4.5),
+    (lambda stars: 5 * stars - 15, 5.0),
+    (lambda stars: (stars > 3).astype(np.float32), 0.75),
+  ],
+)
+def test_the_upper_quarter_of_the_scale_is_liked(data, scale, liked):
+  assert people.least_liked(scaled(data, scale)) == pytest.approx(liked)
+
+
+def test_a_scale_needs_two_ratings(data):
+  with pytest.raises(interactions.DataError, match='all ratings are 3'):
+    people.least_liked(scaled(data, lambda stars: np.full_like(stars, 3)))
+  bare = interactions.from_columns([0, 1], [0, 1], name='bare')
+  with pytest.raises(interactions.DataError, match='--rating_column'):
+    people.least_liked(bare)
+
+
+def test_a_rating_of_0_is_a_rating(data):
+  def moved(by):
+    own = scaled(data, lambda stars: stars - by)
+    return people.draw(own, num_test=20, min_rows=1, liked=4.0 - by, seed=0)
+
+  plain, drawn = moved(0.0), moved(3.0)
+  assert (drawn.answers.data == 0).any()
+  np.testing.assert_array_equal(drawn.pairs, plain.pairs)
+  scores = np.random.default_rng(1).normal(size=drawn.answers.shape)
+  np.testing.assert_array_equal(
+    people.judge(scores, scores, drawn, 'ndcg@5')['ndcg@5'],
+    people.judge(scores, scores, plain, 'ndcg@5')['ndcg@5'],
+  )
+
+
+def test_nobody_to_judge_by_is_told(data):
+  with pytest.raises(interactions.DataError, match='at least 9'):
+    people.draw(data, num_test=20, min_rows=1, liked=9.0, seed=0)
+  with pytest.raises(interactions.DataError, match='--min_rows=60'):
+    people.draw(data, num_test=20, min_rows=60, liked=4.0, seed=0)
+
+
+def test_a_run_says_whether_asking_is_worth_it():
+  random = np.random.default_rng(0)
+  start = random.random(200)
+
+  def measured(arm, condition, questions, gain):
+    metrics = {'ndcg@5': start + gain}
+    return curves.Measured(arm, condition, questions, 1.0, metrics)
+
+  rows = [
+    measured('popularity, mean rating', 'nothing', 0, -0.1),
+    measured('pref', 'known', 0, 0.0),
+    measured('pref', 'known', 5, 0.1),
+    measured('pref', 'known', 20, 0.1001),
+    measured('bald', 'known', 0, 0.0),
+    measured('bald', 'known', 5, 0.01),
+    measured('bald', 'known', 20, 0.01),
+    measured('pref', 'all', 5, -0.2),
+  ]
+  known, everything = summary.advice(rows, 'ndcg@5')
+  assert '"pref": asking is worth it. With 5 questions' in known
+  assert 'up to 20 add less than 1%' in known
+  assert 'asking makes the ranking worse' in everything
+  drawn = summary.table(curves.points(rows), 'ndcg@5')
+  assert 'asked only about items that the user has rated' in drawn
+  assert f'{start.mean() + 0.1:.3f} ±' in drawn
+  (none,) = summary.advice(rows[:1], 'ndcg@5')
+  assert 'no question was asked' in none
+
+
 def talk(data, keys):
   keys, lines = iter(keys), []
 
@@ -114,7 +192,7 @@ def test_every_arm_is_measured_and_compared(data):
   measured = list(
     recommendation.measure(
       drawn,
-      pref.Config(rank=3),
+      pref.Config(rank=3, liked=4.0),
       budgets=[0, 3],
       num_pool=8,
       metric='ndcg@5',

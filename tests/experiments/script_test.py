@@ -9,7 +9,7 @@ from experiments import script
 from hyperrec import memory, method
 from hyperrec.data import interactions
 from hyperrec.evaluation import results
-from hyperrec.training import checkpoints, loop
+from hyperrec.training import checkpoints, loop, manifest
 
 
 def run(monkeypatch, error):
@@ -38,6 +38,7 @@ def run(monkeypatch, error):
     method.CannotServe('what is wrong'),
     loop.TrainingDiverged(7, 'what is wrong', 'nothing was saved'),
     checkpoints.CheckpointError('what is wrong'),
+    manifest.OtherRunError('what is wrong'),
   ],
   ids=lambda error: type(error).__name__,
 )
@@ -66,3 +67,15 @@ def test_a_full_disk_names_the_file_and_what_to_do(monkeypatch, capsys):
   assert '--workdir' in told
   with pytest.raises(FileNotFoundError):
     run(monkeypatch, FileNotFoundError(errno.ENOENT, 'no such file', 'x'))
+
+
+def test_a_leading_tilde_of_a_place_is_the_home_folder(monkeypatch):
+  monkeypatch.setenv('HOME', '/home/ann')
+  values = flags.FlagValues()
+  for name in ('workdir', 'output', 'method'):
+    flags.DEFINE_string(name, None, 'A place.', flag_values=values)
+  values(['script', '--workdir=~/results', '--method=~/ease'])
+  script.expand_homes(values)
+  assert values.workdir == '/home/ann/results'
+  assert values.output is None
+  assert values.method == '~/ease'

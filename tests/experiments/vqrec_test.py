@@ -75,7 +75,7 @@ def test_arms_are_run_resumed_and_kept(tmp_path, shop):
     assert resumed[name]['metrics'] == arms[name]['metrics']
   other = commands.run(work, *flags, '--dim=16', module=MODULE)
   assert other.returncode == 2
-  assert '--dim=8, not 16' in other.stderr.splitlines()[-1]
+  assert '--dim=8, now it is 16' in other.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def model():
     np.array([f'old{i}' for i in range(ITEMS)]),
     0.0,
   )
-  encoder = 'bert, mean, normalise=True, 128 tokens'
+  encoder = 'bert (0123456789ab), mean, normalise=True, 128 tokens'
   return model_file.Model(config, encoder, fitted)
 
 
@@ -178,6 +178,18 @@ def test_a_model_of_other_sizes_is_told(model, change, told, tmp_path):
   with pytest.raises(interactions.DataError, match=told) as error:
     model_file.load(path)
   assert str(path) in str(error.value)
+
+
+def test_a_model_of_another_run_is_not_taken_for_this_ones(model, tmp_path):
+  path = tmp_path / 'model.npz'
+  model_file.check_own(path, 'full of a run')
+  model_file.save(path, model._replace(origin='full of a run'))
+  model_file.check_own(path, 'full of a run')
+  with pytest.raises(interactions.DataError, match='another run or arm'):
+    model_file.check_own(path, 'lookup of a run')
+  model_file.save(path, model)
+  with pytest.raises(interactions.DataError, match='another run or arm'):
+    model_file.check_own(path, 'full of a run')
 
 
 def test_what_is_no_model_is_told(tmp_path):
@@ -251,7 +263,9 @@ def test_new_items_are_coded_and_ranked_by_a_command(model, tmp_path):
   folder = item_text_test.make_folder(tmp_path / 'bert')
   path, new = tmp_path / 'model.npz', tmp_path / 'new.csv'
   codes_file = tmp_path / 'codes.jsonl'
-  model_file.save(path, model)
+  encoder = item_text.load_encoder(folder)
+  about = model.text_encoder.replace('0123456789ab', encoder.digest[:12])
+  model_file.save(path, model._replace(text_encoder=about))
   words = item_text_test.WORDS
   new.write_text(f'id,text\nx,{words[4]} {words[5]}\ny,{words[5]}\n')
   flags = (f'--model={path}', f'--items={new}', '--history=old3,x', '--k=3')
@@ -264,18 +278,22 @@ def test_new_items_are_coded_and_ranked_by_a_command(model, tmp_path):
   assert first.startswith('2 new items coded')
   assert len(best) == 3
   kept = [json.loads(line) for line in codes_file.read_text().splitlines()]
-  encoder = item_text.load_encoder(folder)
   table = item_text.encode([f'{words[4]} {words[5]}', words[5]], encoder)
   codes = vqrec_index.codes_of(model.fitted.index, table)
   assert kept == [
     {'id': name, 'codes': code}
     for name, code in zip('xy', codes.tolist(), strict=True)
   ]
-  done = commands.run(
-    None, *flags, '--text_encoder=tfidf', module='experiments.vqrec.new_items'
-  )
-  assert done.returncode == 2
-  assert 'were read by bert, mean' in done.stderr.splitlines()[-1]
+  for name in ('tfidf', folder):
+    # A folder of the same name holds another encoder.
+    model_file.save(path, model)
+    done = commands.run(
+      None, *flags, f'--text_encoder={name}',
+      module='experiments.vqrec.new_items',
+    )  # fmt: skip
+    assert done.returncode == 2
+    told = done.stderr.splitlines()[-1]
+    assert 'were read by bert (0123456789ab), mean' in told
 
 
 def test_published_numbers_are_parsed():

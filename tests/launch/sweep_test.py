@@ -64,7 +64,7 @@ def test_runs_are_flag_files_times_values():
 @pytest.mark.parametrize(
   ('flagfiles', 'sweeps', 'message'),
   [
-    ([], [], 'names no file'),
+    ([], [], 'nothing to run'),
     (['x'], ['seed'], 'write flag=value,value'),
     (['x'], ['seed='], 'write flag=value,value'),
     (['x'], ['s=1', 's=2'], 'swept twice'),
@@ -79,8 +79,8 @@ def test_what_is_no_sweep_is_said(flagfiles, sweeps, message):
 
 def test_a_mistake_stops_the_launcher():
   done = launch('local', '--module=m', '--flagfiles=x', '--sweep=seed')
-  assert done.returncode != 0
-  assert 'write flag=value,value' in done.stdout + done.stderr
+  assert done.returncode == 2
+  assert done.stderr == 'error: --sweep=seed: write flag=value,value\n'
 
 
 def test_a_bucket_is_no_folder():
@@ -102,3 +102,44 @@ def test_names_of_clouds():
           for end in ('10000', '20000')]  # fmt: skip
   assert [len(name) for name in long] == [40, 40]
   assert long[0] != long[1]
+
+
+def test_a_sweep_needs_no_flag_file():
+  runs = sweep.runs('m', [], ['lr=0.1,1e-3', 's=0'], ['--v'], 'w')
+  assert [run.name for run in runs] == ['lr-0.1-s-0', 'lr-1e-3-s-0']
+  assert runs[1].arguments == (
+    '-m', 'm', '--lr=1e-3', '--s=0', '--workdir=w/lr-1e-3-s-0', '--v',
+  )  # fmt: skip
+  done = launch('local', '--module=m', '--sweep=s=0,1', '--dry_run')
+  assert done.stdout == 'python -m m --s=0\npython -m m --s=1\n'
+
+
+@pytest.mark.parametrize('flag', ['output', 'workdir'])
+def test_two_runs_never_write_to_one_place(flag, tmp_path):
+  told = f's-0 and s-1 would both write --{flag}='
+  for extra in (
+    [f'--{flag}=a'],
+    [f'-{flag}', 'a'],
+    [f'--{flag}=a/{{name}}/..'],
+  ):
+    with pytest.raises(sweep.SweepError, match=told):
+      sweep.runs('m', [], ['s=0,1'], extra)
+  for extra in ([f'--{flag}=a/{{name}}'], []):
+    assert len(sweep.runs('m', [], ['s=0,1'], extra)) == 2
+  assert len(sweep.runs('m', [], [f'{flag}=a,b'])) == 2
+  files = [str(tmp_path / name) for name in ('x.flags', 'y.flags')]
+  for file in files:
+    pathlib.Path(file).write_text(f'--v=1\n--{flag}=a\n')
+  with pytest.raises(sweep.SweepError, match=f'x and y would .* --{flag}=a'):
+    sweep.runs('m', files)
+  pathlib.Path(files[0]).write_text(f'--{flag}=b\n')
+  assert len(sweep.runs('m', files)) == 2
+
+
+def test_results_that_go_to_one_file_by_default_are_told():
+  files = ['beauty.flags', 'toys.flags']
+  assert len(sweep.runs('experiments.sasrec.run', files)) == 2
+  with pytest.raises(sweep.SweepError, match='to one file by default'):
+    sweep.runs('experiments.sasrec.run', files, ['seed=0,1'])
+  assert len(sweep.runs('experiments.adaptation.run', [], ['trials=1,2'])) == 2
+  assert len(sweep.runs('experiments.nowhere.run', [], ['trials=1,2'])) == 2

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+import scipy.sparse
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions
@@ -205,3 +206,18 @@ def test_item_knn_keeps_the_nearest_by_cosine():
   for item in range(data.num_items):
     near = np.sort(cosine[:, item])[-4:]
     np.testing.assert_allclose(np.sort(weights[:, item])[-4:], near, rtol=1e-4)
+
+
+def test_item_knn_keeps_the_first_of_equally_near_items():
+  # 40 items of 4 kinds: in each kind all are taken by the same users.
+  kinds = np.random.default_rng(0).random((30, 4)) < 0.5
+  x = np.repeat(kinds, 10, axis=1).astype(np.float32)
+  weights = item_knn.cosine_neighbours(
+    scipy.sparse.csr_matrix(x), 15, 0.0, block=7
+  ).toarray()
+  counts = x.sum(axis=0)
+  cosine = (x.T @ x) / (np.sqrt(counts)[:, None] * np.sqrt(counts) + 1e-12)
+  np.fill_diagonal(cosine, 0)
+  for item in range(40):
+    near = np.argsort(-cosine[:, item], kind='stable')[:15]
+    assert set(np.flatnonzero(weights[:, item])) == set(near)

@@ -72,3 +72,37 @@ def test_without_ratings_nobody_can_answer():
   shared = method.prepare(data, KEY)
   with pytest.raises(method_lib.CannotServe, match='has none'):
     method.adapt(shared, data, KEY)
+
+
+@pytest.mark.parametrize('share', [0.8, 1.0])
+def test_where_everybody_rates_most_items_asking_helps(share):
+  random = np.random.default_rng(1)
+  taste, items = random.normal(size=(300, 3)), random.normal(size=(40, 3))
+  utility = taste @ items.T + random.normal(0, 0.5, (300, 40))
+  stars = np.clip(np.round(utility + 3), 1, 5)
+  users, rated = np.nonzero(random.random(stars.shape) < share)
+  data = interactions.from_columns(
+    users, rated, rating=stars[users, rated], name='dense'
+  )
+  train, test = (
+    data.take_users(part) for part in np.split(np.arange(300), [220])
+  )
+  found = []
+  for count in (0, 5, 20):
+    method = pref_interview.pref_interview(
+      num_questions=count, num_pool=40, rank=4, liked=4.0
+    )
+    shared = method.prepare(train, KEY)
+    adapted = method.adapt(shared, test, KEY)
+    histories = method_lib.Histories.of(test, np.arange(80))
+    scores = method.score(adapted, histories)
+    # How much better liked items are scored than others, of each user.
+    is_liked = stars[220:] >= 4
+    spread = scores.std(axis=1) + 1e-9
+    gap = [
+      row[liked].mean() - row[~liked].mean()
+      for row, liked in zip(scores, is_liked, strict=True)
+    ]
+    found.append(np.mean(gap / spread))
+  assert found[0] + 0.1 < found[1]
+  assert found[1] + 0.1 < found[2]

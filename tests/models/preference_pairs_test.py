@@ -72,3 +72,51 @@ def test_answers_are_differences(ratings):
     answers.differences[5, 1], features[first] - features[other], rtol=1e-6
   )
   assert (answers.is_first == 1).all()
+
+
+def test_a_like_is_set_against_any_item_that_is_not_liked(ratings):
+  dense = ratings.toarray()
+  # Everybody has rated everything: there is nothing else to be set against.
+  full = scipy.sparse.csr_matrix(np.where(dense == 0, 1.0, dense))
+  for against_rated in (True, False):
+    _, others = preference_pairs.draw_disjoint(
+      full,
+      liked=4.0,
+      most=20,
+      rng=np.random.default_rng(1),
+      against_rated=against_rated,
+    )
+    if not against_rated:
+      assert others.weights.sum() == 0
+      continue
+    assert others.weights.sum() > 30
+    for user, place in zip(*np.nonzero(others.weights), strict=True):
+      first, other = full[user].toarray()[0, others.pairs[user, place]]
+      assert first >= 4 > other
+
+
+def test_a_stored_0_is_a_rating():
+  parts = np.array([0.0, 5.0, 0.0]), np.array([0, 2, 1]), np.array([0, 2, 3])
+  ratings = scipy.sparse.csr_matrix(parts, (2, 3))
+  known = preference_pairs.known(ratings)
+  np.testing.assert_array_equal(known, [[0, np.nan, 5], [np.nan, 0, np.nan]])
+  likes = preference_pairs.likes_of(ratings, -1.0)
+  np.testing.assert_array_equal(likes.toarray(), [[1, 0, 1], [0, 1, 0]])
+  assert preference_pairs.likes_of(ratings, 1.0).nnz == 1
+  first, other = preference_pairs.halves(ratings, np.random.default_rng(0))
+  assert first.nnz + other.nnz == 3
+
+
+def test_unasked_pairs_are_of_the_hidden_half(ratings):
+  rng = np.random.default_rng(1)
+  asked, hidden = preference_pairs.halves(ratings, rng)
+  made = preference_pairs.draw_unasked(
+    ratings, asked, hidden, liked=4.0, most=30, rng=rng
+  )
+  asked, hidden, dense = asked.toarray(), hidden.toarray(), ratings.toarray()
+  assert made.weights.sum() > 10
+  for user, place in zip(*np.nonzero(made.weights), strict=True):
+    first, other = made.pairs[user, place]
+    assert hidden[user, first] >= 4
+    assert asked[user, other] == 0
+    assert dense[user, other] < 4

@@ -51,6 +51,14 @@ def test_likeness_is_a_softmax_of_cosines():
     np.testing.assert_allclose(row[nearest], weights / weights.sum(), 1e-5)
 
 
+def test_of_equally_near_anchors_the_first_are_taken():
+  kinds = np.random.default_rng(0).normal(size=(3, 5))
+  anchors = relation_transfer.normalised(np.repeat(kinds, 8, axis=0))
+  t = relation_transfer.likeness(kinds, anchors, neighbours=5).toarray()
+  assert np.flatnonzero(t[0]).tolist() == [0, 1, 2, 3, 4]
+  assert np.flatnonzero(t[1]).tolist() == [8, 9, 10, 11, 12]
+
+
 def test_an_item_can_be_kept_from_being_its_own_neighbour():
   _, features = make()
   units = relation_transfer.normalised(features)

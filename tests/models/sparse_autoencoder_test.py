@@ -43,6 +43,14 @@ def test_columns_are_the_minimum_on_their_neighbours():
     assert cosine[is_near, column].min() >= cosine[~is_near, column].max()
 
 
+def test_of_equally_near_items_the_first_are_neighbours():
+  x = scipy.sparse.csr_matrix(np.ones((6, 9), np.float32))
+  weights = lib.solve_on_neighbours(x, 1.0, 3).toarray()
+  for column in range(9):
+    others = [i for i in range(9) if i != column]
+    assert np.flatnonzero(weights[:, column]).tolist() == others[:3]
+
+
 def test_items_without_company_have_no_weights():
   x = scipy.sparse.csr_matrix(np.eye(5, dtype=np.float32)[:3])
   assert lib.solve_on_neighbours(x, 1.0, 3).nnz == 0

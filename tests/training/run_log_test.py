@@ -1,22 +1,12 @@
 """Tests of hyperrec.training.run_log."""
 
-import json
-import subprocess
 import sys
 import types
 
 import numpy as np
 import pytest
 
-from hyperrec.data import interactions as interactions_lib
 from hyperrec.training import run_log
-
-
-def _data(**changes):
-  columns = {'users': np.array([0, 1]), 'items': np.array([1, 0])}
-  return interactions_lib.Interactions(
-    **{**columns, 'num_users': 2, 'num_items': 2, 'name': 'toy', **changes}
-  )
 
 
 def test_a_record_is_on_disk_at_once_and_strict_json(tmp_path):
@@ -35,37 +25,6 @@ def test_reopening_drops_later_records_and_a_torn_line(tmp_path):
   with run_log.MetricsLog(path, step=2) as log:
     log.write(3, {'loss': 30})
   assert [r['loss'] for r in run_log.read_metrics(path)] == [1, 2, 30]
-
-
-def test_manifest_round_trip(tmp_path):
-  content = run_log.manifest({'lr': 0.1}, {'source': _data()})
-  run_log.write_manifest(tmp_path, content)
-  read = json.loads((tmp_path / 'manifest.json').read_text())
-  assert read['flags'] == {'lr': 0.1}
-  assert read['versions']['jax']
-  assert read['device']['platform'] == 'cpu'
-  assert read['data']['source']['interactions'] == 2
-  assert read['data']['source']['sha256'] == run_log.data_checksum(_data())
-
-
-def test_checksum_sees_every_column_and_the_order():
-  base = run_log.data_checksum(_data())
-  assert base == run_log.data_checksum(_data(name='other'))
-  for changes in (
-    {'num_items': 3},
-    {'items': np.array([0, 1])},
-    {'ratings': np.array([1.0, 2.0])},
-    {'timestamps': np.array([1, 2])},
-  ):
-    assert run_log.data_checksum(_data(**changes)) != base
-
-
-def test_commit_is_none_outside_a_repository(monkeypatch):
-  def fail(*args, **kwargs):
-    raise subprocess.CalledProcessError(128, 'git')
-
-  monkeypatch.setattr(subprocess, 'run', fail)
-  assert run_log.git_commit() is None
 
 
 def test_tensorboard_is_optional(monkeypatch, tmp_path):

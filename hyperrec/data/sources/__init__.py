@@ -4,11 +4,11 @@ Data sets are read from files that the user has; each source says where its
 files come from, on what terms, and checks that they are whole.
 """
 
+import dataclasses
 import inspect
 from typing import Any
 
 import numpy as np
-from absl import logging
 
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data.sources import domains, files, movielens, sequences
@@ -32,6 +32,9 @@ SOURCES = {
 }
 
 TRAIN_TEST = {'gowalla': sequences.gowalla_train_test}
+
+# With fewer items left to rank, every method finds the targets.
+_FEW_LEFT = 5
 
 # Where each source comes from and on what terms; by domain where it has some.
 ABOUT = {
@@ -69,7 +72,8 @@ def load(
     min_item_interactions: before that, keep items with at least this many
       (one pass each, in this order: Liang et al.'s order for MSD).
     duplicates: what becomes of repeated (user, item) pairs, before all that;
-      see `interactions.drop_duplicates`. How many were dropped is logged.
+      see `interactions.drop_duplicates`. What is left out is told in the
+      `notes` of the result.
     **options: of the source's own function.
 
   Raises:
@@ -88,8 +92,10 @@ def load(
   data = interactions_lib.drop_duplicates(read, duplicates)
   if len(data) < len(read):
     repeats = len(read) - len(data)
-    logging.info(
-      '%r: dropped %d repeated pairs (duplicates=%s)', read, repeats, duplicates
+    data = _noted(
+      data,
+      f'{read.name}: {repeats:,} of {len(read):,} rows repeat a user and an '
+      f'item and are left out (duplicates={duplicates})',
     )
   return filtered(
     data, min_rating, min_user_interactions, min_item_interactions
@@ -126,11 +132,13 @@ def filtered(
   min_item_interactions: int,
 ) -> Interactions:
   """Drops low ratings, then rare items, then short users; see `load`."""
+  whole = data
   if min_rating is not None:
     if data.ratings is None:
       raise DataError(
-        f'{data.name} has no ratings, so min_rating={min_rating} cannot be '
-        'asked of it; leave it out'
+        f'{data.name} has no ratings, so --min_rating={min_rating} cannot be '
+        'asked of it; leave it out, or name the column of ratings of your own '
+        'file by --rating_column'
       )
     data = data.rows(data.ratings >= min_rating)
   items = np.flatnonzero(data.item_counts() >= max(1, min_item_interactions))
@@ -138,13 +146,53 @@ def filtered(
   users = np.flatnonzero(data.user_counts() >= max(1, min_user_interactions))
   data = data.take_users(users)
   items = np.flatnonzero(data.item_counts())
+  asked = [
+    f'{name}={value}'
+    for name, value, least in (
+      ('min_rating', min_rating, None),
+      ('min_user_interactions', min_user_interactions, 1),
+      ('min_item_interactions', min_item_interactions, 1),
+    )
+    if value != least
+  ]
   if len(items) == 0:
     raise DataError(
-      f'{data.name}: nothing is left with min_rating={min_rating}, '
-      f'min_user_interactions={min_user_interactions}, '
-      f'min_item_interactions={min_item_interactions}; lower them'
+      f'{data.name}: nothing is left of {len(whole)} rows with '
+      f'{", ".join(asked)}; lower them'
     )
-  return data.take_items(items)
+  data = data.take_items(items)
+  if len(data) < len(whole) and asked:
+    data = _noted(
+      data,
+      f'{data.name}: kept {data.num_users:,} of {whole.num_users:,} users, '
+      f'{data.num_items:,} of {whole.num_items:,} items and {len(data):,} of '
+      f'{len(whole):,} rows ({", ".join(asked)})',
+    )
+  return _warned(data, min_rating)
+
+
+def _warned(data: Interactions, min_rating: float | None) -> Interactions:
+  """Notes what makes results of little worth."""
+  if data.ratings is not None and (data.ratings < 0).any():
+    number = int((data.ratings < 0).sum())
+    data = _noted(
+      data,
+      f'{data.name}: {number:,} of {len(data):,} ratings are below 0 and count '
+      'as likes; leave them out by --min_rating',
+    )
+  left = data.num_items - np.diff(data.csr().indptr)
+  if np.median(left) < _FEW_LEFT:
+    data = _noted(
+      data,
+      f'{data.name}: half of the users have touched all but at most '
+      f'{int(np.median(left))} of the {data.num_items} items, so there is '
+      'hardly anything to rank',
+    )
+  return data
+
+
+def _noted(data: Interactions, note: str) -> Interactions:
+  return dataclasses.replace(data, notes=(*data.notes, note))
 
 
 def _check_known(source: str, known: dict) -> None:

@@ -157,15 +157,24 @@ def _ids(examples: list[dict[str, Any]], dtype: str) -> np.ndarray:
   return ids.astype(dtype)
 
 
+def _content(path: pathlib.Path) -> list[Any]:
+  """What tells a file from a changed one, or a folder from a changed one."""
+  if path.is_file():
+    return [str(path.resolve()), files.sha256(path)]
+  inside = ((p, p.stat()) for p in sorted(path.rglob('*')) if p.is_file())
+  return [
+    str(path.resolve()),
+    [(str(p), about.st_size, about.st_mtime_ns) for p, about in inside],
+  ]
+
+
 def _folder(source: str, cache_dir: Path, options: dict) -> pathlib.Path:
-  """One for each source and set of options, files by their last change."""
-  data_dir = os.environ.get(files.DATA_DIR_VARIABLE)
-  key = {'data_dir': data_dir, **options}
+  """One for each source and set of options, files by what is in them."""
+  key = {'data_dir': os.environ.get(files.DATA_DIR_VARIABLE), **options}
   for name in ('data_dir', 'path', 'item_path'):
-    if key.get(name) is not None:
-      path = pathlib.Path(key[name]).resolve()
-      changed = path.stat().st_mtime_ns if path.exists() else 0
-      key[name] = [str(path), changed]
+    paths = key.get(name) or []
+    paths = [paths] if isinstance(paths, Path) else paths
+    key[name] = [_content(pathlib.Path(path).expanduser()) for path in paths]
   digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode())
   folder = pathlib.Path(cache_dir) / f'{source}-{digest.hexdigest()[:16]}'
   return folder / InteractionsBuilder.name

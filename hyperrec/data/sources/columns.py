@@ -1,399 +1,321 @@
-"""Columns of ids and numbers from text and Parquet; errors name the line."""
+"""What columns mean: ids, numbers, times and texts; errors name the row."""
 
-import csv
-import io
-import pathlib
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, NoReturn
+import contextlib
+from typing import Any, NoReturn
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet
 
 from hyperrec.data import interactions as interactions_lib
+from hyperrec.data.sources import reading
 
 DataError = interactions_lib.DataError
+Rows = reading.Rows
 
-# None: whichever of `_CSV` the header holds most often.
-_SEPARATORS = {'.csv': None, '.tsv': '\t', '.inter': '\t', '.item': '\t'}
-_CSV = (',', ';', '\t', '|')
-_QUOTED = (',', ';', '|')
-_RECBOLE = ('.inter', '.item')
-_LARGEST_ID = 2**53
-_NO_ID = ('nan', 'null', 'none')
-_OR_DROP = ' (of your own table, --drop_incomplete leaves such rows out)'
-_WHOLE = r'^-?\d+$'
-_CANONICAL = r'^-?(0|[1-9]\d*)$'
-_ISO = r'^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?Z?$'
+_OR_DROP = (
+  ' (--drop_incomplete leaves such rows out, --fill_down repeats the row above)'
+)
+# Beyond it, neighbouring whole numbers are the same floating-point number.
+_LARGEST_FLOAT_ID = 2**53
+_WHOLE = r'^(0|-?[1-9]\d*)(\.0+)?$'
 _DECIMAL = r'^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$'
+_DATE = (
+  r'^\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d\d(:\d\d([.,]\d+)?)?)?'
+  r' ?(Z|UTC|GMT|[-+]\d\d(:?\d\d)?|[A-Z]\w+/\w+(/\w+)?)?$'
+)
+# Of a zone, what means the same everywhere: PST, IST and CET do not.
+_ZONE = r'(^|[^A-Za-z])(Z|UTC|GMT|[A-Z]\w+/\w+)([^A-Za-z]|$)'
+_COMMON_FORMATS = (
+  '%d.%m.%Y', '%m/%d/%Y', '%d/%m/%Y', '%d-%m-%Y', '%d.%m.%y', '%m/%d/%y',
+  '%d.%m.%Y %H:%M', '%m/%d/%Y %H:%M', '%d/%m/%Y %H:%M', '%d.%m.%Y %H:%M:%S',
+  '%m/%d/%Y %H:%M:%S', '%d/%m/%Y %H:%M:%S', '%m/%d/%Y %I:%M:%S %p',
+  '%d %b %Y', '%d %B %Y', '%b %d, %Y', '%B %d, %Y',
+  '%a %b %d %H:%M:%S %z %Y', '%Y-%m-%d %H:%M:%S %Z', '%Y.%m.%d',
+)  # fmt: skip
 
 
-class Columns(NamedTuple):
-  """The columns of one file; of a text file each is text.
+def ids(rows: Rows, name: str) -> np.ndarray:
+  """Ids [n]: int64 where every one is a whole number, text otherwise.
 
-  Attributes:
-    table: the columns.
-    path: the file.
-    separator: of a text file; None of Parquet.
-    has_header: whether a text file's first line names the columns.
-    rows: the rows of the file that these are; None is all of them.
-  """
-
-  table: pa.Table
-  path: pathlib.Path
-  separator: str | None = None
-  has_header: bool = True
-  rows: np.ndarray | None = None
-
-
-def read(path: Any) -> Columns:
-  """Reads .csv, .tsv, .parquet or RecBole's .inter and .item, by the name.
+  Blanks around an id do not count; 7.0 is 7, where all ids of the column are
+  whole; numbers with leading zeros make the column text, for 007 is not 7;
+  ="007" is what spreadsheets write for the text 007.
 
   Raises:
-    DataError: no file of a known kind, no rows, or not to be parsed.
+    DataError: an id is missing, a fraction, or of a kind that is no id.
   """
-  path = pathlib.Path(path)
-  if path.suffix == '.parquet':
-    _check_file(path)
-    try:
-      found = Columns(_plain_text(pa.parquet.read_table(path)), path)
-    except (pa.ArrowException, OSError) as error:
-      raise DataError(
-        f'{path} cannot be read as Parquet: {_brief(error)}; is it cut?'
-      ) from error
-  elif path.suffix in _SEPARATORS:
-    found = read_text(path, _SEPARATORS[path.suffix])
-  else:
-    _check_file(path)
+  column = _column(rows, name)
+  kind = column.type
+  if pa.types.is_nested(kind):
     raise DataError(
-      f'{path}: unknown kind of file; use .parquet or one of '
-      f'{sorted(_SEPARATORS)} (unpack compressed files first)'
+      f'{rows.files}: column {name!r} holds lists or records; ids are text or '
+      'whole numbers: write one id in each row'
     )
-  names = found.table.column_names
-  if path.suffix in _RECBOLE:
-    names = [name.partition(':')[0] for name in names]
-  if len(set(names)) < len(names):
-    raise DataError(f'{path}: a column name occurs twice in {names}')
-  if found.table.num_rows == 0:
-    raise DataError(f'{path} has a header and no rows')
-  return found._replace(table=found.table.rename_columns(names))
+  if _is_int64(column):
+    return column.to_numpy().astype(np.int64)
+  if pa.types.is_floating(kind):
+    return _float_ids(rows, name, column)
+  text, codes = _distinct(rows, name, column)
+  _check_present(rows, name, text, codes)
+  broken = pc.match_substring(text, '\n')
+  what = 'holds a line break: is a quote not closed?'
+  _check(rows, name, broken, codes, what)
+  if _all_match(text, _WHOLE):
+    whole = pc.replace_substring_regex(text, r'\.0+$', '')
+    with contextlib.suppress(pa.ArrowInvalid):  # beyond 64 bits they are text
+      return whole.cast(pa.int64()).to_numpy()[codes]
+  return np.asarray(text.to_pylist(), str)[codes]
 
 
-def _plain_text(table: pa.Table) -> pa.Table:
-  """Columns of text as strings, whatever other programs keep them as."""
-  for place, field in enumerate(table.schema):
-    kind = field.type
-    if pa.types.is_dictionary(kind):
-      kind = kind.value_type
-    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-      kind = pa.string()
-    if kind != field.type:
-      column = table.column(place).cast(kind)
-      table = table.set_column(place, field.name, column)
-  return table
+def _float_ids(rows: Rows, name: str, column) -> np.ndarray:
+  values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+  missing = np.isnan(values)
+  if missing.any():
+    _fail(rows, name, missing, f'is missing{_OR_DROP}')
+  fraction = values != np.floor(values)
+  if fraction.any():
+    _fail(rows, name, fraction, 'is a fraction; ids are text or whole numbers')
+  large = np.abs(values) > _LARGEST_FLOAT_ID
+  if large.any():
+    what = 'is a floating-point number too large to be an exact id; write ids'
+    _fail(rows, name, large, f'{what} as whole numbers or text')
+  return values.astype(np.int64)
 
 
-def read_text(
-  path: pathlib.Path, separator: str | None, names: tuple[str, ...] = ()
-) -> Columns:
-  """Reads separated UTF-8 text, every column as text.
+def numbers(rows: Rows, name: str, decimal: str = '.') -> np.ndarray:
+  """Finite numbers [n]: int64 where all are whole, float64 otherwise.
 
   Args:
-    path: the file; LF or CRLF, with or without a byte order mark.
-    separator: of columns; quotes count where it is a comma, a semicolon or a
-      bar. One longer than a character must not be mixed with tabs. None: what
-      the header is cut by.
-    names: of the columns of a file that has no header.
+    rows: see `reading.read`.
+    name: of the column: numbers, or true and false, which are 1 and 0.
+    decimal: what separates the fraction of a number that is text, '.' or ','.
+
+  Raises:
+    DataError: a value is missing or is no number.
   """
-  _check_file(path)
-  content = path.read_bytes()
-  separator, header = _header(content, separator)
-  if '\ufffd' in ''.join(header):  # Arrow checks all rows but this one
-    _check_utf8(path, content)
-  if len(separator) > 1:
-    content = content.replace(separator.encode(), b'\t')
-  bad_rows = []
-
-  def stop(row: Any) -> str:
-    bad_rows.append(row)
-    return 'error'
-
-  is_quoted = separator in _QUOTED
-  found = Columns(pa.table({}), path, separator, not names)
-  try:
-    table = pa.csv.read_csv(
-      pa.BufferReader(content),
-      read_options=pa.csv.ReadOptions(
-        column_names=names or None, use_threads=False
-      ),
-      parse_options=pa.csv.ParseOptions(
-        delimiter=separator if len(separator) == 1 else '\t',
-        quote_char='"' if is_quoted else False,
-        newlines_in_values=is_quoted,
-        invalid_row_handler=stop,
-      ),
-      convert_options=pa.csv.ConvertOptions(
-        column_types=dict.fromkeys(names or header, pa.string()),
-        null_values=[''],
-        strings_can_be_null=True,
-      ),
-    )
-  except pa.ArrowException as error:
-    _check_utf8(path, content)
-    _fail_text(found, bad_rows, error)
-  return found._replace(table=table)
-
-
-def _check_utf8(path: pathlib.Path, content: bytes) -> None:
-  try:
-    content.decode('utf-8-sig')
-  except UnicodeDecodeError as bad:
-    line = content.count(b'\n', 0, bad.start) + 1
+  column = _column(rows, name)
+  kind = column.type
+  if pa.types.is_nested(kind) or pa.types.is_temporal(kind):
     raise DataError(
-      f'{path}, line {line}: byte {bad.start} is not UTF-8; save the file as '
-      f'UTF-8 (iconv -f WINDOWS-1252 -t UTF-8 {path.name} > utf8.csv)'
-    ) from bad
-
-
-def _header(content: bytes, separator: str | None) -> tuple[str, list[str]]:
-  """The separator, and the names in the first line that is not blank."""
-  if separator is None:
-    first = next((line for line in _lines(content) if line.strip()), '')
-    separator = max(_CSV, key=first.count)
-  rows = _reader(_lines(content), separator)
-  return separator, next((row for row in rows if row), [])
-
-
-def _lines(content: bytes) -> Iterator[str]:
-  """Line by line, so that a large file is not decoded as a whole."""
-  return io.TextIOWrapper(
-    io.BytesIO(content), encoding='utf-8-sig', errors='replace', newline=''
-  )
-
-
-def _reader(lines: Iterable[str], separator: str):
-  """Rows as the parser sees them."""
-  if len(separator) > 1:
-    lines = (line.replace(separator, '\t') for line in lines)
-    separator = '\t'
-  quoting = csv.QUOTE_MINIMAL if separator in _QUOTED else csv.QUOTE_NONE
-  return csv.reader(lines, delimiter=separator, quoting=quoting)
-
-
-def complete(columns: Columns, names: Iterable[str]) -> Columns:
-  """The rows that have a value in all of the columns named."""
-  keep = np.ones(columns.table.num_rows, bool)
-  for name in names:
-    keep &= ~np.asarray(_is_missing(_column(columns, name)))
-  rows = np.flatnonzero(keep)
-  return columns._replace(table=columns.table.filter(pa.array(keep)), rows=rows)
-
-
-def _is_missing(column: pa.ChunkedArray) -> pa.ChunkedArray:
-  if pa.types.is_floating(column.type):
-    return pc.fill_null(pc.is_nan(column), True)
-  if not pa.types.is_string(column.type):
-    return pc.is_null(column)
-  text = pc.utf8_lower(pc.utf8_trim_whitespace(column))
-  return pc.is_in(pc.fill_null(text, ''), pa.array([*_NO_ID, '']))
-
-
-def ids(columns: Columns, name: str) -> np.ndarray:
-  """Ids [n]: text, or int64 where every one is a whole number.
-
-  Numbers with leading zeros make the column text, for 007 is not 7.
-  """
-  column = _column(columns, name)
-  if column.null_count:
-    _fail(columns, name, pc.is_null(column), f'is missing{_OR_DROP}')
-  if pa.types.is_floating(column.type):
-    raise DataError(
-      f'{columns.path}: column {name!r} holds fractions or NaN; ids are text '
-      'or whole numbers'
+      f'{rows.files}: column {name!r} holds {kind} values, which are not '
+      'numbers; name another column'
     )
-  if pa.types.is_integer(column.type):
-    numbers = column.to_numpy()
-  else:
-    text = column.cast(pa.string())
-    _check_text_ids(columns, name, text)
-    if not _all_match(text, _WHOLE):
-      return _as_strings(text)
-    numbers = text.cast(pa.float64()).to_numpy()
-  bad = (numbers < 0) | (numbers > _LARGEST_ID)
-  if bad.any():
-    what = 'is not an id in 0..2^53; put a letter before ids that are text'
-    _fail(columns, name, bad, what)
-  if pa.types.is_integer(column.type):
-    return numbers.astype(np.int64)
-  if not _all_match(text, _CANONICAL):
-    return _as_strings(text)
-  return text.cast(pa.int64()).to_numpy()
-
-
-def numbers(columns: Columns, name: str) -> np.ndarray:
-  """Finite numbers [n]: int64 where all are whole, float64 otherwise."""
-  column = _column(columns, name)
-  if pa.types.is_temporal(column.type) and not column.null_count:
-    return column.cast(pa.int64()).to_numpy()
-  if pa.types.is_integer(column.type) and not column.null_count:
+  if pa.types.is_boolean(kind):
+    column = column.cast(pa.int8())
+  if _is_int64(column):
     return column.to_numpy().astype(np.int64)
-  if not pa.types.is_floating(column.type):
-    column = pc.utf8_trim_whitespace(column.cast(pa.string()))
-    is_number = pc.fill_null(pc.match_substring_regex(column, _DECIMAL), False)
-    if not pc.all(is_number).as_py():
-      _fail(columns, name, pc.invert(is_number), 'is not a number')
-    if _all_match(column, _WHOLE):
-      try:
-        return column.cast(pa.int64()).to_numpy()
-      except pa.ArrowInvalid:
-        pass  # beyond 64 bits
-  found = column.cast(pa.float64()).to_numpy()
+  if not pa.types.is_floating(kind):
+    found = _cast(column)
+    if found is not None:
+      return found
+    text, codes = _distinct(rows, name, column)
+    _check_present(rows, name, text, codes)
+    if decimal == ',':
+      text = pc.replace_substring(text, ',', '.')
+    is_number = pc.match_substring_regex(text, _DECIMAL)
+    what = 'is not a number'
+    if decimal != ',' and _any_match(text, r'^[-+]?\d+,\d{1,2}$'):
+      what += ' (with decimal commas give --decimal_comma)'
+    _check(rows, name, pc.invert(is_number), codes, what)
+    column = text.take(pa.array(codes))
+    found = _cast(column)
+    if found is not None:
+      return found
+  found = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
   if not np.isfinite(found).all():
-    _fail(columns, name, ~np.isfinite(found), 'is not a finite number')
+    _fail(rows, name, ~np.isfinite(found), 'is not a finite number')
   return found
 
 
-def times(columns: Columns, name: str, form: str | None = None) -> np.ndarray:
+def _cast(text: pa.ChunkedArray) -> np.ndarray | None:
+  """Finite numbers; None where some text is none, or may not be meant so."""
+  for kind in (pa.int64(), pa.float64()):
+    with contextlib.suppress(pa.ArrowInvalid):
+      found = text.cast(kind)
+      if found.null_count:
+        return None
+      found = found.to_numpy()
+      return found if np.isfinite(found).all() else None
+  return None
+
+
+def times(rows: Rows, name: str, form: str | None = None) -> np.ndarray:
   """Whole numbers int64 [n], in the order of time.
 
+  Numbers are kept as they are (seconds, milliseconds or any other unit), or
+  become millionths where they have fractions. Dates become microseconds; a
+  date without a zone is of UTC.
+
   Args:
-    columns: the file.
-    name: of the column: whole numbers, or dates such as 2024-12-31 and
-      2024-12-31 23:59:59, in microseconds then.
+    rows: see `reading.read`.
+    name: of the column: numbers, or dates in the order year, month, day, with
+      or without a time and an offset (2024-12-31, 2024-12-31T23:59:59.5+01:00).
     form: of other dates, as of strptime: '%d.%m.%Y'.
+
+  Raises:
+    DataError: a value is missing, or is neither a number nor such a date.
   """
-  column = _column(columns, name)
-  if pa.types.is_string(column.type):
-    column = pc.utf8_trim_whitespace(column)
-    if form is not None:
-      return _dates(columns, name, column, form)
-    if _all_match(column, _ISO):
-      return _iso_dates(columns, name, column)
-  try:
-    found = numbers(columns, name)
-  except DataError as error:
+  column = _column(rows, name)
+  kind = column.type
+  if pa.types.is_nested(kind) or pa.types.is_time(kind):
     raise DataError(
-      f'{error} (dates that are not like 2024-12-31 need a timestamp_format '
-      'such as %d.%m.%Y)'
-    ) from error
+      f'{rows.files}: column {name!r} holds {kind} values, which are not times '
+      'of a calendar; name another column'
+    )
+  if pa.types.is_temporal(kind):
+    if column.null_count:
+      _fail(rows, name, pc.is_null(column), f'is missing{_OR_DROP}')
+    if pa.types.is_date(kind):
+      column = column.cast(pa.timestamp('us'))
+    return column.cast(pa.int64()).to_numpy()
+  is_text = pa.types.is_string(kind)
+  if form is not None or (is_text and _cast(column) is None):
+    text, codes = _distinct(rows, name, column)
+    _check_present(rows, name, text, codes)
+    if form is not None:
+      return _formatted(rows, name, text, codes, form)
+    is_number = pc.match_substring_regex(text, _DECIMAL)
+    if pc.sum(is_number).as_py() < len(text) / 2:
+      return _dates(rows, name, text, codes)
+  found = numbers(rows, name)
   if found.dtype == np.int64:
     return found
-  bad = (found != np.floor(found)) | (np.abs(found) > _LARGEST_ID)
-  if bad.any():
-    _fail(
-      columns, name, bad, 'is not a whole number; give seconds or milliseconds'
-    )
+  if (found != np.floor(found)).any():
+    found = np.round(found * 1e6)
+  large = np.abs(found) >= 2.0**63
+  if large.any():
+    _fail(rows, name, large, 'is too large for a time')
   return found.astype(np.int64)
 
 
-def _iso_dates(columns, name: str, column) -> np.ndarray:
-  """Microseconds; what is finer is cut off."""
-  plain = pc.replace_substring(column, 'Z', '')
-  plain = pc.replace_substring_regex(plain, r'(\.\d{6})\d+', r'\1')
-  try:
-    found = plain.cast(pa.timestamp('us'))
-  except pa.ArrowInvalid:
-    bad = [not _is_date(text) for text in plain]
-    _fail(columns, name, bad, 'is no date of the calendar')
-  return found.cast(pa.int64()).to_numpy()
+def _dates(rows: Rows, name: str, text, codes) -> np.ndarray:
+  """Microseconds of dates that need no format; what is finer is cut off."""
+  is_date = pc.match_substring_regex(text, _DATE)
+  fits = ()
+  if not pc.all(is_date).as_py():
+    fits = [f for f in _COMMON_FORMATS if not _parsed(text, f).null_count]
+  advice = (
+    f'give --timestamp_format={fits[0]}, if that is how it is written'
+    if fits
+    else 'dates are written like 2024-12-31 or 2024-12-31T23:59:59+01:00; for '
+    'others give a --timestamp_format such as %d.%m.%Y'
+  )
+  what = f'is not a date that can be read without a format: {advice}'
+  _check(rows, name, pc.invert(is_date), codes, what)
+  plain = pc.replace_substring_regex(text, r' ?(Z|UTC|GMT)$', '+00')
+  plain = pc.replace_substring_regex(plain, r' ([-+])', r'\1')
+  plain = pc.replace_substring(plain, ',', '.')
+  found = reading.compute(plain, 'epoch_us(try_cast(x as timestamptz))')
+  what = 'is not a date of the calendar'
+  _check(rows, name, pc.is_null(found), codes, what)
+  return found.to_numpy()[codes]
 
 
-def _is_date(text: pa.Scalar) -> bool:
-  try:
-    text.cast(pa.timestamp('us'))
-  except pa.ArrowInvalid:
-    return False
-  return True
-
-
-def _dates(columns, name: str, column, form: str) -> np.ndarray:
-  found = pc.strptime(column, format=form, unit='us', error_is_null=True)
-  if found.null_count:
-    _fail(columns, name, pc.is_null(found), f'is not a date like {form}')
-  return found.cast(pa.int64()).to_numpy()
-
-
-def texts(columns: Columns, name: str) -> list[str]:
-  """A column as text without outer blanks; what is missing is empty."""
-  text = _column(columns, name).cast(pa.string())
-  return pc.utf8_trim_whitespace(text).fill_null('').to_pylist()
-
-
-def _check_file(path: pathlib.Path) -> None:
-  if not path.is_file():
-    what = 'is a folder' if path.is_dir() else 'does not exist'
-    raise DataError(f'{path} {what}; give the path of a file')
-  if path.stat().st_size == 0:
-    raise DataError(f'{path} is empty; give a file with rows')
-
-
-def _check_text_ids(columns: Columns, name: str, text: pa.ChunkedArray) -> None:
-  no_id = pc.is_in(pc.utf8_lower(text), pa.array(_NO_ID))
-  if pc.any(no_id).as_py():
-    _fail(columns, name, no_id, f'is missing{_OR_DROP}')
-  broken = pc.match_substring(text, '\n')
-  if pc.any(broken).as_py():
-    _fail(columns, name, broken, 'holds a line break: is a quote not closed?')
-
-
-def _column(columns: Columns, name: str) -> pa.ChunkedArray:
-  if name not in columns.table.column_names:
-    raise DataError(
-      f'{columns.path}: no column {name!r}; it has '
-      f'{columns.table.column_names}. Name yours by user_column, item_column '
-      'and so on'
+def _formatted(rows: Rows, name: str, text, codes, form: str) -> np.ndarray:
+  """Microseconds of dates of a given format."""
+  if '%Z' in form:
+    unknown = pc.invert(pc.match_substring_regex(text, _ZONE))
+    what = (
+      'has a time zone other than UTC, GMT or a place such as Europe/Berlin, '
+      'and other names of zones have several meanings: write offsets such as '
+      '+01:00 and read them by %z'
     )
-  return columns.table.column(name)
+    _check(rows, name, unknown, codes, what)
+  try:
+    found = _parsed(text, form)
+  except duckdb.Error as error:
+    raise DataError(
+      f'--timestamp_format={form}: {str(error).splitlines()[0]}; write one '
+      'such as %d.%m.%Y'
+    ) from error
+  _check(rows, name, pc.is_null(found), codes, f'is not a date like {form}')
+  return found.to_numpy()[codes]
+
+
+def _parsed(text: pa.ChunkedArray, form: str) -> pa.ChunkedArray:
+  escaped = form.replace("'", "''")
+  return reading.compute(text, f"epoch_us(try_strptime(x, '{escaped}'))")
+
+
+def texts(rows: Rows, name: str) -> list[str]:
+  """A column as text without outer blanks; what is missing is empty.
+
+  The parts of a list are joined by blanks.
+  """
+  column = _column(rows, name)
+  if pa.types.is_nested(column.type):
+    is_list = pa.types.is_list(column.type)
+    text = "array_to_string(x, ' ')" if is_list else 'x::varchar'
+    table = rows.table.set_column(
+      rows.table.column_names.index(name), name, reading.compute(column, text)
+    )
+    rows = rows._replace(table=table)
+  text, codes = _distinct(rows, name, rows.table.column(name))
+  return np.asarray(text.to_pylist(), object)[codes].tolist()
+
+
+def _is_int64(column: pa.ChunkedArray) -> bool:
+  """Whether a column holds whole numbers that fit int64, and lacks none."""
+  is_whole = pa.types.is_integer(column.type) and column.type != pa.uint64()
+  return is_whole and not column.null_count
+
+
+def _column(rows: Rows, name: str) -> pa.ChunkedArray:
+  return rows.table.column(name)
+
+
+def _distinct(
+  rows: Rows, name: str, column: pa.ChunkedArray
+) -> tuple[pa.Array, np.ndarray]:
+  """Text without outer blanks, and the place [n] of each row's text there.
+
+  It is nearly distinct: work on it is done once for each value of a column.
+  What is missing is empty. Spreadsheets write ="007" for the text 007.
+  """
+  try:
+    text = column.cast(pa.string())
+  except pa.ArrowException as error:
+    raise DataError(
+      f'{rows.files}: column {name!r} cannot be read as text ({error}); name '
+      'another column, or write it as text'
+    ) from error
+  coded = pc.fill_null(text, '').dictionary_encode().unify_dictionaries()
+  coded = coded.combine_chunks()
+  if isinstance(coded, pa.ChunkedArray):
+    coded = coded.chunk(0)
+  distinct = pc.utf8_trim_whitespace(coded.dictionary)
+  distinct = pc.replace_substring_regex(distinct, r'^="(.*)"$', r'\1')
+  return distinct, coded.indices.to_numpy()
 
 
 def _all_match(text: pa.ChunkedArray, pattern: str) -> bool:
-  matches = pc.match_substring_regex(text, pattern)
-  return pc.all(pc.fill_null(matches, False)).as_py()
+  return pc.all(pc.match_substring_regex(text, pattern)).as_py()
 
 
-def _as_strings(text: pa.ChunkedArray) -> np.ndarray:
-  return np.asarray(text.to_pylist(), str)
+def _any_match(text: pa.ChunkedArray, pattern: str) -> bool:
+  return pc.any(pc.match_substring_regex(text, pattern)).as_py()
 
 
-def _fail(columns: Columns, name: str, bad: Any, what: str) -> NoReturn:
+def _check_present(rows: Rows, name: str, text, codes: np.ndarray) -> None:
+  missing = pc.is_in(pc.utf8_lower(text), pa.array(reading.MISSING))
+  _check(rows, name, missing, codes, f'is missing{_OR_DROP}')
+
+
+def _check(rows: Rows, name: str, bad: Any, codes: np.ndarray, what: str):
+  """Raises the error of the first row whose text is bad, if there is one."""
+  bad = np.asarray(bad)
+  if bad.any():
+    _fail(rows, name, bad[codes], what)
+
+
+def _fail(rows: Rows, name: str, bad: Any, what: str) -> NoReturn:
   """Raises the error of the first row where `bad` is true."""
   row = int(np.flatnonzero(np.asarray(bad))[0])
-  value = columns.table.column(name)[row].as_py()
-  shown = 'an empty field' if value is None else repr(value)
+  value = rows.table.column(name)[row].as_py()
+  shown = 'an empty field' if value is None else repr(value)[:200]
   raise DataError(
-    f'{columns.path}, {_place(columns, row)}, column {name!r}: {shown} {what}; '
-    'mend or drop that row'
+    f'{reading.place(rows, row)}, column {name!r}: {shown} {what}; mend or '
+    'drop that row'
   )
-
-
-def _fail_text(columns: Columns, bad_rows: list, error: Exception) -> NoReturn:
-  """Raises what is wrong with a text file that Arrow could not parse."""
-  path = columns.path
-  if bad_rows:
-    bad = bad_rows[0]
-    row = bad.number - 1 - columns.has_header
-    raise DataError(
-      f'{path}, {_place(columns, row)}: {bad.actual_columns} fields, expected '
-      f'{bad.expected_columns}: {bad.text[:80]!r}'
-    ) from error
-  raise DataError(f'{path} cannot be read: {_brief(error)}') from error
-
-
-def _place(columns: Columns, row: int) -> str:
-  """Where a row is: its line in a text file, whatever was quoted or blank."""
-  if columns.rows is not None:
-    row = int(columns.rows[row])
-  if columns.separator is None:
-    return f'row {row + 1}'
-  reader = _reader(_lines(columns.path.read_bytes()), columns.separator)
-  wanted, seen, line = row + columns.has_header, -1, 0
-  while seen < wanted:
-    line = reader.line_num + 1
-    seen += bool(next(reader))
-  return f'line {line}'
-
-
-def _brief(error: Exception) -> str:
-  return str(error).strip().splitlines()[0][:300]

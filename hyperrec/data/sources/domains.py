@@ -3,8 +3,7 @@
 import numpy as np
 
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.data.sources import columns as columns_lib
-from hyperrec.data.sources import files
+from hyperrec.data.sources import files, reading
 from hyperrec.data.sources import table as table_lib
 
 DataError = interactions_lib.DataError
@@ -78,7 +77,7 @@ def text_domain(
     )
   about = TEXT_DOMAINS[domain]
   path = files.find(about, 'interactions.parquet', data_dir)
-  names = columns_lib.read(path).table.column_names
+  names = reading.open_files(path).names
   data = table_lib.table(
     path=path,
     rating_column='weight' if 'weight' in names else None,

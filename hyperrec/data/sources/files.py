@@ -51,6 +51,7 @@ def find(
       it is another one.
   """
   root = data_dir or os.environ.get(DATA_DIR_VARIABLE)
+  root = root and pathlib.Path(root).expanduser()
   if not root:
     raise DataError(
       f'{about.folder}/{file} is needed: pass data_dir (or set '
@@ -69,10 +70,15 @@ def find(
   )
 
 
+def sha256(path: pathlib.Path) -> str:
+  """The checksum of what is in a file."""
+  with path.open('rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
 def check_sha256(path: pathlib.Path, expected: str) -> None:
   """Raises DataError where the file is not the published one, bit for bit."""
-  with path.open('rb') as file:
-    found = hashlib.file_digest(file, 'sha256').hexdigest()
+  found = sha256(path)
   if found != expected:
     raise DataError(
       f'{path}: sha256 is {found}, expected {expected}; the file is damaged '

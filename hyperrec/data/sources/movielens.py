@@ -13,7 +13,7 @@ from absl import logging
 
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data.sources import columns as columns_lib
-from hyperrec.data.sources import files
+from hyperrec.data.sources import files, reading
 from hyperrec.data.sources import table as table_lib
 
 DataError = interactions_lib.DataError
@@ -158,7 +158,7 @@ def _csv(path: pathlib.Path, tags: bool) -> Interactions:
 
 def _tags(path: pathlib.Path) -> dict[int, set[str]]:
   """Film -> its distinct tags."""
-  content = columns_lib.read(path)
+  content = reading.read(reading.open_files(path), ('movieId', 'tag'))
   items = columns_lib.ids(content, 'movieId').tolist()
   words = {}
   for item, tag in zip(items, columns_lib.texts(content, 'tag'), strict=True):
@@ -183,7 +183,8 @@ def _movies_dat(path: pathlib.Path) -> dict[int, str]:
 
 def _plain(path: pathlib.Path, separator: str, text: dict) -> Interactions:
   """Ratings without a header."""
-  content = columns_lib.read_text(path, separator, _COLUMNS)
+  form = reading.Form(separator, _COLUMNS)
+  content = reading.read(reading.open_files(path, form), _COLUMNS)
   return interactions_lib.from_columns(
     columns_lib.ids(content, 'user'),
     columns_lib.ids(content, 'item'),

@@ -1,16 +1,17 @@
-"""A user's own table of interactions: CSV, TSV, Parquet or RecBole's .inter."""
+"""A user's own table of interactions, in whatever form it was exported."""
 
+import functools
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from absl import logging
 
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data.sources import columns as columns_lib
-from hyperrec.data.sources import files
+from hyperrec.data.sources import files, reading
 
 DataError = interactions_lib.DataError
 Interactions = interactions_lib.Interactions
@@ -22,117 +23,180 @@ ABOUT = files.About('', 'your own file', 'yours')
 def table(
   data_dir: Path | None = None,
   *,
-  path: Path | None = None,
+  path: Path | Sequence[Path] | None = None,
   user_column: str = 'user',
   item_column: str = 'item',
   rating_column: str | None = None,
   timestamp_column: str | None = None,
   timestamp_format: str | None = None,
   item_path: Path | None = None,
-  text_columns: tuple[str, ...] = (),
+  item_id_column: str | None = None,
+  text_columns: Sequence[str] = (),
   drop_incomplete: bool = False,
+  decimal_comma: bool = False,
+  separator: str | None = None,
+  column_names: Sequence[str] = (),
+  encoding: str | None = None,
+  fill_down: Sequence[str] = (),
+  fill_within: str | None = None,
+  where: str | None = None,
+  sequences: bool = False,
   name: str = '',
 ) -> Interactions:
-  """Reads a user's own file.
+  """Reads a user's own files.
 
   Args:
     data_dir: not used.
-    path: .csv, .tsv, .parquet or .inter; text is UTF-8 with a header. A .csv
-      may be cut by commas, semicolons, tabs or bars. RecBole's types are cut
-      off the header: `user_id:token` is named `user_id`.
-    user_column: column of user ids, text or whole numbers. Where there is no
-      `user`, `user_id` is taken.
-    item_column: column of item ids; likewise `item` or `item_id`.
-    rating_column: numbers, or None.
-    timestamp_column: whole numbers in the order of time or dates, or None.
+    path: one file or several with the same columns; see `reading.open_files`.
+    user_column: column of user ids, text or whole numbers. Capitals do not
+      count, and user_id is taken where there is no user.
+    item_column: column of item ids, found in the same way.
+    rating_column: column of numbers, or None.
+    timestamp_column: column of numbers or dates; see `columns.times`.
     timestamp_format: of dates that are not like 2024-12-31: '%d.%m.%Y'.
-    item_path: a second table with `item_column` and the text columns; None
-      where they are in `path`.
+    item_path: a second file with the items' ids and the text columns; None
+      where the text columns are in `path`.
+    item_id_column: column of item ids in `item_path`; None is `item_column`.
     text_columns: joined to the items' text; of several rows of an item the
       first that has text counts.
     drop_incomplete: leave out rows that lack a user, an item, or a value of
-      another column that is used; they are an error else.
-    name: of the data set; default the file's.
+      another column that is used; they are an error otherwise.
+    decimal_comma: whether ratings are written like 3,5.
+    separator: see `reading.Form`, as for the next six.
+    column_names: of a file without a header.
+    encoding: of text files.
+    fill_down: columns whose empty cells repeat the row above.
+    fill_within: a column that must be equal for that.
+    where: a condition in SQL that rows must meet.
+    sequences: whether each line is a user and the user's items.
+    name: of the data set; by default the first file's.
 
   Raises:
     DataError: names the file, the line, the column and the value.
   """
   del data_dir
   if not path:
-    raise DataError('source table needs path=FILE (.csv, .parquet, .inter)')
-  content = columns_lib.read(path)
-  user_column = _alias(content, user_column)
-  own_item = _alias(content, item_column)
-  if drop_incomplete:
-    used = (user_column, own_item, rating_column, timestamp_column)
-    content = _complete(content, [column for column in used if column])
-  item = columns_lib.ids(content, own_item)
-  text = None
+    raise DataError(
+      'source table needs a file: give --path=FILE (.csv, .parquet, .jsonl)'
+    )
+  form = reading.Form(
+    separator,
+    tuple(column_names),
+    encoding,
+    tuple(fill_down),
+    fill_within,
+    where,
+    sequences,
+  )
+  if sequences and timestamp_column is None:
+    timestamp_column = 'timestamp'
+  opened = reading.open_files(path, form)
+  find = functools.partial(reading.find_column, opened)
+  user_column = find(user_column, 'user_column')
+  item_column_here = find(item_column, 'item_column')
+  used = [user_column, item_column_here]
+  if rating_column is not None:
+    rating_column = find(rating_column, 'rating_column')
+    used.append(rating_column)
+  if timestamp_column is not None:
+    timestamp_column = find(timestamp_column, 'timestamp_column')
+    used.append(timestamp_column)
+  own_text = [] if item_path else _found_text(opened, text_columns)
+  rows = reading.read(
+    opened, [*used, *own_text], used if drop_incomplete else ()
+  )
+  notes = _notes(rows, used)
+  item = columns_lib.ids(rows, item_column_here)
+  text, more = None, ()
   if item_path is not None:
-    table = columns_lib.read(item_path)
-    text = _item_text(table, item_column, text_columns, item)
-  elif text_columns:
-    text = _item_text(content, item_column, text_columns, item)
+    text, more = _text_of_file(
+      item_path, encoding, item_id_column or item_column, text_columns, item
+    )
+  elif own_text:
+    text, more = _item_text(rows, item_column_here, own_text, item)
+  rating = None
+  if rating_column is not None:
+    rating = columns_lib.numbers(
+      rows, rating_column, ',' if decimal_comma else '.'
+    )
   time = None
   if timestamp_column is not None:
-    time = columns_lib.times(content, timestamp_column, timestamp_format)
+    time = columns_lib.times(rows, timestamp_column, timestamp_format)
   data = interactions_lib.from_columns(
-    columns_lib.ids(content, user_column),
+    columns_lib.ids(rows, user_column),
     item,
-    rating=_optional(columns_lib.numbers, content, rating_column),
+    rating=rating,
     timestamp=time,
     item_text=text,
     duplicates='keep',
-    name=name or pathlib.Path(path).stem,
+    name=name or _stem(opened.paths[0]),
+    notes=(*notes, *more),
   )
   if data.num_users < 2:
     raise DataError(
-      f'{path}: only one user in column {user_column!r}; a recommender learns '
-      'from several. Is it the right column?'
+      f'{opened}: only one user in column {user_column!r}; a recommender '
+      'learns from several. Is it the right column (--user_column)?'
     )
   return data
 
 
-def _optional(read: Any, content: columns_lib.Columns, name: str | None):
-  return None if name is None else read(content, name)
+def _stem(path: pathlib.Path) -> str:
+  """The file's name without its suffixes: shop of shop.csv.gz."""
+  return path.name.split('.')[0] or path.name
 
 
-def _alias(content: columns_lib.Columns, name: str) -> str:
-  """`user_id` for `user` and `item_id` for `item`, where only that exists."""
-  names = content.table.column_names
-  alias = f'{name}_id'
-  if name in ('user', 'item') and name not in names and alias in names:
-    return alias
-  return name
+def _notes(rows: reading.Rows, used: list[str]) -> tuple[str, ...]:
+  """What was left out while reading."""
+  notes = []
+  form = rows.files.form
+  if form.where:
+    notes.append(
+      f'{rows.files}: {rows.num_selected:,} of {rows.num_read:,} rows meet '
+      f'where={form.where}'
+    )
+  lacking = rows.num_selected - rows.table.num_rows
+  if rows.table.num_rows == 0:
+    raise DataError(
+      f'{rows.files}: no row has a value in all of {used}; are they the right '
+      'columns?'
+    )
+  if lacking:
+    note = (
+      f'{rows.files}: {lacking:,} of {rows.num_selected:,} rows lack a value '
+      f'in one of {used} and are left out (drop_incomplete)'
+    )
+    if lacking > rows.num_selected / 10 and not form.fill_down:
+      note += '; if empty cells repeat the row above, give --fill_down'
+    notes.append(note)
+  return tuple(notes)
 
 
-def _complete(
-  content: columns_lib.Columns, names: list[str]
-) -> columns_lib.Columns:
-  kept = columns_lib.complete(content, names)
-  before, after = content.table.num_rows, kept.table.num_rows
-  if after == 0:
-    raise DataError(f'{content.path}: no row has a value in all of {names}')
-  if after < before:
-    logging.warning(
-      '%s: %d of %d rows lack a value in %s and are left out',
-      content.path, before - after, before, names,
-    )  # fmt: skip
-  return kept
+def _found_text(opened: reading.Files, names: Sequence[str]) -> list[str]:
+  return [reading.find_column(opened, name, 'text_columns') for name in names]
+
+
+def _text_of_file(
+  path: Path, encoding, id_column: str, text_columns, item: np.ndarray
+):
+  """What `_item_text` gives, from a file of items."""
+  opened = reading.open_files(path, reading.Form(encoding=encoding))
+  if not text_columns:
+    raise DataError(
+      f'{opened}: name its columns of text by --text_columns; it has '
+      f'{list(opened.names)}'
+    )
+  id_column = reading.find_column(opened, id_column, 'item_id_column')
+  text_columns = _found_text(opened, text_columns)
+  rows = reading.read(opened, [id_column, *text_columns])
+  return _item_text(rows, id_column, text_columns, item)
 
 
 def _item_text(
-  content: columns_lib.Columns,
-  item_column: str,
-  text_columns: tuple[str, ...],
-  item: np.ndarray,
-) -> dict[Any, str]:
-  """Item id -> its text columns, joined by ". ", for the ids in `item`."""
-  path = content.path
-  if not text_columns:
-    raise DataError(f'{path}: name its text_columns')
-  keys = columns_lib.ids(content, _alias(content, item_column))
-  parts = [columns_lib.texts(content, name) for name in text_columns]
+  rows: reading.Rows, id_column: str, text_columns, item: np.ndarray
+) -> tuple[dict[Any, str], tuple[str, ...]]:
+  """Text of the ids in `item`, its columns joined by ". ", and what to note."""
+  keys = columns_lib.ids(rows, id_column)
+  parts = [columns_lib.texts(rows, name) for name in text_columns]
   text: dict[str, str] = {}
   for key, *part in zip(keys.tolist(), *parts, strict=True):
     if not text.get(str(key)):
@@ -141,10 +205,12 @@ def _item_text(
   found = {key: text[str(key)] for key in wanted if str(key) in text}
   if not found:
     raise DataError(
-      f'{path}: none of its items has an interaction; its ids are like '
-      f'{keys[0]!s}, those of the interactions like {item[0]!s}'
+      f'{rows.files}: none of its items has an interaction; its ids are like '
+      f'{keys[0]!s}, those of the interactions like {item[0]!s}; name the '
+      'column of ids by --item_id_column'
     )
-  if len(found) < len(wanted):
-    lacking = len(wanted) - len(found)
-    logging.warning('%s lacks %d of %d items', path, lacking, len(wanted))
-  return found
+  lacking = sum(not found.get(key) for key in wanted)
+  if not lacking:
+    return found, ()
+  note = f'{rows.files}: {lacking:,} of {len(wanted):,} items have no text'
+  return found, (note,)

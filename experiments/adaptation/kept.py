@@ -1,0 +1,95 @@
+"""Rows that runs kept, and which of them may stand beside each other."""
+
+import pathlib
+from collections.abc import Iterable
+
+from hyperrec.evaluation import results
+from hyperrec.training import manifest
+
+# Flags that choose which cells are run, how hyper-parameters are chosen, what
+# reads the text, or how long timing takes. Rows that differ in them are of the
+# same test users.
+_MAY_DIFFER = frozenset(
+  (
+    'regimes', 'methods', 'user_budgets', 'catalogue_budgets',
+    'domain_budgets', 'drift_budgets', 'seeds', 'oracle', 'trials',
+    'evidence_folds', 'rehearsal_domains', 'text_encoder', 'features',
+    'repeats', 'max_seconds', 'path', 'item_path',
+  )
+)  # fmt: skip
+
+
+def read(workdir: str | pathlib.Path) -> list[results.Row]:
+  """The rows of a workdir, with the checksums of the data that they are of.
+
+  Where two runs did the same cell at the same time, the later row counts.
+
+  Raises:
+    OtherRunError: no manifest tells what made them.
+    ResultError: a line is no row.
+  """
+  workdir = pathlib.Path(workdir)
+  parts = manifest.read(workdir)['data']
+  checksums = {part: about['sha256'] for part, about in parts.items()}
+  rows = results.read_json_lines(workdir / 'cells.jsonl')
+  last = {place(row): row for row in rows}
+  return [{**row, 'data': checksums} for row in last.values()]
+
+
+def read_all(workdirs: Iterable[pathlib.Path]) -> list[results.Row]:
+  """The rows of several workdirs, to be put together.
+
+  Raises:
+    OtherRunError: see `read`.
+    ResultError: two workdirs hold the same cell, or cells of other test users.
+  """
+  rows: dict[tuple, results.Row] = {}
+  for workdir in workdirs:
+    for row in read(workdir):
+      if place(row) in rows:
+        raise results.ResultError(
+          f'{workdir} and another workdir both hold the cell {place(row)}; '
+          'keep one of them'
+        )
+      rows[place(row)] = row
+  check_alike(rows.values())
+  return list(rows.values())
+
+
+def place(row: results.Row) -> tuple[str, str, str, int, int]:
+  """What a row is of: there is one row for each."""
+  names = ('dataset', 'regime', 'method', 'budget', 'seed')
+  return tuple(row[name] for name in names)
+
+
+def check_alike(rows: Iterable[results.Row]) -> None:
+  """Raises ResultError where two rows of a task are of other users or data.
+
+  A task is a data set and a regime. What a row does not tell, as older ones do
+  not, is not compared.
+  """
+  known: dict[tuple[str, str, str], object] = {}
+  for row in rows:
+    task = row['dataset'], row['regime']
+    for name, value in _facts(row).items():
+      first = known.setdefault((*task, name), value)
+      if first != value:
+        raise results.ResultError(
+          f'{", ".join(task)}: rows with {name}={first} and with '
+          f'{name}={value} are not of the same test users; keep one kind'
+        )
+
+
+def _facts(row: results.Row) -> dict[str, object]:
+  """What decides which test users a row is of, under the names it has."""
+  flags = {
+    f'--{name}': value
+    for name, value in row.get('flags', {}).items()
+    if name not in _MAY_DIFFER
+  }
+  if row.get('regime') != 'new_domain':
+    flags.pop('--domains', None)
+  return {
+    **flags,
+    **{f'sha256 of {k}': v for k, v in row.get('data', {}).items()},
+  }

@@ -1,0 +1,101 @@
+"""What a training needs, told before it starts: memory, and about what time."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from hyperrec import memory
+from hyperrec.data import interactions
+from hyperrec.models import (
+  linear_autoencoder,
+  slim,
+  sparse_autoencoder,
+  spd_inverse,
+)
+
+# Side of the product whose time tells how fast the machine is.
+_SIDE = 1500
+# Seconds of a column of `ease_sparse` beside its arithmetic.
+_COLUMN = 3e-4
+
+
+def memory_bytes(name: str, data: interactions.Interactions, settings) -> int:
+  """The most that training a method holds, about.
+
+  Args:
+    name: of an item-item method of `experiments.export.run`.
+    data: that it is trained on.
+    settings: its hyper-parameters.
+  """
+  users, items = data.num_users, data.num_items
+  square = spd_inverse.spd_inverse_peak_bytes(items)
+  solve = linear_autoencoder.solve_peak_bytes(users, items)
+  if name == 'ease_sparse':
+    return sparse_autoencoder.neighbour_peak_bytes(
+      data.csr(), settings['neighbours']
+    )
+  if name == 'itemknn':
+    # Blocks of similarities, and three copies of what is kept.
+    return 1024 * items * 24 + 24 * items * settings['neighbours']
+  if name == 'slim':
+    return slim.peak_bytes(items)
+  # A prior of the weights is one matrix more, and a kernel's inverse another.
+  return solve if name == 'ease' else 3 * square
+
+
+def tell(
+  name: str,
+  data: interactions.Interactions,
+  settings,
+  flops: float,
+  show: Callable[[str], None],
+) -> None:
+  """Says what memory and time a training takes, and refuses what cannot be.
+
+  Args:
+    name: of the method.
+    data: that it is trained on.
+    settings: its hyper-parameters.
+    flops: operations of the training.
+    show: prints a line.
+
+  Raises:
+    InsufficientMemoryError: less memory is free. Names what needs less.
+  """
+  required = memory_bytes(name, data, settings)
+  free = memory.available_bytes()
+  seconds = flops / flops_per_second()
+  if name == 'ease_sparse':
+    seconds += _COLUMN * data.num_items
+  left = '' if free is None else f' ({free / 2**30:,.1f} GiB are free)'
+  show(
+    f'{name} of {data.num_items:,} items and {data.num_users:,} users: about '
+    f'{required / 2**30:,.2f} GiB of memory{left} and {_duration(seconds)}'
+  )
+  sparse = {'neighbours': 100}
+  remedy = 'leave rare items out (--min_item_interactions)'
+  if name != 'ease_sparse':
+    least = memory_bytes('ease_sparse', data, sparse) / 2**30
+    remedy += (
+      '; give --method=ease_sparse, EASE with sparse weights, which needs '
+      f'about {least:,.2f} GiB'
+    )
+  memory.check_memory(required, f'--method={name}', remedy)
+
+
+def flops_per_second() -> float:
+  """Of a product of two matrices in single precision, here and now."""
+  side = np.ones((_SIDE, _SIDE), np.float32)
+  side[:64] @ side  # the threads start
+  start = time.perf_counter()
+  side @ side
+  return 2 * _SIDE**3 / (time.perf_counter() - start)
+
+
+def _duration(seconds: float) -> str:
+  if seconds < 100:
+    return f'{max(1, round(seconds))} seconds'
+  if seconds < 6000:
+    return f'{round(seconds / 60)} minutes'
+  return f'{seconds / 3600:.1f} hours'

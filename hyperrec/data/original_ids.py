@@ -1,0 +1,86 @@
+"""The ids that people gave users and items, as numbers from 0."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+class IdError(ValueError):
+  """Ids cannot be numbered; says which and why."""
+
+
+def number(ids: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+  """Distinct ids, sorted, and the place of each row's id among them.
+
+  Args:
+    ids: [n] of any kind that can be sorted; whole floats become integers.
+
+  Returns:
+    The distinct ids, and int64 [n].
+
+  Raises:
+    IdError: an id is missing (None, NaN, blank text), is a list, or ids cannot
+      be sorted.
+  """
+  ids = _as_ids(ids)
+  missing = np.zeros(len(ids), bool)
+  if ids.dtype == object:
+    missing = np.array([_is_missing(i) for i in ids], bool)
+  elif np.issubdtype(ids.dtype, np.floating):
+    missing = np.isnan(ids)
+  elif ids.dtype.kind in 'Mm':
+    missing = np.isnat(ids)
+  elif ids.dtype.kind == 'U':
+    missing = np.char.strip(ids) == ''
+  if missing.any():
+    row = int(np.flatnonzero(missing)[0])
+    raise IdError(
+      f'of interaction {row + 1} is {ids[row]!r}: no id; leave that row out'
+    )
+  try:
+    return np.unique(_whole(ids), return_inverse=True)
+  except TypeError as error:
+    raise IdError(
+      f'ids mix kinds that cannot be sorted ({error}); make all text'
+    ) from error
+
+
+def _as_ids(ids: Sequence[Any]) -> np.ndarray:
+  """One-dimensional; numbers beside text stay what they are."""
+  given = np.asarray(ids, None if hasattr(ids, 'dtype') else object)
+  if given.ndim != 1:
+    raise IdError(f'ids have the shape {given.shape}; give one a row')
+  if given.dtype == object and len(given):
+    kinds = {type(i) for i in given.tolist()}
+    if kinds == {str} or kinds <= {int, bool}:
+      return np.asarray(given.tolist())
+    if any(hasattr(i, '__len__') and not isinstance(i, str | bytes | tuple)
+           for i in given.tolist()):  # fmt: skip
+      raise IdError('ids hold lists; give one id a row')
+  return given
+
+
+def _is_missing(one: Any) -> bool:
+  """None, NaN, NaT, pandas' NA, and text that is blank."""
+  if one is None or (isinstance(one, str) and not one.strip()):
+    return True
+  try:
+    equal = one == one  # noqa: PLR0124  NaN is not equal to itself
+  except ArithmeticError:  # a signalling NaN
+    return True
+  return not isinstance(equal, bool | np.bool_) or not equal
+
+
+def _whole(ids: np.ndarray) -> np.ndarray:
+  """Floats that are all whole numbers as integers: 7.0 is 7."""
+  is_number = np.issubdtype(ids.dtype, np.floating) or (
+    ids.dtype == object
+    and all(isinstance(i, int | float | np.number) for i in ids.tolist())
+  )
+  if not is_number or not len(ids):
+    return ids
+  numbers = ids.astype(np.float64)
+  if (numbers != np.floor(numbers)).any() or np.abs(numbers).max() > 2**53:
+    return ids
+  return ids.astype(np.int64)

@@ -1,0 +1,382 @@
+"""Files of rows, read by DuckDB: separated text, Parquet and JSON.
+
+`open_files` finds out how files are written and what their columns are called,
+`read` takes the columns that are needed, and `place` tells where a row stands,
+for errors. What the columns mean is in `columns.py`.
+"""
+
+import contextlib
+import itertools
+import os
+import pathlib
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import duckdb
+import pyarrow as pa
+
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.data.sources import text_files
+
+DataError = interactions_lib.DataError
+Form = text_files.Form
+Layout = text_files.Layout
+Path = str | os.PathLike
+
+_LONGEST_LINE = 2**24
+# Numbers the rows of all files, where that is needed.
+_ROW = 'hyperrec_row'
+MISSING = ('', 'nan', 'null', 'none')
+
+
+class Files(NamedTuple):
+  """Opened files that have the same columns.
+
+  Attributes:
+    paths: the files, in the order in which their rows are read.
+    layouts: of each; None of a file that is not text.
+    names: of the columns.
+    form: as given.
+  """
+
+  paths: tuple[pathlib.Path, ...]
+  layouts: tuple[Layout | None, ...]
+  names: tuple[str, ...]
+  form: Form
+
+  def __str__(self) -> str:
+    return ', '.join(map(str, self.paths))
+
+
+class Rows(NamedTuple):
+  """Columns of files; those of text files are text.
+
+  Attributes:
+    table: the columns, of the rows that were kept.
+    files: where they come from.
+    complete: columns in which every row that was kept has a value.
+    num_read: rows of the files.
+    num_selected: those that meet `Form.where`.
+  """
+
+  table: pa.Table
+  files: Files
+  complete: tuple[str, ...]
+  num_read: int
+  num_selected: int
+
+
+def open_files(paths: Path | Sequence[Path], form: Form | None = None) -> Files:
+  """Finds out how files are written and what their columns are called.
+
+  Args:
+    paths: one file or several with the same columns: .csv, .tsv, .txt, .dat,
+      RecBole's .inter and .item, .parquet, .json, .jsonl; text and JSON may be
+      compressed (.gz). A leading ~ is the home folder.
+    form: what their names and first lines do not tell.
+
+  Raises:
+    DataError: a file is missing, empty, or of an unknown kind, is not text of
+      its encoding, has no column names, or files differ in their columns.
+  """
+  form = form or Form()
+  if isinstance(paths, str | os.PathLike):
+    paths = (paths,)
+  if not paths:
+    raise DataError('no file is given; name one by --path')
+  text_files.check_form(form)
+  found = tuple(pathlib.Path(path).expanduser() for path in paths)
+  layouts = tuple(text_files.layout(path, form) for path in found)
+  names = [
+    _own_names(path) if layout is None else layout.names
+    for path, layout in zip(found, layouts, strict=True)
+  ]
+  for path, other in zip(found, names, strict=True):
+    if set(other) != set(names[0]):
+      raise DataError(
+        f'{path} has the columns {list(other)}, but {found[0]} has '
+        f'{list(names[0])}; read together, files must have the same columns'
+      )
+  within = [form.fill_within] if form.fill_within is not None else []
+  for flag, used in (('fill_down', form.fill_down), ('fill_within', within)):
+    unknown = sorted(set(used) - set(names[0]))
+    if unknown:
+      raise DataError(
+        f'--{flag}={unknown[0]}: {found[0]} has no such column; it has '
+        f'{list(names[0])}'
+      )
+  return Files(found, layouts, tuple(names[0]), form)
+
+
+def read(
+  files: Files, columns: Iterable[str], complete: Iterable[str] = ()
+) -> Rows:
+  """Reads some columns of the rows that are wanted, in the files' order.
+
+  Args:
+    files: see `open_files`.
+    columns: the names of the columns; each is one of `files.names`.
+    complete: rows that lack a value in one of these columns are left out.
+
+  Raises:
+    DataError: a file cannot be parsed, or has no rows, or `Form.where` is no
+      condition over the columns.
+  """
+  columns = tuple(dict.fromkeys(columns))
+  complete = tuple(complete)
+  with contextlib.ExitStack() as stack:
+    places = [
+      text_files.utf8_copy(stack, path, layout.encoding)
+      if layout and layout.encoding != 'utf-8'
+      else path
+      for path, layout in zip(files.paths, files.layouts, strict=True)
+    ]
+    try:
+      return _read(files, places, columns, complete)
+    except duckdb.Error as error:
+      if not any(files.layouts):
+        _fail(files, places, error)
+    # DuckDB wants the same line end everywhere; a copy has that.
+    copies = [
+      text_files.utf8_copy(stack, path, layout.encoding) if layout else path
+      for path, layout in zip(files.paths, files.layouts, strict=True)
+    ]
+    try:
+      return _read(files, copies, columns, complete)
+    except duckdb.Error as error:
+      _fail(files, copies, error)
+
+
+def place(rows: Rows, row: int) -> str:
+  """Names the file and line (of a text file) or row of one of the rows kept."""
+  files = rows.files
+  with contextlib.ExitStack() as stack:
+    copies = [
+      text_files.utf8_copy(stack, path, layout.encoding) if layout else path
+      for path, layout in zip(files.paths, files.layouts, strict=True)
+    ]
+    connection = _connect()
+    query = _query(files, copies, (_ROW,), rows.complete)
+    number = _number(connection, f'{query} limit 1 offset {row}') - 1
+    for path, layout, copy in zip(
+      files.paths, files.layouts, copies, strict=True
+    ):
+      found = path, layout
+      scan = _scan(copy, layout, files.names)
+      size = _number(connection, f'select count(*) from ({scan})')
+      if number < size:
+        break
+      number -= size
+  path, layout = found
+  has_lines = layout is not None and not layout.is_of_sequences
+  line = text_files.line_of(path, layout, number) if has_lines else None
+  return f'{path}, row {number + 1}' if line is None else f'{path}, line {line}'
+
+
+def find_column(files: Files, name: str, flag: str) -> str:
+  """The column that is meant by a name.
+
+  Capitals do not count, and user_id and item_id are taken for user and item.
+
+  Raises:
+    DataError: there is none; says which flag names it, or whether the file
+      lacks a header or is cut at the wrong places.
+  """
+  wanted = (name, f'{name}_id') if name in ('user', 'item') else (name,)
+  for one in wanted:
+    for found in files.names:
+      if found.lower() == one.lower():
+        return found
+  advice = f'name yours by --{flag}'
+  if any(one and one.header_looks_like_data for one in files.layouts):
+    advice = (
+      'its first line looks like values, not like names: if it has no header, '
+      'give the names by --column_names, as --column_names=user,item,rating'
+    )
+  elif len(files.names) == 1 and all(files.layouts):
+    advice = (
+      'are the columns separated by another character? Give it by --separator, '
+      "as --separator=' '"
+    )
+  raise DataError(
+    f'{files}: no column {name!r}; it has {list(files.names)}; {advice}'
+  )
+
+
+def _connect() -> duckdb.DuckDBPyConnection:
+  connection = duckdb.connect(
+    config={
+      'autoinstall_known_extensions': False,
+      'autoload_known_extensions': False,
+    }
+  )
+  connection.execute("set timezone = 'UTC'")
+  return connection
+
+
+def _number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+  return connection.execute(query).fetchone()[0]
+
+
+def compute(column: pa.ChunkedArray, expression: str) -> pa.ChunkedArray:
+  """The value of an SQL expression over one column, called x.
+
+  Raises:
+    duckdb.Error: it cannot be computed.
+  """
+  values = _connect().from_arrow(pa.table({'x': column}))
+  return values.project(f'{expression} as y').to_arrow_table().column('y')
+
+
+def _read(files, places, columns, complete) -> Rows:
+  connection = _connect()
+  query = _query(files, places, columns, complete)
+  table = connection.sql(query).to_arrow_table()
+  num_read = num_selected = table.num_rows
+  if files.form.where or complete:
+    everything = _query(files._replace(form=Form()), places, (), ())
+    selected = _query(files, places, (), ())
+    num_read, num_selected = (
+      _number(connection, f'select count(*) from ({counted})')
+      for counted in (everything, selected)
+    )
+  if num_read == 0:
+    raise DataError(f'{files} has a header and no rows')
+  if num_selected == 0:
+    raise DataError(
+      f'{files}: none of {num_read} rows meets --where={files.form.where}'
+    )
+  return Rows(table, files, complete, num_read, num_selected)
+
+
+def _query(files: Files, places, columns, complete) -> str:
+  """SQL that selects `columns`, or 1 where there are none."""
+  form = files.form
+  rows = ' union all '.join(
+    _scan(path, layout, files.names)
+    for path, layout in zip(places, files.layouts, strict=True)
+  )
+  is_numbered = bool(form.fill_down) or _ROW in columns
+  if is_numbered:
+    rows = f'select row_number() over () as {_ROW}, * from ({rows})'
+  if form.fill_down:
+    part = ''
+    if form.fill_within is not None:
+      part = f'partition by {_name(form.fill_within)} '
+    filled = ', '.join(
+      f"last_value(nullif({_name(name)}::varchar, '') ignore nulls) over "
+      f'({part}order by {_ROW} rows unbounded preceding) as {_name(name)}'
+      for name in form.fill_down
+    )
+    rows = f'select * replace ({filled}) from ({rows})'
+  if form.where:
+    rows = f'select * from ({rows}) where ({form.where}\n)'
+  words = ', '.join(map(_string, MISSING))
+  conditions = [
+    f"lower(trim(coalesce({_name(name)}::varchar, ''))) not in ({words})"
+    for name in complete
+  ]
+  chosen = ', '.join(map(_name, columns)) or '1'
+  kept = f' where {" and ".join(conditions)}' if conditions else ''
+  order = f' order by {_ROW}' if is_numbered else ''
+  return f'select {chosen} from ({rows}){kept}{order}'
+
+
+def _scan(path: pathlib.Path, layout: Layout | None, names) -> str:
+  """SQL that reads one file; the columns in the order of `names`."""
+  chosen = ', '.join(map(_name, names))
+  if layout is None:
+    if text_files.kind_of(path) == text_files.PARQUET:
+      return f'select {chosen} from read_parquet({_string(path)})'
+    return f'select {chosen} from {_json(path)}'
+  names = ('line',) if layout.is_of_sequences else layout.names
+  columns = ', '.join(f"{_string(name)}: 'varchar'" for name in names)
+  packed = 'gzip' if path.suffix.lower() == '.gz' else 'none'
+  scan = (
+    f'read_csv({_string(path)}, auto_detect=false, '
+    f'columns={{{columns}}}, header={layout.has_header}, '
+    f'skip={layout.skipped}, delim={_string(layout.separator)}, '
+    f'quote={_string(layout.quote)}, escape={_string(layout.quote)}, '
+    f"compression='{packed}', max_line_size={_LONGEST_LINE})"
+  )
+  if layout.is_of_sequences:
+    scan = (
+      '(select parts[1] as user, unnest(parts[2:]) as item, '
+      'unnest(range(len(parts) - 1)) as timestamp from '
+      r"(select string_split_regex(trim(line), '\s+') as parts "
+      f'from {scan}))'
+    )
+  return f'select {chosen} from {scan}'
+
+
+def _json(path: pathlib.Path) -> str:
+  return f"read_json({_string(path)}, sample_size=-1, format='auto')"
+
+
+def _name(name: str) -> str:
+  return '"' + name.replace('"', '""') + '"'
+
+
+def _string(text: object) -> str:
+  return "'" + str(text).replace("'", "''") + "'"
+
+
+def _own_names(path: pathlib.Path) -> tuple[str, ...]:
+  """The names of the columns that a Parquet or JSON file gives itself."""
+  is_parquet = text_files.kind_of(path) == text_files.PARQUET
+  scan = f'read_parquet({_string(path)})' if is_parquet else _json(path)
+  try:
+    return tuple(_connect().sql(f'select * from {scan}').columns)
+  except duckdb.Error as error:
+    kind = 'Parquet' if is_parquet else 'JSON'
+    raise DataError(
+      f'{path} cannot be read as {kind}: {_brief(error)}; is it cut?'
+    ) from error
+
+
+def _fail(files: Files, places, error: duckdb.Error):
+  """Raises what is wrong with files that DuckDB could not read."""
+  text = str(error)
+  if files.form.where and 'CSV Error' not in text:
+    raise DataError(
+      f'--where={files.form.where}: {_brief(error)}; write a condition of SQL '
+      f'over the columns {list(files.names)}, names in double quotes and text '
+      'in single quotes'
+    ) from error
+  path = files.paths[0]
+  for own, copy in zip(files.paths, places, strict=True):
+    if str(copy) in text:
+      path = own
+  told = re.search(r'CSV Error on Line: (\d+)', text)
+  if told and 'unterminated quote' in text:
+    raise DataError(
+      f'{path}, line {told[1]}: a quotation mark is opened and not closed, or '
+      'stands inside quotes without being written twice'
+    ) from error
+  for own, layout in zip(files.paths, files.layouts, strict=True):
+    if layout is not None and not layout.is_of_sequences:
+      _check_widths(own, layout, error)
+  raise DataError(f'{path} cannot be read: {_brief(error)}') from error
+
+
+def _check_widths(path: pathlib.Path, layout: Layout, error) -> None:
+  """Raises for the first row that has too few or too many fields."""
+  width = len(layout.names)
+  lines = itertools.islice(
+    text_files.read_lines(path, layout.encoding), layout.skipped, None
+  )
+  for number, row in enumerate(text_files.rows_of(lines, layout.separator)):
+    surplus = [field for field in row[width:] if field]
+    if len(row) < width or surplus:
+      line = text_files.line_of(path, layout, number - layout.has_header)
+      shown = layout.separator.join(row)[:80]
+      raise DataError(
+        f'{path}, line {line}: {len(row)} fields, expected {width}: {shown!r}'
+      ) from error
+
+
+def _brief(error: Exception) -> str:
+  lines = [line for line in str(error).splitlines() if line.strip()]
+  told = [line for line in lines if not line.startswith('Original Line')]
+  return ' '.join(' '.join(told[:2]).split())[:300]

@@ -1,0 +1,321 @@
+"""How text files are written: separators, headers, encodings and lines.
+
+`layout` finds it out; `utf8_copy` makes a file that is read without surprises;
+`line_of` tells where a row stands.
+"""
+
+import codecs
+import contextlib
+import csv
+import gzip
+import io
+import itertools
+import pathlib
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from hyperrec.data import interactions as interactions_lib
+
+DataError = interactions_lib.DataError
+
+# None: the one that cuts the first lines into equally many fields.
+_TEXT = {
+  '.csv': None,
+  '.txt': None,
+  '.dat': None,
+  '.tsv': '\t',
+  '.inter': '\t',
+  '.item': '\t',
+}
+_RECBOLE = ('.inter', '.item')
+JSON = ('.json', '.jsonl', '.ndjson')
+PARQUET = '.parquet'
+_SEPARATORS = (',', ';', '\t', '|', '::')
+_NAMED_SEPARATORS = {'tab': '\t', r'\t': '\t', 'space': ' '}
+# A separator that no text has: a line is one column then.
+_NEVER = '\x1f'
+_SEQUENCE_COLUMNS = ('user', 'item', 'timestamp')
+# Tab-separated files are written without quotes.
+_QUOTED = (',', ';', '|')
+_SAMPLE_LINES = 50
+_NUMBER = re.compile(r'[-+]?[\d.,]*\d')
+
+
+class Form(NamedTuple):
+  """How files are written, where their names and first lines do not tell.
+
+  Attributes:
+    separator: what separates the columns of a text file; 'tab' and 'space'
+      are understood. None finds it out.
+    column_names: the names of the columns of a text file without a header.
+    encoding: of a text file, as Python names it ('windows-1252'). None is
+      UTF-8, or UTF-16 where the file begins with its byte order mark.
+    fill_down: columns whose empty cells repeat the value of the row above.
+    fill_within: a column, such as the number of an order; values are repeated
+      only between rows that are equal there.
+    where: a condition in SQL; rows that do not meet it are left out.
+    sequences: whether each line is a user's id and the ids of the user's items,
+      oldest first, with blanks between them; the columns are then called user,
+      item and timestamp (the place in the line).
+  """
+
+  separator: str | None = None
+  column_names: tuple[str, ...] = ()
+  encoding: str | None = None
+  fill_down: tuple[str, ...] = ()
+  fill_within: str | None = None
+  where: str | None = None
+  sequences: bool = False
+
+
+class Layout(NamedTuple):
+  """How one text file is laid out.
+
+  Attributes:
+    separator: what separates its columns.
+    encoding: of its characters.
+    skipped: lines before the header, or before the first row without one.
+    has_header: whether a line names the columns.
+    names: of the columns.
+  """
+
+  separator: str
+  encoding: str
+  skipped: int
+  has_header: bool
+  names: tuple[str, ...]
+
+  @property
+  def is_of_sequences(self) -> bool:
+    """Whether each line is a user and items, not a row."""
+    return self.separator == _NEVER
+
+  @property
+  def header_looks_like_data(self) -> bool:
+    """Whether what should be names of columns are values: one is a number."""
+    return self.has_header and any(map(_NUMBER.fullmatch, self.names))
+
+  @property
+  def quote(self) -> str:
+    """The quotation mark, or nothing where quotes are plain characters."""
+    return '"' if self.separator in _QUOTED else ''
+
+
+def kind_of(path: pathlib.Path) -> str:
+  """The last part of a file's name in small letters, .gz left out."""
+  suffixes = [suffix.lower() for suffix in path.suffixes]
+  if suffixes and suffixes[-1] == '.gz':
+    suffixes.pop()
+  return suffixes[-1] if suffixes else ''
+
+
+def check_form(form: Form) -> None:
+  """Raises DataError where a form can be of no file."""
+  try:
+    ''.encode(form.encoding or 'utf-8')
+  except (LookupError, ValueError) as error:
+    raise DataError(
+      f'--encoding={form.encoding} is unknown; use a name such as utf-8, '
+      'utf-16 or windows-1252'
+    ) from error
+  separator = form.separator
+  if separator is None or separator in _NAMED_SEPARATORS:
+    return
+  if not re.fullmatch(r'[^\w"\n\r\0]{1,4}', separator):
+    raise DataError(
+      f'--separator={separator!r}: give one to four characters that are no '
+      'letters, digits, quotation marks or line ends, such as ; or "tab"'
+    )
+
+
+def layout(path: pathlib.Path, form: Form) -> Layout | None:
+  """How a text file is laid out; None of another kind of file."""
+  if not path.is_file():
+    what = 'is a folder' if path.is_dir() else 'does not exist'
+    raise DataError(f'{path} {what}; give the path of a file')
+  if path.stat().st_size == 0:
+    raise DataError(f'{path} is empty; give a file with rows')
+  kind = kind_of(path)
+  if form.sequences:
+    encoding = form.encoding or _encoding(path)
+    return Layout(_NEVER, encoding, 0, False, _SEQUENCE_COLUMNS)
+  if kind == PARQUET or kind in JSON:
+    return None
+  if kind not in _TEXT and form.separator is None:
+    raise DataError(
+      f'{path}: unknown kind of file; use one of '
+      f'{sorted([*_TEXT, *JSON, PARQUET])} (text and JSON also as .gz), or '
+      'say by --separator=, that it is text'
+    )
+  encoding = form.encoding or _encoding(path)
+  separator = form.separator or _TEXT.get(kind)
+  separator = _NAMED_SEPARATORS.get(separator, separator)
+  lines = list(itertools.islice(read_lines(path, encoding), _SAMPLE_LINES))
+  is_cut = len(lines) == _SAMPLE_LINES
+  skipped = next((i for i, line in enumerate(lines) if line.strip()), 0)
+  told = re.fullmatch(r'"?sep=(.)"?\s*', lines[skipped]) if lines else None
+  if told:  # as spreadsheets write it
+    separator = form.separator or told[1]
+    skipped += 1
+  lines = lines[skipped:]
+  if separator is None:
+    separator = _guessed_separator(lines, is_cut)
+  names = form.column_names
+  if not names:
+    header = next(rows_of(lines, separator), [])
+    names = tuple(
+      _heading(name, place, kind) for place, name in enumerate(header)
+    )
+  if not names:
+    raise DataError(f'{path} has no line that names its columns')
+  if '\ufffd' in ''.join(names):
+    _check_encoding(path, encoding)
+  if '\0' in ''.join(names):
+    raise DataError(
+      f'{path}: the names of its columns hold zero bytes, as UTF-16 has them '
+      'that was taken for another encoding; export it again, as UTF-8'
+    )
+  _check_names(path, names)
+  return Layout(separator, encoding, skipped, not form.column_names, names)
+
+
+def _heading(name: str, place: int, kind: str) -> str:
+  if kind in _RECBOLE:
+    name = name.partition(':')[0]
+  return name.strip() or f'column{place}'
+
+
+def _check_names(path: pathlib.Path, names: Sequence[str]) -> None:
+  small = [name.lower() for name in names]
+  for name in names:
+    if small.count(name.lower()) > 1:
+      raise DataError(
+        f'{path}: the column name {name!r} occurs twice in {list(names)} '
+        '(capitals do not count); give each column a name of its own'
+      )
+
+
+def _encoding(path: pathlib.Path) -> str:
+  with _open(path) as file:
+    try:
+      start = file.read(4)
+    except (OSError, EOFError) as error:
+      raise DataError(f'{path} cannot be unpacked: {error}') from error
+  if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    return 'utf-16'
+  if 0 in start[:2] and len(start) > 1:  # a letter and its empty half
+    return 'utf-16-le' if start[1] == 0 else 'utf-16-be'
+  return 'utf-8'
+
+
+def _open(path: pathlib.Path):
+  """The bytes of a file, unpacked."""
+  return (gzip.open if path.suffix.lower() == '.gz' else open)(path, 'rb')
+
+
+def read_lines(path: pathlib.Path, encoding: str) -> Iterator[str]:
+  """Line by line, so that a large file is not held as a whole."""
+  try:
+    with _open(path) as file, _decoded(file, encoding, newline='') as text:
+      yield from text
+  except UnicodeError as error:
+    _check_encoding(path, encoding)
+    raise DataError(f'{path} is not {encoding.upper()}: {error}') from error
+  except (OSError, EOFError) as error:
+    raise DataError(f'{path} cannot be unpacked: {error}') from error
+
+
+def _decoded(file, encoding: str, **how) -> io.TextIOWrapper:
+  encoding = 'utf-8-sig' if encoding == 'utf-8' else encoding
+  return io.TextIOWrapper(file, encoding=encoding, **how)
+
+
+def _reader(lines: Iterable[str], separator: str):
+  """Python's reader of rows, which counts lines; blank lines are empty rows."""
+  if len(separator) > 1:
+    lines = (line.replace(separator, '\t') for line in lines)
+  return csv.reader(
+    lines,
+    delimiter=separator if len(separator) == 1 else '\t',
+    quoting=csv.QUOTE_MINIMAL if separator in _QUOTED else csv.QUOTE_NONE,
+  )
+
+
+def rows_of(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
+  """Rows that are not blank, up to one with a field of more than 128 KiB."""
+  with contextlib.suppress(csv.Error):
+    yield from filter(None, _reader(lines, separator))
+
+
+def _guessed_separator(lines: list[str], is_cut: bool) -> str:
+  """What cuts the first lines into equally many fields, as many as can be."""
+
+  def worth(separator):
+    rows = list(rows_of(lines, separator))
+    rows = rows[:-1] if is_cut and len(rows) > 1 else rows
+    widths = [len(row) for row in rows]
+    is_even = len(set(widths)) == 1 and widths[0] > 1
+    return is_even, widths[0] if widths else 0
+
+  return max(_SEPARATORS, key=worth)
+
+
+def line_of(path: pathlib.Path, layout: Layout, number: int) -> int | None:
+  """The line where a row begins, whatever is quoted or blank before it.
+
+  None where Python's reader cannot follow.
+  """
+  lines = itertools.islice(
+    read_lines(path, layout.encoding), layout.skipped, None
+  )
+  reader = _reader(lines, layout.separator)
+  line, seen, wanted = 0, -1, number + layout.has_header
+  try:
+    while seen < wanted:
+      line = reader.line_num + 1
+      seen += bool(next(reader))
+  except (csv.Error, StopIteration):
+    return None
+  return layout.skipped + line
+
+
+def utf8_copy(
+  stack: contextlib.ExitStack, path: pathlib.Path, encoding: str
+) -> pathlib.Path:
+  """A copy as UTF-8 with one kind of line end, for as long as the stack."""
+  folder = stack.enter_context(tempfile.TemporaryDirectory())
+  copy = pathlib.Path(folder) / 'copy.csv'
+  try:
+    with (
+      _open(path) as file,
+      _decoded(file, encoding) as text,
+      copy.open('w', encoding='utf-8', newline='\n') as out,
+    ):
+      shutil.copyfileobj(text, out)
+  except UnicodeError as error:
+    _check_encoding(path, encoding)
+    raise DataError(f'{path} is not {encoding.upper()}: {error}') from error
+  except (OSError, EOFError) as error:
+    raise DataError(f'{path} cannot be unpacked: {error}') from error
+  return copy
+
+
+def _check_encoding(path: pathlib.Path, encoding: str) -> None:
+  """Raises DataError where a text file is of another encoding."""
+  with _open(path) as file:
+    content = file.read()
+  try:
+    content.decode('utf-8-sig' if encoding == 'utf-8' else encoding)
+    return
+  except UnicodeDecodeError as bad:
+    line = content.count(b'\n', 0, bad.start) + 1
+    where, cause = f', line {line}: byte {bad.start}', bad
+  except UnicodeError as bad:
+    where, cause = f' ({bad})', bad
+  raise DataError(
+    f'{path}{where} is not {encoding.upper()}; give the encoding of the file, '
+    'such as --encoding=windows-1252, or save it as UTF-8'
+  ) from cause

@@ -1,0 +1,188 @@
+"""How the tensors of a recommender become scores, by its kind."""
+
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+import scipy.sparse
+
+from hyperrec import recommender
+
+ExportError = recommender.ExportError
+
+KINDS = ('popularity', 'dense', 'sparse', 'factored', 'subset', 'network')
+# Names of the tensors of each kind but networks, and their numbers of axes.
+_AXES = {
+  'popularity': {'counts': 1},
+  'dense': {'weights': 2},
+  'sparse': {'data': 1, 'indices': 1, 'indptr': 1},
+  'factored': {'left': 2, 'right': 2, 'diagonal': 1},
+  'subset': {'weights': 2, 'items': 1},
+}
+# Of B users' histories, as lists of numbers of items: scores [B, V].
+Score = Callable[[list[list[int]]], np.ndarray]
+
+
+def check(
+  kind: str,
+  tensors: dict[str, np.ndarray],
+  num_items: int,
+  folder: pathlib.Path,
+) -> None:
+  """Whether tensors make scores of a catalogue.
+
+  Args:
+    kind: one of `KINDS`.
+    tensors: name -> array.
+    num_items: V.
+    folder: of the recommender, for the message.
+
+  Raises:
+    ExportError: an unknown kind, NaN or infinity, or other names or shapes than
+      the kind has. What a network needs, its program tells.
+  """
+  if kind not in KINDS:
+    raise ExportError(f'kind={kind!r} is unknown; use one of {KINDS}')
+  for name, tensor in tensors.items():
+    is_float = np.issubdtype(np.asarray(tensor).dtype, np.floating)
+    if is_float and not np.isfinite(tensor).all():
+      raise ExportError(
+        f'{folder}: tensor {name} holds NaN or infinity, as after a training '
+        'that diverged; train it again'
+      )
+  if kind == 'network':
+    return
+  axes = {name: np.ndim(tensor) for name, tensor in tensors.items()}
+  if axes != _AXES[kind] or not _do_fit(kind, tensors, num_items):
+    shapes = {name: np.shape(tensor) for name, tensor in tensors.items()}
+    raise ExportError(
+      f'{folder}: tensors {shapes} are not those of kind {kind!r} and '
+      f'{num_items} items; export it again'
+    )
+
+
+def _do_fit(kind: str, tensors: dict[str, np.ndarray], size: int) -> bool:
+  """Whether shapes and places are those of `size` items."""
+  shape = {name: tensor.shape for name, tensor in tensors.items()}
+  if kind == 'popularity':
+    return shape['counts'] == (size,)
+  if kind == 'dense':
+    return shape['weights'] == (size, size)
+  if kind == 'factored':
+    rank = shape['left'][1]
+    want = {'left': (size, rank), 'right': (rank, size), 'diagonal': (size,)}
+    return shape == want
+  if kind == 'subset':
+    return shape['weights'] == shape['items'] * 2 and _are_places(
+      tensors['items'], size
+    )
+  ends = tensors['indptr']
+  return bool(
+    shape['data'] == shape['indices']
+    and shape['indptr'] == (size + 1,)
+    and _are_places(tensors['indices'], size)
+    and _are_places(ends, shape['data'][0] + 1)
+    and (ends[0], ends[-1]) == (0, shape['data'][0])
+    and (np.diff(ends) >= 0).all()
+  )
+
+
+def _are_places(tensor: np.ndarray, size: int) -> bool:
+  is_whole = np.issubdtype(tensor.dtype, np.integer)
+  return is_whole and bool(((tensor >= 0) & (tensor < size)).all())
+
+
+def linear(kind: str, tensors: dict[str, np.ndarray], num_items: int) -> Score:
+  """Scores x B of 0/1 histories x, or the same counts for everybody."""
+
+  def score(histories: list[list[int]]) -> np.ndarray:
+    if kind == 'popularity':
+      counts = tensors['counts']
+      return np.broadcast_to(counts, (len(histories), num_items))
+    rows = np.repeat(np.arange(len(histories)), [len(h) for h in histories])
+    columns = np.array([i for h in histories for i in h], np.int64)
+    x_BxV = scipy.sparse.csr_matrix(
+      (np.ones(len(rows), np.float32), (rows, columns)),
+      shape=(len(histories), num_items),
+    )
+    x_BxV.data[:] = 1
+    return _product(kind, x_BxV, tensors)
+
+  return score
+
+
+def _product(kind, x_BxV, tensors) -> np.ndarray:
+  if kind == 'dense':
+    return x_BxV @ tensors['weights']
+  if kind == 'factored':
+    out = (x_BxV @ tensors['left']) @ tensors['right']
+    row = np.repeat(np.arange(x_BxV.shape[0]), np.diff(x_BxV.indptr))
+    out[row, x_BxV.indices] += tensors['diagonal'][x_BxV.indices]
+    return out
+  if kind == 'subset':
+    out = np.zeros(x_BxV.shape, tensors['weights'].dtype)
+    chosen = tensors['items']
+    out[:, chosen] = x_BxV[:, chosen] @ tensors['weights']
+    return out
+  size = x_BxV.shape[1]
+  parts = tensors['data'], tensors['indices'], tensors['indptr']
+  return (x_BxV @ scipy.sparse.csr_matrix(parts, (size, size))).toarray()
+
+
+def network(
+  program: bytes,
+  tensors: dict[str, np.ndarray],
+  length: int | None,
+  num_items: int,
+  path: pathlib.Path,
+) -> Score:
+  """Runs an exported program, users padded to a power of two.
+
+  Args:
+    program: a serialized `jax.export`.
+    tensors: what it reads.
+    length: items of a history that it reads; None reads all.
+    num_items: V.
+    path: of the program, for the message.
+
+  Raises:
+    ExportError: it is no program, or of other tensors or another catalogue.
+  """
+  import jax  # only networks need it
+  import jax.export
+
+  try:
+    exported = jax.export.deserialize(bytearray(program))
+    (wanted, *_), _ = jax.tree.unflatten(exported.in_tree, exported.in_avals)
+    scored = exported.out_avals[0].shape[-1]
+  except Exception as error:  # the format's reader raises whatever it meets
+    raise ExportError(
+      f'{path} is no program that this version of JAX reads ({error!r}); '
+      'export it again'
+    ) from error
+  found = {name: (t.shape, str(t.dtype)) for name, t in tensors.items()}
+  if found != {name: (t.shape, str(t.dtype)) for name, t in wanted.items()}:
+    raise ExportError(
+      f'{path} reads other tensors than there are ({sorted(found)}); export it '
+      'again'
+    )
+  if scored != num_items:
+    raise ExportError(
+      f'{path} scores {scored} items of a catalogue of {num_items}; export it '
+      'again'
+    )
+  call = jax.jit(exported.call)
+
+  def score(histories: list[list[int]]) -> np.ndarray:
+    kept = [h if length is None else h[-length:] for h in histories]
+    longest = max([1, *map(len, kept)])
+    width = length or 1 << (longest - 1).bit_length()
+    height = 1 << max(0, len(kept) - 1).bit_length()
+    items = np.zeros((height, width), np.int32)
+    mask = np.zeros((height, width), bool)
+    for row, history in enumerate(kept):
+      items[row, : len(history)] = history
+      mask[row, : len(history)] = True
+    return np.asarray(call(tensors, items, mask))[: len(kept)]
+
+  return score

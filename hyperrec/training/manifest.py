@@ -1,0 +1,398 @@
+"""What a run is, and the workdir that is its own.
+
+A run that can be resumed describes itself (`describe`) and claims its workdir
+(`claim`) before it does any work. The description is kept there, in
+manifest.json; a workdir that was made under another description is refused.
+When a run is resumed, the manifest stays as it is, and resumed.jsonl gets a
+line.
+"""
+
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import uuid
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.data.sources import files as files_lib
+from hyperrec.training import mesh
+
+# Raise it when a description starts to cover more, or a checksum changes.
+FORMAT = 1
+PACKAGES = (
+  'hyperrec',
+  'jax',
+  'jaxlib',
+  'flax',
+  'optax',
+  'numpy',
+  'scipy',
+  'orbax-checkpoint',
+)
+
+_FILE = 'manifest.json'
+_RESUMED = 'resumed.jsonl'
+
+Path = str | os.PathLike
+
+
+class OtherRunError(ValueError):
+  """A workdir belongs to another run, or does not tell what made it."""
+
+
+def describe(
+  script: str,
+  flags: Mapping[str, Any],
+  data: Mapping[str, interactions_lib.Interactions],
+  *,
+  keeps: Mapping[str, int],
+  files: Mapping[str, Sequence[Path]] | None = None,
+  settings: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+  """Everything that decides what a run keeps, with the types of JSON.
+
+  Args:
+    script: name of the script.
+    flags: the resolved flags, name to value.
+    data: all data sets that the run reads, by their part in it.
+    keeps: what the script keeps in its workdir and reads again: glob patterns,
+      each with the version of its format.
+    files: the user's own files, by the flag that names them. Their names and
+      contents count; the folders that they are in do not.
+    settings: what else must stay the same, such as {'text encoder': 'tfidf'}.
+  """
+  description = {
+    'format': FORMAT,
+    'script': script,
+    'keeps': dict(keeps),
+    'settings': dict(settings or {}),
+    'flags': dict(flags),
+    'files': {
+      flag: [_file(pathlib.Path(path).expanduser()) for path in paths]
+      for flag, paths in (files or {}).items()
+    },
+    'data': {part: _data(value) for part, value in data.items()},
+  }
+  return json.loads(json.dumps(description, default=str))
+
+
+def claim(
+  workdir: Path, description: Mapping[str, Any], free: Collection[str] = ()
+) -> None:
+  """Makes a workdir this run's own, or finds that it is so already.
+
+  A workdir in which nothing is kept becomes this run's: manifest.json is
+  written, whole or not at all. Several processes with one description may do so
+  at the same time, and all of them go on.
+
+  Args:
+    workdir: a folder; it is made where it does not exist.
+    description: what `describe` returns.
+    free: flags that may differ when the run is resumed.
+
+  Raises:
+    OtherRunError: what is kept there has another description, or none. The
+      message names what differs, with both values.
+  """
+  workdir = pathlib.Path(workdir)
+  while not _is_own(workdir, description, free) and mesh.is_writer():
+    try:
+      workdir.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+      raise OtherRunError(
+        f'{workdir} is a file; give a folder as --workdir'
+      ) from error
+    content = {**description, **_circumstances()}
+    text = json.dumps(content, indent=2) + '\n'
+    # Where another process was faster, its manifest is looked at.
+    if _write_new(workdir / _FILE, text):
+      return
+
+
+def _is_own(workdir: pathlib.Path, description, free) -> bool:
+  """Whether the workdir has this description; False where it has none."""
+  # In this order: a run writes its manifest before it keeps anything.
+  kept = [
+    path.name
+    for pattern in description['keeps']
+    for path in workdir.glob(pattern)
+  ]
+  if not (workdir / _FILE).exists():
+    if kept:
+      raise OtherRunError(
+        f'{workdir} holds {min(kept)} but no {_FILE}, so nothing tells which '
+        'run made it; give another --workdir, or delete that folder'
+      )
+    return False
+  try:
+    manifest = read(workdir)
+    _check_same(workdir, manifest, description, free)
+  except OtherRunError:
+    if {p.name for p in workdir.iterdir()} - {_FILE, _RESUMED}:
+      raise
+    if _is_alive(workdir):
+      raise
+    # A run that ended before it kept anything, such as one with a mistake.
+    for name in (_FILE, _RESUMED):
+      (workdir / name).unlink(missing_ok=True)
+    return False
+  if mesh.is_writer():
+    _note_resumption(workdir, manifest, description)
+  return True
+
+
+def _check_same(workdir, manifest, description, free) -> None:
+  found = differences(manifest, description, free)
+  if found:
+    raise OtherRunError(
+      f'{workdir} holds a run with {"; with ".join(found)}; give the same, or '
+      'another --workdir'
+    )
+
+
+def read(workdir: Path) -> dict[str, Any]:
+  """The manifest of a workdir, with the data that resumed runs added to it.
+
+  Raises:
+    OtherRunError: there is none that describes all that is kept there.
+  """
+  path = pathlib.Path(workdir) / _FILE
+  try:
+    manifest = json.loads(path.read_text(encoding='utf-8'))
+    version = manifest.get('format')
+  except (OSError, ValueError, AttributeError) as error:
+    raise OtherRunError(
+      f'{path} cannot be read ({error}), so nothing tells which run made what '
+      'is kept there; give another --workdir, or delete that folder'
+    ) from error
+  if version != FORMAT:
+    raise OtherRunError(
+      f'{path} has format {version}, now it is {FORMAT}: another version of '
+      'hyperrec wrote it, and it does not describe all that is kept there; '
+      'give another --workdir, or delete that folder'
+    )
+  for line in _resumptions(path.with_name(_RESUMED)):
+    manifest['data'] = {**line['data'], **manifest['data']}
+  return manifest
+
+
+def differences(
+  then: Mapping[str, Any], now: Mapping[str, Any], free: Collection[str] = ()
+) -> list[str]:
+  """What differs between two descriptions, as ['--seed=0, now it is 1'].
+
+  Args:
+    then: the description that is kept.
+    now: the other one.
+    free: flags that do not count.
+
+  Returns:
+    The differences of the first step that has any: the script; then formats,
+    settings, flags and files; then data, of which parts count that both have.
+  """
+  parts = set(then['data']) & set(now['data'])
+  steps = [_steps(description, free, parts) for description in (then, now)]
+  for before, after in zip(*steps, strict=True):
+    found = [
+      f'{name}{_text(before.get(name))}, now it is {_text(after.get(name))}'
+      for name in {**before, **after}
+      if before.get(name) != after.get(name)
+    ]
+    if found:
+      return found
+  return []
+
+
+def _steps(description, free, parts) -> tuple[dict[str, Any], ...]:
+  """What is compared, each under the words that a message names it by."""
+  return (
+    {'script ': description['script']},
+    {
+      **{f'format of {k} ': v for k, v in description['keeps'].items()},
+      **{f'{k} ': v for k, v in description['settings'].items()},
+      **{
+        f'--{k}=': v for k, v in description['flags'].items() if k not in free
+      },
+      **{f'the file --{k}=': v for k, v in description['files'].items()},
+    },
+    {
+      f'the data set {k}: ': v
+      for k, v in description['data'].items()
+      if k in parts
+    },
+  )
+
+
+def _text(value: Any) -> str:
+  """A value in a message; checksums are cut to what tells them apart."""
+  if isinstance(value, list):
+    return ','.join(map(_text, value)) or 'none'
+  if isinstance(value, dict):
+    counts = [f'{v} {k}' for k, v in value.items() if isinstance(v, int)]
+    checksum = f'sha256 {str(value["sha256"])[:12]}'
+    return f'{value["name"]} ({", ".join([*counts, checksum])})'
+  return 'none' if value is None else str(value)
+
+
+def _file(path: pathlib.Path) -> dict[str, Any]:
+  if not path.is_file():
+    return {'name': path.name, 'sha256': None}
+  return {'name': path.name, 'sha256': files_lib.sha256(path)}
+
+
+def _data(data: interactions_lib.Interactions) -> dict[str, Any]:
+  return {
+    'name': data.name,
+    'users': data.num_users,
+    'items': data.num_items,
+    'interactions': len(data),
+    'sha256': data_checksum(data),
+  }
+
+
+def _circumstances() -> dict[str, Any]:
+  """What may be another when a run is resumed."""
+  return {
+    'started': datetime.datetime.now(datetime.UTC).isoformat('T', 'seconds'),
+    'commit': git_commit(),
+    'versions': versions(),
+    'device': {
+      'platform': jax.default_backend(),
+      'kind': jax.devices()[0].device_kind,
+      'count': jax.device_count(),
+    },
+    'process': {'host': platform.node(), 'id': os.getpid()},
+  }
+
+
+def _is_alive(workdir: pathlib.Path) -> bool:
+  """Whether the process that claimed a workdir may still be at work."""
+  try:
+    process = json.loads((workdir / _FILE).read_text(encoding='utf-8'))[
+      'process'
+    ]
+    if process['host'] != platform.node() or os.name != 'posix':
+      return True
+    os.kill(process['id'], 0)
+  except PermissionError:
+    return True
+  except (OSError, ValueError, KeyError, TypeError):
+    return False
+  return process['id'] != os.getpid()
+
+
+def _write_new(path: pathlib.Path, text: str) -> bool:
+  """Writes a file, whole or not at all; False where there is one already."""
+  unfinished = path.with_name(f'{path.name}.{uuid.uuid4().hex}')
+  unfinished.write_text(text, encoding='utf-8')
+  try:
+    os.link(unfinished, path)
+  except FileExistsError:
+    return False
+  except OSError:  # some file systems have no links
+    try:
+      with path.open('x', encoding='utf-8') as file:
+        file.write(text)
+    except FileExistsError:
+      return False
+  finally:
+    unfinished.unlink()
+  return True
+
+
+def _note_resumption(workdir, manifest, description) -> None:
+  """Adds a line: when, by which code, and which flags and data are others."""
+  flags, data = description['flags'], description['data']
+  line = {
+    **_circumstances(),
+    'flags': {
+      name: value
+      for name, value in flags.items()
+      if value != manifest['flags'].get(name)
+    },
+    'data': {k: v for k, v in data.items() if k not in manifest['data']},
+  }
+  with (workdir / _RESUMED).open('a', encoding='utf-8') as file:
+    file.write(json.dumps(line) + '\n')
+
+
+def _resumptions(path: pathlib.Path) -> Iterator[dict[str, Any]]:
+  """The lines of resumed.jsonl; one that a crash tore is left out."""
+  if path.exists():
+    for line in path.read_text(encoding='utf-8').splitlines():
+      try:
+        yield json.loads(line)
+      except json.JSONDecodeError:
+        continue
+
+
+def versions() -> dict[str, str]:
+  """Python's version and those of the packages that make the numbers."""
+  found = {'python': platform.python_version()}
+  for package in PACKAGES:
+    try:
+      found[package] = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+      continue
+  return found
+
+
+def git_commit() -> str | None:
+  """The commit of this code, with "-dirty" after local changes.
+
+  None where the package is not a tracked part of a git repository.
+  """
+  here = pathlib.Path(__file__).resolve()
+  try:
+    _git(here.parent, 'ls-files', '--error-unmatch', here.name)
+    commit = _git(here.parent, 'rev-parse', 'HEAD')
+    changed = _git(here.parent, 'status', '--porcelain', '-uno')
+  except (OSError, subprocess.CalledProcessError):
+    return None
+  return commit + ('-dirty' if changed else '')
+
+
+def _git(directory: pathlib.Path, *arguments: str) -> str:
+  command = ['git', '-C', str(directory), *arguments]
+  done = subprocess.run(command, check=True, capture_output=True, text=True)
+  return done.stdout.strip()
+
+
+def data_checksum(data: interactions_lib.Interactions) -> str:
+  """sha256 of sizes, rows in their order, ids and item text.
+
+  Everything but the name; each part is preceded by its own name and length.
+  """
+  digest = hashlib.sha256(f'{data.num_users} {data.num_items}'.encode())
+  for field in ('users', 'items', 'ratings', 'timestamps'):
+    column = getattr(data, field)
+    if column is not None:
+      _add(digest, field, np.ascontiguousarray(column).tobytes())
+  for field in ('user_ids', 'item_ids', 'item_text'):
+    column = getattr(data, field)
+    if column is not None:
+      parts = [_as_bytes(value) for value in column.tolist()]
+      lengths = np.array([len(part) for part in parts], '<i8')
+      _add(digest, f'{field} lengths', lengths.tobytes())
+      _add(digest, field, b''.join(parts))
+  return digest.hexdigest()
+
+
+def _add(digest, name: str, content: bytes) -> None:
+  digest.update(f'\n{name} {len(content)}\n'.encode())
+  digest.update(content)
+
+
+def _as_bytes(value: Any) -> bytes:
+  """An id or a text; 1 and '1' differ."""
+  text = f'{type(value).__name__} {value}'
+  return text.encode('utf-8', 'surrogatepass')

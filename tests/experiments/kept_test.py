@@ -1,0 +1,80 @@
+"""Rows of several runs stand beside each other only where they may."""
+
+import collections
+import json
+
+import pytest
+
+from experiments.adaptation import kept, tables
+from hyperrec.data import sources
+from hyperrec.evaluation import results
+from hyperrec.training import manifest
+from tests.evaluation.rows import row
+from tests.experiments import commands
+
+
+def workdir(folder, *rows, seed=0):
+  """A workdir as `experiments.adaptation.run` leaves it."""
+  data = sources.load('synthetic', num_users=9, num_items=9, seed=seed)
+  description = manifest.describe(
+    'experiments.adaptation.run', {}, {'data': data}, keeps={'cells.jsonl': 1}
+  )
+  manifest.claim(folder, description)
+  for one in rows:
+    results.append_json_line(one, folder / 'cells.jsonl')
+  return folder
+
+
+def test_rows_are_read_with_the_checksum_of_their_data(tmp_path):
+  folder = workdir(tmp_path / 'a', row('ease', 0.3), row('ease', 0.4))
+  (found,) = kept.read(folder)
+  assert found['metrics'] == row('ease', 0.4)['metrics']
+  data = sources.load('synthetic', num_users=9, num_items=9, seed=0)
+  assert found['data'] == {'data': manifest.data_checksum(data)}
+  (folder / 'manifest.json').unlink()
+  with pytest.raises(manifest.OtherRunError, match='cannot be read'):
+    kept.read(folder)
+
+
+def test_workdirs_of_other_data_or_with_the_same_cell_are_refused(tmp_path):
+  first = workdir(tmp_path / 'a', row('ease', 0.3))
+  more = workdir(tmp_path / 'b', row('l3ae', 0.3))
+  assert len(kept.read_all([first, more])) == 2
+  other = workdir(tmp_path / 'c', row('l3ae', 0.3), seed=1)
+  with pytest.raises(results.ResultError, match='sha256 of data='):
+    kept.read_all([first, other])
+  with pytest.raises(results.ResultError, match="'ease', 5, 0"):
+    kept.read_all([first, workdir(tmp_path / 'd', row('ease', 0.4))])
+
+
+def test_rows_of_other_test_users_are_not_taken_in(tmp_path, monkeypatch):
+  monkeypatch.setattr(tables, '_RESULTS', tmp_path)
+  flags = {'num_heldout': 20, 'trials': 3, 'domains': ['a']}
+  tables.take_in([row('ease', 0.3, flags=flags)])
+  before = (tmp_path / 'made_new_users.json').read_text()
+  other = row('l3ae', 0.3, flags={**flags, 'num_heldout': 30})
+  drift = row('l3ae', 0.3, regime='drift')
+  with pytest.raises(results.ResultError, match='--num_heldout=30 and with'):
+    tables.take_in([drift, other])
+  assert [path.name for path in tmp_path.iterdir()] == ['made_new_users.json']
+  assert (tmp_path / 'made_new_users.json').read_text() == before
+  alike = {**flags, 'trials': 1, 'domains': []}
+  tables.take_in([row('l3ae', 0.3, flags=alike)])
+  assert len(tables.committed()) == 2
+
+
+COMMITTED = sorted(
+  (commands.ROOT / 'experiments' / 'adaptation' / 'results').glob('*.json')
+)
+
+
+@pytest.mark.parametrize('path', COMMITTED, ids=lambda path: path.stem)
+def test_no_committed_row_repeats_another_seeds(path):
+  rows = json.loads(path.read_text())
+  kept.check_alike(rows)
+  seeds = collections.defaultdict(set)
+  for one in rows:
+    # A ranking without any hit is the same for every seed.
+    if any(one.get('per_user', ())):
+      seeds[str(one['per_user'])].add(one['seed'])
+  assert [found for found in seeds.values() if len(found) > 1] == []

@@ -1,0 +1,28 @@
+"""The largest numbers of each row, against a full stable sort."""
+
+import numpy as np
+import pytest
+
+from hyperrec import top_k
+
+
+@pytest.mark.parametrize('levels', [1, 2, 5, 1000])
+@pytest.mark.parametrize('k', [0, 1, 7, 39, 40])
+def test_ties_are_taken_in_order(levels, k):
+  random = np.random.default_rng(levels)
+  values = random.integers(0, levels, (300, 40)).astype(np.float32)
+  want = np.argsort(-values, axis=1, kind='stable')[:, :k]
+  np.testing.assert_array_equal(top_k.places(values, k), want)
+
+
+def test_infinities_are_numbers_and_nan_comes_last():
+  values = np.array([[0.0, np.inf, -np.inf, np.nan, 0.0]])
+  np.testing.assert_array_equal(top_k.places(values, 4), [[1, 0, 4, 2]])
+  with pytest.raises(ValueError, match='fewer than k=5'):
+    top_k.places(values, 5)
+  with pytest.raises(ValueError, match=r'within 0\.\.5'):
+    top_k.places(values, 6)
+
+
+def test_no_rows_are_no_places():
+  assert top_k.places(np.zeros((0, 3)), 2).shape == (0, 2)

@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+from unittest import mock
 
 # Workers and the processes that tests start inherit what follows; NumPy and
 # JAX read it when they are imported.
@@ -26,6 +27,15 @@ import pytest
 jax.config.update('jax_platforms', 'cpu')
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
+# The programs of tests are small: to compile them well takes longer than to
+# run them. Scripts that tests start compile as they do everywhere.
+_XLA_FLAGS = os.environ.get('XLA_FLAGS', '')
+jax.config.update('jax_disable_most_optimizations', True)
+with mock.patch.dict(
+  os.environ, XLA_FLAGS=f'{_XLA_FLAGS} --xla_cpu_use_fusion_emitters=false'
+):
+  jax.devices()  # reads the flags
+
 _BESIDE = pathlib.Path(__file__).parents[2] / 'shared' / 'data'
 
 
@@ -42,11 +52,3 @@ def data_dir(request) -> pathlib.Path:
   if not path.is_dir():
     pytest.skip(f'{request.node.name}: real data is absent')
   return path
-
-
-@pytest.fixture(scope='module')
-def compile_fast():
-  """Small programs: to compile them well takes longer than to run them."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)

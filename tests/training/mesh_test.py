@@ -12,16 +12,18 @@ import pytest
 from hyperrec.training import mesh
 from tests.training import mesh_worker
 
-pytestmark = pytest.mark.usefixtures('compile_fast')
 ROOT = pathlib.Path(__file__).parents[2]
 
 
 def start(*arguments, devices=1):
-  flag = f'--xla_force_host_platform_device_count={devices}'
+  flags = (
+    f'--xla_force_host_platform_device_count={devices} '
+    '--xla_cpu_use_fusion_emitters=false'  # compiles fast
+  )
   return subprocess.Popen(
     [sys.executable, '-m', 'tests.training.mesh_worker', *map(str, arguments)],
     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT,
-    env={**os.environ, 'XLA_FLAGS': flag, 'JAX_PLATFORMS': 'cpu'},
+    env={**os.environ, 'XLA_FLAGS': flags, 'JAX_PLATFORMS': 'cpu'},
   )  # fmt: skip
 
 
@@ -38,7 +40,7 @@ def on_eight(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def single(compile_fast):
+def single():
   return mesh_worker.train_all(mesh_worker.MODELS)
 
 

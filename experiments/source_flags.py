@@ -129,13 +129,13 @@ _TEXT_COLUMNS = flags.DEFINE_list(
 )
 _DROP_INCOMPLETE = flags.DEFINE_bool(
   'drop_incomplete',
-  False,
+  None,
   'Leaves out rows that lack a user, an item, a rating or a time, which are an '
   'error otherwise (with --source=table).',
 )
 _DECIMAL_COMMA = flags.DEFINE_bool(
   'decimal_comma',
-  False,
+  None,
   'Reads ratings written like 3,5 (with --source=table).',
 )
 _SEPARATOR = flags.DEFINE_string(
@@ -176,7 +176,7 @@ _WHERE = flags.DEFINE_string(
 )
 _SEQUENCES = flags.DEFINE_bool(
   'sequences',
-  False,
+  None,
   "Reads each line of --path as a user id and the ids of the user's items, "
   'oldest first, with blanks between them.',
 )
@@ -341,15 +341,15 @@ def _table_options() -> dict[str, Any]:
     'item_path': _ITEM_PATH.value,
     'item_id_column': _ITEM_ID_COLUMN.value,
     'text_columns': tuple(_TEXT_COLUMNS.value),
-    'drop_incomplete': _DROP_INCOMPLETE.value,
-    'decimal_comma': _DECIMAL_COMMA.value,
+    'drop_incomplete': bool(_DROP_INCOMPLETE.value),
+    'decimal_comma': bool(_DECIMAL_COMMA.value),
     'separator': _SEPARATOR.value,
     'column_names': tuple(_COLUMN_NAMES.value),
     'encoding': _ENCODING.value,
     'fill_down': tuple(_FILL_DOWN.value),
     'fill_within': _FILL_WITHIN.value,
     'where': _WHERE.value,
-    'sequences': _SEQUENCES.value,
+    'sequences': bool(_SEQUENCES.value),
   }
 
 

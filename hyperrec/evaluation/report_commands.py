@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterable
+from typing import Any
 
 from hyperrec.evaluation import report_arms as arms
 from hyperrec.evaluation import results
@@ -60,10 +61,17 @@ def _settings(row: results.Row) -> tuple[str, ...]:
     if isinstance(value, bool):
       parts.append(f'--{"" if value else "no"}{name}')
       continue
-    text = ','.join(map(str, value)) if isinstance(value, list) else str(value)
-    parts.append(shlex.quote(f'--{name}={text}'))
+    values = value if name == 'path' and isinstance(value, list) else [value]
+    parts += [shlex.quote(f'--{name}={_text(one)}') for one in values]
   needed = flags.get('source') != _PACKAGED or regime == 'new_domain'
   return (*parts, '--data_dir=DIR') if needed else tuple(parts)
+
+
+def _text(value: Any) -> str:
+  """A flag's value; one of a list that holds a comma is put in quotes."""
+  if not isinstance(value, list):
+    return str(value)
+  return ','.join(f'"{v}"' if ',' in str(v) else str(v) for v in value)
 
 
 def _choices(rows: list[results.Row]) -> list[str]:

@@ -18,6 +18,7 @@ NAMES = sorted(path.stem for path in COLABS.glob('*.py'))
 AS_NOTEBOOK = 'reproduce'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', [n for n in NAMES if n != AS_NOTEBOOK])
 def test_it_runs_in_its_fast_mode(name, tmp_path):
   done = subprocess.run(
@@ -63,6 +64,7 @@ def test_the_first_cell_installs_what_is_missing(name, monkeypatch):
   assert set(asked[1].split(',')) <= set(extras)
 
 
+@pytest.mark.slow
 def test_a_notebook_runs_as_one(monkeypatch, tmp_path):
   monkeypatch.setenv('HYPERREC_FAST', '1')
   monkeypatch.setenv('PYTHONPATH', str(COLABS.parent))

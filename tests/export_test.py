@@ -310,6 +310,7 @@ def test_nothing_is_half_written(tmp_path, data, written):
   assert [p.name for p in tmp_path.iterdir()] == ['m']
 
 
+@pytest.mark.slow
 def test_the_commands_train_write_and_recommend(tmp_path):
   command = [
     sys.executable, '-m', 'experiments.export.run',

@@ -32,6 +32,7 @@ DOMAINS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.smoke
 def test_every_method_runs_and_the_same_command_resumes(tmp_path):
   methods = 'popularity,ease,ease_dynamic,l3ae,mult_vae'
@@ -76,6 +77,7 @@ def test_a_result_row_has_what_readers_need(tmp_path):
   assert manifest['data']['data']['name'] == 'synthetic'
 
 
+@pytest.mark.slow
 def test_results_of_other_flags_are_not_mixed_in(tmp_path):
   flags = (*SMALL, '--methods=popularity', '--regimes=new_users')
   assert commands.run(tmp_path, *flags).returncode == 0
@@ -162,6 +164,7 @@ def test_unknown_methods_are_refused_before_anything_is_written(tmp_path):
   assert not (tmp_path / 'w').exists()
 
 
+@pytest.mark.slow
 def test_a_table_of_ones_own_runs_from_another_folder(tmp_path):
   table = tmp_path / 'my.csv'
   lines = [
@@ -189,6 +192,7 @@ def test_a_table_of_ones_own_runs_from_another_folder(tmp_path):
   assert 'no item text' in reasons['l3ae']
 
 
+@pytest.mark.slow
 def test_drift_adapts_slice_by_slice(tmp_path):
   log = tmp_path / 'log.csv'
   random = np.random.default_rng(0)
@@ -218,6 +222,7 @@ def test_drift_adapts_slice_by_slice(tmp_path):
   assert 'budget=7 slices leave none to predict' in done.stderr
 
 
+@pytest.mark.slow
 def test_every_arm_meets_a_new_domain(tmp_path, shop):
   # One trial: how trials are chosen has a test of its own.
   flags = (*DOMAINS, *shop, '--nooracle', '--trials=1')

@@ -21,3 +21,10 @@ def shop(tmp_path):
     f'--item_path={tmp_path / "text.csv"}',
     '--text_columns=text',
   )
+
+
+@pytest.fixture
+def scripts_compile_fast(monkeypatch):
+  """Scripts of a test compile as the test itself does; see tests/conftest."""
+  monkeypatch.setenv('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')
+  monkeypatch.setenv('XLA_FLAGS', '--xla_cpu_use_fusion_emitters=false')

@@ -10,6 +10,7 @@ from hyperrec.data import sources
 from tests.experiments import commands
 
 
+@pytest.mark.slow
 def test_a_row_is_written_and_compared(tmp_path):
   output = tmp_path / 'row.json'
   flags = (

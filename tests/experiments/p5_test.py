@@ -8,6 +8,7 @@ from experiments.p5 import tables
 from tests.experiments import commands
 
 pytest.importorskip('sentencepiece')
+pytestmark = pytest.mark.usefixtures('scripts_compile_fast')
 MODULE = 'experiments.p5.run'
 SMALL = (
   '--row=movielens_small',
@@ -22,6 +23,7 @@ SMALL = (
 )
 
 
+@pytest.mark.slow
 def test_a_row_is_written_resumed_and_tabled(tmp_path):
   work, output = tmp_path / 'work', tmp_path / 'movielens_small-0.json'
   flags = (*SMALL, f'--output={output}')

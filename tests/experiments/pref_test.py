@@ -187,6 +187,7 @@ def test_there_are_84_users():
   assert (np.abs(found).sum(axis=1) == 2).all()
 
 
+@pytest.mark.slow
 def test_every_arm_is_measured_and_compared(data):
   drawn = people.draw(data, num_test=20, min_rows=1, liked=4.0, seed=0)
   measured = list(

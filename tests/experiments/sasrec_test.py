@@ -7,6 +7,7 @@ import pytest
 from experiments.sasrec import tables
 from tests.experiments import commands
 
+pytestmark = pytest.mark.usefixtures('scripts_compile_fast')
 MODULE = 'experiments.sasrec.run'
 SMALL = (
   '--row=beauty',
@@ -19,6 +20,7 @@ SMALL = (
 )
 
 
+@pytest.mark.slow
 def test_a_row_is_written_resumed_and_tabled(tmp_path):
   output = tmp_path / 'results' / 'beauty.json'
   flags = (*SMALL, f'--output={output}', '--expect=ndcg@10=0.5')

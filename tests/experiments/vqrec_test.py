@@ -19,6 +19,7 @@ from hyperrec.models import product_quantizer
 from tests.data import item_text_test
 from tests.experiments import commands
 
+pytestmark = pytest.mark.usefixtures('scripts_compile_fast')
 MODULE = 'experiments.vqrec.run'
 SIZES = {
   'num_groups': 4,
@@ -44,12 +45,7 @@ SMALL = (
 WIDTH, ITEMS = 8, 30
 
 
-@pytest.fixture(autouse=True)
-def scripts_compile_fast(monkeypatch):
-  """Small programs: to compile them well takes longer than to run them."""
-  monkeypatch.setenv('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')
-
-
+@pytest.mark.slow
 def test_arms_are_run_resumed_and_kept(tmp_path, shop):
   output, work = tmp_path / 'office.json', tmp_path / 'work'
   flags = (*SMALL, *shop, '--arms=scratch,full,lookup', f'--output={output}')
@@ -259,6 +255,7 @@ def test_files_of_new_items_that_cannot_be_read(lines, told, tmp_path):
   assert str(path) in str(error.value)
 
 
+@pytest.mark.slow
 def test_new_items_are_coded_and_ranked_by_a_command(model, tmp_path):
   folder = item_text_test.make_folder(tmp_path / 'bert')
   path, new = tmp_path / 'model.npz', tmp_path / 'new.csv'

@@ -64,6 +64,7 @@ def assert_same(found, expected):
       assert apart.max() < 2e-4 * scale, name
 
 
+@pytest.mark.slow
 def test_eight_devices_train_what_one_does(on_eight, single):
   folder, process = on_eight
   finish(process)
@@ -74,6 +75,7 @@ def test_eight_devices_train_what_one_does(on_eight, single):
   assert_same(found, single)
 
 
+@pytest.mark.slow
 def test_two_processes_train_what_one_does_and_write_once(tmp_path, single):
   with socket.socket() as free:
     free.bind(('localhost', 0))

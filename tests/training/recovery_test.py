@@ -39,6 +39,7 @@ def wait_until_saved(process, workdir, step):
   assert process.poll() is None, process.communicate()[1]
 
 
+@pytest.mark.slow
 def test_stopped_then_killed_it_ends_as_another_process_does(tmp_path):
   """SIGTERM saves and exits 0; -9 loses nothing that was saved."""
   undisturbed = start(tmp_path / 'calm')

@@ -24,16 +24,16 @@ if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
 import jax
 import pytest
 
+from tests import compiling
+
 jax.config.update('jax_platforms', 'cpu')
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
 # The programs of tests are small: to compile them well takes longer than to
 # run them. Scripts that tests start compile as they do everywhere.
-_XLA_FLAGS = os.environ.get('XLA_FLAGS', '')
+_XLA_FLAGS = f'{os.environ.get("XLA_FLAGS", "")} {compiling.XLA_FLAGS}'
 jax.config.update('jax_disable_most_optimizations', True)
-with mock.patch.dict(
-  os.environ, XLA_FLAGS=f'{_XLA_FLAGS} --xla_cpu_use_fusion_emitters=false'
-):
+with mock.patch.dict(os.environ, XLA_FLAGS=_XLA_FLAGS.strip()):
   jax.devices()  # reads the flags
 
 _BESIDE = pathlib.Path(__file__).parents[2] / 'shared' / 'data'

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import makers
+from tests import compiling, makers
 
 
 @pytest.fixture
@@ -27,4 +27,4 @@ def shop(tmp_path):
 def scripts_compile_fast(monkeypatch):
   """Scripts of a test compile as the test itself does; see tests/conftest."""
   monkeypatch.setenv('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')
-  monkeypatch.setenv('XLA_FLAGS', '--xla_cpu_use_fusion_emitters=false')
+  monkeypatch.setenv('XLA_FLAGS', compiling.XLA_FLAGS)

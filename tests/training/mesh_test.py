@@ -10,20 +10,19 @@ import numpy as np
 import pytest
 
 from hyperrec.training import mesh
+from tests import compiling
 from tests.training import mesh_worker
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
 def start(*arguments, devices=1):
-  flags = (
-    f'--xla_force_host_platform_device_count={devices} '
-    '--xla_cpu_use_fusion_emitters=false'  # compiles fast
-  )
+  flags = f'--xla_force_host_platform_device_count={devices}'
   return subprocess.Popen(
     [sys.executable, '-m', 'tests.training.mesh_worker', *map(str, arguments)],
     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT,
-    env={**os.environ, 'XLA_FLAGS': flags, 'JAX_PLATFORMS': 'cpu'},
+    env={**os.environ, 'XLA_FLAGS': f'{flags} {compiling.XLA_FLAGS}',
+         'JAX_PLATFORMS': 'cpu'},
   )  # fmt: skip
 
 

@@ -98,13 +98,13 @@ def test_measure_is_the_median_of_warm_calls():
 
   def fn():
     calls.append(1)
-    time.sleep(0.05 if len(calls) == 1 else 0.01)
+    time.sleep(0.3 if len(calls) == 1 else 0.01)
 
   timing = cost.measure(fn, repeats=5).timing
   assert timing.repeats == 5
   assert len(calls) == 6
-  assert 0.009 < timing.median_seconds < 0.03
-  assert timing.compile_seconds > 0.02
+  assert 0.009 < timing.median_seconds < 0.1
+  assert timing.compile_seconds > 0.2
 
 
 def test_a_slow_function_is_timed_once():

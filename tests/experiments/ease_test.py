@@ -55,7 +55,6 @@ def test_flag_files_are_read(name, tmp_path):
   assert not (tmp_path / 'out.json').exists()
 
 
-@pytest.mark.usefixtures('compile_fast')
 def test_every_way_to_a_large_catalogue_is_run_and_measured():
   data = sources.load('synthetic', num_users=120, num_items=60, seed=0)
   data = data.by_user_and_time()

@@ -16,8 +16,6 @@ from hyperrec.models import output_forms, variational_autoencoder
 from hyperrec.training import step as step_lib
 from tests.makers import make_data
 
-pytestmark = pytest.mark.usefixtures('compile_fast')
-
 # An implementation of random numbers that compiles fast.
 KEY = jax.random.key(0, impl='unsafe_rbg')
 BASE = {'hidden_dim': 16, 'latent_dim': 4, 'epochs': 20, 'batch_size': 20}

@@ -14,8 +14,6 @@ from hyperrec.methods import ease, hyperease_user
 from hyperrec.models import simulated_users
 from tests.makers import make_data
 
-pytestmark = pytest.mark.usefixtures('compile_fast')
-
 # An implementation of random numbers that compiles fast.
 KEY = jax.random.key(0, impl='unsafe_rbg')
 L2 = 20.0

@@ -11,7 +11,6 @@ from hyperrec.data import interactions, prompt_tasks, prompts, tokenizer
 from hyperrec.methods import p5, p5_training
 
 pytest.importorskip('sentencepiece')
-pytestmark = pytest.mark.usefixtures('compile_fast')
 SMALL = {
   'dim': 16,
   'head_dim': 8,

@@ -26,7 +26,6 @@ SMALL = {
   'batch_size': 4,
   'lr': 1e-2,
 }
-pytestmark = pytest.mark.usefixtures('compile_fast')
 
 
 def histories(data, users=None):

@@ -10,7 +10,6 @@ from hyperrec.models import product_quantizer
 from tests.methods import kind_data
 
 KEY = jax.random.key(0)
-pytestmark = pytest.mark.usefixtures('compile_fast')
 
 
 @pytest.fixture(scope='module')

@@ -19,7 +19,6 @@ from hyperrec.methods import (
 from tests.methods import kind_data
 
 KEY = jax.random.key(0)
-pytestmark = pytest.mark.usefixtures('compile_fast')
 
 
 def histories(data, users=None):

@@ -9,8 +9,6 @@ import pytest
 
 from hyperrec.models import conditioning
 
-pytestmark = pytest.mark.usefixtures('compile_fast')
-
 # An implementation of random numbers that compiles fast.
 KEY = jax.random.key(0, impl='unsafe_rbg')
 V, F, L, Z = 9, 3, 6, 8

@@ -13,8 +13,6 @@ from flax.core import FrozenDict
 
 from hyperrec.models import conditioning, hypernetwork, output_forms
 
-pytestmark = pytest.mark.usefixtures('compile_fast')
-
 # An implementation of random numbers that compiles fast.
 KEY = jax.random.key(0, impl='unsafe_rbg')
 F, D = 4, 5

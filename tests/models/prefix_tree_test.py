@@ -10,7 +10,6 @@ import pytest
 from hyperrec.models import decoding, prefix_tree
 from tests.models.t5_test import CONFIG, apply, random_params, source
 
-pytestmark = pytest.mark.usefixtures('compile_fast')
 END = 1
 # One is the start of another, some share a start, one stands alone.
 NAMES = [(4, 5), (4, 5, 6), (4, 7, 8, 9), (4, 7, 8, 3), (10, 2, 2, 2), (4, 11)]

@@ -11,7 +11,6 @@ import pytest
 from hyperrec.evaluation import flops
 from hyperrec.models import sequential_recommender
 
-pytestmark = pytest.mark.usefixtures('compile_fast')
 V, L, D = 12, 6, 8
 KEY = jax.random.key(0)
 MODEL = sequential_recommender.SASRec(

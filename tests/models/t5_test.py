@@ -13,7 +13,6 @@ import pytest
 
 from hyperrec.models import t5, t5_layers, t5_weights
 
-pytestmark = pytest.mark.usefixtures('compile_fast')
 CONFIG = t5.Config(
   20, d_model=8, d_kv=4, d_ff=12, num_layers=1, num_decoder_layers=2,
   num_heads=3, num_whole_words=5,

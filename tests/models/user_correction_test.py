@@ -8,8 +8,6 @@ import scipy.sparse
 
 from hyperrec.models import user_correction
 
-pytestmark = pytest.mark.usefixtures('compile_fast')
-
 V, R = 12, 3
 KEY = jax.random.key(0)
 

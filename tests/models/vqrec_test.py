@@ -18,7 +18,6 @@ USERS = [1, 2, 3, 4], [5, 2], [7, 1, 5]
 ENCODER = vqrec.SequenceEncoder(
   LENGTH, num_layers=1, num_heads=2, hidden_dim=8, dropout=0.0
 )
-pytestmark = pytest.mark.usefixtures('compile_fast')
 
 
 @pytest.fixture(scope='module')

@@ -12,16 +12,18 @@ import pytest
 from hyperrec.training import mesh
 from tests.training import mesh_worker
 
-pytestmark = pytest.mark.usefixtures('compile_fast')
 ROOT = pathlib.Path(__file__).parents[2]
 
 
 def start(*arguments, devices=1):
-  flag = f'--xla_force_host_platform_device_count={devices}'
+  flags = (
+    f'--xla_force_host_platform_device_count={devices} '
+    '--xla_cpu_use_fusion_emitters=false'  # compiles fast
+  )
   return subprocess.Popen(
     [sys.executable, '-m', 'tests.training.mesh_worker', *map(str, arguments)],
     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT,
-    env={**os.environ, 'XLA_FLAGS': flag, 'JAX_PLATFORMS': 'cpu'},
+    env={**os.environ, 'XLA_FLAGS': flags, 'JAX_PLATFORMS': 'cpu'},
   )  # fmt: skip
 
 
@@ -38,27 +40,37 @@ def on_eight(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def single(compile_fast):
+def single():
   return mesh_worker.train_all(mesh_worker.MODELS)
 
 
+# Trained without Adam.
+SMOOTH = {'esler'}
+
+
 def assert_same(found, expected):
+  """Gradients agree everywhere, parameters that Adam trains nearly everywhere.
+
+  Where a gradient is nothing but rounding, Adam takes a whole step in the
+  direction of the rounding, which differs between processors.
+  """
   for name in found.files:
+    model, what, *_ = name.split()
+    apart = np.abs(found[name] - expected[name])
     scale = np.abs(expected[name]).max()
-    # Adam takes a whole step wherever a gradient is more than noise, so the
-    # largest difference tells little of few steps: nearly all must be tiny.
-    apart = np.abs(found[name] - expected[name]) / scale
-    assert np.quantile(apart, 0.99) < 2e-4, name
-    np.testing.assert_allclose(
-      found[name], expected[name], atol=4e-3 * scale, err_msg=name
-    )
+    if what == 'parameters' and model not in SMOOTH:
+      assert np.quantile(apart, 0.99) < 2e-4 * scale, name
+    elif scale > 1e-7:  # smaller gradients are rounding: of keys' biases
+      assert apart.max() < 2e-4 * scale, name
 
 
 def test_eight_devices_train_what_one_does(on_eight, single):
   folder, process = on_eight
   finish(process)
-  found = np.load(folder / 'params.npz')
-  assert set(found.files) == set(mesh_worker.MODELS)
+  found = np.load(folder / 'trained.npz')
+  assert set(found.files) == set(single)
+  by_adam = {name.split()[0] for name in found.files if 'gradients' in name}
+  assert by_adam == set(mesh_worker.MODELS) - SMOOTH
   assert_same(found, single)
 
 
@@ -72,7 +84,7 @@ def test_two_processes_train_what_one_does_and_write_once(tmp_path, single):
   ]
   for process in processes:
     finish(process)
-  assert_same(np.load(tmp_path / 'params.npz'), single)
+  assert_same(np.load(tmp_path / 'trained.npz'), single)
   records = (tmp_path / 'run' / 'metrics.jsonl').read_text().splitlines()
   assert len(records) == 1
   assert list((tmp_path / 'run' / 'checkpoints').glob('[0-9]*'))

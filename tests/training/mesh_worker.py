@@ -3,15 +3,18 @@
 python -m tests.training.mesh_worker OUTPUT NUM_ITEMS MODELS \\
   [COORDINATOR PROCESSES ID]
 
-Writes the parameters, flattened, as OUTPUT/params.npz.
+Writes what `train_all` returns as OUTPUT/trained.npz.
 """
 
+import contextlib
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from unittest import mock
 
 import jax
 import numpy as np
+import optax
 
 from hyperrec.data import sources
 from hyperrec.methods import (
@@ -25,7 +28,8 @@ from hyperrec.methods import (
   vqrec_stages,
   vqrec_training,
 )
-from hyperrec.training import mesh
+from hyperrec.training import loop, mesh
+from hyperrec.training import step as step_lib
 
 
 def key() -> jax.Array:
@@ -36,9 +40,40 @@ def key() -> jax.Array:
 def train_all(
   models: Sequence[str], workdir: pathlib.Path | None = None
 ) -> dict[str, np.ndarray]:
-  """Model -> its parameters in one vector."""
+  """Trains each model for a few steps.
+
+  Returns:
+    'MODEL parameters' -> all of them in one vector; and for each leaf of the
+    parameters 'MODEL gradients ...' -> Adam's first moment, the mean of the
+    gradients so far, for models that Adam trains.
+  """
   data = sources.load('synthetic', num_users=64, num_items=256, seed=0)
-  return {name: _vector(MODELS[name](data, workdir)) for name in models}
+  found = {}
+  for name in models:
+    with _final_states() as states:
+      found[f'{name} parameters'] = _vector(MODELS[name](data, workdir))
+    for run, state in enumerate(states):
+      moments = optax.tree_utils.tree_get(state.opt_state, 'mu')
+      leaves, _ = jax.tree_util.tree_flatten_with_path(moments)
+      for path, leaf in leaves:
+        leaf_name = f'{run}{jax.tree_util.keystr(path)}'
+        found[f'{name} gradients {leaf_name}'] = np.asarray(leaf)
+  return found
+
+
+@contextlib.contextmanager
+def _final_states() -> Iterator[list[step_lib.TrainState]]:
+  """The last state of each `loop.train` meanwhile; fits do not return it."""
+  states = []
+  train = loop.train
+
+  def recorded(*args, **options):
+    result = train(*args, **options)
+    states.append(result.state)
+    return result
+
+  with mock.patch.object(loop, 'train', recorded):
+    yield states
 
 
 _VAE = mult_vae.Config(
@@ -130,7 +165,7 @@ def main(output: str, num_items: str, models: str, *processes: str) -> None:
     workdir = folder / 'run' if processes else None
     found = train_all(models.split(','), workdir)
   if mesh.is_writer():
-    np.savez(folder / 'params.npz', **found)
+    np.savez(folder / 'trained.npz', **found)
 
 
 if __name__ == '__main__':

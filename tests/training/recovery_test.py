@@ -41,7 +41,7 @@ def wait_until_saved(process, workdir, step):
 
 def test_stopped_then_killed_it_ends_as_another_process_does(tmp_path):
   """SIGTERM saves and exits 0; -9 loses nothing that was saved."""
-  undisturbed = chaos_training.train(str(tmp_path / 'calm'), STEPS)
+  undisturbed = start(tmp_path / 'calm')
   workdir = tmp_path / 'run'
   first = start(workdir)
   wait_until_saved(first, workdir, 5)
@@ -59,15 +59,15 @@ def test_stopped_then_killed_it_ends_as_another_process_does(tmp_path):
   last = start(workdir)
   out, errors = last.communicate(timeout=600)
   assert last.returncode == 0, errors
-  assert out.strip() == undisturbed
+  assert out == undisturbed.communicate(timeout=600)[0] != ''
 
 
 def test_a_half_deleted_checkpoint_falls_back(tmp_path):
-  workdir = tmp_path / 'w'
-  undisturbed = chaos_training.train(str(workdir), 20)
+  data, workdir = chaos_training.load(), tmp_path / 'w'
+  undisturbed = chaos_training.train(data, str(workdir), 20)
   newest = workdir / 'checkpoints' / str(saved(workdir))
   shutil.rmtree(newest / 'tree')
-  assert chaos_training.train(str(workdir), 20) == undisturbed
+  assert chaos_training.train(data, str(workdir), 20) == undisturbed
 
 
 @pytest.fixture
@@ -95,6 +95,9 @@ def fill_up(path):
       file.write(bytes(4096))
 
 
+# Orbax writes from several threads; when one has failed, nothing waits for the
+# others.
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
 def test_a_full_disk_is_told_and_keeps_what_was_saved(mount):
   folder = mount('size=2m')
   tree = {'w': jax.random.normal(jax.random.key(0), (100_000,))}

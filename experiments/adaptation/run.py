@@ -130,7 +130,7 @@ _WORKDIR = flags.DEFINE_string(
 
 # What a resumed run finds in its workdir, with the version of its format.
 _KEEPS = {'cells.jsonl': 1}
-# From so many items on, the weights of all pairs are told of.
+# Catalogues with at least this many items get a note on memory and time.
 _MANY_ITEMS = 20_000
 _CHOICE = 'it chooses which cells are run'
 _FREE = dict.fromkeys(

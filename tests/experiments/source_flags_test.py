@@ -78,8 +78,10 @@ def test_unknown_domains_are_refused(tmp_path):
 
 
 def test_options_of_own_files_are_refused_for_other_sources():
-  with flagsaver.flagsaver(source='synthetic', where='user > 3'):
-    with pytest.raises(DataError, match='--where is for --source=table only'):
-      source_flags.load()
+  with (
+    flagsaver.flagsaver(source='synthetic', where='user > 3'),
+    pytest.raises(DataError, match='--where is for --source=table only'),
+  ):
+    source_flags.load()
   with flagsaver.flagsaver(source='synthetic', user_column='user'):
     assert source_flags.load().name == 'synthetic'

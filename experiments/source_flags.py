@@ -107,8 +107,8 @@ _TIMESTAMP_COLUMN = flags.DEFINE_string(
 _TIMESTAMP_FORMAT = flags.DEFINE_string(
   'timestamp_format',
   None,
-  'How dates are written that are not like 2024-12-31, such as %d.%m.%Y (with '
-  '--source=table).',
+  'Format of dates that are not written like 2024-12-31, such as %d.%m.%Y '
+  '(with --source=table).',
 )
 _ITEM_PATH = flags.DEFINE_string(
   'item_path',
@@ -142,7 +142,7 @@ _SEPARATOR = flags.DEFINE_string(
   'separator',
   None,
   'What separates the columns of --path: a character, "tab", "space" or ::; by '
-  'default it is found out.',
+  'default it is detected.',
 )
 _COLUMN_NAMES = flags.DEFINE_list(
   'column_names',
@@ -318,16 +318,24 @@ def _source() -> tuple[str, dict[str, Any]]:
       raise interactions.DataError(
         f'--source={name} says which domain: leave out --domain={_DOMAIN.value}'
       )
+    _refuse_table_options(name)
     return DOMAINS[name].source, dict(DOMAINS[name].options)
   options = {} if _DOMAIN.value is None else {'domain': _DOMAIN.value}
   if name == 'table':
     return name, {**options, **_table_options()}
-  if _PATH.value:
-    raise interactions.DataError(
-      f'--path={_PATH.value[0]} is read with --source=table only, not with '
-      f'--source={name}'
-    )
+  _refuse_table_options(name)
   return name, options
+
+
+def _refuse_table_options(source: str) -> None:
+  """Raises DataError where a flag is given that this source does not heed."""
+  for option in _table_options():
+    flag = flags.FLAGS[option]
+    if flag.value != flag.default:
+      raise interactions.DataError(
+        f'--{option} is for --source=table only, not for --source={source}; '
+        'leave it out, or give --source=table'
+      )
 
 
 def _table_options() -> dict[str, Any]:

@@ -14,6 +14,7 @@ from hyperrec.data import interactions
 from hyperrec.methods import (
   ease,
   ease_dynamic,
+  ease_sparse,
   esler,
   generated_head,
   hyperease,
@@ -40,6 +41,7 @@ def new_users(features: Features) -> dict[str, Arm]:
     'ease': Arm(ease.ease, grids.EASE_USERS),
     'ease:retrain': Arm(_retrained(ease.ease), grids.EASE_USERS),
     'ease_dynamic': Arm(ease_dynamic.ease_dynamic, grids.EASE_USERS),
+    'ease_sparse': Arm(ease_sparse.ease_sparse, grids.EASE_SPARSE),
     'slim': Arm(slim.slim, grids.SLIM_USERS),
     'esler': Arm(esler.esler, grids.EASE_USERS),
     'elsa': Arm(esler.elsa, grids.ELSA),
@@ -71,6 +73,7 @@ def new_catalogue(features: Features) -> dict[str, Arm]:
   fitted = {
     'itemknn': Arm(item_knn.item_knn, grids.ITEM_KNN),
     'ease': Arm(ease.ease, grids.EASE),
+    'ease_sparse': Arm(ease_sparse.ease_sparse, grids.EASE_SPARSE),
     'slim': Arm(slim.slim, grids.SLIM),
     'esler': Arm(esler.esler, grids.EASE),
     'elsa': Arm(esler.elsa, grids.ELSA),
@@ -118,6 +121,7 @@ def new_domain(features: Features) -> dict[str, Arm]:
     'itemknn': Arm(_retrained(item_knn.item_knn), grids.ITEM_KNN),
     'ease': Arm(_retrained(ease.ease), grids.EASE),
     **controls.of_ease(retrain=True),
+    'ease_sparse': Arm(_retrained(ease_sparse.ease_sparse), grids.EASE_SPARSE),
     'slim': Arm(_retrained(slim.slim), grids.SLIM),
     'cease': Arm(
       _retrained(functools.partial(l3ae.cease, features.own)), grids.CEASE
@@ -163,6 +167,7 @@ def drift(features: Features) -> dict[str, Arm]:
     for name in (
       'popularity',
       'itemknn',
+      'ease_sparse',
       'elsa',
       'mult_vae',
       'mult_vae:retrain',

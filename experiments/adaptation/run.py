@@ -28,10 +28,13 @@ from experiments.adaptation import arm as arm_lib
 from experiments.adaptation import arms as arms_lib
 from experiments.adaptation import controls, laboratory
 from experiments.adaptation import features as features_lib
+from experiments.export import needs
+from hyperrec import memory
 from hyperrec import method as method_lib
 from hyperrec.data import item_features, regimes
 from hyperrec.data import task as task_lib
 from hyperrec.evaluation import report, report_plain, results
+from hyperrec.models import linear_autoencoder
 
 _REGIMES = flags.DEFINE_list(
   'regimes', ['new_users', 'new_catalogue'], 'The adaptation regimes.'
@@ -127,6 +130,8 @@ _WORKDIR = flags.DEFINE_string(
 
 # What a resumed run finds in its workdir, with the version of its format.
 _KEEPS = {'cells.jsonl': 1}
+# Catalogues with at least this many items get a note on memory and time.
+_MANY_ITEMS = 20_000
 _CHOICE = 'it chooses which cells are run'
 _FREE = dict.fromkeys(
   ('regimes', 'methods', 'user_budgets', 'catalogue_budgets',
@@ -150,7 +155,7 @@ def main(argv):
   data = load()
   held_out = hold_out(data.target)
   cells, notes = possible(data, cells)
-  notes = [*held_out, *notes]
+  notes = [*held_out, *notes, *large(data.target)]
   for note in notes:
     print(f'note: {note}', file=sys.stderr)
   claim(data)
@@ -203,6 +208,25 @@ def hold_out(target: regimes.Interactions) -> list[str]:
   )
   flag.value = fifth
   return [note]
+
+
+def large(target: regimes.Interactions) -> list[str]:
+  """Says what weights of all pairs of many items take, before it begins."""
+  if target.num_items < _MANY_ITEMS:
+    return []
+  needed = linear_autoencoder.solve_peak_bytes(
+    target.num_users, target.num_items
+  )
+  operations = linear_autoencoder.solve_flops(
+    target.user_counts(), target.num_items
+  )
+  seconds = operations / needs.flops_per_second()
+  return [
+    f'{target.num_items:,} items: a method that weighs all pairs of items '
+    f'(ease, l3ae, hyperease) needs {needed / 2**30:,.1f} GiB at least, and '
+    f'{needs.duration(seconds)} for each fit; '
+    '--methods=popularity,itemknn,ease_sparse need a fraction of that'
+  ]
 
 
 class Cell(NamedTuple):
@@ -304,13 +328,14 @@ def run(data: Data, cells: list[Cell], path: pathlib.Path) -> list[dict]:
   ) as progress:
     for cell in progress.track(cells, description='cells'):
       if cell not in done:
-        done[cell] = run_one(data, features, cell, shelf)
-        results.append_json_line(done[cell], path)
+        done[cell], is_kept = run_one(data, features, cell, shelf)
+        if is_kept:
+          results.append_json_line(done[cell], path)
       rows.append(done[cell])
   return rows
 
 
-def run_one(data: Data, features, cell: Cell, shelf: dict) -> dict:
+def run_one(data: Data, features, cell: Cell, shelf: dict) -> tuple[dict, bool]:
   """Tunes, runs and judges one cell.
 
   Args:
@@ -318,6 +343,10 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> dict:
     features: of all items.
     cell: what to run.
     shelf: what earlier cells prepared, by where it can be used again.
+
+  Returns:
+    The row, and whether it is kept: a refusal for lack of memory is not, since
+    another machine may have more.
   """
   start = time.perf_counter()
   task = _task(data, cell.regime, cell.budget, cell.seed)
@@ -376,7 +405,10 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> dict:
       max_seconds=_MAX_SECONDS.value,
     )
   except method_lib.CannotServe as refusal:
-    return {**row, 'cannot': str(refusal)}
+    return {**row, 'cannot': str(refusal)}, True
+  except memory.InsufficientMemoryError as refusal:
+    logging.warning('%s: %s', cell.name, refusal)
+    return {**row, 'cannot': str(refusal)}, False
   if arm.interviews:
     outcome['adapt'] |= laboratory.per_answer(
       outcome['adapt'], task.test.seen.num_users, cell.budget
@@ -386,12 +418,15 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> dict:
     cell.regime, row['method'], cell.budget, cell.seed, laboratory.PRIMARY,
     outcome['metrics'][laboratory.PRIMARY], time.perf_counter() - start,
   )  # fmt: skip
-  return {
-    **row,
-    **outcome,
-    'hyperparameters': tuned.trial,
-    'tuning': {'trials': tuned.trials, 'seconds': tuned.seconds},
-  }
+  return (
+    {
+      **row,
+      **outcome,
+      'hyperparameters': tuned.trial,
+      'tuning': {'trials': tuned.trials, 'seconds': tuned.seconds},
+    },
+    True,
+  )
 
 
 def _shown_to(arm: arm_lib.Arm, judged: regimes.Judged) -> regimes.Judged:

@@ -71,7 +71,7 @@ def tell(
   left = '' if free is None else f' ({free / 2**30:,.1f} GiB are free)'
   show(
     f'{name} of {data.num_items:,} items and {data.num_users:,} users: about '
-    f'{required / 2**30:,.2f} GiB of memory{left} and {_duration(seconds)}'
+    f'{required / 2**30:,.2f} GiB of memory{left} and {duration(seconds)}'
   )
   sparse = {'neighbours': 100}
   remedy = 'leave rare items out (--min_item_interactions)'
@@ -93,7 +93,8 @@ def flops_per_second() -> float:
   return 2 * _SIDE**3 / (time.perf_counter() - start)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+  """Seconds in words."""
   if seconds < 100:
     return f'{max(1, round(seconds))} seconds'
   if seconds < 6000:

@@ -173,13 +173,17 @@ def grown_users(first: Interactions, second: Interactions) -> Interactions:
   return both.take_users(np.array(chosen, np.int64))
 
 
+def pair_codes(data: Interactions) -> np.ndarray:
+  """The (user, item) pair of each row as one number: int64 [n]."""
+  return data.users.astype(np.int64) * data.num_items + data.items
+
+
 def without_pairs(data: Interactions, known: Interactions) -> Interactions:
   """The rows whose (user, item) pair does not occur in `known`.
 
   Both number users and items alike.
   """
-  pairs = lambda d: d.users.astype(np.int64) * d.num_items + d.items  # noqa: E731
-  return data.rows(~np.isin(pairs(data), pairs(known)))
+  return data.rows(~np.isin(pair_codes(data), pair_codes(known)))
 
 
 def place_in_user(data: Interactions) -> np.ndarray:
@@ -255,7 +259,7 @@ def drop_duplicates(data: Interactions, policy: str) -> Interactions:
     )
   if policy == 'keep':
     return data
-  pairs = data.users.astype(np.int64) * data.num_items + data.items
+  pairs = pair_codes(data)
   order = pairs[::-1] if policy == 'last' else pairs
   _, first = np.unique(order, return_index=True)
   if len(first) == len(pairs):
@@ -282,9 +286,9 @@ def _number(
   ids: Sequence[Any], what: str, name: str
 ) -> tuple[np.ndarray, np.ndarray]:
   try:
-    return original_ids.number(ids)
+    return original_ids.number(ids, what)
   except original_ids.IdError as error:
-    raise DataError(f'{name or "input"}: {what} {error}') from error
+    raise DataError(f'{name or "input"}: {error}') from error
 
 
 def _renumber(chosen: np.ndarray, size: int, what: str) -> np.ndarray:

@@ -122,13 +122,13 @@ def tfidf_svd(
   except ValueError as error:
     raise TextError(
       'no item text holds a word of two letters or more; is it the right '
-      'column (--text_columns)?'
+      'column?'
     ) from error
   size = min(num_features, *(n - 1 for n in counts.shape))
   if size < 1:
     raise TextError(
       'item text needs two items and two different words at least; is it the '
-      'right column (--text_columns)?'
+      'right column?'
     )
   svd = decomposition.TruncatedSVD(size, random_state=seed)
   table = svd.fit_transform(counts)

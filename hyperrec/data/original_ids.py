@@ -10,11 +10,12 @@ class IdError(ValueError):
   """Ids cannot be numbered; says which and why."""
 
 
-def number(ids: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+def number(ids: Sequence[Any], what: str) -> tuple[np.ndarray, np.ndarray]:
   """Distinct ids, sorted, and the place of each row's id among them.
 
   Args:
     ids: [n] of any kind that can be sorted; whole floats become integers.
+    what: they are ids of: 'user' or 'item'.
 
   Returns:
     The distinct ids, and int64 [n].
@@ -23,7 +24,7 @@ def number(ids: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
     IdError: an id is missing (None, NaN, blank text), is a list, or ids cannot
       be sorted.
   """
-  ids = _as_ids(ids)
+  ids = _as_ids(ids, what)
   missing = np.zeros(len(ids), bool)
   if ids.dtype == object:
     missing = np.array([_is_missing(i) for i in ids], bool)
@@ -36,28 +37,29 @@ def number(ids: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
   if missing.any():
     row = int(np.flatnonzero(missing)[0])
     raise IdError(
-      f'of interaction {row + 1} is {ids[row]!r}: no id; leave that row out'
+      f'the {what} id of interaction {row + 1} is missing ({ids[row]!r}); '
+      'leave that row out'
     )
   try:
     return np.unique(_whole(ids), return_inverse=True)
   except TypeError as error:
     raise IdError(
-      f'ids mix kinds that cannot be sorted ({error}); make all text'
+      f'{what} ids mix kinds that cannot be sorted ({error}); make all text'
     ) from error
 
 
-def _as_ids(ids: Sequence[Any]) -> np.ndarray:
+def _as_ids(ids: Sequence[Any], what: str) -> np.ndarray:
   """One-dimensional; numbers beside text stay what they are."""
   given = np.asarray(ids, None if hasattr(ids, 'dtype') else object)
   if given.ndim != 1:
-    raise IdError(f'ids have the shape {given.shape}; give one a row')
+    raise IdError(f'{what} ids have the shape {given.shape}; give one a row')
   if given.dtype == object and len(given):
     kinds = {type(i) for i in given.tolist()}
     if kinds == {str} or kinds <= {int, bool}:
       return np.asarray(given.tolist())
     if any(hasattr(i, '__len__') and not isinstance(i, str | bytes | tuple)
            for i in given.tolist()):  # fmt: skip
-      raise IdError('ids hold lists; give one id a row')
+      raise IdError(f'{what} ids hold lists; give one id a row')
   return given
 
 

@@ -185,10 +185,8 @@ def check_targets_unseen(histories: Interactions, targets: Interactions):
 
   A ranking that leaves out what was seen could never find it.
   """
-  pair = lambda data: (  # noqa: E731
-    data.users.astype(np.int64) * data.num_items + data.items
-  )
-  repeated = np.flatnonzero(np.isin(pair(targets), pair(histories)))
+  pair_codes = interactions_lib.pair_codes
+  repeated = np.flatnonzero(np.isin(pair_codes(targets), pair_codes(histories)))
   if len(repeated):
     user = targets.user_ids[targets.users[repeated[0]]]
     raise DataError(

@@ -41,9 +41,9 @@ def strong_generalization(
   The users, sorted by id, are permuted by legacy NumPy's MT19937; the last
   `num_heldout` are test, as many before them validation, the rest training.
   The catalogue is what training users touched, in order of first appearance.
-  A held-out user with at least 5 rows hides int(test_share * n) random ones;
-  one with fewer has everything in the fold-in. The generator is seeded anew
-  for validation and for test, as in the public notebook of the paper.
+  A held-out user of n >= 5 different items hides int(test_share * n) random
+  ones; one with fewer has everything in the fold-in. The generator is seeded
+  anew for validation and for test, as in the public notebook of the paper.
 
   Args:
     data: all interactions, rows in file order (the draws depend on it).
@@ -76,7 +76,7 @@ def strong_generalization(
 
 
 def fold_in(data: Interactions, seed: int, test_share: float = 0.2) -> HeldOut:
-  """Hides `test_share` of each user's rows, as in strong generalization."""
+  """Hides `test_share` of each user's items, as in strong generalization."""
   return _fold_in(data, np.random.RandomState(seed), test_share)
 
 
@@ -85,8 +85,7 @@ def _fold_in(
 ) -> HeldOut:
   """Draws (user, item) pairs; all repeats of a pair are hidden or shown."""
   order = np.argsort(data.users, kind='stable')
-  pairs = data.users[order].astype(np.int64) * data.num_items
-  pairs += data.items[order]
+  pairs = interactions_lib.pair_codes(data)[order]
   _, first, pair = np.unique(pairs, return_index=True, return_inverse=True)
   is_first = np.zeros(len(data), bool)
   is_first[first] = True
@@ -181,7 +180,7 @@ def chronological_slices(
   if any(len(s) == 0 for s in slices):
     raise DataError(
       f'{data.name}: {len(np.unique(data.timestamps))} different times do not '
-      f'give {num_slices} slices of equally many rows; leave drift out of '
-      '--regimes, or name a finer --timestamp_column'
+      f'give {num_slices} slices of equally many rows, as drift needs them; '
+      'leave drift out, or give finer times'
     )
   return slices

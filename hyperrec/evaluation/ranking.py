@@ -72,8 +72,8 @@ def evaluate(
     seen: items left out of the ranking; None is the histories.
 
   Raises:
-    ValueError: a score is NaN, or shapes differ; a DataError where no user has
-      a target, or one is masked as seen.
+    DataError: no user has a target, or a target is masked as seen.
+    ValueError: a score is NaN, or shapes differ.
   """
   seen = _canonical(histories if seen is None else seen)
   targets = _canonical(targets)
@@ -257,14 +257,12 @@ def _judged_users(histories: Csr, targets: Csr, seen: Csr) -> np.ndarray:
   if masked:
     raise DataError(
       f'{masked} targets are masked as seen, so they could never be found; '
-      'leave repeats out (--duplicates=first)'
+      'leave repeated pairs of a user and an item out'
     )
   users = np.flatnonzero(np.diff(targets.indptr))
   if len(users) == 0:
     raise DataError(
-      f'none of {targets.shape[0]} users has anything to be found, so nothing '
-      'can be judged; of a held-out user a fifth of the interactions is to be '
-      'found, which takes 5 at least: hold out more users (--num_heldout), or '
-      'users with more interactions (--min_user_interactions=5)'
+      f'none of {targets.shape[0]} users has a target, so nothing can be '
+      'judged: hold out more users, or users with at least 5 interactions'
     )
   return users

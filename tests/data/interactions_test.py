@@ -135,8 +135,12 @@ def test_bad_values_are_named(change, message):
   [
     ([], [], 'no interactions'),
     ([1, 2], [1], 'items has 1 rows, users has 2'),
-    ([1, np.nan], [1, 2], 'user of interaction 2 is nan: no id'),
-    ([1, 2], np.array(['a', None], object), 'item of interaction 2 is None'),
+    ([1, np.nan], [1, 2], 'user id of interaction 2 is missing'),
+    (
+      [1, 2],
+      np.array(['a', None], object),
+      'item id of interaction 2 is missing',
+    ),
     ([1, 2], np.array(['a', 3], object), 'mix kinds that cannot be sorted'),
   ],
 )

@@ -242,6 +242,11 @@ def test_incomplete_rows_are_left_out_where_asked(tmp_path):
       "line 2, column 't': .*09:00 CET' has a time zone other than UTC, GMT",
     ),
     (
+      'user,item,r\n1,2,+5\n2,3,0x1F\n',
+      {'rating_column': 'r'},
+      "line 3, .*'0x1F' is not a number",
+    ),
+    (
       'user,item,r\n1,2,"3,5"\n2,3,4\n',
       {'rating_column': 'r'},
       "line 2, .*'3,5' is not a number .* give --decimal_comma",
@@ -397,14 +402,11 @@ def test_seconds_may_have_fractions_and_dates_may_be_days(tmp_path):
   times = pd.to_datetime(['2024-01-02', '2024-01-01'], utc=True)
   frame = pd.DataFrame({'user': [1, 2], 'item': [1, 2], 'day': days})
   frame['berlin'] = times.tz_convert('Europe/Berlin')
+  frame['seconds'] = times.tz_localize(None).astype('datetime64[s]')
   frame.to_parquet(tmp_path / 't.parquet')
-  for column in ('day', 'berlin'):
+  for column in ('day', 'berlin', 'seconds'):
     data = load(tmp_path / 't.parquet', timestamp_column=column)
-    steps = pd.Timedelta(-1, 'D') / np.diff(data.timestamps)
-    assert steps.tolist() in (
-      [pd.Timedelta(1, 'us')],
-      [pd.Timedelta(1, 'ns')],
-    )
+    assert data.timestamps.tolist() == [1704153600000000, 1704067200000000]
 
 
 @pytest.mark.parametrize(
@@ -444,12 +446,12 @@ def test_whole_floats_join_whole_numbers(tmp_path):
   [
     ('a.CSV', 'user,item,r\n1,2,3\n2,3,4\n'),
     ('a.csv.gz', gzip.compress(b'user,item,r\n1,2,3\n2,3,4\n')),
-    ('a.txt', 'user item\tr\tuser\n'.replace('user item', 'item')
-     + '2\t3\t1\n3\t4\t2\n'),
+    ('a.txt', 'item\tr\tuser\n2\t3\t1\n3\t4\t2\n'),
     ('a.csv', 'user,item,r\n1,2,3\n2,3,4\n'.encode('utf-16')),
     ('a.csv', 'user,item,r\n1,2,3\n2,3,4\n'.encode('utf-16-be')),
     ('a.csv', 'user,item,r\r1,2,3\r2,3,4\r'),
     ('a.csv', 'user,item,r\r\n1,2,3\n2,3,4\r\n'),
+    ('a.csv', b'\xef\xbb\xbfuser,item,r\n1,2,3\n2,3,4\n'),
     ('a.csv', 'sep=;\nuser;item;r\n1;2;3\n2;3;4\n'),
     ('a.csv', ' User , ITEM_ID,r,"a, b"\n1,2,3,x\n2,3,4,y\n'),
     ('a.csv', 'user;item;r;price, EUR, net, of tax\n1;2;3;4\n2;3;4;5\n'),
@@ -490,6 +492,8 @@ def test_what_a_file_does_not_say_can_be_told(tmp_path):
   assert load(latin, encoding='cp1252').item_ids.tolist() == ['caf\xe9', '€']
   with pytest.raises(DataError, match='encoding=klingon is unknown'):
     load(latin, encoding='klingon')
+  marked = write(tmp_path, b'\xef\xbb\xbfsep=,\nuser\titem\n1\t2\n2\t3\n')
+  assert load(marked, encoding='UTF8', separator='tab').num_items == 2
   log = write(tmp_path, 'user|item\n1|2\n2|3\n', 'events.log')
   assert load(log, separator='|').num_items == 2
 
@@ -550,9 +554,9 @@ def test_empty_cells_of_an_export_repeat_the_row_above(tmp_path):
   assert data.item_ids[data.items].tolist() == ['a', 'b', 'c', 'd']
   data = load(path, fill_down=('user',), where='item is not null')
   assert data.user_ids[data.users].tolist() == [*names, 'bob']
-  with pytest.raises(DataError, match=r'--fill_down=who: .* has no such'):
+  with pytest.raises(DataError, match=r"no column 'who'.*--fill_down"):
     load(path, fill_down=('who',))
-  with pytest.raises(DataError, match=r'--fill_within=who: .* has no such'):
+  with pytest.raises(DataError, match=r"no column 'who'.*--fill_within"):
     load(path, fill_down=('user',), fill_within='who')
   with pytest.raises(DataError, match=r"line 7, column 'user': an empty field"):
     load(

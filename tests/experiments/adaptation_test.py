@@ -3,6 +3,8 @@
 import itertools
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -275,3 +277,26 @@ def test_a_domain_without_text_is_refused_by_name(tmp_path, shop, data_dir):
   last = done.stderr.strip().splitlines()[-1]
   assert last.startswith('error: --domains=scientific: ')
   assert 'no item text' in last
+
+
+def test_a_lack_of_memory_refuses_a_cell_and_is_not_kept(tmp_path):
+  code = (
+    'import runpy\n'
+    'from hyperrec import memory\n'
+    'memory.available_bytes = lambda *unused: 1000\n'
+    'runpy.run_module("experiments.adaptation.run", run_name="__main__")\n'
+  )
+  flags = (*SMALL, '--regimes=new_users', '--user_budgets=1', '--trials=1')
+  work = f'--workdir={tmp_path}'
+  done = subprocess.run(
+    [sys.executable, '-c', code, *flags, '--methods=popularity,ease', work],
+    capture_output=True, text=True, check=False, cwd=commands.ROOT,
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  found = {row['method']: row
+           for row in results.read_json(tmp_path / 'results.json')}  # fmt: skip
+  assert 'needs' in found['ease']['cannot']
+  assert 'ease_sparse' in found['ease']['cannot']
+  assert 'metrics' in found['popularity']
+  kept = results.read_json_lines(tmp_path / 'cells.jsonl')
+  assert {row['method'] for row in kept} == {'popularity'}

@@ -2,6 +2,7 @@
 
 import pytest
 from absl import flags
+from absl.testing import flagsaver
 
 from experiments import source_flags
 from hyperrec.data import interactions
@@ -74,3 +75,13 @@ def test_unknown_domains_are_refused(tmp_path):
     source_flags.load_domains(['shop'])
   with pytest.raises(DataError, match='No such file'):
     source_flags.load_domains([str(tmp_path / 'none.toml')])
+
+
+def test_options_of_own_files_are_refused_for_other_sources():
+  with (
+    flagsaver.flagsaver(source='synthetic', where='user > 3'),
+    pytest.raises(DataError, match='--where is for --source=table only'),
+  ):
+    source_flags.load()
+  with flagsaver.flagsaver(source='synthetic', user_column='user'):
+    assert source_flags.load().name == 'synthetic'

@@ -168,10 +168,10 @@ def filtered(
       f'{data.num_items:,} of {whole.num_items:,} items and {len(data):,} of '
       f'{len(whole):,} rows ({", ".join(asked)})',
     )
-  return _warned(data, min_rating)
+  return _warned(data)
 
 
-def _warned(data: Interactions, min_rating: float | None) -> Interactions:
+def _warned(data: Interactions) -> Interactions:
   """Notes what makes results of little worth."""
   if data.ratings is not None and (data.ratings < 0).any():
     number = int((data.ratings < 0).sum())

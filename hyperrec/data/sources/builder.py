@@ -158,7 +158,7 @@ def _ids(examples: list[dict[str, Any]], dtype: str) -> np.ndarray:
 
 
 def _content(path: pathlib.Path) -> list[Any]:
-  """What tells a file from a changed one, or a folder from a changed one."""
+  """Path and SHA-256 of a file; paths, sizes and times of a folder's files."""
   if path.is_file():
     return [str(path.resolve()), files.sha256(path)]
   inside = ((p, p.stat()) for p in sorted(path.rglob('*')) if p.is_file())

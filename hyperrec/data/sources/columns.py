@@ -41,7 +41,8 @@ def ids(rows: Rows, name: str) -> np.ndarray:
 
   Blanks around an id do not count; 7.0 is 7, where all ids of the column are
   whole; numbers with leading zeros make the column text, for 007 is not 7;
-  ="007" is what spreadsheets write for the text 007.
+  ="007" is what spreadsheets write for the text 007. An id is missing where
+  nothing is written, or one of the words nan, null and none.
 
   Raises:
     DataError: an id is missing, a fraction, or of a kind that is no id.
@@ -130,7 +131,10 @@ def numbers(rows: Rows, name: str, decimal: str = '.') -> np.ndarray:
 
 
 def _cast(text: pa.ChunkedArray) -> np.ndarray | None:
-  """Finite numbers; None where some text is none, or may not be meant so."""
+  """Finite numbers; None where some text is not one, or is missing."""
+  # Arrow takes 0x1F for a number.
+  if pa.types.is_string(text.type) and _any_match(text, 'x'):
+    return None
   for kind in (pa.int64(), pa.float64()):
     with contextlib.suppress(pa.ArrowInvalid):
       found = text.cast(kind)
@@ -169,6 +173,9 @@ def times(rows: Rows, name: str, form: str | None = None) -> np.ndarray:
       _fail(rows, name, pc.is_null(column), f'is missing{_OR_DROP}')
     if pa.types.is_date(kind):
       column = column.cast(pa.timestamp('us'))
+    if pa.types.is_timestamp(kind):
+      in_microseconds = pa.timestamp('us', tz=kind.tz)
+      column = column.cast(in_microseconds, safe=False)
     return column.cast(pa.int64()).to_numpy()
   is_text = pa.types.is_string(kind)
   if form is not None or (is_text and _cast(column) is None):
@@ -248,11 +255,10 @@ def texts(rows: Rows, name: str) -> list[str]:
   if pa.types.is_nested(column.type):
     is_list = pa.types.is_list(column.type)
     text = "array_to_string(x, ' ')" if is_list else 'x::varchar'
-    table = rows.table.set_column(
-      rows.table.column_names.index(name), name, reading.compute(column, text)
-    )
-    rows = rows._replace(table=table)
-  text, codes = _distinct(rows, name, rows.table.column(name))
+    column = reading.compute(column, text)
+  if pa.types.is_floating(column.type):
+    column = pc.if_else(pc.is_nan(column), None, column)
+  text, codes = _distinct(rows, name, column)
   return np.asarray(text.to_pylist(), object)[codes].tolist()
 
 

@@ -25,9 +25,10 @@ Layout = text_files.Layout
 Path = str | os.PathLike
 
 _LONGEST_LINE = 2**24
+# Words that stand for a missing value, in any capitals.
+MISSING = ('', 'nan', 'null', 'none')
 # Numbers the rows of all files, where that is needed.
 _ROW = 'hyperrec_row'
-MISSING = ('', 'nan', 'null', 'none')
 
 
 class Files(NamedTuple):
@@ -98,15 +99,14 @@ def open_files(paths: Path | Sequence[Path], form: Form | None = None) -> Files:
         f'{path} has the columns {list(other)}, but {found[0]} has '
         f'{list(names[0])}; read together, files must have the same columns'
       )
-  within = [form.fill_within] if form.fill_within is not None else []
-  for flag, used in (('fill_down', form.fill_down), ('fill_within', within)):
-    unknown = sorted(set(used) - set(names[0]))
-    if unknown:
-      raise DataError(
-        f'--{flag}={unknown[0]}: {found[0]} has no such column; it has '
-        f'{list(names[0])}'
-      )
-  return Files(found, layouts, tuple(names[0]), form)
+  files = Files(found, layouts, tuple(names[0]), form)
+  filled = tuple(find_column(files, n, 'fill_down') for n in form.fill_down)
+  within = form.fill_within and find_column(
+    files, form.fill_within, 'fill_within'
+  )
+  return files._replace(
+    form=form._replace(fill_down=filled, fill_within=within)
+  )
 
 
 def read(
@@ -126,36 +126,36 @@ def read(
   columns = tuple(dict.fromkeys(columns))
   complete = tuple(complete)
   with contextlib.ExitStack() as stack:
-    places = [
-      text_files.utf8_copy(stack, path, layout.encoding)
-      if layout and layout.encoding != 'utf-8'
-      else path
-      for path, layout in zip(files.paths, files.layouts, strict=True)
-    ]
     try:
-      return _read(files, places, columns, complete)
+      return _read(files, _copies(stack, files), columns, complete)
     except duckdb.Error as error:
       if not any(files.layouts):
-        _fail(files, places, error)
+        _fail(files, files.paths, error)
     # DuckDB wants the same line end everywhere; a copy has that.
-    copies = [
-      text_files.utf8_copy(stack, path, layout.encoding) if layout else path
-      for path, layout in zip(files.paths, files.layouts, strict=True)
-    ]
+    copies = _copies(stack, files, all_text=True)
     try:
       return _read(files, copies, columns, complete)
     except duckdb.Error as error:
       _fail(files, copies, error)
 
 
+def _copies(
+  stack: contextlib.ExitStack, files: Files, *, all_text: bool = False
+) -> list[pathlib.Path]:
+  """The files, or copies in UTF-8 of those that DuckDB cannot read itself."""
+  return [
+    text_files.utf8_copy(stack, path, layout.encoding)
+    if layout and (all_text or layout.encoding != 'utf-8')
+    else path
+    for path, layout in zip(files.paths, files.layouts, strict=True)
+  ]
+
+
 def place(rows: Rows, row: int) -> str:
   """Names the file and line (of a text file) or row of one of the rows kept."""
   files = rows.files
   with contextlib.ExitStack() as stack:
-    copies = [
-      text_files.utf8_copy(stack, path, layout.encoding) if layout else path
-      for path, layout in zip(files.paths, files.layouts, strict=True)
-    ]
+    copies = _copies(stack, files, all_text=True)
     connection = _connect()
     query = _query(files, copies, (_ROW,), rows.complete)
     number = _number(connection, f'{query} limit 1 offset {row}') - 1
@@ -235,14 +235,11 @@ def _read(files, places, columns, complete) -> Rows:
   table = connection.sql(query).to_arrow_table()
   num_read = num_selected = table.num_rows
   if files.form.where or complete:
-    everything = _query(files._replace(form=Form()), places, (), ())
-    selected = _query(files, places, (), ())
-    num_read, num_selected = (
-      _number(connection, f'select count(*) from ({counted})')
-      for counted in (everything, selected)
-    )
+    num_read, num_selected = connection.execute(
+      _query(files, places, (), (), counted=True)
+    ).fetchone()
   if num_read == 0:
-    raise DataError(f'{files} has a header and no rows')
+    raise DataError(f'{files}: there are no rows; give a file with some')
   if num_selected == 0:
     raise DataError(
       f'{files}: none of {num_read} rows meets --where={files.form.where}'
@@ -250,8 +247,8 @@ def _read(files, places, columns, complete) -> Rows:
   return Rows(table, files, complete, num_read, num_selected)
 
 
-def _query(files: Files, places, columns, complete) -> str:
-  """SQL that selects `columns`, or 1 where there are none."""
+def _query(files: Files, places, columns, complete, counted=False) -> str:
+  """SQL that selects `columns`, or counts the rows and those selected."""
   form = files.form
   rows = ' union all '.join(
     _scan(path, layout, files.names)
@@ -265,11 +262,14 @@ def _query(files: Files, places, columns, complete) -> str:
     if form.fill_within is not None:
       part = f'partition by {_name(form.fill_within)} '
     filled = ', '.join(
-      f"last_value(nullif({_name(name)}::varchar, '') ignore nulls) over "
+      f"last_value(nullif(trim({_name(name)}::varchar), '') ignore nulls) over "
       f'({part}order by {_ROW} rows unbounded preceding) as {_name(name)}'
       for name in form.fill_down
     )
     rows = f'select * replace ({filled}) from ({rows})'
+  if counted:
+    kept = f' filter (where ({form.where}\n))' if form.where else ''
+    return f'select count(*), count(*){kept} from ({rows})'
   if form.where:
     rows = f'select * from ({rows}) where ({form.where}\n)'
   words = ', '.join(map(_string, MISSING))
@@ -277,7 +277,7 @@ def _query(files: Files, places, columns, complete) -> str:
     f"lower(trim(coalesce({_name(name)}::varchar, ''))) not in ({words})"
     for name in complete
   ]
-  chosen = ', '.join(map(_name, columns)) or '1'
+  chosen = ', '.join(map(_name, columns))
   kept = f' where {" and ".join(conditions)}' if conditions else ''
   order = f' order by {_ROW}' if is_numbered else ''
   return f'select {chosen} from ({rows}){kept}{order}'
@@ -287,9 +287,7 @@ def _scan(path: pathlib.Path, layout: Layout | None, names) -> str:
   """SQL that reads one file; the columns in the order of `names`."""
   chosen = ', '.join(map(_name, names))
   if layout is None:
-    if text_files.kind_of(path) == text_files.PARQUET:
-      return f'select {chosen} from read_parquet({_string(path)})'
-    return f'select {chosen} from {_json(path)}'
+    return f'select {chosen} from {_described(path)}'
   names = ('line',) if layout.is_of_sequences else layout.names
   columns = ', '.join(f"{_string(name)}: 'varchar'" for name in names)
   packed = 'gzip' if path.suffix.lower() == '.gz' else 'none'
@@ -310,7 +308,10 @@ def _scan(path: pathlib.Path, layout: Layout | None, names) -> str:
   return f'select {chosen} from {scan}'
 
 
-def _json(path: pathlib.Path) -> str:
+def _described(path: pathlib.Path) -> str:
+  """SQL that reads a file that names its own columns."""
+  if text_files.kind_of(path) == text_files.PARQUET:
+    return f'read_parquet({_string(path)})'
   return f"read_json({_string(path)}, sample_size=-1, format='auto')"
 
 
@@ -324,11 +325,10 @@ def _string(text: object) -> str:
 
 def _own_names(path: pathlib.Path) -> tuple[str, ...]:
   """The names of the columns that a Parquet or JSON file gives itself."""
-  is_parquet = text_files.kind_of(path) == text_files.PARQUET
-  scan = f'read_parquet({_string(path)})' if is_parquet else _json(path)
   try:
-    return tuple(_connect().sql(f'select * from {scan}').columns)
+    return tuple(_connect().sql(f'select * from {_described(path)}').columns)
   except duckdb.Error as error:
+    is_parquet = text_files.kind_of(path) == text_files.PARQUET
     kind = 'Parquet' if is_parquet else 'JSON'
     raise DataError(
       f'{path} cannot be read as {kind}: {_brief(error)}; is it cut?'
@@ -338,7 +338,13 @@ def _own_names(path: pathlib.Path) -> tuple[str, ...]:
 def _fail(files: Files, places, error: duckdb.Error):
   """Raises what is wrong with files that DuckDB could not read."""
   text = str(error)
-  if files.form.where and 'CSV Error' not in text:
+  is_condition = isinstance(
+    error,
+    duckdb.ParserException
+    | duckdb.BinderException
+    | duckdb.ConversionException,
+  )
+  if files.form.where and is_condition:
     raise DataError(
       f'--where={files.form.where}: {_brief(error)}; write a condition of SQL '
       f'over the columns {list(files.names)}, names in double quotes and text '

@@ -105,6 +105,11 @@ def table(
   rows = reading.read(
     opened, [*used, *own_text], used if drop_incomplete else ()
   )
+  if rows.table.num_rows == 0:
+    raise DataError(
+      f'{opened}: no row has a value in all of {used}; are they the right '
+      'columns?'
+    )
   notes = _notes(rows, used)
   item = columns_lib.ids(rows, item_column_here)
   text, more = None, ()
@@ -155,11 +160,6 @@ def _notes(rows: reading.Rows, used: list[str]) -> tuple[str, ...]:
       f'where={form.where}'
     )
   lacking = rows.num_selected - rows.table.num_rows
-  if rows.table.num_rows == 0:
-    raise DataError(
-      f'{rows.files}: no row has a value in all of {used}; are they the right '
-      'columns?'
-    )
   if lacking:
     note = (
       f'{rows.files}: {lacking:,} of {rows.num_selected:,} rows lack a value '

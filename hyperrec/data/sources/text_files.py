@@ -14,6 +14,7 @@ import pathlib
 import re
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -140,7 +141,7 @@ def layout(path: pathlib.Path, form: Form) -> Layout | None:
     raise DataError(f'{path} is empty; give a file with rows')
   kind = kind_of(path)
   if form.sequences:
-    encoding = form.encoding or _encoding(path)
+    encoding = _encoding(path, form)
     return Layout(_NEVER, encoding, 0, False, _SEQUENCE_COLUMNS)
   if kind == PARQUET or kind in JSON:
     return None
@@ -150,7 +151,7 @@ def layout(path: pathlib.Path, form: Form) -> Layout | None:
       f'{sorted([*_TEXT, *JSON, PARQUET])} (text and JSON also as .gz), or '
       'say by --separator=, that it is text'
     )
-  encoding = form.encoding or _encoding(path)
+  encoding = _encoding(path, form)
   separator = form.separator or _TEXT.get(kind)
   separator = _NAMED_SEPARATORS.get(separator, separator)
   lines = list(itertools.islice(read_lines(path, encoding), _SAMPLE_LINES))
@@ -158,7 +159,7 @@ def layout(path: pathlib.Path, form: Form) -> Layout | None:
   skipped = next((i for i, line in enumerate(lines) if line.strip()), 0)
   told = re.fullmatch(r'"?sep=(.)"?\s*', lines[skipped]) if lines else None
   if told:  # as spreadsheets write it
-    separator = form.separator or told[1]
+    separator = told[1] if form.separator is None else separator
     skipped += 1
   lines = lines[skipped:]
   if separator is None:
@@ -171,8 +172,6 @@ def layout(path: pathlib.Path, form: Form) -> Layout | None:
     )
   if not names:
     raise DataError(f'{path} has no line that names its columns')
-  if '\ufffd' in ''.join(names):
-    _check_encoding(path, encoding)
   if '\0' in ''.join(names):
     raise DataError(
       f'{path}: the names of its columns hold zero bytes, as UTF-16 has them '
@@ -183,6 +182,7 @@ def layout(path: pathlib.Path, form: Form) -> Layout | None:
 
 
 def _heading(name: str, place: int, kind: str) -> str:
+  name = name.removeprefix('\ufeff')  # a byte order mark
   if kind in _RECBOLE:
     name = name.partition(':')[0]
   return name.strip() or f'column{place}'
@@ -198,17 +198,33 @@ def _check_names(path: pathlib.Path, names: Sequence[str]) -> None:
       )
 
 
-def _encoding(path: pathlib.Path) -> str:
-  with _open(path) as file:
-    try:
-      start = file.read(4)
-    except (OSError, EOFError) as error:
-      raise DataError(f'{path} cannot be unpacked: {error}') from error
+def _encoding(path: pathlib.Path, form: Form) -> str:
+  """The name of a file's encoding, as Python spells it."""
+  if form.encoding:
+    return codecs.lookup(form.encoding).name
+  with _readable(path, 'utf-8'), _open(path) as file:
+    start = file.read(4)
   if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
     return 'utf-16'
   if 0 in start[:2] and len(start) > 1:  # a letter and its empty half
     return 'utf-16-le' if start[1] == 0 else 'utf-16-be'
   return 'utf-8'
+
+
+@contextlib.contextmanager
+def _readable(path: pathlib.Path, encoding: str) -> Iterator[None]:
+  """Explains a file that cannot be unpacked or is of another encoding."""
+  try:
+    yield
+  except UnicodeError as error:
+    _check_encoding(path, encoding)
+    raise DataError(f'{path} is not {encoding.upper()}: {error}') from error
+  except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    raise DataError(
+      f'{path} cannot be unpacked: {error}; is it cut, or no .gz file?'
+    ) from error
+  except OSError as error:
+    raise DataError(f'{path} cannot be read: {error}') from error
 
 
 def _open(path: pathlib.Path):
@@ -218,14 +234,12 @@ def _open(path: pathlib.Path):
 
 def read_lines(path: pathlib.Path, encoding: str) -> Iterator[str]:
   """Line by line, so that a large file is not held as a whole."""
-  try:
-    with _open(path) as file, _decoded(file, encoding, newline='') as text:
-      yield from text
-  except UnicodeError as error:
-    _check_encoding(path, encoding)
-    raise DataError(f'{path} is not {encoding.upper()}: {error}') from error
-  except (OSError, EOFError) as error:
-    raise DataError(f'{path} cannot be unpacked: {error}') from error
+  with (
+    _readable(path, encoding),
+    _open(path) as file,
+    _decoded(file, encoding, newline='') as text,
+  ):
+    yield from text
 
 
 def _decoded(file, encoding: str, **how) -> io.TextIOWrapper:
@@ -288,18 +302,13 @@ def utf8_copy(
   """A copy as UTF-8 with one kind of line end, for as long as the stack."""
   folder = stack.enter_context(tempfile.TemporaryDirectory())
   copy = pathlib.Path(folder) / 'copy.csv'
-  try:
-    with (
-      _open(path) as file,
-      _decoded(file, encoding) as text,
-      copy.open('w', encoding='utf-8', newline='\n') as out,
-    ):
-      shutil.copyfileobj(text, out)
-  except UnicodeError as error:
-    _check_encoding(path, encoding)
-    raise DataError(f'{path} is not {encoding.upper()}: {error}') from error
-  except (OSError, EOFError) as error:
-    raise DataError(f'{path} cannot be unpacked: {error}') from error
+  with (
+    _readable(path, encoding),
+    _open(path) as file,
+    _decoded(file, encoding) as text,
+    copy.open('w', encoding='utf-8', newline='\n') as out,
+  ):
+    shutil.copyfileobj(text, out)
   return copy
 
 

@@ -214,7 +214,7 @@ def test_any_json(tmp_path_factory, rows, is_lines, options):
     st.one_of(
       CELLS, st.integers(), st.floats(), st.none(), st.booleans(),
       st.dates(), st.decimals(), st.lists(st.integers(), max_size=2),
-      st.just(np.datetime64('NaT')), st.just(np.int64(3)),
+      st.just(np.datetime64('NaT', 'ns')), st.just(np.int64(3)),
     ),
     max_size=5,
   ),

@@ -445,7 +445,7 @@ def test_whole_floats_join_whole_numbers(tmp_path):
   ('name', 'content'),
   [
     ('a.CSV', 'user,item,r\n1,2,3\n2,3,4\n'),
-    ('a.csv.gz', gzip.compress(b'user,item,r\n1,2,3\n2,3,4\n')),
+    ('a.csv.gz', gzip.compress(b'user,item,r\n1,2,3\n2,3,4\n', mtime=0)),
     ('a.txt', 'item\tr\tuser\n2\t3\t1\n3\t4\t2\n'),
     ('a.csv', 'user,item,r\n1,2,3\n2,3,4\n'.encode('utf-16')),
     ('a.csv', 'user,item,r\n1,2,3\n2,3,4\n'.encode('utf-16-be')),

@@ -171,6 +171,11 @@ def chronological_slices(
     raise DataError(
       f'{data.name}: chronological slices need timestamps; this source has none'
     )
+  if data.is_order_only:
+    raise DataError(
+      f'{data.name}: chronological slices need times; of this source only the '
+      "order of each user's interactions is known"
+    )
   if num_slices < 2:
     raise DataError(f'num_slices={num_slices} must be at least 2')
   ranks = np.arange(1, num_slices) * len(data) // num_slices

@@ -140,6 +140,21 @@ def write_document(document: Any, path: str | pathlib.Path) -> None:
   results.write_whole(f'{text}\n', path)
 
 
+def row_path(output: str | None, workdir: str | None, default: str) -> str:
+  """Where a row is written: --output, else the workdir, else results/.
+
+  Runs with workdirs of their own thus never overwrite each other's rows.
+
+  Args:
+    output: value of --output, or None.
+    workdir: value of --workdir, or None.
+    default: path under results/; its file name is taken in the workdir, too.
+  """
+  if output or not workdir:
+    return output or f'results/{default}'
+  return str(pathlib.Path(workdir) / pathlib.Path(default).name)
+
+
 def parse_expected(
   entries: list[str], metrics: tuple[str, ...]
 ) -> dict[str, float]:

@@ -155,7 +155,8 @@ _WORKDIR = flags.DEFINE_string(
 _OUTPUT = flags.DEFINE_string(
   'output',
   None,
-  'JSON file that the row is written to; default results/p5/ROW-SEED.json.',
+  'JSON file that the row is written to; by default WORKDIR/ROW-SEED.json, '
+  'without a workdir results/p5/ROW-SEED.json.',
 )
 
 # What a resumed run finds in its workdir, with the version of its format.
@@ -371,9 +372,9 @@ def _config() -> p5.Config:
 
 
 def _write(row) -> None:
+  default = f'p5/{_ROW.value}-{_SEED.value}.json'
   script.write_document(
-    row,
-    _OUTPUT.value or f'results/p5/{_ROW.value}-{_SEED.value}.json',
+    row, script.row_path(_OUTPUT.value, _WORKDIR.value, default)
   )
   for record in row['templates']:
     print(record['template'], json.dumps(record['metrics']))

@@ -137,7 +137,8 @@ _WORKDIR = flags.DEFINE_string(
 _OUTPUT = flags.DEFINE_string(
   'output',
   None,
-  'JSON file that the row is written to; default results/sasrec/ROW.json.',
+  'JSON file that the row is written to; by default WORKDIR/ROW.json, without '
+  'a workdir results/sasrec/ROW.json.',
 )
 
 METRICS = ('recall@5', 'ndcg@5', 'recall@10', 'ndcg@10', 'mrr')
@@ -193,8 +194,9 @@ def main(argv):
     **script.provenance(),
   }
   if mesh.is_writer():
+    default = f'sasrec/{_ROW.value}.json'
     script.write_document(
-      row, _OUTPUT.value or f'results/sasrec/{_ROW.value}.json'
+      row, script.row_path(_OUTPUT.value, _WORKDIR.value, default)
     )
   _compare(row)
 

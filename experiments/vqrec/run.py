@@ -39,7 +39,7 @@ _SAVE = flags.DEFINE_string(
 _OUTPUT = flags.DEFINE_string(
   'output',
   None,
-  'JSON file that the row is written to; default results/vqrec/ROW.json.',
+  'JSON file that the row is written to; by default WORKDIR/ROW.json.',
 )
 
 _FREE = {
@@ -85,9 +85,9 @@ def main(argv):
     'flags': script.script_flags(),
     **script.provenance(),
   }
+  default = f'{laboratory.ROW.value}.json'
   script.write_document(
-    document,
-    _OUTPUT.value or f'results/vqrec/{laboratory.ROW.value}.json',
+    document, script.row_path(_OUTPUT.value, str(workdir), default)
   )
   print(rows.as_table(document))
 

@@ -79,3 +79,16 @@ def test_a_leading_tilde_of_a_place_is_the_home_folder(monkeypatch):
   assert values.workdir == '/home/ann/results'
   assert values.output is None
   assert values.method == '~/ease'
+
+
+@pytest.mark.parametrize(
+  ('output', 'workdir', 'found'),
+  [
+    ('a/b.json', 'w', 'a/b.json'),
+    ('a/b.json', None, 'a/b.json'),
+    (None, 'w', 'w/beauty.json'),
+    (None, None, 'results/sasrec/beauty.json'),
+  ],
+)
+def test_a_row_goes_to_the_workdir_unless_told(output, workdir, found):
+  assert script.row_path(output, workdir, 'sasrec/beauty.json') == found

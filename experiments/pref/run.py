@@ -105,7 +105,6 @@ _LIKED = flags.DEFINE_float(
   None,
   'Least rating of an item that counts as liked, as 4. By default the upper '
   'quarter of the scale counts, from the least to the largest rating.',
-  lower_bound=0.0,
 )
 _AGAINST_RATED = flags.DEFINE_bool(
   'against_rated',

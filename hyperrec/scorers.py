@@ -61,7 +61,9 @@ def check(
     )
 
 
-def _fit_catalogue(kind: str, tensors: dict[str, np.ndarray], size: int) -> bool:
+def _fit_catalogue(
+  kind: str, tensors: dict[str, np.ndarray], size: int
+) -> bool:
   """Whether shapes and places are those of `size` items."""
   shape = {name: tensor.shape for name, tensor in tensors.items()}
   if kind == 'popularity':

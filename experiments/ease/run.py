@@ -52,8 +52,12 @@ _RELAX = flags.DEFINE_float(
   'Largest value that the diagonal may reach in RLAE (xi), such as 0.1.',
   lower_bound=0.0,
 )
-_CONSTRAINED = flags.DEFINE_bool('constrained', True, 'Keep the diagonal at zero.')
-_NONNEGATIVE = flags.DEFINE_bool('nonnegative', False, 'Set negative weights to 0.')
+_CONSTRAINED = flags.DEFINE_bool(
+  'constrained', True, 'Keep the diagonal at zero.'
+)
+_NONNEGATIVE = flags.DEFINE_bool(
+  'nonnegative', False, 'Set negative weights to 0.'
+)
 _EXPECT = flags.DEFINE_list(
   'expect', [], 'Published metrics, as recall@20=0.1765,ndcg@20=0.1467.'
 )

@@ -73,11 +73,9 @@ def _point(rows: list[Measured], rivals: list[Measured] | None) -> dict:
   return point
 
 
-def write(
-  measured: Iterable[Measured], path: str | pathlib.Path, **about
-) -> None:
-  """Writes the points, what they are about, and what made them."""
-  document = {**about, 'curves': points(measured), **script.provenance()}
+def write(found: list[dict], path: str | pathlib.Path, **about) -> None:
+  """Writes points, what they are about, and what made them."""
+  document = {**about, 'curves': found, **script.provenance()}
   results.write_whole(as_json(document), path)
 
 

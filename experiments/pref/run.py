@@ -165,7 +165,7 @@ def main(argv):
   for sentence in summary.advice(measured, _METRIC.value):
     print(f'use: {sentence}')
   curves.write(
-    measured,
+    found,
     _OUTPUT.value,
     dataset=data.name,
     flags=script.script_flags(),

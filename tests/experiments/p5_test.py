@@ -50,7 +50,9 @@ def test_a_row_is_written_resumed_and_tabled(tmp_path):
   assert 'Traceback' not in other.stderr
 
   names = work / 'names.json'
-  names.write_text(json.dumps({**json.loads(names.read_text()), 'numbers': 'x'}))
+  names.write_text(
+    json.dumps({**json.loads(names.read_text()), 'numbers': 'x'})
+  )
   other = commands.run(work, *flags, module=MODULE)
   assert other.returncode == 2
   assert f'error: {names}: the numbers of this workdir had sha256 x, now' in (

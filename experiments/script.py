@@ -57,6 +57,10 @@ _MESH_ITEMS = flags.DEFINE_integer(
   lower_bound=0,
 )
 
+# Flags that the functions below define belong to the script that calls them,
+# so that its --help shows them.
+flags.disclaim_key_flags()
+
 
 def define_whole_numbers(
   name: str, default: list[str], help_text: str
@@ -69,6 +73,13 @@ def define_whole_numbers(
     'write whole numbers, as 0,5,20',
   )
   return holder
+
+
+def define_seed(name: str, help_text: str) -> flags.FlagHolder[int]:
+  """A flag that is the seed of random draws, from 0 to 2**32 - 1."""
+  return flags.DEFINE_integer(
+    name, 0, help_text, lower_bound=0, upper_bound=2**32 - 1
+  )
 
 
 def script_flags() -> dict[str, Any]:

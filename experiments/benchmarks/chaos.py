@@ -29,12 +29,8 @@ _KILLS = flags.DEFINE_integer(
 _STEPS = flags.DEFINE_integer(
   'steps', 400, 'Training steps of the run.', lower_bound=1
 )
-_SEED = flags.DEFINE_integer(
-  'seed',
-  0,
-  'Seed of the moments at which the run is killed.',
-  lower_bound=0,
-  upper_bound=2**32 - 1,
+_SEED = script.define_seed(
+  'seed', 'Seed of the moments at which the run is killed.'
 )
 _OUTPUT = flags.DEFINE_string(
   'output', 'results/benchmarks/chaos.json', 'JSON file that is written.'

@@ -63,13 +63,7 @@ _ENCODER = flags.DEFINE_enum(
   item_features.ENCODERS,
   'Encoder that reads item text, for l3ae and hyperease.',
 )
-_SEED = flags.DEFINE_integer(
-  'seed',
-  0,
-  'Seed of all random draws.',
-  lower_bound=0,
-  upper_bound=2**32 - 1,
-)
+_SEED = script.define_seed('seed', 'Seed of all random draws.')
 _OUTPUT = flags.DEFINE_string(
   'output', None, 'Folder that the recommender is written to.', required=True
 )

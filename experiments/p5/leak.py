@@ -24,13 +24,7 @@ METRICS = ('hr@5', 'ndcg@5', 'hr@10', 'ndcg@10')
 
 _SETS = flags.DEFINE_list('sets', list(SETS), f'Some of {", ".join(SETS)}.')
 _DATA_DIR = flags.DEFINE_string('data_dir', None, "The sources' files.")
-_SEED = flags.DEFINE_integer(
-  'seed',
-  0,
-  'Seed of the random numbers of items.',
-  lower_bound=0,
-  upper_bound=2**32 - 1,
-)
+_SEED = script.define_seed('seed', 'Seed of the random numbers of items.')
 _OUTPUT = flags.DEFINE_string(
   'output', 'results/p5/leak.json', 'JSON file that is written.'
 )

@@ -124,13 +124,7 @@ _WEIGHT_DECAY = flags.DEFINE_float(
   "AdamW's.",
   lower_bound=0.0,
 )
-_SEED = flags.DEFINE_integer(
-  'seed',
-  0,
-  'Of everything that is drawn.',
-  lower_bound=0,
-  upper_bound=2**32 - 1,
-)
+_SEED = script.define_seed('seed', 'Seed of all random draws.')
 _EVALUATE_EVERY = flags.DEFINE_integer(
   'evaluate_every',
   500,

@@ -112,13 +112,7 @@ _SEES_PADDING = flags.DEFINE_bool(
   _DEFAULT.sees_padding,
   'Attend to the places before the first.',
 )
-_SEED = flags.DEFINE_integer(
-  'seed',
-  0,
-  'Of everything that is drawn.',
-  lower_bound=0,
-  upper_bound=2**32 - 1,
-)
+_SEED = script.define_seed('seed', 'Seed of all random draws.')
 _MASK_SEEN = flags.DEFINE_bool(
   'mask_seen', True, 'Leave the history out of the ranking.'
 )

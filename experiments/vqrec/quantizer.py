@@ -35,13 +35,7 @@ _NUM_CODES = flags.DEFINE_integer(
   'Of each group: 2^n.',
   lower_bound=1,
 )
-_SEED = flags.DEFINE_integer(
-  'seed',
-  0,
-  'Of the first centroids.',
-  lower_bound=0,
-  upper_bound=2**32 - 1,
-)
+_SEED = script.define_seed('seed', 'Seed of the first centroids.')
 _OUTPUT = flags.DEFINE_string(
   'output',
   None,

@@ -17,7 +17,11 @@ from jaxtyping import Array, Bool, Float, Int
 from hyperrec import export
 from hyperrec.methods import item_item, mult_vae, pref, sasrec, vqrec
 from hyperrec.methods import popularity as popularity_lib
-from hyperrec.models import linear_autoencoder, sequential_recommender
+from hyperrec.models import (
+  linear_autoencoder,
+  sequential_recommender,
+  taken_weight,
+)
 from hyperrec.models import vqrec as vqrec_lib
 
 Items = Int[Array, 'B L']
@@ -116,7 +120,7 @@ def pref_network(shared: pref.Shared) -> export.Model:
   """PReF that is shown items: each answers against an average one."""
   tensors = {
     'prior': shared.prior,
-    'against': pref.against_average(shared),
+    'against': taken_weight.against_average(shared.choice),
     'choice': shared.choice,
   }
 

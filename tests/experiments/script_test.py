@@ -10,6 +10,7 @@ from hyperrec import memory, method
 from hyperrec.data import interactions
 from hyperrec.evaluation import results
 from hyperrec.training import checkpoints, loop, manifest
+from tests.experiments import commands
 
 
 def run(monkeypatch, error):
@@ -92,3 +93,9 @@ def test_a_leading_tilde_of_a_place_is_the_home_folder(monkeypatch):
 )
 def test_a_row_goes_to_the_workdir_unless_told(output, workdir, found):
   assert script.row_path(output, workdir, 'sasrec/beauty.json') == found
+
+
+def test_flags_made_by_functions_are_in_the_help_of_the_script():
+  done = commands.run(None, '--help', module='experiments.pref.run')
+  assert '--questions: Numbers of questions' in done.stdout
+  assert '--first_seed: Seed' in done.stdout

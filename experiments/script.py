@@ -14,7 +14,7 @@ from typing import Any
 
 from absl import app, flags
 
-from hyperrec import export, memory, method
+from hyperrec import export, memory, method, whole_file
 from hyperrec.data import interactions
 from hyperrec.evaluation import results
 from hyperrec.training import checkpoints, loop, manifest, mesh
@@ -145,10 +145,8 @@ def _own_files(given: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def write_document(document: Any, path: str | pathlib.Path) -> None:
   """Writes a JSON file, whole or not at all, and the folder that it is in."""
-  path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
   text = json.dumps(document, indent=2, default=float)
-  results.write_whole(f'{text}\n', path)
+  whole_file.write_whole(path, f'{text}\n'.encode())
 
 
 def row_path(output: str | None, workdir: str | None, default: str) -> str:

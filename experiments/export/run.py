@@ -18,10 +18,9 @@ import functools
 import jax
 from absl import app, flags
 
-from experiments import script, source_flags
+from experiments import needs, script, source_flags
 from experiments.adaptation import features as features_lib
 from experiments.adaptation import grids
-from experiments.export import needs
 from hyperrec import export
 from hyperrec.data import interactions, item_features
 from hyperrec.methods import (

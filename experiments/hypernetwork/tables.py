@@ -22,13 +22,13 @@ from absl import flags
 
 from experiments import script
 from experiments.adaptation import kept
+from hyperrec import whole_file
 from hyperrec.evaluation import (
   report,
   report_figures,
   report_labels,
   report_styles,
   report_words,
-  results,
   significance,
 )
 
@@ -92,7 +92,7 @@ def _collected(runs: str | None, path: pathlib.Path) -> list[dict]:
     is_kept = _ADD.value and path.exists()
     old = json.loads(path.read_text()) if is_kept else []
     found = merged(old, summary(rows))
-    results.write_whole(json.dumps(found, indent=0), path)
+    whole_file.write_whole(path, json.dumps(found, indent=0).encode())
   return json.loads(path.read_text())
 
 

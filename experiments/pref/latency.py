@@ -16,7 +16,7 @@ from absl import flags
 
 from experiments import script
 from experiments.pref import curves
-from hyperrec.evaluation import results
+from hyperrec import whole_file
 from hyperrec.models import interview, question_rules
 from hyperrec.models import reward_factorization as rf
 
@@ -36,7 +36,7 @@ def main(argv):
   for row in rows:
     print(row)
   document = {'rows': rows, **script.provenance()}
-  results.write_whole(curves.as_json(document), _OUTPUT.value)
+  whole_file.write_whole(_OUTPUT.value, curves.as_json(document).encode())
   return 0
 
 

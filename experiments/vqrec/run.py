@@ -28,10 +28,14 @@ from experiments.vqrec import (
   rows,
 )
 
-_ARMS = flags.DEFINE_list('arms', list(arms_lib.ARMS), 'Which are run.')
-_SEEDS = flags.DEFINE_integer('seeds', 3, 'Runs of each.', lower_bound=1)
+_ARMS = flags.DEFINE_list(
+  'arms', list(arms_lib.ARMS), 'Names of the arms that are run.'
+)
+_SEEDS = flags.DEFINE_integer(
+  'seeds', 3, 'Number of runs of each arm.', lower_bound=1
+)
 _EXPECT = flags.DEFINE_list(
-  'expect', [], 'Published metrics of arms, as full/ndcg@10=0.0643.'
+  'expect', [], 'Published metrics of arms, such as full/ndcg@10=0.0643.'
 )
 _SAVE = flags.DEFINE_string(
   'save', None, 'File to keep seed 0 of the one arm in, for new_items.'

@@ -102,7 +102,7 @@ def claim(data: laboratory.DataSets) -> None:
 
 
 def _origin(workdir: pathlib.Path, arm: str) -> str:
-  """Tells this run's model of an arm from every other run's."""
+  """Identifies the model that this run makes for an arm."""
   content = (workdir / 'manifest.json').read_bytes()
   return f'{arm} of {hashlib.sha256(content).hexdigest()}'
 

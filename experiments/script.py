@@ -14,7 +14,7 @@ from typing import Any
 
 from absl import app, flags
 
-from hyperrec import export, memory, method
+from hyperrec import export, memory, method, whole_file
 from hyperrec.data import interactions
 from hyperrec.evaluation import results
 from hyperrec.training import checkpoints, loop, manifest, mesh
@@ -57,6 +57,10 @@ _MESH_ITEMS = flags.DEFINE_integer(
   lower_bound=0,
 )
 
+# Flags that the functions below define belong to the script that calls them,
+# so that its --help shows them.
+flags.disclaim_key_flags()
+
 
 def define_whole_numbers(
   name: str, default: list[str], help_text: str
@@ -69,6 +73,13 @@ def define_whole_numbers(
     'write whole numbers, as 0,5,20',
   )
   return holder
+
+
+def define_seed(name: str, help_text: str) -> flags.FlagHolder[int]:
+  """A flag that is the seed of random draws, from 0 to 2**32 - 1."""
+  return flags.DEFINE_integer(
+    name, 0, help_text, lower_bound=0, upper_bound=2**32 - 1
+  )
 
 
 def script_flags() -> dict[str, Any]:
@@ -134,10 +145,23 @@ def _own_files(given: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def write_document(document: Any, path: str | pathlib.Path) -> None:
   """Writes a JSON file, whole or not at all, and the folder that it is in."""
-  path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
   text = json.dumps(document, indent=2, default=float)
-  results.write_whole(f'{text}\n', path)
+  whole_file.write_whole(path, f'{text}\n'.encode())
+
+
+def row_path(output: str | None, workdir: str | None, default: str) -> str:
+  """Where a row is written: --output, else the workdir, else results/.
+
+  Runs with workdirs of their own thus never overwrite each other's rows.
+
+  Args:
+    output: value of --output, or None.
+    workdir: value of --workdir, or None.
+    default: path under results/; its file name is taken in the workdir, too.
+  """
+  if output or not workdir:
+    return output or f'results/{default}'
+  return str(pathlib.Path(workdir) / pathlib.Path(default).name)
 
 
 def parse_expected(

@@ -96,7 +96,11 @@ def save(
     if folder.exists():
       old = made.with_name(made.name + '-old')
       folder.rename(old)
-      made.rename(folder)
+      try:
+        made.rename(folder)
+      except BaseException:
+        old.rename(folder)
+        raise
       shutil.rmtree(old)
     else:
       made.rename(folder)
@@ -211,13 +215,10 @@ def _head(folder: pathlib.Path) -> dict[str, Any]:
     raise ExportError(
       f'{path} is no description of a recommender ({error!r}); export it again'
     ) from error
-  if found == 1:
-    raise ExportError(
-      f'{path}: format 1 has no item counts, by which users are served of whom '
-      'nothing is known; export it again'
-    )
   if found != FORMAT:
-    raise ExportError(f'{path}: format {found!r}; this version reads {FORMAT}')
+    raise ExportError(
+      f'{path}: format {found!r}; this version reads {FORMAT}; export it again'
+    )
   if kind not in scorers.KINDS:
     raise ExportError(f'{path}: kind {kind!r} is none of {scorers.KINDS}')
   needed = {_ITEMS, _TENSORS} | ({_PROGRAM} if kind == 'network' else set())

@@ -29,7 +29,7 @@ def check(
   num_items: int,
   folder: pathlib.Path,
 ) -> None:
-  """Whether tensors make scores of a catalogue.
+  """Raises ExportError unless the tensors can score a catalogue.
 
   Args:
     kind: one of `KINDS`.
@@ -53,7 +53,7 @@ def check(
   if kind == 'network':
     return
   axes = {name: np.ndim(tensor) for name, tensor in tensors.items()}
-  if axes != _AXES[kind] or not _do_fit(kind, tensors, num_items):
+  if axes != _AXES[kind] or not _fit_catalogue(kind, tensors, num_items):
     shapes = {name: np.shape(tensor) for name, tensor in tensors.items()}
     raise ExportError(
       f'{folder}: tensors {shapes} are not those of kind {kind!r} and '
@@ -61,7 +61,9 @@ def check(
     )
 
 
-def _do_fit(kind: str, tensors: dict[str, np.ndarray], size: int) -> bool:
+def _fit_catalogue(
+  kind: str, tensors: dict[str, np.ndarray], size: int
+) -> bool:
   """Whether shapes and places are those of `size` items."""
   shape = {name: tensor.shape for name, tensor in tensors.items()}
   if kind == 'popularity':

@@ -23,12 +23,11 @@ from absl import app, flags, logging
 from rich import console as console_lib
 from rich import progress as progress_lib
 
-from experiments import script, source_flags
+from experiments import needs, script, source_flags
 from experiments.adaptation import arm as arm_lib
 from experiments.adaptation import arms as arms_lib
 from experiments.adaptation import controls, laboratory
 from experiments.adaptation import features as features_lib
-from experiments.export import needs
 from hyperrec import memory
 from hyperrec import method as method_lib
 from hyperrec.data import item_features, regimes

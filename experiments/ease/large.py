@@ -24,12 +24,8 @@ _NUM_VALIDATION = flags.DEFINE_integer(
   'Sessions held out to choose settings.',
   lower_bound=1,
 )
-_SEED = flags.DEFINE_integer(
-  'seed',
-  0,
-  'Of validation sessions and of ELSA.',
-  lower_bound=0,
-  upper_bound=2**32 - 1,
+_SEED = script.define_seed(
+  'seed', 'Seed of the validation sessions and of ELSA.'
 )
 _OUTPUT = flags.DEFINE_string(
   'output', 'results/ease', 'Folder that the rows are written to.'

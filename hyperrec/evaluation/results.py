@@ -4,13 +4,13 @@ import collections
 import json
 import math
 import numbers
-import os
 import pathlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from hyperrec import whole_file
 from hyperrec.evaluation import significance
 
 PRIMARY = 'ndcg@100'
@@ -158,17 +158,7 @@ def append_json_line(row: Row, path: str | pathlib.Path) -> None:
 def write_json(rows: Iterable[Row], path: str | pathlib.Path) -> None:
   """Writes all rows as one array, whole or not at all."""
   lines = ',\n'.join(json.dumps(validate(row)) for row in rows)
-  write_whole(f'[\n{lines}\n]\n', path)
-
-
-def write_whole(text: str, path: str | pathlib.Path) -> None:
-  """Writes a file, and its folder; no reader ever finds a part of it."""
-  path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  # Two runs may write the same file at the same time.
-  temporary = path.with_suffix(f'.{os.getpid()}.tmp')
-  temporary.write_text(text, encoding='utf-8')
-  temporary.replace(path)
+  whole_file.write_whole(path, f'[\n{lines}\n]\n'.encode())
 
 
 def read_json(path: str | pathlib.Path) -> list[Row]:

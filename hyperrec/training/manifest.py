@@ -139,11 +139,11 @@ def _is_own(workdir: pathlib.Path, description, free) -> bool:
   except OtherRunError:
     if {p.name for p in workdir.iterdir()} - {_FILE, _RESUMED}:
       raise
-    if _is_alive(workdir):
+    if _is_alive(workdir / _FILE):
       raise
     # A run that ended before it kept anything, such as one with a mistake.
-    for name in (_FILE, _RESUMED):
-      (workdir / name).unlink(missing_ok=True)
+    if mesh.is_writer():
+      _discard(workdir)
     return False
   if mesh.is_writer():
     _note_resumption(workdir, manifest, description)
@@ -274,25 +274,63 @@ def _circumstances() -> dict[str, Any]:
   }
 
 
-def _is_alive(workdir: pathlib.Path) -> bool:
-  """Whether the process that claimed a workdir may still be at work."""
+def _discard(workdir: pathlib.Path) -> None:
+  """Removes the manifest of a run that ended; one of several processes does."""
+  path = workdir / _FILE
+  taken = _unfinished(path)
   try:
-    process = json.loads((workdir / _FILE).read_text(encoding='utf-8'))[
-      'process'
-    ]
+    path.rename(taken)
+  except FileNotFoundError:
+    return
+  if _is_alive(taken):  # another process has claimed the workdir meanwhile
+    taken.rename(path)
+    return
+  (workdir / _RESUMED).unlink(missing_ok=True)
+  taken.unlink()
+
+
+def _is_alive(path: pathlib.Path) -> bool:
+  """Whether a process that claimed or resumed a run may still be at work.
+
+  Args:
+    path: of the manifest; resumed.jsonl is beside it.
+  """
+  text = path.read_text(encoding='utf-8') if path.exists() else ''
+  if path.exists() and not text:  # it is being written; see `_write_new`
+    return True
+  try:
+    records = [json.loads(text)]
+  except ValueError:
+    records = []
+  records += _resumptions(path.with_name(_RESUMED))
+  return any(map(_is_at_work, records))
+
+
+def _is_at_work(record: Any) -> bool:
+  """Whether the process that wrote a record may still run."""
+  try:
+    process = record['process']
     if process['host'] != platform.node() or os.name != 'posix':
       return True
     os.kill(process['id'], 0)
   except PermissionError:
     return True
-  except (OSError, ValueError, KeyError, TypeError):
+  except (OSError, KeyError, TypeError):
     return False
   return process['id'] != os.getpid()
 
 
+def _unfinished(path: pathlib.Path) -> pathlib.Path:
+  """A file beside `path` that no other process has."""
+  return path.with_name(f'{path.name}.{uuid.uuid4().hex}')
+
+
 def _write_new(path: pathlib.Path, text: str) -> bool:
-  """Writes a file, whole or not at all; False where there is one already."""
-  unfinished = path.with_name(f'{path.name}.{uuid.uuid4().hex}')
+  """Writes a file, whole or not at all; False where there is one already.
+
+  On a file system without links the file is empty at first, and then whole.
+  """
+  unfinished = _unfinished(path)
   unfinished.write_text(text, encoding='utf-8')
   try:
     os.link(unfinished, path)
@@ -300,12 +338,12 @@ def _write_new(path: pathlib.Path, text: str) -> bool:
     return False
   except OSError:  # some file systems have no links
     try:
-      with path.open('x', encoding='utf-8') as file:
-        file.write(text)
+      path.open('x').close()
     except FileExistsError:
       return False
+    unfinished.replace(path)
   finally:
-    unfinished.unlink()
+    unfinished.unlink(missing_ok=True)
   return True
 
 

@@ -2,13 +2,15 @@
 
 import dataclasses
 import json
+import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from experiments.adaptation import features
 from experiments.pref import (
-  attributes,
   conversation,
   curves,
   people,
@@ -18,6 +20,8 @@ from experiments.pref import (
 )
 from hyperrec.data import interactions
 from hyperrec.methods import pref
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture(scope='module')
@@ -108,8 +112,11 @@ def test_a_rating_of_0_is_a_rating(data):
 
 
 def test_nobody_to_judge_by_is_told(data):
-  with pytest.raises(interactions.DataError, match='at least 9'):
+  with pytest.raises(interactions.DataError, match=r'none .* at least 9'):
     people.draw(data, num_test=20, min_rows=1, liked=9.0, seed=0)
+  alike = scaled(data, lambda stars: np.full_like(stars, 4))
+  with pytest.raises(interactions.DataError, match='two different'):
+    people.draw(alike, num_test=20, min_rows=1, liked=4.0, seed=0)
   with pytest.raises(interactions.DataError, match='--min_rows=60'):
     people.draw(data, num_test=20, min_rows=60, liked=4.0, seed=0)
 
@@ -182,7 +189,16 @@ def test_ten_questions_are_enough(data):
 
 
 def test_there_are_84_users():
-  found = attributes.users()
+  # Flags of a second script cannot be defined in this process.
+  code = (
+    'import json\n'
+    'from experiments.pref import attributes\n'
+    'print(json.dumps(attributes.users().tolist()))\n'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code], check=True, capture_output=True, cwd=ROOT
+  )
+  found = np.array(json.loads(done.stdout))
   assert len(np.unique(found, axis=0)) == 84
   assert (np.abs(found).sum(axis=1) == 2).all()
 

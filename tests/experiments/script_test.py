@@ -10,6 +10,7 @@ from hyperrec import memory, method
 from hyperrec.data import interactions
 from hyperrec.evaluation import results
 from hyperrec.training import checkpoints, loop, manifest
+from tests.experiments import commands
 
 
 def run(monkeypatch, error):
@@ -79,3 +80,22 @@ def test_a_leading_tilde_of_a_place_is_the_home_folder(monkeypatch):
   assert values.workdir == '/home/ann/results'
   assert values.output is None
   assert values.method == '~/ease'
+
+
+@pytest.mark.parametrize(
+  ('output', 'workdir', 'found'),
+  [
+    ('a/b.json', 'w', 'a/b.json'),
+    ('a/b.json', None, 'a/b.json'),
+    (None, 'w', 'w/beauty.json'),
+    (None, None, 'results/sasrec/beauty.json'),
+  ],
+)
+def test_a_row_goes_to_the_workdir_unless_told(output, workdir, found):
+  assert script.row_path(output, workdir, 'sasrec/beauty.json') == found
+
+
+def test_flags_made_by_functions_are_in_the_help_of_the_script():
+  done = commands.run(None, '--help', module='experiments.pref.run')
+  assert '--questions: Numbers of questions' in done.stdout
+  assert '--first_seed: Seed' in done.stdout

@@ -195,7 +195,7 @@ def test_an_interview_says_which_items_it_leaves_out(data):
   left = conversation.rated_items(data, number, said.append)
   assert left.num_items < 25
   assert f'{25 - left.num_items} of 25 items are left out' in said[0]
-  with pytest.raises(interactions.DataError, match='0 of 25 .*--min_rows=99'):
+  with pytest.raises(interactions.DataError, match=r'0 of 25 .*--min_rows=99'):
     conversation.rated_items(data, 99, said.append)
 
 

@@ -117,11 +117,16 @@ def check_folder(
   """The absolute path of a folder that a recommender may be written to.
 
   Raises:
-    ExportError: it is there already and may not be replaced, or it is no
-      recommender and is never replaced.
+    ExportError: it is there already and may not be replaced, it is no
+      recommender and is never replaced, or it is below a file.
   """
   folder = pathlib.Path(folder).expanduser().absolute()
   if not folder.exists():
+    above = next(path for path in folder.parents if path.exists())
+    if not above.is_dir():
+      raise ExportError(
+        f'{above} is a file; choose another folder than {folder}'
+      )
     return folder
   if not overwrite:
     raise ExportError(

@@ -248,7 +248,9 @@ def test_every_arm_meets_a_new_domain(tmp_path, shop):
     'hyperease', 'p5',
   }  # fmt: skip
   manifest = json.loads((tmp_path / 'w' / 'manifest.json').read_text())
-  assert set(manifest['data']) == {'data', 'synthetic', 'movielens_small'}
+  assert set(manifest['data']) == {
+    'data', 'domain synthetic', 'domain movielens_small',
+  }  # fmt: skip
   page = (tmp_path / 'w' / 'report.html').read_text()
   assert 'of evidence in the new domain' in page
 

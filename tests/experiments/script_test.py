@@ -115,11 +115,11 @@ def test_places_are_looked_at_before_the_work(tmp_path):
     flags.DEFINE_string(name, None, 'A place.', flag_values=values)
   values(['script', f'--output={tmp_path}'])
   script.check_places(values, output_is_folder=True)
-  with pytest.raises(results.ResultError, match='--output: .* is a folder'):
+  with pytest.raises(results.ResultError, match=r'--output: .* is a folder'):
     script.check_places(values, output_is_folder=False)
   (tmp_path / 'file').touch()
   values.output, values.workdir = None, str(tmp_path / 'file' / 'work')
-  with pytest.raises(results.ResultError, match='--workdir: .* is a file'):
+  with pytest.raises(results.ResultError, match=r'--workdir: .* is a file'):
     script.check_places(values, output_is_folder=False)
   script.check_places(flags.FlagValues(), output_is_folder=False)
 

@@ -21,7 +21,7 @@ import numpy as np
 from absl import flags
 
 from experiments import script
-from experiments.adaptation import kept
+from experiments.adaptation import stored_rows
 from hyperrec import whole_file
 from hyperrec.evaluation import (
   report,
@@ -88,7 +88,7 @@ def _collected(runs: str | None, path: pathlib.Path) -> list[dict]:
   """The entries of a summary, made anew first where runs are given."""
   if runs:
     files = sorted(pathlib.Path(runs).glob('*/cells.jsonl'))
-    rows = kept.read_all(file.parent for file in files)
+    rows = stored_rows.read_all(file.parent for file in files)
     is_kept = _ADD.value and path.exists()
     old = json.loads(path.read_text()) if is_kept else []
     found = merged(old, summary(rows))

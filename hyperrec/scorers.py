@@ -148,15 +148,18 @@ def network(
     path: of the program, for the message.
 
   Raises:
-    ExportError: it is no program, or of other tensors or another catalogue.
+    ExportError: it is no program, or of other tensors, another length or
+      another catalogue.
   """
   import jax  # only networks need it
   import jax.export
 
   try:
     exported = jax.export.deserialize(bytearray(program))
-    (wanted, *_), _ = jax.tree.unflatten(exported.in_tree, exported.in_avals)
-    scored = exported.out_avals[0].shape[-1]
+    (wanted, items, _), _ = jax.tree.unflatten(
+      exported.in_tree, exported.in_avals
+    )
+    width, scored = items.shape[1], exported.out_avals[0].shape[-1]
   except Exception as error:  # the format's reader raises whatever it meets
     raise ExportError(
       f'{path} is no program that this version of JAX reads ({error!r}); '
@@ -172,6 +175,13 @@ def network(
     raise ExportError(
       f'{path} scores {scored} items of a catalogue of {num_items}; export it '
       'again'
+    )
+  # A program of histories of any length has a symbol in its place.
+  reads = width if isinstance(width, int) else None
+  if reads != length:
+    raise ExportError(
+      f'{path} reads histories of {reads or "any number of"} items, but the '
+      f'length in the description is {length}; export it again'
     )
   call = jax.jit(exported.call)
 

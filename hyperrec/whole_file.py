@@ -15,7 +15,7 @@ def write_whole(path: str | os.PathLike, content: bytes) -> None:
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
   # Several processes may write the same file at the same time.
-  unfinished = path.with_name(f'{path.name}.{uuid.uuid4().hex}.tmp')
+  unfinished = path.with_name(f'.{uuid.uuid4().hex}.tmp')
   try:
     unfinished.write_bytes(content)
     unfinished.replace(path)

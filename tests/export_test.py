@@ -216,7 +216,7 @@ def test_another_description_is_refused(written, field, value, message):
   with pytest.raises(export.ExportError, match=message):
     export.load(written)
   del head[field]
-  for text in ('{', '[]', 'null', json.dumps(head)):
+  for text in ('{', '[]', 'null', '[' * 100_000, json.dumps(head)):
     path.write_text(text)
     with pytest.raises(export.ExportError, match='no description'):
       export.load(written)
@@ -241,6 +241,7 @@ def rewrite(folder, name, content):
     ({'counts': [1.0] * 38}, '38 item counts for 39 items'),
     ({'counts': [-1] * 39}, '-1 is none of the item counts'),
     ({'counts': [float('nan')] * 39}, 'nan is none of the item counts'),
+    ({'counts': [10**400] * 39}, '0 is none of the item counts'),
   ],
 )
 def test_items_that_do_not_fit_are_refused(written, change, message):
@@ -296,6 +297,27 @@ def test_a_program_of_other_tensors_or_none_is_refused(tmp_path, data):
   rewrite(tmp_path / 'm', 'score.jaxexport', b'no program')
   with pytest.raises(export.ExportError, match='is no program'):
     export.load(tmp_path / 'm')
+
+
+@pytest.mark.parametrize(('name', 'length'), [('sasrec', 3), ('sasrec', None),
+                                              ('pref', 5)])  # fmt: skip
+def test_a_length_that_the_program_does_not_read_is_refused(
+  tmp_path, data, name, length
+):
+  model, _ = make(name, data)
+  model = model._replace(length=length)
+  export.save(tmp_path / 'm', model, item_ids=data.item_ids)
+  with pytest.raises(export.ExportError, match=f'description is {length}; exp'):
+    export.load(tmp_path / 'm')
+
+
+def test_a_folder_that_holds_no_recommender_is_named(tmp_path):
+  with pytest.raises(export.ExportError) as error:
+    export.load(tmp_path / 'none')
+  assert str(error.value).startswith(f'{tmp_path / "none"} is no folder; name ')
+  with pytest.raises(export.ExportError) as error:
+    export.load(tmp_path)
+  assert str(error.value).startswith(f'{tmp_path} holds no recommender, since ')
 
 
 def test_only_a_recommender_is_overwritten(tmp_path, data):

@@ -180,4 +180,4 @@ def _features(data) -> features_lib.Features:
 
 
 if __name__ == '__main__':
-  script.run(main)
+  script.run(main, output_is_folder=True)

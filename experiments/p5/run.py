@@ -242,7 +242,8 @@ def _untrained(config, train):
     ),
     user_seed=_SEED.value,
   )
-  templates, skipped = prompts.usable(_FAMILIES.value, tasks.fields)
+  families = list(dict.fromkeys(_FAMILIES.value))
+  templates, skipped = prompts.usable(families, tasks.fields)
   for family, reason in skipped.items():
     logging.warning('prompts of %s are left out: %s', family, reason)
   fitted = p5.Fitted(None, tokenizer, catalogue)

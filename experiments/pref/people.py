@@ -46,7 +46,8 @@ def draw(
   """Test users drawn at random; a random half of each one's ratings answers.
 
   Args:
-    data: with ratings.
+    data: with ratings. Of a repeated pair the last row counts, so that no pair
+      both answers and judges.
     num_test: users.
     min_rows: items with fewer training rows are left out.
     liked: least rating of what is to be recommended.
@@ -56,6 +57,7 @@ def draw(
     DataError: no ratings, too few users or items, or nobody to judge by.
   """
   _check_ratings(data)
+  data = pref.one_rating_a_pair(data)
   if not 0 < num_test < data.num_users:
     raise interactions_lib.DataError(
       f'--num_test={num_test}: {data.name} has {data.num_users} users, so '

@@ -7,6 +7,7 @@ python -m experiments.pref.run --source=table --path=my.csv \
 
 Shenfeld et al., arXiv 2503.06358. Prints tables and whether asking is worth it,
 and writes one JSON file; `tables` makes the README's tables and plots of it.
+Of a user's several ratings of one item the last row counts.
 """
 
 from absl import flags, logging
@@ -21,7 +22,7 @@ from experiments.pref import (
   summary,
 )
 from hyperrec.data import item_features
-from hyperrec.evaluation import results
+from hyperrec.evaluation import metrics, results
 from hyperrec.methods import pref
 
 _SEEDS = flags.DEFINE_integer(
@@ -42,7 +43,7 @@ _NUM_TEST = flags.DEFINE_integer(
 _MIN_ROWS = flags.DEFINE_integer(
   'min_rows',
   5,
-  'Items with fewer training ratings are left out.',
+  'Items that fewer training users rated are left out.',
   lower_bound=0,
 )
 _POOL = flags.DEFINE_integer(
@@ -140,6 +141,10 @@ def main(argv):
     raise results.ResultError(
       f'--arms: {sorted(unknown)} unknown; use some of {recommendation.ARMS}'
     )
+  try:
+    metrics.parse(_METRIC.value)
+  except ValueError as error:
+    raise results.ResultError(f'--metric: {error}') from error
   asked = sorted({int(number) for number in _BUDGETS.value})
   data = source_flags.load()
   liked = _LIKED.value
@@ -157,7 +162,9 @@ def main(argv):
     unseen_share=_UNSEEN.value,
   )
   if _INTERACTIVE.value:
-    return conversation.run(data, config, num_pool=_POOL.value)
+    return conversation.run(
+      data, config, num_pool=_POOL.value, min_rows=_MIN_ROWS.value
+    )
   if data.ratings is not None:
     share = (data.ratings >= liked).mean()
     print(
@@ -207,7 +214,7 @@ def measure(data, config, asked: list[int]) -> list[curves.Measured]:
       metric=_METRIC.value,
       seed=seed,
       noise=_NOISE.value,
-      arms=_ARMS.value,
+      arms=list(dict.fromkeys(_ARMS.value)),
       taken=_TAKEN.value,
       features=features,
       num_trials=_TRIALS.value,

@@ -84,7 +84,10 @@ def claim(
   script.claim(
     WORKDIR.value,
     name,
-    {'data': data.target, **{d.name: d for d in data.domains}},
+    {
+      'data': data.target,
+      **{f'domain {domain.name}': domain for domain in data.domains},
+    },
     keeps={'pretrained_*': 1, **keeps},
     free=free,
     files={'text_encoder': item_tables.encoder_files()},

@@ -134,13 +134,18 @@ def read_json_lines(path: str | pathlib.Path) -> list[Row]:
   if not path.exists():
     return []
   rows = []
-  lines = path.read_text(encoding='utf-8').splitlines()
+  lines = path.read_bytes().splitlines()
   for number, line in enumerate(lines, 1):
     try:
-      rows.append(validate(json.loads(line), f'{path}, line {number}'))
-    except json.JSONDecodeError as error:
+      row = json.loads(line.decode())
+    except (ValueError, RecursionError) as error:
       if number < len(lines):
-        raise ResultError(f'{path}, line {number}: {error}') from error
+        raise ResultError(
+          f'{path}, line {number} is no JSON ({error}); delete that line, so '
+          'that it is run again'
+        ) from error
+    else:
+      rows.append(validate(row, f'{path}, line {number}'))
   return rows
 
 
@@ -148,9 +153,9 @@ def append_json_line(row: Row, path: str | pathlib.Path) -> None:
   """Adds a row; a torn last line is cut off first."""
   path = pathlib.Path(path)
   line = json.dumps(validate(row))
-  text = path.read_text(encoding='utf-8') if path.exists() else ''
-  if text and not text.endswith('\n'):
-    path.write_text(text[: text.rfind('\n') + 1], encoding='utf-8')
+  text = path.read_bytes() if path.exists() else b''
+  if text and not text.endswith(b'\n'):
+    path.write_bytes(text[: text.rfind(b'\n') + 1])
   with path.open('a', encoding='utf-8') as file:
     file.write(line + '\n')
 
@@ -169,7 +174,7 @@ def read_json(path: str | pathlib.Path) -> list[Row]:
   """
   try:
     rows = json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
-  except (OSError, ValueError) as error:
+  except (OSError, ValueError, RecursionError) as error:
     raise ResultError(f'{path}: {error}') from error
   if not isinstance(rows, list):
     raise ResultError(f'{path}: holds no JSON array of rows')

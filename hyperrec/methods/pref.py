@@ -96,7 +96,7 @@ class Shared(NamedTuple):
     prior: of the coefficients.
     taken: weight of the fact that a user has chosen an item; see
       `models.taken_weight`.
-    counts: [V] training rows of each item.
+    counts: [V] training users of each item.
     num_users: training users.
     item_ids: the catalogue.
   """
@@ -151,7 +151,8 @@ def fit(
 
   Args:
     config: hyper-parameters.
-    data: with ratings; without them every row counts as liked.
+    data: with ratings; without them every row counts as liked. Of repeated
+      pairs see `one_rating_a_pair`.
     key: of the draws.
     features: [V, F] of the items, for base `text`.
 
@@ -160,6 +161,7 @@ def fit(
       the data cannot give.
   """
   _check(config, data, features)
+  data = one_rating_a_pair(data)
   ratings = rating_matrix(data, config.liked)
   draw_key, fit_key = jax.random.split(key)
   rng = np.random.default_rng(np.asarray(jax.random.key_data(draw_key)))
@@ -220,10 +222,19 @@ def training_answers(
   return jax.tree.map(lambda a, b: jnp.concatenate([a, b], 1), answers, more)
 
 
+def one_rating_a_pair(data: Interactions) -> Interactions:
+  """The last row of each (user, item) pair: who rates again thinks anew."""
+  return interactions_lib.drop_duplicates(data, 'last')
+
+
 def rating_matrix(
   data: Interactions, liked: float | None = None
 ) -> scipy.sparse.csr_matrix:
-  """Ratings [U, V], also those of 0; data without ratings is all liked."""
+  """Ratings [U, V], also those of 0; data without ratings is all liked.
+
+  Of repeated pairs see `one_rating_a_pair`.
+  """
+  data = one_rating_a_pair(data)
   values = data.ratings
   if values is None:
     values = np.full(len(data), 1.0 if liked is None else liked, np.float32)
@@ -360,6 +371,8 @@ def _check(config, data, features):
     raise DataError(f'{data.name}: base text needs features of the items')
   if not 0 < config.rank < min(data.num_users, data.num_items):
     raise DataError(
-      f'{data.name}: rank={config.rank} (--rank) needs more users and items '
-      f'than that; there are {data.num_users} and {data.num_items}'
+      f'{data.name}: PReF with rank={config.rank} base functions needs more '
+      f'users and items than that; there are {data.num_users} users and '
+      f'{data.num_items} items; choose a smaller rank, another method or more '
+      'data'
     )

@@ -41,6 +41,8 @@ PACKAGES = (
 
 _FILE = 'manifest.json'
 _RESUMED = 'resumed.jsonl'
+# What a description holds besides the name of the script.
+_PARTS = ('keeps', 'settings', 'flags', 'files', 'data')
 
 Path = str | os.PathLike
 
@@ -169,7 +171,7 @@ def read(workdir: Path) -> dict[str, Any]:
   try:
     manifest = json.loads(path.read_text(encoding='utf-8'))
     version = manifest.get('format')
-  except (OSError, ValueError, AttributeError) as error:
+  except (OSError, ValueError, RecursionError, AttributeError) as error:
     raise OtherRunError(
       f'{path} cannot be read ({error}), so nothing tells which run made what '
       'is kept there; give another --workdir, or delete that folder'
@@ -180,9 +182,26 @@ def read(workdir: Path) -> dict[str, Any]:
       'hyperrec wrote it, and it does not describe all that is kept there; '
       'give another --workdir, or delete that folder'
     )
+  _check_parts(path, manifest, _PARTS)
   for line in _resumptions(path.with_name(_RESUMED)):
+    _check_parts(path.with_name(_RESUMED), line, ('data',))
     manifest['data'] = {**line['data'], **manifest['data']}
   return manifest
+
+
+def _check_parts(path: pathlib.Path, record: Any, parts) -> None:
+  """Raises OtherRunError where a record lacks a part, as after a change."""
+  wrong = [
+    part
+    for part in parts
+    if not isinstance(record, dict) or not isinstance(record.get(part), dict)
+  ]
+  if wrong:
+    raise OtherRunError(
+      f'{path} does not tell the {wrong[0]} of a run, so nothing tells which '
+      'run made what is kept there; give another --workdir, or delete that '
+      'folder'
+    )
 
 
 def differences(
@@ -215,7 +234,7 @@ def differences(
 def _steps(description, free, parts) -> tuple[dict[str, Any], ...]:
   """What is compared, each under the words that a message names it by."""
   return (
-    {'script ': description['script']},
+    {'script ': description.get('script')},
     {
       **{f'format of {k} ': v for k, v in description['keeps'].items()},
       **{f'{k} ': v for k, v in description['settings'].items()},
@@ -236,7 +255,7 @@ def _text(value: Any) -> str:
   """A value in a message; checksums are cut to what tells them apart."""
   if isinstance(value, list):
     return ','.join(map(_text, value)) or 'none'
-  if isinstance(value, dict):
+  if isinstance(value, dict) and {'name', 'sha256'} <= set(value):
     counts = [f'{v} {k}' for k, v in value.items() if isinstance(v, int)]
     checksum = f'sha256 {str(value["sha256"])[:12]}'
     return f'{value["name"]} ({", ".join([*counts, checksum])})'
@@ -295,12 +314,12 @@ def _is_alive(path: pathlib.Path) -> bool:
   Args:
     path: of the manifest; resumed.jsonl is beside it.
   """
-  text = path.read_text(encoding='utf-8') if path.exists() else ''
+  text = path.read_bytes() if path.exists() else b''
   if path.exists() and not text:  # it is being written; see `_write_new`
     return True
   try:
     records = [json.loads(text)]
-  except ValueError:
+  except (ValueError, RecursionError):
     records = []
   records += _resumptions(path.with_name(_RESUMED))
   return any(map(_is_at_work, records))
@@ -366,10 +385,10 @@ def _note_resumption(workdir, manifest, description) -> None:
 def _resumptions(path: pathlib.Path) -> Iterator[dict[str, Any]]:
   """The lines of resumed.jsonl; one that a crash tore is left out."""
   if path.exists():
-    for line in path.read_text(encoding='utf-8').splitlines():
+    for line in path.read_bytes().splitlines():
       try:
-        yield json.loads(line)
-      except json.JSONDecodeError:
+        yield json.loads(line.decode())
+      except (ValueError, RecursionError):
         continue
 
 

@@ -20,6 +20,7 @@ from experiments.pref import (
 )
 from hyperrec.data import interactions
 from hyperrec.methods import pref
+from tests.experiments import commands
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -186,6 +187,44 @@ def test_who_has_answered_nothing_is_not_told_who_she_is(data):
 def test_ten_questions_are_enough(data):
   said = talk(data, ['1'] * 30)
   assert said.count('which do you prefer') == 10
+
+
+def test_an_interview_says_which_items_it_leaves_out(data):
+  number = int(data.item_counts().min()) + 1
+  said = []
+  left = conversation.rated_items(data, number, said.append)
+  assert left.num_items < 25
+  assert f'{25 - left.num_items} of 25 items are left out' in said[0]
+  with pytest.raises(interactions.DataError, match=r'0 of 25 .*--min_rows=99'):
+    conversation.rated_items(data, 99, said.append)
+
+
+def test_a_pair_that_is_rated_again_has_its_last_rating(data):
+  twice = dataclasses.replace(
+    data,
+    users=np.concatenate([data.users, data.users]),
+    items=np.concatenate([data.items, data.items]),
+    ratings=np.concatenate([6 - data.ratings, data.ratings]),
+  )
+  drawn, wanted = (
+    people.draw(each, num_test=20, min_rows=1, liked=4.0, seed=0)
+    for each in (twice, data)
+  )
+  assert drawn.answers.multiply(drawn.targets).nnz == 0
+  assert (drawn.targets != wanted.targets).nnz == 0
+  assert (drawn.answers != wanted.answers).nnz == 0
+  assert len(drawn.train) == len(wanted.train)
+
+
+def test_an_unknown_metric_is_refused_before_data_is_read():
+  # Flags of a second script cannot be defined in this process.
+  done = commands.run(
+    None, '--metric=foo', '--source=table', module='experiments.pref.run'
+  )
+  assert done.returncode == 2
+  told = done.stderr.strip().splitlines()
+  assert told[-1].startswith("error: --metric: metric 'foo' is unknown")
+  assert 'Traceback' not in done.stderr
 
 
 def test_there_are_84_users():

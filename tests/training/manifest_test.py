@@ -156,12 +156,28 @@ def test_data_that_is_added_later_counts_from_then_on(work):
     ('{"flags": {"lr": 0.1, "seed": 0}}', 'has format None, now it is 1'),
     ('{"format": 1, "fl', 'cannot be read'),
     ('[]', 'cannot be read'),
+    ('[' * 100_000, 'cannot be read'),
+    ('{"format": 1}', 'does not tell the keeps of a run'),
   ],
 )
 def test_state_that_nothing_describes_is_refused(work, content, told):
   path = work / 'manifest.json'
   path.unlink() if content is None else path.write_text(content)
   assert told in refusal(work, described())
+
+
+@pytest.mark.parametrize('line', ['{"flags": {}}', '3', '{"data": []}'])
+def test_a_resumption_that_does_not_tell_its_data_is_refused(work, line):
+  (work / 'resumed.jsonl').write_text(line + '\n')
+  told = refusal(work, described())
+  assert 'resumed.jsonl does not tell the data of a run' in told
+  (work / 'manifest.json').write_text('{"format": 1}')
+  assert 'manifest.json does not tell the keeps' in refusal(work, described())
+
+
+def test_a_torn_resumption_is_left_out(work):
+  (work / 'resumed.jsonl').write_bytes(b'{"flags": "\xff"}\n{"data": {"x')
+  manifest.claim(work, described())
 
 
 def test_a_workdir_without_state_is_anyones(tmp_path):

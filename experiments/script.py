@@ -8,13 +8,14 @@ import logging as std_logging
 import math
 import os
 import pathlib
+import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import app, flags
 
-from hyperrec import export, memory, method
+from hyperrec import export, memory, method, whole_file
 from hyperrec.data import interactions
 from hyperrec.evaluation import results
 from hyperrec.training import checkpoints, loop, manifest, mesh
@@ -32,7 +33,15 @@ EXPLAINED = (
   export.ExportError,
 )
 
-_OF_DISKS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.ENOTDIR)
+_OF_DISKS = (
+  errno.ENOSPC,
+  errno.EROFS,
+  errno.EACCES,
+  errno.ENOTDIR,
+  errno.EISDIR,
+  errno.EEXIST,
+  errno.ENAMETOOLONG,
+)
 
 # Flags that say where things lie or run on one machine are no part of a result.
 PLACES = {
@@ -57,18 +66,35 @@ _MESH_ITEMS = flags.DEFINE_integer(
   lower_bound=0,
 )
 
+# Flags that the functions below define belong to the script that calls them,
+# so that its --help shows them.
+flags.disclaim_key_flags()
+
 
 def define_whole_numbers(
   name: str, default: list[str], help_text: str
 ) -> flags.FlagHolder:
-  """A flag that is a list of whole numbers from 0, such as 0,5,20."""
+  """A flag that is a list of whole numbers below 2**31, such as 0,5,20."""
   holder = flags.DEFINE_list(name, default, help_text)
   flags.register_validator(
     name,
-    lambda value: bool(value) and all(one.strip().isdecimal() for one in value),
-    'write whole numbers, as 0,5,20',
+    lambda value: bool(value) and all(map(_is_whole_number, value)),
+    'write whole numbers, as 0,5,20, that are below 2147483648',
   )
   return holder
+
+
+def _is_whole_number(text: str) -> bool:
+  text = text.strip()
+  # Python refuses to read thousands of digits.
+  return text.isdecimal() and len(text) <= 10 and int(text) < 2**31
+
+
+def define_seed(name: str, help_text: str) -> flags.FlagHolder[int]:
+  """A flag that is the seed of random draws, from 0 to 2**32 - 1."""
+  return flags.DEFINE_integer(
+    name, 0, help_text, lower_bound=0, upper_bound=2**32 - 1
+  )
 
 
 def script_flags() -> dict[str, Any]:
@@ -134,10 +160,23 @@ def _own_files(given: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def write_document(document: Any, path: str | pathlib.Path) -> None:
   """Writes a JSON file, whole or not at all, and the folder that it is in."""
-  path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
   text = json.dumps(document, indent=2, default=float)
-  results.write_whole(f'{text}\n', path)
+  whole_file.write_whole(path, f'{text}\n'.encode())
+
+
+def row_path(output: str | None, workdir: str | None, default: str) -> str:
+  """Where a row is written: --output, else the workdir, else results/.
+
+  Runs with workdirs of their own thus never overwrite each other's rows.
+
+  Args:
+    output: value of --output, or None.
+    workdir: value of --workdir, or None.
+    default: path under results/; its file name is taken in the workdir, too.
+  """
+  if output or not workdir:
+    return output or f'results/{default}'
+  return str(pathlib.Path(workdir) / pathlib.Path(default).name)
 
 
 def parse_expected(
@@ -167,6 +206,51 @@ def check_flags() -> None:
       raise app.UsageError(f'--{name}={value}: give a finite number')
 
 
+def check_place(
+  flag: str, place: str | os.PathLike, *, is_folder: bool = False
+) -> None:
+  """Looks whether a file or a folder can be written, and writes nothing.
+
+  Args:
+    flag: that names the place, for the message.
+    place: what is to be written; it need not exist, nor the folders above it.
+    is_folder: whether it is to be a folder.
+
+  Raises:
+    ResultError: it is of the other kind, is below a file, or may not be
+      written.
+  """
+  place = pathlib.Path(place)
+  remedy = f'name another {"folder" if is_folder else "file"}'
+  for path in (place, *place.parents):
+    try:
+      found_folder = stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+      continue
+    except OSError as error:
+      raise results.ResultError(
+        f'--{flag}: {path}: {error.strerror}; {remedy}'
+      ) from error
+    if path == place and not is_folder:
+      if found_folder:
+        raise results.ResultError(f'--{flag}: {path} is a folder; {remedy}')
+      continue  # a file is replaced, which is up to its folder
+    if not found_folder:
+      raise results.ResultError(f'--{flag}: {path} is a file; {remedy}')
+    if not os.access(path, os.W_OK | os.X_OK):
+      raise results.ResultError(
+        f'--{flag}: {path} may not be written to; {remedy}'
+      )
+    return
+
+
+def check_places(values: flags.FlagValues, *, output_is_folder: bool) -> None:
+  """Raises ResultError where --output or --workdir cannot be written."""
+  for flag, is_folder in (('output', output_is_folder), ('workdir', True)):
+    if flag in values and values[flag].value:
+      check_place(flag, values[flag].value, is_folder=is_folder)
+
+
 def expand_homes(values: flags.FlagValues) -> None:
   """Replaces a leading ~ of places by the home folder.
 
@@ -190,7 +274,10 @@ def _mesh() -> Iterator[None]:
 
 
 def run(
-  main: Callable[[list[str]], int | None], *, is_multihost: bool = False
+  main: Callable[[list[str]], int | None],
+  *,
+  is_multihost: bool = False,
+  output_is_folder: bool = False,
 ) -> None:
   """Runs `main` under absl; a user's mistake is told in one line.
 
@@ -198,6 +285,7 @@ def run(
     main: of the script.
     is_multihost: whether one process alone writes its files, so that several
       may run it together.
+    output_is_folder: whether --output, where there is that flag, is a folder.
   """
 
   def explained(argv):
@@ -211,6 +299,7 @@ def run(
     expand_homes(flags.FLAGS)
     check_flags()
     try:
+      check_places(flags.FLAGS, output_is_folder=output_is_folder)
       with _mesh():
         return main(argv)
     except loop.Stopped as stopped:
@@ -223,8 +312,9 @@ def run(
       if error.errno not in _OF_DISKS:
         raise
       print(
-        f'error: {error.filename}: {error.strerror}; make room there, or give '
-        'another place (--workdir, --output, --cache_dir)',
+        f'error: {error.filename2 or error.filename}: {error.strerror}; make '
+        'room there, or give another place (--workdir, --output, --cache_dir, '
+        '--path)',
         file=sys.stderr,
       )
       return 2

@@ -121,6 +121,12 @@ _ITEM_ID_COLUMN = flags.DEFINE_string(
   None,
   'Column of --item_path that holds item ids; by default --item_column.',
 )
+_ITEM_COLUMN_NAMES = flags.DEFINE_list(
+  'item_column_names',
+  [],
+  'Names of the columns of --item_path, if it has no header, such as '
+  'item,title.',
+)
 _TEXT_COLUMNS = flags.DEFINE_list(
   'text_columns',
   [],
@@ -153,8 +159,8 @@ _COLUMN_NAMES = flags.DEFINE_list(
 _ENCODING = flags.DEFINE_string(
   'encoding',
   None,
-  'Encoding of your text files, such as windows-1252; by default UTF-8, or '
-  'UTF-16 where the file says so.',
+  'Encoding of those of your text files that are not UTF-8, such as '
+  'windows-1252; UTF-16 is told by itself.',
 )
 _FILL_DOWN = flags.DEFINE_list(
   'fill_down',
@@ -348,6 +354,7 @@ def _table_options() -> dict[str, Any]:
     'timestamp_format': _TIMESTAMP_FORMAT.value,
     'item_path': _ITEM_PATH.value,
     'item_id_column': _ITEM_ID_COLUMN.value,
+    'item_column_names': tuple(_ITEM_COLUMN_NAMES.value),
     'text_columns': tuple(_TEXT_COLUMNS.value),
     'drop_incomplete': bool(_DROP_INCOMPLETE.value),
     'decimal_comma': bool(_DECIMAL_COMMA.value),

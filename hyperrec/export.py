@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -28,6 +29,8 @@ _HEAD = 'recommender.json'
 _ITEMS = 'items.json'
 _TENSORS = 'tensors.safetensors'
 _PROGRAM = 'score.jaxexport'
+# What JSON raises that is cut, too deep, or lacks what is asked for.
+_UNREADABLE = (ValueError, KeyError, TypeError, RecursionError)
 _FILES = {_HEAD, _ITEMS, _TENSORS, _PROGRAM}
 
 ExportError = recommender.ExportError
@@ -96,7 +99,11 @@ def save(
     if folder.exists():
       old = made.with_name(made.name + '-old')
       folder.rename(old)
-      made.rename(folder)
+      try:
+        made.rename(folder)
+      except BaseException:
+        old.rename(folder)
+        raise
       shutil.rmtree(old)
     else:
       made.rename(folder)
@@ -110,11 +117,16 @@ def check_folder(
   """The absolute path of a folder that a recommender may be written to.
 
   Raises:
-    ExportError: it is there already and may not be replaced, or it is no
-      recommender and is never replaced.
+    ExportError: it is there already and may not be replaced, it is no
+      recommender and is never replaced, or it is below a file.
   """
   folder = pathlib.Path(folder).expanduser().absolute()
   if not folder.exists():
+    above = next(path for path in folder.parents if path.exists())
+    if not above.is_dir():
+      raise ExportError(
+        f'{above} is a file; choose another folder than {folder}'
+      )
     return folder
   if not overwrite:
     raise ExportError(
@@ -166,6 +178,11 @@ def load(folder: str | pathlib.Path) -> Recommender:
       format.
   """
   folder = pathlib.Path(folder).expanduser()
+  if not folder.is_dir():
+    raise ExportError(
+      f'{folder} is no folder; name the folder that a recommender was written '
+      'to'
+    )
   head = _head(folder)
   kind, size = head['kind'], head['num_items']
   files = {name: _bytes(folder, name) for name in head['sha256']}
@@ -179,12 +196,7 @@ def load(folder: str | pathlib.Path) -> Recommender:
     items = json.loads(files[_ITEMS])
     items = {name: items[name] for name in ('ids', 'titles', 'counts')}
     tensors = safetensors.numpy.load(files[_TENSORS])
-  except (
-    ValueError,
-    KeyError,
-    TypeError,
-    safetensors.SafetensorError,
-  ) as error:
+  except (*_UNREADABLE, safetensors.SafetensorError) as error:
     raise ExportError(
       f'{folder} holds no items or no tensors of a recommender ({error!r}); '
       'export it again'
@@ -203,21 +215,24 @@ def load(folder: str | pathlib.Path) -> Recommender:
 def _head(folder: pathlib.Path) -> dict[str, Any]:
   """What recommender.json says, of the right types."""
   path = folder / _HEAD
+  if not path.exists():
+    raise ExportError(
+      f'{folder} holds no recommender, since there is no {_HEAD} in it; name '
+      'the folder that a recommender was written to'
+    )
+  content = _bytes(folder, _HEAD)
   try:
-    head = json.loads(_bytes(folder, _HEAD))
+    head = json.loads(content)
     sums, kind, found = head['sha256'], head['kind'], head['format']
     size, length = head['num_items'], head['length']
-  except (ValueError, KeyError, TypeError) as error:
+  except _UNREADABLE as error:
     raise ExportError(
       f'{path} is no description of a recommender ({error!r}); export it again'
     ) from error
-  if found == 1:
-    raise ExportError(
-      f'{path}: format 1 has no item counts, by which users are served of whom '
-      'nothing is known; export it again'
-    )
   if found != FORMAT:
-    raise ExportError(f'{path}: format {found!r}; this version reads {FORMAT}')
+    raise ExportError(
+      f'{path}: format {found!r}; this version reads {FORMAT}; export it again'
+    )
   if kind not in scorers.KINDS:
     raise ExportError(f'{path}: kind {kind!r} is none of {scorers.KINDS}')
   needed = {_ITEMS, _TENSORS} | ({_PROGRAM} if kind == 'network' else set())
@@ -260,7 +275,7 @@ def _check_items(items: dict, size: int, folder: pathlib.Path) -> None:
       raise ExportError(f'{folder}: {count} {what} for {size} items')
     wrong = [value for value in values if not is_right(value)]
     if wrong:
-      raise ExportError(f'{folder}: {wrong[0]!r} is none of the {what}')
+      raise ExportError(f'{folder}: {wrong[0]!r:.60} is none of the {what}')
     if name == 'ids' and len(set(values)) < size:
       raise ExportError(f'{folder}: item ids are not distinct as strings')
   if size < 1:
@@ -269,4 +284,4 @@ def _check_items(items: dict, size: int, folder: pathlib.Path) -> None:
 
 def _is_count(value: Any) -> bool:
   is_number = isinstance(value, int | float) and not isinstance(value, bool)
-  return is_number and 0 <= value < np.inf
+  return is_number and 0 <= value <= sys.float_info.max

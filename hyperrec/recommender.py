@@ -41,7 +41,7 @@ class Ranking(list):
     return f'{items}, {"; ".join(self.notes)}' if self.notes else items
 
 
-class _Known(NamedTuple):
+class _Numbered(NamedTuple):
   """Numbers of a history's items, oldest first, and the other ids."""
 
   items: list[int]
@@ -128,7 +128,7 @@ class Recommender:
       ExportError: `k` is not a whole number of at least 1, or an id is not in
         the catalogue, or is none.
     """
-    k = _length(k)
+    k = _checked_k(k)
     known = self._known(histories, ignore_unknown)
     is_allowed = np.ones(len(self.item_ids), bool)
     if candidates is not None:
@@ -173,7 +173,7 @@ class Recommender:
       for row, top, said, user in zip(scores, best, notes, known, strict=True)
     ]
 
-  def _lacks_support(self, row, user: _Known) -> str:
+  def _lacks_support(self, row, user: _Numbered) -> str:
     """Why a history says nothing of what to recommend; '' where it does."""
     if not self._reads_histories:
       return ''
@@ -184,7 +184,7 @@ class Recommender:
       return 'nothing is known of what goes with the items of this history'
     return ''
 
-  def _ranking(self, row, best, k, notes, user: _Known) -> Ranking:
+  def _ranking(self, row, best, k, notes, user: _Numbered) -> Ranking:
     """What is listed, with notes on what was left out and what is missing."""
     unsupported = sum(row[i] == 0 for i in best)
     if unsupported:
@@ -201,7 +201,7 @@ class Recommender:
       )
     return Ranking([(self.item_ids[i], float(row[i])) for i in best], notes)
 
-  def _known(self, histories, ignore_unknown: bool) -> list[_Known]:
+  def _known(self, histories, ignore_unknown: bool) -> list[_Numbered]:
     """The items of all users."""
     example = "give a list of histories, each a list of ids, as [['12', '13']]"
     return [
@@ -209,7 +209,7 @@ class Recommender:
       for user, history in enumerate(_elements('histories', histories, example))
     ]
 
-  def _numbers(self, what: str, ids, ignore_unknown: bool) -> _Known:
+  def _numbers(self, what: str, ids, ignore_unknown: bool) -> _Numbered:
     """Numbers of the ids of one list, those that come again where last."""
     names = [
       id_text(name, what)
@@ -223,7 +223,7 @@ class Recommender:
         'ignored (ignore_unknown)'
       )
     numbers = [self._number[name] for name in names if name in self._number]
-    return _Known(list(dict.fromkeys(numbers[::-1]))[::-1], unknown)
+    return _Numbered(list(dict.fromkeys(numbers[::-1]))[::-1], unknown)
 
 
 def id_text(value: Any, what: str) -> str:
@@ -265,7 +265,7 @@ def _elements(what: str, values: Any, remedy: str) -> list:
   raise ExportError(f'{what} is {values!r}: {remedy}')
 
 
-def _length(k: Any) -> int:
+def _checked_k(k: Any) -> int:
   """`k` as a number of items."""
   try:
     number = 0 if isinstance(k, bool | np.bool) else operator.index(k)

@@ -29,7 +29,7 @@ def check(
   num_items: int,
   folder: pathlib.Path,
 ) -> None:
-  """Whether tensors make scores of a catalogue.
+  """Raises ExportError unless the tensors can score a catalogue.
 
   Args:
     kind: one of `KINDS`.
@@ -53,7 +53,7 @@ def check(
   if kind == 'network':
     return
   axes = {name: np.ndim(tensor) for name, tensor in tensors.items()}
-  if axes != _AXES[kind] or not _do_fit(kind, tensors, num_items):
+  if axes != _AXES[kind] or not _fit_catalogue(kind, tensors, num_items):
     shapes = {name: np.shape(tensor) for name, tensor in tensors.items()}
     raise ExportError(
       f'{folder}: tensors {shapes} are not those of kind {kind!r} and '
@@ -61,7 +61,9 @@ def check(
     )
 
 
-def _do_fit(kind: str, tensors: dict[str, np.ndarray], size: int) -> bool:
+def _fit_catalogue(
+  kind: str, tensors: dict[str, np.ndarray], size: int
+) -> bool:
   """Whether shapes and places are those of `size` items."""
   shape = {name: tensor.shape for name, tensor in tensors.items()}
   if kind == 'popularity':
@@ -146,15 +148,18 @@ def network(
     path: of the program, for the message.
 
   Raises:
-    ExportError: it is no program, or of other tensors or another catalogue.
+    ExportError: it is no program, or of other tensors, another length or
+      another catalogue.
   """
   import jax  # only networks need it
   import jax.export
 
   try:
     exported = jax.export.deserialize(bytearray(program))
-    (wanted, *_), _ = jax.tree.unflatten(exported.in_tree, exported.in_avals)
-    scored = exported.out_avals[0].shape[-1]
+    (wanted, items, _), _ = jax.tree.unflatten(
+      exported.in_tree, exported.in_avals
+    )
+    width, scored = items.shape[1], exported.out_avals[0].shape[-1]
   except Exception as error:  # the format's reader raises whatever it meets
     raise ExportError(
       f'{path} is no program that this version of JAX reads ({error!r}); '
@@ -170,6 +175,13 @@ def network(
     raise ExportError(
       f'{path} scores {scored} items of a catalogue of {num_items}; export it '
       'again'
+    )
+  # A program of histories of any length has a symbol in its place.
+  reads = width if isinstance(width, int) else None
+  if reads != length:
+    raise ExportError(
+      f'{path} reads histories of {reads or "any number of"} items, but the '
+      f'length in the description is {length}; export it again'
     )
   call = jax.jit(exported.call)
 

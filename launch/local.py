@@ -2,7 +2,7 @@
 
   python -m launch.local --module=experiments.ease.run \
     --flagfiles=experiments/ease/ml20m.flags,experiments/ease/gowalla.flags \
-    --processes=2 --logs=logs -- --data_dir=DIR
+    --processes=2 --logs=logs -- --data_dir=DIR '--output=rows/{name}.json'
 
 What follows `--` goes to every run. `--dry_run` prints the commands. Ctrl-C or
 SIGTERM is passed on to the runs, which save; the same command goes on.

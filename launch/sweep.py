@@ -4,12 +4,12 @@
 
 are eight runs; without --flagfiles they are four. Each run has a name of its
 own, and with `workdirs` a folder of its own, so that the same command finds
-what it wrote and goes on. No two runs of a sweep may write to the same place.
+what it wrote and goes on. Each of several runs must be given a place of its own
+to write to: a --workdir, an --output or a --results_dir that no other run has.
 """
 
 import contextlib
 import hashlib
-import importlib.util
 import itertools
 import os
 import pathlib
@@ -21,7 +21,7 @@ from typing import NamedTuple
 from absl import flags
 
 # Flags of scripts that name what a run writes.
-_WRITTEN = ('output', 'workdir')
+_WRITTEN = ('output', 'workdir', 'results_dir')
 
 
 class SweepError(ValueError):
@@ -64,8 +64,9 @@ def runs(
 
   Raises:
     SweepError: neither a flag file nor a sweep, a sweep that is not
-      'flag=values', a flag that is swept twice, two runs of one name, two that
-      would write to the same place, or workdirs that are no folder.
+      'flag=values', a flag that is swept twice, two runs of one name, one of
+      several that is not given a place of its own to write to, or workdirs
+      that are no folder.
   """
   if workdirs is not None and '://' in workdirs:
     raise SweepError(
@@ -98,7 +99,7 @@ def runs(
         'and each value once'
       )
     seen.add(run.name)
-  _check_places(made, module, is_swept=len(settings) > 1)
+  _check_places(made)
   return made
 
 
@@ -123,21 +124,20 @@ def _run(module, flagfile, setting, extra, workdirs) -> Run:
   return Run(name, (*arguments, *extra))
 
 
-def _check_places(runs: list[Run], module: str, *, is_swept: bool) -> None:
-  """Raises SweepError where a run would overwrite what another one wrote."""
-  for flag in _WRITTEN:
-    writers: dict[str, str] = {}
-    for run in runs:
-      place = _value(run.arguments, flag)
-      if place is None:
-        if flag == 'output' and is_swept and _has_default_output(module):
-          raise SweepError(
-            f'{module} writes its result to one file by default, so runs of a '
-            'sweep would overwrite each other; give each its own after --, '
-            "such as '--output=rows/{name}.json'"
-          )
-        continue
-      first = writers.setdefault(os.path.normpath(place), run.name)
+def _check_places(runs: list[Run]) -> None:
+  """Raises SweepError where a run might overwrite what another one wrote."""
+  writers: dict[tuple[str, str], str] = {}
+  for run in runs:
+    places = {flag: _value(run.arguments, flag) for flag in _WRITTEN}
+    places = {flag: place for flag, place in places.items() if place}
+    if not places and len(runs) > 1:
+      raise SweepError(
+        f'the run {run.name} has no place of its own to write to; give '
+        "--workdirs=runs, or after -- for example '--output=rows/{name}.json'"
+      )
+    for flag, place in places.items():
+      key = flag, os.path.normpath(place)
+      first = writers.setdefault(key, run.name)
       if first != run.name:
         raise SweepError(
           f'the runs {first} and {run.name} would both write --{flag}={place}; '
@@ -156,18 +156,6 @@ def _value(arguments: Sequence[str], flag: str) -> str | None:
     if name in (f'-{flag}', f'--{flag}'):
       value = given if sign else following
   return value
-
-
-def _has_default_output(module: str) -> bool:
-  """Whether a script has a flag --output, by its text: importing takes long."""
-  try:
-    found = importlib.util.find_spec(module)
-  except ModuleNotFoundError:
-    return False
-  if found is None or not found.origin or not os.path.isfile(found.origin):
-    return False
-  text = pathlib.Path(found.origin).read_text(encoding='utf-8')
-  return re.search(r"DEFINE_string\(\s*'output'", text) is not None
 
 
 def cloud_name(name: str, longest: int) -> str:

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 import safetensors.numpy
+from absl import app
 
 from experiments.export import run as export_run
 from hyperrec import export
@@ -114,6 +115,19 @@ def test_what_is_read_scores_as_what_was_written(tmp_path, data, name):
     )
 
 
+@pytest.mark.parametrize('name', ['sasrec', 'vqrec'])
+def test_sequential_models_rank_by_counts_without_a_history(
+  tmp_path, data, name
+):
+  model, _ = make(name, data)
+  export.save(tmp_path / 'm', model, item_ids=data.item_ids)
+  (found,) = export.load(tmp_path / 'm').recommend([[]], 3)
+  assert found.notes == ('popularity, since the history is empty',)
+  counts = data.item_counts()
+  assert [score for _, score in found] == sorted(counts.tolist())[-3:][::-1]
+  np.testing.assert_array_equal(model.counts, counts)
+
+
 def test_recommendations_leave_out_what_was_seen(tmp_path, data):
   model, _ = make('dense', data)
   titles = [f'title {i}' for i in data.item_ids]
@@ -182,7 +196,7 @@ def test_a_changed_cut_or_missing_file_is_refused_by_name(written, name):
 @pytest.mark.parametrize(
   ('field', 'value', 'message'),
   [
-    ('format', 1, 'format 1 has no item counts'),
+    ('format', 1, 'format 1; this version reads 2; export it again'),
     ('format', 3, 'this version reads 2'),
     ('kind', 'magic', "kind 'magic' is none of"),
     ('kind', 'network', 'must name'),
@@ -202,7 +216,7 @@ def test_another_description_is_refused(written, field, value, message):
   with pytest.raises(export.ExportError, match=message):
     export.load(written)
   del head[field]
-  for text in ('{', '[]', 'null', json.dumps(head)):
+  for text in ('{', '[]', 'null', '[' * 100_000, json.dumps(head)):
     path.write_text(text)
     with pytest.raises(export.ExportError, match='no description'):
       export.load(written)
@@ -227,6 +241,7 @@ def rewrite(folder, name, content):
     ({'counts': [1.0] * 38}, '38 item counts for 39 items'),
     ({'counts': [-1] * 39}, '-1 is none of the item counts'),
     ({'counts': [float('nan')] * 39}, 'nan is none of the item counts'),
+    ({'counts': [10**400] * 39}, '0 is none of the item counts'),
   ],
 )
 def test_items_that_do_not_fit_are_refused(written, change, message):
@@ -284,6 +299,27 @@ def test_a_program_of_other_tensors_or_none_is_refused(tmp_path, data):
     export.load(tmp_path / 'm')
 
 
+@pytest.mark.parametrize(('name', 'length'), [('sasrec', 3), ('sasrec', None),
+                                              ('pref', 5)])  # fmt: skip
+def test_a_length_that_the_program_does_not_read_is_refused(
+  tmp_path, data, name, length
+):
+  model, _ = make(name, data)
+  model = model._replace(length=length)
+  export.save(tmp_path / 'm', model, item_ids=data.item_ids)
+  with pytest.raises(export.ExportError, match=f'description is {length}; exp'):
+    export.load(tmp_path / 'm')
+
+
+def test_a_folder_that_holds_no_recommender_is_named(tmp_path):
+  with pytest.raises(export.ExportError) as error:
+    export.load(tmp_path / 'none')
+  assert str(error.value).startswith(f'{tmp_path / "none"} is no folder; name ')
+  with pytest.raises(export.ExportError) as error:
+    export.load(tmp_path)
+  assert str(error.value).startswith(f'{tmp_path} holds no recommender, since ')
+
+
 def test_only_a_recommender_is_overwritten(tmp_path, data):
   model, _ = make('popularity', data)
   (tmp_path / 'thesis').mkdir()
@@ -308,6 +344,25 @@ def test_nothing_is_half_written(tmp_path, data, written):
   export.save(written, model, item_ids=data.item_ids, overwrite=True)
   assert export.load(written).head['kind'] == model.kind
   assert [p.name for p in tmp_path.iterdir()] == ['m']
+
+
+def test_a_replacement_that_fails_leaves_the_old_recommender(
+  data, written, monkeypatch
+):
+  before = {path.name: path.read_bytes() for path in written.iterdir()}
+  rename = pathlib.Path.rename
+
+  def interrupted(self, target):
+    if pathlib.Path(target) == written and not self.name.endswith('-old'):
+      raise KeyboardInterrupt
+    return rename(self, target)
+
+  monkeypatch.setattr(pathlib.Path, 'rename', interrupted)
+  model, _ = make('popularity', data)
+  with pytest.raises(KeyboardInterrupt):
+    export.save(written, model, item_ids=data.item_ids, overwrite=True)
+  assert {path.name: path.read_bytes() for path in written.iterdir()} == before
+  assert [path.name for path in written.parent.iterdir()] == ['m']
 
 
 @pytest.mark.slow
@@ -339,3 +394,15 @@ def test_every_command_method_can_be_built(data):
   model, settings = export_run.train(data, 'ease_sparse', None, 0)
   assert settings['neighbours'] == 100
   assert model.kind == 'sparse'
+
+
+@pytest.mark.parametrize('name', sorted(export_run.METHODS))
+def test_a_ridge_that_a_method_has_not_is_refused(monkeypatch, data, name):
+  made = []
+  monkeypatch.setattr(export_run, '_linear', lambda *args: made.append(args))
+  if name in ('ease', 'ease_sparse', 'slim', 'l3ae', 'hyperease'):
+    export_run.train(data, name, 3.0, 0)
+    assert made
+    return
+  with pytest.raises(app.UsageError, match=f'--method={name} has no ridge'):
+    export_run.train(data, name, 3.0, 0)

@@ -23,12 +23,11 @@ from absl import app, flags, logging
 from rich import console as console_lib
 from rich import progress as progress_lib
 
-from experiments import script, source_flags
+from experiments import needs, script, source_flags
 from experiments.adaptation import arm as arm_lib
 from experiments.adaptation import arms as arms_lib
 from experiments.adaptation import controls, laboratory
 from experiments.adaptation import features as features_lib
-from experiments.export import needs
 from hyperrec import memory
 from hyperrec import method as method_lib
 from hyperrec.data import item_features, regimes
@@ -152,6 +151,8 @@ def main(argv):
   del argv
   workdir = pathlib.Path(_WORKDIR.value)
   cells = list(plan())
+  for name in (*_KEEPS, 'results.json', 'report.html'):
+    script.check_place('workdir', workdir / name)
   data = load()
   held_out = hold_out(data.target)
   cells, notes = possible(data, cells)
@@ -175,7 +176,10 @@ def claim(data: Data) -> None:
   script.claim(
     _WORKDIR.value,
     'experiments.adaptation.run',
-    {'data': data.target, **{d.name: d for d in data.domains}},
+    {
+      'data': data.target,
+      **{f'domain {domain.name}': domain for domain in data.domains},
+    },
     keeps=_KEEPS,
     free=_FREE,
     settings={'text encoder in use': item_features.in_use(_ENCODER.value)},
@@ -272,21 +276,22 @@ def possible(data: Data, cells: list[Cell]) -> tuple[list[Cell], list[str]]:
 
 
 def plan() -> Iterator[Cell]:
-  """Yields every cell, budgets last: what is prepared serves all of them."""
+  """Yields every cell once, budgets last: what is prepared serves them all."""
   budgets = {
-    regime: [int(budget) for budget in flag.value]
+    regime: list(dict.fromkeys(map(int, flag.value)))
     for regime, flag in _budgets().items()
   }
   no_features = features_lib.Features(None, None, None, None)
   arms = {name: make(no_features) for name, make in arms_lib.ARMS.items()}
-  _check_known('regimes', _REGIMES.value, arms)
+  asked = dict.fromkeys(_REGIMES.value)
+  _check_known('regimes', asked, arms)
   known = dict.fromkeys(itertools.chain.from_iterable(arms.values()))
   names = _METHODS.value or [n for n in known if n not in controls.NAMES]
   _check_known('methods', names, known)
   # Fair arms first: they are what the verdict rests on.
   for oracle in (False, True)[: 1 + _ORACLE.value]:
-    for regime, seed in itertools.product(_REGIMES.value, range(_SEEDS.value)):
-      for name in names:
+    for regime, seed in itertools.product(asked, range(_SEEDS.value)):
+      for name in dict.fromkeys(names):
         arm = arms[regime].get(name)
         if arm is None or (oracle and len(arm.trials) == 1):
           continue
@@ -304,7 +309,7 @@ def _budgets() -> dict[str, flags.FlagHolder]:
   }
 
 
-def _check_known(flag: str, given: list[str], known: Iterable[str]) -> None:
+def _check_known(flag: str, given: Iterable[str], known: Iterable[str]) -> None:
   for value in given:
     if value not in known:
       raise app.UsageError(f'--{flag}={value} is unknown; use {list(known)}')

@@ -17,7 +17,7 @@ import matplotlib.figure
 from absl import flags
 
 from experiments import script
-from experiments.adaptation import kept
+from experiments.adaptation import stored_rows
 from hyperrec.evaluation import (
   report,
   report_answer,
@@ -51,7 +51,7 @@ def main(argv):
   """Takes runs in, then writes the pictures and READMEs' blocks, or a page."""
   del argv
   for workdir in _TAKE.value:
-    new = kept.read(workdir)
+    new = stored_rows.read(workdir)
     if _ONLY.value is not None:
       new = [row for row in new if row['method'] in _ONLY.value]
     take_in(new, replace=_REPLACE.value)
@@ -85,8 +85,8 @@ def take_in(rows: list[results.Row], *, replace: bool = False) -> None:
   for path, new in files.items():
     old = results.read_json(path) if path.exists() else []
     sides = (old, new) if replace else (new, old)
-    chosen = {kept.place(row): row for side in sides for row in side}
-    kept.check_alike(chosen.values())
+    chosen = {stored_rows.row_key(row): row for side in sides for row in side}
+    stored_rows.check_alike(chosen.values())
     order = dict.fromkeys(row['method'] for row in [*old, *new])
     rank = {method: number for number, method in enumerate(order)}
     merged[path] = sorted(

@@ -23,30 +23,28 @@ from experiments.benchmarks import chaos_training
 _KILLS = flags.DEFINE_integer(
   'kills',
   25,
-  'How often it is killed.',
+  'Number of times that the run is killed.',
   lower_bound=1,
 )
-_STEPS = flags.DEFINE_integer('steps', 400, 'Of the run.', lower_bound=1)
-_SEED = flags.DEFINE_integer(
-  'seed',
-  0,
-  'Of the moments.',
-  lower_bound=0,
-  upper_bound=2**32 - 1,
+_STEPS = flags.DEFINE_integer(
+  'steps', 400, 'Training steps of the run.', lower_bound=1
+)
+_SEED = script.define_seed(
+  'seed', 'Seed of the moments at which the run is killed.'
 )
 _OUTPUT = flags.DEFINE_string(
-  'output', 'experiments/benchmarks/results/chaos.json', 'The JSON file.'
+  'output', 'results/benchmarks/chaos.json', 'JSON file that is written.'
 )
 _WORKDIR = flags.DEFINE_string(
-  'workdir', None, 'Only train there, and print what the parameters are.'
+  'workdir', None, 'Only train there, and print a checksum of the parameters.'
 )
 
 _MODULE = 'experiments.benchmarks.chaos'
 # What a resumed run finds in its workdir, with the version of its format.
 _KEEPS = {'checkpoints': 1, 'metrics.jsonl': 1}
 _FREE = {
-  'kills': 'it is heeded without a workdir',
-  'seed': 'it is heeded without a workdir',
+  'kills': 'it has no effect with a workdir',
+  'seed': 'it has no effect with a workdir',
 }
 
 

@@ -23,7 +23,9 @@ _REPEATS = flags.DEFINE_integer(
   lower_bound=1,
 )
 _RESULTS_DIR = flags.DEFINE_string(
-  'results_dir', 'experiments/benchmarks/results', 'Where the JSON file goes.'
+  'results_dir',
+  'results/benchmarks',
+  'Folder that the JSON file is written to.',
 )
 
 

@@ -24,29 +24,29 @@ from hyperrec.training import mesh as mesh_lib
 _ITEMS = flags.DEFINE_integer(
   'num_items',
   2048,
-  'Of the catalogue.',
+  'Number of items in the catalogue.',
   lower_bound=1,
 )
 _USERS = flags.DEFINE_integer(
   'num_users',
   8192,
-  'Who touched them.',
+  'Number of users with interactions.',
   lower_bound=1,
 )
 _BLOCK = flags.DEFINE_integer(
   'block',
   256,
-  'Of the elimination.',
+  'Block size of the Gauss-Jordan elimination, in rows.',
   lower_bound=1,
 )
 _TOLERANCE = flags.DEFINE_float(
   'tolerance',
   1e-3,
-  'Where Newton-Schulz ends.',
+  'Residual at which Newton-Schulz stops, such as 1e-3.',
   lower_bound=0.0,
 )
 _OUTPUT = flags.DEFINE_string(
-  'output', 'experiments/benchmarks/results/sharded_ease.json', 'The JSON file.'
+  'output', 'results/benchmarks/sharded_ease.json', 'JSON file that is written.'
 )
 
 L2 = 100.0

@@ -33,7 +33,7 @@ def section(result: dict[str, Any]) -> str:
   lines = [
     f'### {name}',
     '',
-    f'`python -m experiments.benchmarks.{name}`',
+    f'`python -m experiments.benchmarks.{name} --results_dir={HERE}/results`',
     '',
     _row(HEAD),
     _row(['---'] * len(HEAD)),

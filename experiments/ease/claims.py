@@ -26,23 +26,19 @@ from hyperrec.methods import ease, item_knn, mult_vae, popularity, slim
 _NUM_HELDOUT = flags.DEFINE_integer(
   'num_heldout',
   500,
-  'Held-out users.',
+  'Number of held-out users.',
   lower_bound=1,
 )
 _TRIALS = flags.DEFINE_integer(
   'trials',
   4,
-  'Trials of every tuned arm.',
+  'Number of trials of every tuned arm.',
   lower_bound=1,
 )
-_SEED = flags.DEFINE_integer(
-  'seed',
-  0,
-  'Of the split.',
-  lower_bound=0,
-  upper_bound=2**32 - 1,
+_SEED = script.define_seed('seed', 'Seed of the random split.')
+_OUTPUT = flags.DEFINE_string(
+  'output', None, 'JSON file that is written.', required=True
 )
-_OUTPUT = flags.DEFINE_string('output', None, 'The JSON file.', required=True)
 
 L2 = (100.0, 300.0, 30.0, 1000.0, 10.0, 3.0, 3000.0, 600.0)
 NEAREST = (100, 400, 20, 1000)

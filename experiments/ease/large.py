@@ -16,6 +16,7 @@ from absl import flags
 
 from experiments import script, source_flags
 from experiments.ease import ways
+from hyperrec.evaluation import results
 
 _WAYS = flags.DEFINE_list('ways', list(ways.WAYS), 'Which.')
 _NUM_VALIDATION = flags.DEFINE_integer(
@@ -24,12 +25,8 @@ _NUM_VALIDATION = flags.DEFINE_integer(
   'Sessions held out to choose settings.',
   lower_bound=1,
 )
-_SEED = flags.DEFINE_integer(
-  'seed',
-  0,
-  'Of validation sessions and of ELSA.',
-  lower_bound=0,
-  upper_bound=2**32 - 1,
+_SEED = script.define_seed(
+  'seed', 'Seed of the validation sessions and of ELSA.'
 )
 _OUTPUT = flags.DEFINE_string(
   'output', 'results/ease', 'Folder that the rows are written to.'
@@ -39,9 +36,14 @@ _OUTPUT = flags.DEFINE_string(
 def main(argv):
   """Runs each way end to end."""
   del argv
+  names = dict.fromkeys(_WAYS.value)
+  if unknown := set(names) - set(ways.WAYS):
+    raise results.ResultError(
+      f'--ways: {sorted(unknown)} unknown; use some of {list(ways.WAYS)}'
+    )
   data = source_flags.load().by_user_and_time()
   prefixes = source_flags.load_prefixes(data)
-  for name in _WAYS.value:
+  for name in names:
     document = {
       'way': name,
       'dataset': data.name,
@@ -58,4 +60,4 @@ def main(argv):
 
 
 if __name__ == '__main__':
-  script.run(main)
+  script.run(main, output_is_folder=True)

@@ -30,37 +30,41 @@ _SPLIT = flags.DEFINE_enum(
 _NUM_HELDOUT = flags.DEFINE_integer(
   'num_heldout',
   10_000,
-  'Held-out users.',
+  'Number of held-out users, with --split=strong_generalization.',
   lower_bound=1,
 )
 _L2 = flags.DEFINE_float(
   'l2',
   80.0,
-  'lambda.',
-  lower_bound=0.0,
+  'Ridge of EASE (lambda), such as 80.',
+  lower_bound=1e-6,
 )
 _DROPOUT = flags.DEFINE_float(
   'dropout',
   0.0,
-  'p of EDLAE.',
+  'Dropout probability of EDLAE, from 0 to below 1.',
   lower_bound=0.0,
-  upper_bound=1.0,
+  upper_bound=0.999,
 )
 _RELAX = flags.DEFINE_float(
   'relax',
   0.0,
-  'xi of RLAE.',
+  'Largest value that the diagonal may reach in RLAE (xi), such as 0.1.',
   lower_bound=0.0,
 )
-_CONSTRAINED = flags.DEFINE_bool('constrained', True, 'The zero diagonal.')
-_NONNEGATIVE = flags.DEFINE_bool('nonnegative', False, 'Clip negatives to 0.')
+_CONSTRAINED = flags.DEFINE_bool(
+  'constrained', True, 'Keep the diagonal at zero.'
+)
+_NONNEGATIVE = flags.DEFINE_bool(
+  'nonnegative', False, 'Set negative weights to 0.'
+)
 _EXPECT = flags.DEFINE_list(
   'expect', [], 'Published metrics, as recall@20=0.1765,ndcg@20=0.1467.'
 )
 _TOLERANCE = flags.DEFINE_float(
   'tolerance',
   1e-4,
-  'How far off is the same.',
+  'Largest absolute difference from --expect that passes, such as 1e-4.',
   lower_bound=0.0,
 )
 _OUTPUT = flags.DEFINE_string(

@@ -18,10 +18,9 @@ import functools
 import jax
 from absl import app, flags
 
-from experiments import script, source_flags
+from experiments import needs, script, source_flags
 from experiments.adaptation import features as features_lib
 from experiments.adaptation import grids
-from experiments.export import needs
 from hyperrec import export
 from hyperrec.data import interactions, item_features
 from hyperrec.methods import (
@@ -46,14 +45,16 @@ METHODS = (
   'mult_vae', 'sasrec', 'pref',
 )  # fmt: skip
 
+_RIDGE = ('ease', 'ease_sparse', 'slim', 'l3ae', 'hyperease')
+
 _METHOD = flags.DEFINE_enum(
   'method', 'ease', METHODS, 'The method that is trained.'
 )
 _L2 = flags.DEFINE_float(
   'l2',
   None,
-  'Ridge of ease, ease_sparse, l3ae, slim and hyperease, as 100.',
-  lower_bound=0.0,
+  f'Ridge of {", ".join(_RIDGE)}, such as 100; others have none.',
+  lower_bound=1e-6,
 )
 _ENCODER = flags.DEFINE_enum(
   'text_encoder',
@@ -61,13 +62,7 @@ _ENCODER = flags.DEFINE_enum(
   item_features.ENCODERS,
   'Encoder that reads item text, for l3ae and hyperease.',
 )
-_SEED = flags.DEFINE_integer(
-  'seed',
-  0,
-  'Seed of all random draws.',
-  lower_bound=0,
-  upper_bound=2**32 - 1,
-)
+_SEED = script.define_seed('seed', 'Seed of all random draws.')
 _OUTPUT = flags.DEFINE_string(
   'output', None, 'Folder that the recommender is written to.', required=True
 )
@@ -111,7 +106,15 @@ def main(argv):
 def train(
   data: interactions.Interactions, name: str, l2: float | None, seed: int
 ) -> tuple[export.Model, dict]:
-  """The trained method, ready to be written, and its hyper-parameters."""
+  """The trained method, ready to be written, and its hyper-parameters.
+
+  Raises:
+    UsageError: `l2` is given, and the method has no ridge.
+  """
+  if l2 is not None and name not in _RIDGE:
+    raise app.UsageError(
+      f'--l2={l2:g}: --method={name} has no ridge; leave --l2 out'
+    )
   key = jax.random.key(seed)
   if name == 'popularity':
     return exports.popularity(popularity.popularity().prepare(data, key)), {}
@@ -149,8 +152,6 @@ def _linear(data, name, l2, key) -> tuple[export.Model, dict]:
     lookup = read.units if name == 'hyperease' else read.own
     build = functools.partial(build, lookup)
   if l2 is not None:
-    if 'l2' not in settings:
-      raise app.UsageError(f'--l2 is no setting of --method={name}')
     settings = {**settings, 'l2': l2}
   if name == 'hyperease':
     method = build(**settings, grows=True)
@@ -179,4 +180,4 @@ def _features(data) -> features_lib.Features:
 
 
 if __name__ == '__main__':
-  script.run(main)
+  script.run(main, output_is_folder=True)

@@ -1,6 +1,7 @@
 """The cost of one adaptation: generated weights against a refit of EASE.
 
-  python -m experiments.hypernetwork.cost --refit
+  python -m experiments.hypernetwork.cost --refit \
+    --output=experiments/hypernetwork/results/cost.json
 
 A generator learned on one catalogue writes the item-item weights of another,
 of the same size, in factors and without a solve (`hyperease_zero`); the refit
@@ -56,7 +57,7 @@ _MAX_SECONDS = flags.DEFINE_float(
   lower_bound=0.0,
 )
 _OUTPUT = flags.DEFINE_string(
-  'output', 'experiments/hypernetwork/results/cost.json', 'The file written.'
+  'output', 'results/hypernetwork/cost.json', 'JSON file that is written.'
 )
 
 BATCHES = (1, 1024)

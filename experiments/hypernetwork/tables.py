@@ -21,14 +21,14 @@ import numpy as np
 from absl import flags
 
 from experiments import script
-from experiments.adaptation import kept
+from experiments.adaptation import stored_rows
+from hyperrec import whole_file
 from hyperrec.evaluation import (
   report,
   report_figures,
   report_labels,
   report_styles,
   report_words,
-  results,
   significance,
 )
 
@@ -88,11 +88,11 @@ def _collected(runs: str | None, path: pathlib.Path) -> list[dict]:
   """The entries of a summary, made anew first where runs are given."""
   if runs:
     files = sorted(pathlib.Path(runs).glob('*/cells.jsonl'))
-    rows = kept.read_all(file.parent for file in files)
+    rows = stored_rows.read_all(file.parent for file in files)
     is_kept = _ADD.value and path.exists()
     old = json.loads(path.read_text()) if is_kept else []
     found = merged(old, summary(rows))
-    results.write_whole(json.dumps(found, indent=0), path)
+    whole_file.write_whole(path, json.dumps(found, indent=0).encode())
   return json.loads(path.read_text())
 
 

@@ -1,15 +1,15 @@
 """What ranking a catalogue costs: by the tree, by a beam, name by name.
 
-python -m experiments.p5.latency
+python -m experiments.p5.latency \
+  --output=experiments/p5/results/latency.json
 
 Random weights of the default size; each prompt is as long as can be.
 """
 
-import pathlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import flags
 
 from experiments import script
 from hyperrec.data import item_ids, prompt_tasks, sources
@@ -18,7 +18,10 @@ from hyperrec.evaluation import cost
 from hyperrec.methods import p5
 from hyperrec.models import decoding, prefix_tree, t5
 
-_OUTPUT = pathlib.Path('experiments/p5/results/latency.json')
+_OUTPUT = flags.DEFINE_string(
+  'output', 'results/p5/latency.json', 'JSON file that is written.'
+)
+
 _SOURCE_LENGTH, _NUM_BEAMS = 96, 20
 # Prompts at a time: of the tree and the beam, and of names one by one.
 _BATCH, _FEW = 64, 8
@@ -48,7 +51,7 @@ def main(argv):
     'rows': rows,
     **script.provenance(),
   }
-  script.write_document(document, _OUTPUT)
+  script.write_document(document, _OUTPUT.value)
   for row in rows:
     print(row)
 

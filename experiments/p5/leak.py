@@ -1,6 +1,7 @@
 """What item numbers alone give away: a rule that learns nothing, ranked.
 
-  python -m experiments.p5.leak --data_dir=DIR
+  python -m experiments.p5.leak --data_dir=DIR \
+    --output=experiments/p5/results/leak.json
 
 The rule answers with the number after the largest of the history, then the one
 after the last item's, and so on (`item_ids.next_number_scores`). Numbers that
@@ -23,15 +24,9 @@ METRICS = ('hr@5', 'ndcg@5', 'hr@10', 'ndcg@10')
 
 _SETS = flags.DEFINE_list('sets', list(SETS), f'Some of {", ".join(SETS)}.')
 _DATA_DIR = flags.DEFINE_string('data_dir', None, "The sources' files.")
-_SEED = flags.DEFINE_integer(
-  'seed',
-  0,
-  'Of the numberings.',
-  lower_bound=0,
-  upper_bound=2**32 - 1,
-)
+_SEED = script.define_seed('seed', 'Seed of the random numbers of items.')
 _OUTPUT = flags.DEFINE_string(
-  'output', 'experiments/p5/results/leak.json', 'The JSON file.'
+  'output', 'results/p5/leak.json', 'JSON file that is written.'
 )
 
 

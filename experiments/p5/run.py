@@ -40,10 +40,15 @@ _DEFAULT = p5.Config()
 
 _ROW = flags.DEFINE_string('row', None, 'Name of the row.', required=True)
 _FAMILIES = flags.DEFINE_list(
-  'families', list(prompts.FAMILIES), 'Of prompts; sequential must be there.'
+  'families',
+  list(prompts.FAMILIES),
+  'Families of prompts to train on; sequential must be among them.',
 )
 _NAMES = flags.DEFINE_enum(
-  'names', _DEFAULT.names, item_ids.INDEXINGS, "Items' numbers; given leaks."
+  'names',
+  _DEFAULT.names,
+  item_ids.INDEXINGS,
+  'Kind of item numbers; those of kind given leak the test items.',
 )
 _DIM = flags.DEFINE_integer(
   'dim',
@@ -54,108 +59,105 @@ _DIM = flags.DEFINE_integer(
 _LAYERS = flags.DEFINE_integer(
   'num_layers',
   _DEFAULT.num_layers,
-  'Of the encoder, and of the decoder.',
+  'Number of blocks of the encoder, and of the decoder.',
   lower_bound=1,
 )
 _DROPOUT = flags.DEFINE_float(
   'dropout',
   _DEFAULT.dropout,
-  'Share dropped.',
+  'Share of values that dropout sets to 0, from 0 to below 1.',
   lower_bound=0.0,
   upper_bound=1.0,
 )
 _VOCAB = flags.DEFINE_integer(
   'vocab_size',
   _DEFAULT.vocab_size,
-  'Pieces.',
+  'Number of pieces in the vocabulary.',
   lower_bound=1,
 )
 _WHOLE_WORDS = flags.DEFINE_integer(
   'num_whole_words',
   _DEFAULT.num_whole_words,
-  'Rows of that embedding, or 0.',
+  'Number of whole-word embeddings; 0 leaves them out.',
   lower_bound=0,
 )
 _HISTORY = flags.DEFINE_integer(
   'max_history',
   _DEFAULT.max_history,
-  'Items of a history at most.',
+  'Largest number of items of a history in a prompt.',
   lower_bound=1,
 )
 _SOURCE_LENGTH = flags.DEFINE_integer(
   'source_length',
   _DEFAULT.source_length,
-  'Tokens of a prompt at most.',
+  'Largest number of tokens of a prompt.',
   lower_bound=1,
 )
 _TARGET_LENGTH = flags.DEFINE_integer(
   'target_length',
   _DEFAULT.target_length,
-  'Tokens of an answer at most.',
+  'Largest number of tokens of an answer.',
   lower_bound=1,
 )
 _STEPS = flags.DEFINE_integer(
   'num_steps',
   _DEFAULT.num_steps,
-  'Of training.',
+  'Number of training steps.',
   lower_bound=1,
 )
 _BATCH_SIZE = flags.DEFINE_integer(
   'batch_size',
   _DEFAULT.batch_size,
-  'Prompts a step.',
+  'Number of prompts in a training step.',
   lower_bound=1,
 )
 _STEPS_ALIKE = flags.DEFINE_integer(
   'steps_alike',
   _DEFAULT.steps_alike,
-  'Steps that share prompts by length.',
+  'Number of steps whose prompts are sorted by length together.',
   lower_bound=1,
 )
 _LR = flags.DEFINE_float(
   'lr',
   _DEFAULT.lr,
-  "AdamW's, at the start.",
+  'Learning rate of AdamW at the start, such as 0.001.',
   lower_bound=0.0,
 )
 _WEIGHT_DECAY = flags.DEFINE_float(
   'weight_decay',
   _DEFAULT.weight_decay,
-  "AdamW's.",
+  'Weight decay of AdamW, such as 0.01.',
   lower_bound=0.0,
 )
-_SEED = flags.DEFINE_integer(
-  'seed',
-  0,
-  'Of everything that is drawn.',
-  lower_bound=0,
-  upper_bound=2**32 - 1,
-)
+_SEED = script.define_seed('seed', 'Seed of all random draws.')
 _EVALUATE_EVERY = flags.DEFINE_integer(
   'evaluate_every',
   500,
-  'Steps between validations and checkpoints.',
+  'Steps between validations and checkpoints; 0 means only at the end.',
   lower_bound=0,
 )
 _VALIDATION_USERS = flags.DEFINE_integer(
   'validation_users',
   1000,
-  'Users who choose the parameters, at most.',
+  'Largest number of validation users, on whom the parameters are chosen.',
   lower_bound=1,
 )
 _JUDGED_SEEN = flags.DEFINE_integer(
   'judged_seen',
   0,
-  "Of a family's seen wordings, the first so many; 0: all.",
+  'Number of trained wordings of each family that are tested; 0 means all.',
   lower_bound=0,
 )
 _WORKDIR = flags.DEFINE_string(
-  'workdir', None, 'For checkpoints and metrics; none trains in memory.'
+  'workdir',
+  None,
+  'Folder of checkpoints and metrics; without it, training cannot resume.',
 )
 _OUTPUT = flags.DEFINE_string(
   'output',
   None,
-  'JSON file that the row is written to; default results/p5/ROW-SEED.json.',
+  'JSON file that the row is written to; by default WORKDIR/ROW-SEED.json, '
+  'without a workdir results/p5/ROW-SEED.json.',
 )
 
 # What a resumed run finds in its workdir, with the version of its format.
@@ -240,7 +242,8 @@ def _untrained(config, train):
     ),
     user_seed=_SEED.value,
   )
-  templates, skipped = prompts.usable(_FAMILIES.value, tasks.fields)
+  families = list(dict.fromkeys(_FAMILIES.value))
+  templates, skipped = prompts.usable(families, tasks.fields)
   for family, reason in skipped.items():
     logging.warning('prompts of %s are left out: %s', family, reason)
   fitted = p5.Fitted(None, tokenizer, catalogue)
@@ -371,9 +374,9 @@ def _config() -> p5.Config:
 
 
 def _write(row) -> None:
+  default = f'p5/{_ROW.value}-{_SEED.value}.json'
   script.write_document(
-    row,
-    _OUTPUT.value or f'results/p5/{_ROW.value}-{_SEED.value}.json',
+    row, script.row_path(_OUTPUT.value, _WORKDIR.value, default)
   )
   for record in row['templates']:
     print(record['template'], json.dumps(record['metrics']))

@@ -1,6 +1,7 @@
 """Experiment (b): a reconstruction of the paper's "Attributes" setting.
 
-python -m experiments.pref.attributes
+python -m experiments.pref.attributes \
+  --output=experiments/pref/results/attributes.json
 
 7 attributes in 2 directions; a user wants two of them: C(7, 2) * 4 = 84 users
 (arXiv 2503.06358 and its code). There a language model writes and judges
@@ -14,6 +15,7 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import flags
 
 from experiments import script
 from experiments.pref import curves, recommendation
@@ -21,7 +23,10 @@ from hyperrec.data import interactions as interactions_lib
 from hyperrec.methods import pref
 from hyperrec.models import question_rules
 
-OUTPUT = 'experiments/pref/results/attributes.json'
+_OUTPUT = flags.DEFINE_string(
+  'output', 'results/pref/attributes.json', 'JSON file that is written.'
+)
+
 SEEDS, RANK, NOISE = 5, 7, 0.1
 NUM_ATTRIBUTES, NUM_FEATURES, NUM_ITEMS, NUM_TRAIN = 7, 32, 100, 60
 QUESTIONS = (0, 1, 2, 5, 10, 20, 40)
@@ -33,7 +38,13 @@ def main(argv):
   measured = []
   for seed in range(SEEDS):
     measured += measure(seed)
-  curves.write(measured, OUTPUT, dataset='attributes', rank=RANK, noise=NOISE)
+  curves.write(
+    curves.points(measured),
+    _OUTPUT.value,
+    dataset='attributes',
+    rank=RANK,
+    noise=NOISE,
+  )
   return 0
 
 

@@ -17,22 +17,28 @@ _LEAST = 0.1
 _MENU = '1 the first, 2 the second, d don\'t know, q stop: '  # fmt: skip
 
 
-def run(data, config, *, num_pool: int, read=input, show=print) -> int:
+def run(
+  data, config, *, num_pool: int, min_rows: int = 5, read=input, show=print
+) -> int:
   """Asks, listens, recommends.
 
   Args:
     data: with item text.
     config: of the base functions.
     num_pool: most rated items that may be asked about.
+    min_rows: items that fewer users rated are left out.
     read: shows a prompt, gives a line, raises EOFError at the end of input.
     show: prints a line.
+
+  Raises:
+    DataError: no item text, or too few items or users.
   """
   if data.item_text is None:
     raise interactions_lib.DataError(
       f'{data.name}: questions need item text; this source has none'
     )
+  data = rated_items(data, min_rows, show)
   show('Learning what people like ...')
-  data = data.take_items(np.flatnonzero(data.item_counts() >= 5))
   shared = pref.fit(
     config, data, jax.random.key(0), text_features(data, config)
   )
@@ -58,6 +64,28 @@ def run(data, config, *, num_pool: int, read=input, show=print) -> int:
     belief = learn(belief, (first, second), is_first, weight)
   recommend(data, shared, belief, hidden=shown, show=show)
   return 0
+
+
+def rated_items(data, min_rows: int, show):
+  """The data of the items that enough users rated; says what is left out.
+
+  Raises:
+    DataError: fewer than two items are left.
+  """
+  data = pref.one_rating_a_pair(data)
+  kept = np.flatnonzero(data.item_counts() >= min_rows)
+  if len(kept) < 2:
+    raise interactions_lib.DataError(
+      f'{data.name}: {len(kept)} of {data.num_items} items were rated by '
+      f'--min_rows={min_rows} users, and a question is of two; choose a '
+      'smaller --min_rows'
+    )
+  if len(kept) < data.num_items:
+    show(
+      f'{data.num_items - len(kept)} of {data.num_items} items are left out, '
+      f'since fewer than {min_rows} users rated them (--min_rows).'
+    )
+  return data.take_items(kept)
 
 
 def answer(read, show) -> str:

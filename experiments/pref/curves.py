@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments import script
-from hyperrec.evaluation import results, significance
+from hyperrec import whole_file
+from hyperrec.evaluation import significance
 
 
 class Measured(NamedTuple):
@@ -73,12 +74,10 @@ def _point(rows: list[Measured], rivals: list[Measured] | None) -> dict:
   return point
 
 
-def write(
-  measured: Iterable[Measured], path: str | pathlib.Path, **about
-) -> None:
-  """Writes the points, what they are about, and what made them."""
-  document = {**about, 'curves': points(measured), **script.provenance()}
-  results.write_whole(as_json(document), path)
+def write(found: list[dict], path: str | pathlib.Path, **about) -> None:
+  """Writes points, what they are about, and what made them."""
+  document = {**about, 'curves': found, **script.provenance()}
+  whole_file.write_whole(path, as_json(document).encode())
 
 
 def as_json(document) -> str:

@@ -1,6 +1,7 @@
 """What an answer costs: the update, the next question, and many users at once.
 
-python -m experiments.pref.latency
+python -m experiments.pref.latency \
+  --output=experiments/pref/results/latency.json
 
 Run it on a quiet machine; the smallest of the times shows what a busy one hid.
 """
@@ -11,14 +12,18 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import flags
 
 from experiments import script
 from experiments.pref import curves
-from hyperrec.evaluation import results
+from hyperrec import whole_file
 from hyperrec.models import interview, question_rules
 from hyperrec.models import reward_factorization as rf
 
-OUTPUT = 'experiments/pref/results/latency.json'
+_OUTPUT = flags.DEFINE_string(
+  'output', 'results/pref/latency.json', 'JSON file that is written.'
+)
+
 J, POOL, BATCH, NUM_ANSWERS = 32, 300, 1024, 10
 RULES = (question_rules.paper, question_rules.d_optimal, question_rules.bald)
 
@@ -31,7 +36,7 @@ def main(argv):
   for row in rows:
     print(row)
   document = {'rows': rows, **script.provenance()}
-  results.write_whole(curves.as_json(document), OUTPUT)
+  whole_file.write_whole(_OUTPUT.value, curves.as_json(document).encode())
   return 0
 
 

@@ -8,6 +8,8 @@ import scipy.sparse
 
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.evaluation import ranking
+from hyperrec.methods import pref
+from hyperrec.models import preference_pairs
 
 Interactions = interactions_lib.Interactions
 
@@ -44,7 +46,8 @@ def draw(
   """Test users drawn at random; a random half of each one's ratings answers.
 
   Args:
-    data: with ratings.
+    data: with ratings. Of a repeated pair the last row counts, so that no pair
+      both answers and judges.
     num_test: users.
     min_rows: items with fewer training rows are left out.
     liked: least rating of what is to be recommended.
@@ -53,11 +56,8 @@ def draw(
   Raises:
     DataError: no ratings, too few users or items, or nobody to judge by.
   """
-  if data.ratings is None:
-    raise interactions_lib.DataError(
-      f'{data.name}: answers are made of ratings; this source has none (with '
-      '--source=table name their column: --rating_column)'
-    )
+  _check_ratings(data)
+  data = pref.one_rating_a_pair(data)
   if not 0 < num_test < data.num_users:
     raise interactions_lib.DataError(
       f'--num_test={num_test}: {data.name} has {data.num_users} users, so '
@@ -77,27 +77,35 @@ def draw(
   test = data.take_items(items).take_users(np.sort(order[:num_test]))
   is_answer = rng.random(len(test)) < 0.5
   rows = test.rows(~is_answer)
-  targets = ratings_of(rows)
+  targets = pref.rating_matrix(rows)
   likes = rows.rows(rows.ratings >= liked)
   judged, pairs = unlike_pairs(targets, rng)
-  if len(likes) == 0 or len(judged) == 0:
-    what = (
-      f'is at least {liked:g} (--liked)'
-      if len(likes) == 0
-      else 'differs from another of the same user'
-    )
+  if len(likes) == 0:
     raise interactions_lib.DataError(
-      f'{data.name}: no rating by which --num_test={num_test} test users are '
-      f'judged {what}'
+      f'{data.name}: none of the held-back ratings of the {num_test} test '
+      f'users (--num_test) is at least {liked:g} (--liked)'
+    )
+  if len(judged) == 0:
+    raise interactions_lib.DataError(
+      f'{data.name}: none of the {num_test} test users (--num_test) gave two '
+      'different held-back ratings'
     )
   return People(
     train,
-    ratings_of(test.rows(is_answer)),
+    pref.rating_matrix(test.rows(is_answer)),
     targets,
     likes.csr(),
     judged,
     pairs,
   )
+
+
+def _check_ratings(data: Interactions) -> None:
+  if data.ratings is None:
+    raise interactions_lib.DataError(
+      f'{data.name}: answers are made of ratings; this source has none (with '
+      '--source=table name their column: --rating_column)'
+    )
 
 
 def least_liked(data: Interactions) -> float:
@@ -109,11 +117,7 @@ def least_liked(data: Interactions) -> float:
   Raises:
     DataError: no ratings, or all are alike.
   """
-  if data.ratings is None:
-    raise interactions_lib.DataError(
-      f'{data.name}: answers are made of ratings; this source has none (with '
-      '--source=table name their column: --rating_column)'
-    )
+  _check_ratings(data)
   least, largest = float(data.ratings.min()), float(data.ratings.max())
   if least == largest:
     raise interactions_lib.DataError(
@@ -139,14 +143,6 @@ def unlike_pairs(
       judged.append(user)
       pairs.append(row.indices[np.resize(found, (_PAIRS, 2))])
   return np.array(judged, int), np.array(pairs, int).reshape(-1, _PAIRS, 2)
-
-
-def ratings_of(data: Interactions) -> scipy.sparse.csr_matrix:
-  """Ratings [U, V]; stored where there is one, also where it is 0."""
-  return scipy.sparse.csr_matrix(
-    (data.ratings, (data.users, data.items)),
-    shape=(data.num_users, data.num_items),
-  )
 
 
 def some_likes(
@@ -184,17 +180,11 @@ def judge(
   """
   found = ranking.evaluate(
     lambda users: choice[users],
-    _binary(people.answers),
+    preference_pairs.likes_of(people.answers, -np.inf),
     people.liked,
     metrics=(metric,),
   )
   return {metric: found.values[metric], 'auc': aucs(taste, people)}
-
-
-def _binary(ratings: scipy.sparse.csr_matrix) -> scipy.sparse.csr_matrix:
-  """1 where a rating is stored."""
-  parts = np.ones(ratings.nnz, np.float32), ratings.indices, ratings.indptr
-  return scipy.sparse.csr_matrix(parts, ratings.shape)
 
 
 def aucs(scores: np.ndarray, people: People) -> np.ndarray:

@@ -7,6 +7,7 @@ python -m experiments.pref.run --source=table --path=my.csv \
 
 Shenfeld et al., arXiv 2503.06358. Prints tables and whether asking is worth it,
 and writes one JSON file; `tables` makes the README's tables and plots of it.
+Of a user's several ratings of one item the last row counts.
 """
 
 from absl import flags, logging
@@ -21,39 +22,42 @@ from experiments.pref import (
   summary,
 )
 from hyperrec.data import item_features
-from hyperrec.evaluation import results
+from hyperrec.evaluation import metrics, results
 from hyperrec.methods import pref
 
-_SEEDS = flags.DEFINE_integer('seeds', 5, 'Random splits.', lower_bound=1)
-_BUDGETS = flags.DEFINE_list(
+_SEEDS = flags.DEFINE_integer(
+  'seeds', 5, 'Number of random splits.', lower_bound=1
+)
+_BUDGETS = script.define_whole_numbers(
   'questions', ['0', '1', '2', '5', '10', '20', '40'], 'Numbers of questions.'
 )
-_FIRST_SEED = flags.DEFINE_integer(
-  'first_seed',
-  0,
-  'Of the splits.',
-  lower_bound=0,
-  upper_bound=2**32 - 1,
+_FIRST_SEED = script.define_seed(
+  'first_seed', 'Seed of the first random split; the next ones follow.'
 )
 _NUM_TEST = flags.DEFINE_integer(
   'num_test',
   130,
-  'Test users.',
+  'Number of test users.',
   lower_bound=1,
 )
 _MIN_ROWS = flags.DEFINE_integer(
   'min_rows',
   5,
-  'Items with fewer training rows are left out.',
+  'Items that fewer training users rated are left out.',
   lower_bound=0,
 )
 _POOL = flags.DEFINE_integer(
-  'pool', 150, 'Most rated items that may be asked about.', lower_bound=2
+  'pool',
+  150,
+  'Number of the most rated items that may be asked about.',
+  lower_bound=2,
 )
 _NOISE = flags.DEFINE_float(
   'noise', 0.0, 'Probability of a wrong answer.', 0.0, 1.0
 )
-_METRIC = flags.DEFINE_string('metric', 'ndcg@20', 'Of the full ranking.')
+_METRIC = flags.DEFINE_string(
+  'metric', 'ndcg@20', 'Metric of the full ranking, such as ndcg@20.'
+)
 _ARMS = flags.DEFINE_list(
   'arms',
   list(recommendation.ARMS),
@@ -66,46 +70,51 @@ _ENCODER = flags.DEFINE_enum(
   'text_encoder',
   'both',
   item_features.ENCODERS,
-  'Reads the text of the items.',
+  'Encoder that reads the text of the items.',
 )
-_BASE = flags.DEFINE_enum('base', 'ease', pref.BASES, 'Makes phi.')
+_BASE = flags.DEFINE_enum(
+  'base', 'ease', pref.BASES, 'Method that makes the base functions.'
+)
 _RANK = flags.DEFINE_integer(
-  'rank', 16, 'Base functions; 5 in the paper.', lower_bound=1
+  'rank', 16, 'Number of base functions; 5 in the paper.', lower_bound=1
 )
 _CONSENSUS = flags.DEFINE_bool(
-  'consensus', True, 'Popularity and mean rating are base functions, too.'
+  'consensus', True, 'Add popularity and mean rating as base functions.'
 )
 _SEPARATE = flags.DEFINE_bool(
-  'separate', True, 'Taste and choice have coefficients of their own.'
+  'separate', True, 'Learn separate coefficients of taste and of choice.'
 )
 _TASTE_VARIANCE = flags.DEFINE_float(
   'taste_variance',
   0.1,
-  'Of a coefficient of taste, where the fit of the prior begins.',
+  'Variance of a coefficient of taste at which the fit of the prior begins.',
   lower_bound=1e-6,
 )
 _CHOICE_VARIANCE = flags.DEFINE_float(
-  'choice_variance', 3.0, 'The same of choice.', lower_bound=1e-6
+  'choice_variance',
+  3.0,
+  'Variance of a coefficient of choice at which the fit of the prior begins.',
+  lower_bound=1e-6,
 )
 _TAKEN = flags.DEFINE_bool(
   'taken',
   True,
-  'An answer also tells that the user took both items up, which weighs as much '
-  'as helps to predict what training users like.',
+  'Take it as evidence of taste that the user has chosen both items of a '
+  'question; its weight is estimated from the training users.',
 )
 _UNSEEN = flags.DEFINE_float(
   'unseen_share',
   0.5,
-  'Pairs of a liked and an unseen item in a joint fit.',
+  'Share of the pairs of a joint fit that set a liked item against one that is '
+  'not liked; with --noagainst_rated, against an unseen one.',
   0.0,
   1.0,
 )
 _LIKED = flags.DEFINE_float(
   'liked',
   None,
-  'Least rating of an item that counts as liked, as 4. By default the upper '
-  'quarter of the scale counts, from the least to the largest rating.',
-  lower_bound=0.0,
+  'Least rating of an item that counts as liked, such as 4. By default the '
+  'upper quarter of the scale counts, from the least to the largest rating.',
 )
 _AGAINST_RATED = flags.DEFINE_bool(
   'against_rated',
@@ -132,7 +141,11 @@ def main(argv):
     raise results.ResultError(
       f'--arms: {sorted(unknown)} unknown; use some of {recommendation.ARMS}'
     )
-  asked = budgets()
+  try:
+    metrics.parse(_METRIC.value)
+  except ValueError as error:
+    raise results.ResultError(f'--metric: {error}') from error
+  asked = sorted({int(number) for number in _BUDGETS.value})
   data = source_flags.load()
   liked = _LIKED.value
   if liked is None and data.ratings is not None:
@@ -149,7 +162,9 @@ def main(argv):
     unseen_share=_UNSEEN.value,
   )
   if _INTERACTIVE.value:
-    return conversation.run(data, config, num_pool=_POOL.value)
+    return conversation.run(
+      data, config, num_pool=_POOL.value, min_rows=_MIN_ROWS.value
+    )
   if data.ratings is not None:
     share = (data.ratings >= liked).mean()
     print(
@@ -166,7 +181,7 @@ def main(argv):
   for sentence in summary.advice(measured, _METRIC.value):
     print(f'use: {sentence}')
   curves.write(
-    measured,
+    found,
     _OUTPUT.value,
     dataset=data.name,
     flags=script.script_flags(),
@@ -199,26 +214,13 @@ def measure(data, config, asked: list[int]) -> list[curves.Measured]:
       metric=_METRIC.value,
       seed=seed,
       noise=_NOISE.value,
-      arms=_ARMS.value,
+      arms=list(dict.fromkeys(_ARMS.value)),
       taken=_TAKEN.value,
       features=features,
       num_trials=_TRIALS.value,
     )
     logging.info('seed %d done', seed)
   return measured
-
-
-def budgets() -> list[int]:
-  """The numbers of questions of the flag."""
-  try:
-    found = sorted({int(q) for q in _BUDGETS.value})
-  except ValueError:
-    found = [-1]
-  if not found or found[0] < 0:
-    raise results.ResultError(
-      f'--questions={",".join(_BUDGETS.value)}: write whole numbers, as 0,5,10'
-    )
-  return found
 
 
 if __name__ == '__main__':

@@ -47,7 +47,8 @@ def advice(measured: list[curves.Measured], metric: str) -> list[str]:
 
   Of each condition the way that is best after the most questions is compared
   with itself before the first, or with counting where no run was without
-  questions. Fewest questions are named that reach 99% of its best mean.
+  questions. Names the smallest number of questions that reaches 99% of the
+  best mean.
 
   Args:
     measured: every seed's values.
@@ -73,7 +74,7 @@ def advice(measured: list[curves.Measured], metric: str) -> list[str]:
     worth = {
       'win': 'is worth it',
       'loss': 'makes the ranking worse',
-      'tie': 'is not worth it',
+      'tie': 'shows no certain gain',
     }[significance.verdict(found)]
     number = f'{enough} question{"s" * (enough > 1)}'
     sentences.append(

@@ -30,7 +30,7 @@ _ROW = flags.DEFINE_string('row', None, 'Name of the row.', required=True)
 _LENGTH = flags.DEFINE_integer(
   'length',
   _DEFAULT.length,
-  'Longest history.',
+  'Number of items of a history that are read, the last ones.',
   lower_bound=1,
 )
 _DIM = flags.DEFINE_integer(
@@ -42,66 +42,69 @@ _DIM = flags.DEFINE_integer(
 _LAYERS = flags.DEFINE_integer(
   'num_layers',
   _DEFAULT.num_layers,
-  'Blocks.',
+  'Number of transformer blocks.',
   lower_bound=1,
 )
 _HEADS = flags.DEFINE_integer(
   'num_heads',
   _DEFAULT.num_heads,
-  'Of attention.',
+  'Number of attention heads.',
   lower_bound=1,
 )
 _DROPOUT = flags.DEFINE_float(
   'dropout',
   _DEFAULT.dropout,
-  'Share dropped.',
+  'Share of values that dropout sets to 0, from 0 to below 1.',
   lower_bound=0.0,
   upper_bound=1.0,
 )
 _ITEM_DROPOUT = flags.DEFINE_float(
   'item_dropout',
   _DEFAULT.item_dropout,
-  'Share of the item table dropped.',
+  'Share of the item table that dropout sets to 0, from 0 to below 1.',
   lower_bound=0.0,
   upper_bound=1.0,
 )
 _EPOCHS = flags.DEFINE_integer(
   'epochs',
   _DEFAULT.epochs,
-  'Over the users.',
+  'Number of passes over the users.',
   lower_bound=1,
 )
 _BATCH_SIZE = flags.DEFINE_integer(
   'batch_size',
   _DEFAULT.batch_size,
-  'Packed rows a step.',
+  'Number of packed rows in a training step.',
   lower_bound=1,
 )
 _LR = flags.DEFINE_float(
   'lr',
   _DEFAULT.lr,
-  "AdamW's, at the start.",
+  'Learning rate of AdamW at the start, such as 0.001.',
   lower_bound=0.0,
 )
 _WEIGHT_DECAY = flags.DEFINE_float(
   'weight_decay',
   _DEFAULT.weight_decay,
-  "AdamW's.",
+  'Weight decay of AdamW, such as 0.01.',
   lower_bound=0.0,
 )
 _NEGATIVES = flags.DEFINE_integer(
   'num_negatives',
   _DEFAULT.num_negatives,
-  'Of a step; 0: the full softmax.',
+  'Number of negative items in a step; 0 means the full softmax.',
   lower_bound=0,
 )
 _LOGQ = flags.DEFINE_bool(
-  'logq', _DEFAULT.logq, 'Draw them by count, corrected; else all alike, not.'
+  'logq',
+  _DEFAULT.logq,
+  'Draw negatives by popularity and correct for it (logQ); otherwise draw '
+  'all items alike.',
 )
 _HIDDEN_RATIO = flags.DEFINE_integer(
   'hidden_ratio',
   _DEFAULT.hidden_ratio,
-  "Width of a block's net over dim.",
+  'Width of the feed-forward network of a block, as a multiple of dim.',
   lower_bound=1,
 )
 _FROM_THE_END = flags.DEFINE_bool(
@@ -110,34 +113,31 @@ _FROM_THE_END = flags.DEFINE_bool(
 _SEES_PADDING = flags.DEFINE_bool(
   'sees_padding',
   _DEFAULT.sees_padding,
-  'Attend to the places before the first.',
+  'Attend also to the padding before the first item.',
 )
-_SEED = flags.DEFINE_integer(
-  'seed',
-  0,
-  'Of everything that is drawn.',
-  lower_bound=0,
-  upper_bound=2**32 - 1,
-)
+_SEED = script.define_seed('seed', 'Seed of all random draws.')
 _MASK_SEEN = flags.DEFINE_bool(
   'mask_seen', True, 'Leave the history out of the ranking.'
 )
 _EVALUATE_EVERY = flags.DEFINE_integer(
   'evaluate_every',
   1000,
-  'Steps between validations and checkpoints.',
+  'Steps between validations and checkpoints; 0 means only at the end.',
   lower_bound=0,
 )
 _EXPECT = flags.DEFINE_list(
-  'expect', [], 'Published metrics, as recall@10=0.0921,ndcg@10=0.0531.'
+  'expect', [], 'Published metrics, such as recall@10=0.0921,ndcg@10=0.0531.'
 )
 _WORKDIR = flags.DEFINE_string(
-  'workdir', None, 'For checkpoints and metrics; none trains in memory.'
+  'workdir',
+  None,
+  'Folder of checkpoints and metrics; without it, training cannot resume.',
 )
 _OUTPUT = flags.DEFINE_string(
   'output',
   None,
-  'JSON file that the row is written to; default results/sasrec/ROW.json.',
+  'JSON file that the row is written to; by default WORKDIR/ROW.json, without '
+  'a workdir results/sasrec/ROW.json.',
 )
 
 METRICS = ('recall@5', 'ndcg@5', 'recall@10', 'ndcg@10', 'mrr')
@@ -193,8 +193,9 @@ def main(argv):
     **script.provenance(),
   }
   if mesh.is_writer():
+    default = f'sasrec/{_ROW.value}.json'
     script.write_document(
-      row, _OUTPUT.value or f'results/sasrec/{_ROW.value}.json'
+      row, script.row_path(_OUTPUT.value, _WORKDIR.value, default)
     )
   _compare(row)
 

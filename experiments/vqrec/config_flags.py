@@ -11,19 +11,19 @@ _DEFAULT = vqrec_stages.Config()
 _NUM_GROUPS = flags.DEFINE_integer(
   'num_groups',
   _DEFAULT.num_groups,
-  'Codes of an item.',
+  'Number of codes of an item, one in each group.',
   lower_bound=1,
 )
 _NUM_CODES = flags.DEFINE_integer(
   'num_codes',
   _DEFAULT.num_codes,
-  'Of each group.',
+  'Number of codes in each group.',
   lower_bound=1,
 )
 _LENGTH = flags.DEFINE_integer(
   'length',
   _DEFAULT.length,
-  'Longest history.',
+  'Number of items of a history that are read, the last ones.',
   lower_bound=1,
 )
 _DIM = flags.DEFINE_integer(
@@ -35,25 +35,25 @@ _DIM = flags.DEFINE_integer(
 _LAYERS = flags.DEFINE_integer(
   'num_layers',
   _DEFAULT.num_layers,
-  'Blocks.',
+  'Number of transformer blocks.',
   lower_bound=1,
 )
 _HEADS = flags.DEFINE_integer(
   'num_heads',
   _DEFAULT.num_heads,
-  'Of attention.',
+  'Number of attention heads.',
   lower_bound=1,
 )
 _HIDDEN = flags.DEFINE_integer(
   'hidden_dim',
   _DEFAULT.hidden_dim,
-  'Width inside a block.',
+  'Width of the feed-forward network of a block.',
   lower_bound=1,
 )
 _DROPOUT = flags.DEFINE_float(
   'dropout',
   _DEFAULT.dropout,
-  'Share dropped.',
+  'Share of values that dropout sets to 0, from 0 to below 1.',
   lower_bound=0.0,
   upper_bound=1.0,
 )
@@ -63,74 +63,74 @@ _FROM_THE_END = flags.DEFINE_bool(
 _TEMPERATURE = flags.DEFINE_float(
   'temperature',
   _DEFAULT.temperature,
-  'Of the cosines.',
+  'Temperature of the cosines in the loss, such as 0.07.',
   lower_bound=1e-06,
 )
 _START = flags.DEFINE_enum(
   'start',
   _DEFAULT.start,
   vqrec_stages.STARTS,
-  'What code embeddings are before any training.',
+  'Values that code embeddings have before any training.',
 )
 _REPLACED = flags.DEFINE_float(
   'replaced',
   _DEFAULT.replaced,
-  "Share of a fake's codes.",
+  'Share of the codes of an item that are replaced to make a false item.',
   lower_bound=0.0,
   upper_bound=1.0,
 )
 _PRETRAIN_EPOCHS = flags.DEFINE_integer(
   'pretrain_epochs',
   10,
-  'Over the users of the sources.',
+  'Number of passes over the users of the sources.',
   lower_bound=1,
 )
 _EPOCHS = flags.DEFINE_integer(
   'epochs',
   _DEFAULT.epochs,
-  "Over the target's users, from scratch.",
+  'Number of passes over the users of the target, from scratch.',
   lower_bound=1,
 )
 _BATCH_SIZE = flags.DEFINE_integer(
   'batch_size',
   _DEFAULT.batch_size,
-  'Packed rows a step.',
+  'Number of packed rows in a training step.',
   lower_bound=1,
 )
 _LR = flags.DEFINE_float(
   'lr',
   _DEFAULT.lr,
-  "AdamW's, at the start.",
+  'Learning rate of AdamW at the start, such as 0.001.',
   lower_bound=0.0,
 )
 _ALIGN_EPOCHS = flags.DEFINE_integer(
   'align_epochs',
   _DEFAULT.align_epochs,
-  'That learn the alignment.',
+  'Number of epochs that learn the alignment of codes.',
   lower_bound=0,
 )
 _ALIGN_LR = flags.DEFINE_float(
   'align_lr',
   _DEFAULT.align_lr,
-  "AdamW's of the alignment.",
+  'Learning rate of AdamW for the alignment, such as 0.001.',
   lower_bound=0.0,
 )
 _ALIGN_TEMPERATURE = flags.DEFINE_float(
   'align_temperature',
   _DEFAULT.align_temperature,
-  'Of the alignment.',
+  'Temperature of the alignment.',
   lower_bound=1e-06,
 )
 _FINETUNE_EPOCHS = flags.DEFINE_integer(
   'finetune_epochs',
   _DEFAULT.finetune_epochs,
-  "Over the target's users.",
+  'Number of fine-tuning passes over the users of the target.',
   lower_bound=1,
 )
 _FINETUNE_LR = flags.DEFINE_float(
   'finetune_lr',
   _DEFAULT.finetune_lr,
-  "AdamW's of fine-tuning.",
+  'Learning rate of AdamW for fine-tuning, such as 0.001.',
   lower_bound=0.0,
 )
 

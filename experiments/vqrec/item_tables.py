@@ -19,23 +19,30 @@ _ENCODER = flags.DEFINE_string(
   'minilm, tfidf, random (codes that say nothing), or a folder with a BERT.',
 )
 _POOLING = flags.DEFINE_enum(
-  'pooling', 'mean', text_encoder.POOLINGS, "Of a folder's BERT."
+  'pooling',
+  'mean',
+  text_encoder.POOLINGS,
+  'Pooling of the tokens by the BERT of a folder.',
 )
-_NORMALISE = flags.DEFINE_bool('normalise', True, "A folder's BERT's vectors.")
+_NORMALISE = flags.DEFINE_bool(
+  'normalise', True, 'Scale the vectors of the BERT of a folder to length 1.'
+)
 _MAX_LENGTH = flags.DEFINE_integer(
   'max_length',
   128,
-  "Tokens of a text that a folder's BERT reads.",
+  'Number of tokens of a text that the BERT of a folder reads.',
   lower_bound=1,
 )
 _NUM_FEATURES = flags.DEFINE_integer(
   'features',
   128,
-  'Of tfidf and random.',
+  'Number of features of the encoders tfidf and random.',
   lower_bound=1,
 )
 _CACHE_DIR = flags.DEFINE_string(
-  'cache_dir', None, 'Where embeddings are kept; none keeps none.'
+  'cache_dir',
+  None,
+  'Folder that embeddings of texts are cached in; without it they are not.',
 )
 
 

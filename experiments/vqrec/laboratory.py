@@ -26,9 +26,12 @@ Interactions = interactions_lib.Interactions
 
 ROW = flags.DEFINE_string('row', None, 'Name of the target.', required=True)
 WORKDIR = flags.DEFINE_string(
-  'workdir', None, 'For what is pre-trained, and done.', required=True
+  'workdir',
+  None,
+  'Folder of the pre-trained models and of finished cells.',
+  required=True,
 )
-_DOMAINS = flags.DEFINE_list('domains', [], 'Sources of pre-training.')
+_DOMAINS = flags.DEFINE_list('domains', [], 'Source domains of pre-training.')
 _MASK_SEEN = flags.DEFINE_bool(
   'mask_seen', True, 'Leave the history out of the ranking.'
 )
@@ -81,7 +84,10 @@ def claim(
   script.claim(
     WORKDIR.value,
     name,
-    {'data': data.target, **{d.name: d for d in data.domains}},
+    {
+      'data': data.target,
+      **{f'domain {domain.name}': domain for domain in data.domains},
+    },
     keeps={'pretrained_*': 1, **keeps},
     free=free,
     files={'text_encoder': item_tables.encoder_files()},

@@ -1,6 +1,7 @@
 """A fitted VQ-Rec in one file, so that items can be coded later."""
 
 import dataclasses
+import io
 import json
 import os
 import pathlib
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from hyperrec import whole_file
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.methods import (
   vqrec_index,
@@ -54,12 +56,9 @@ def save(path: str | os.PathLike, model: Model) -> None:
     **{f'index/{k}': v for k, v in fitted.index._asdict().items()},
     **_flat(fitted.params),
   }
-  path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  unfinished = path.with_suffix(f'.{os.getpid()}.tmp')
-  with unfinished.open('wb') as file:
-    np.savez(file, **arrays)
-  unfinished.replace(path)
+  content = io.BytesIO()
+  np.savez(content, **arrays)
+  whole_file.write_whole(path, content.getvalue())
 
 
 def check_own(path: str | os.PathLike, origin: str) -> None:

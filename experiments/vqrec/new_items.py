@@ -18,18 +18,28 @@ from experiments import script
 from experiments.vqrec import extension, item_tables, model_file
 from hyperrec.data import interactions as interactions_lib
 
-_MODEL = flags.DEFINE_string('model', None, 'The model.', required=True)
+_MODEL = flags.DEFINE_string(
+  'model', None, 'File that experiments.vqrec.run --save wrote.', required=True
+)
 _ITEMS = flags.DEFINE_string(
   'items', None, 'New items: .csv, .tsv or .parquet.', required=True
 )
-_ID_COLUMN = flags.DEFINE_string('id_column', 'id', 'Of --items.')
-_TEXT_COLUMN = flags.DEFINE_string('text_column', 'text', 'Of --items.')
+_ID_COLUMN = flags.DEFINE_string(
+  'id_column', 'id', 'Column of --items that holds the ids.'
+)
+_TEXT_COLUMN = flags.DEFINE_string(
+  'text_column', 'text', 'Column of --items that holds the text.'
+)
 _HISTORY = flags.DEFINE_list(
   'history', [], 'Ids that a user has touched, old or new, the last one last.'
 )
-_K = flags.DEFINE_integer('k', 10, 'Items recommended.', lower_bound=1)
+_K = flags.DEFINE_integer(
+  'k', 10, 'Number of items to recommend.', lower_bound=1
+)
 _ONLY_NEW = flags.DEFINE_bool('only_new', False, 'Recommend new items alone.')
-_OUTPUT = flags.DEFINE_string('output', None, 'Where the codes are kept.')
+_OUTPUT = flags.DEFINE_string(
+  'output', None, 'File that the codes are written to.'
+)
 
 
 def main(argv):

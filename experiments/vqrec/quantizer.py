@@ -26,22 +26,16 @@ from hyperrec.models import product_quantizer
 _NUM_GROUPS = flags.DEFINE_integer(
   'num_groups',
   32,
-  'Codes of an item.',
+  'Number of codes of an item, one in each group.',
   lower_bound=1,
 )
 _NUM_CODES = flags.DEFINE_integer(
   'num_codes',
   256,
-  'Of each group: 2^n.',
+  'Number of codes in each group, a power of 2.',
   lower_bound=1,
 )
-_SEED = flags.DEFINE_integer(
-  'seed',
-  0,
-  'Of the first centroids.',
-  lower_bound=0,
-  upper_bound=2**32 - 1,
-)
+_SEED = script.define_seed('seed', 'Seed of the first centroids.')
 _OUTPUT = flags.DEFINE_string(
   'output',
   None,

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from absl import app
 
-from hyperrec.evaluation import results, significance
+from hyperrec import whole_file
+from hyperrec.evaluation import significance
 from hyperrec.models import product_quantizer
 
 METRICS = ('recall@10', 'ndcg@10', 'recall@50', 'ndcg@50')
@@ -19,7 +20,7 @@ Cell = dict[str, Any]
 
 def write_cell(path: pathlib.Path, cell: Cell) -> None:
   """Keeps a cell."""
-  results.write_whole(json.dumps(cell) + '\n', path)
+  whole_file.write_whole(path, (json.dumps(cell) + '\n').encode())
 
 
 def read_cells(

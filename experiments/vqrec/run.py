@@ -28,10 +28,14 @@ from experiments.vqrec import (
   rows,
 )
 
-_ARMS = flags.DEFINE_list('arms', list(arms_lib.ARMS), 'Which are run.')
-_SEEDS = flags.DEFINE_integer('seeds', 3, 'Runs of each.', lower_bound=1)
+_ARMS = flags.DEFINE_list(
+  'arms', list(arms_lib.ARMS), 'Names of the arms that are run.'
+)
+_SEEDS = flags.DEFINE_integer(
+  'seeds', 3, 'Number of runs of each arm.', lower_bound=1
+)
 _EXPECT = flags.DEFINE_list(
-  'expect', [], 'Published metrics of arms, as full/ndcg@10=0.0643.'
+  'expect', [], 'Published metrics of arms, such as full/ndcg@10=0.0643.'
 )
 _SAVE = flags.DEFINE_string(
   'save', None, 'File to keep seed 0 of the one arm in, for new_items.'
@@ -39,7 +43,7 @@ _SAVE = flags.DEFINE_string(
 _OUTPUT = flags.DEFINE_string(
   'output',
   None,
-  'JSON file that the row is written to; default results/vqrec/ROW.json.',
+  'JSON file that the row is written to; by default WORKDIR/ROW.json.',
 )
 
 _FREE = {
@@ -85,9 +89,9 @@ def main(argv):
     'flags': script.script_flags(),
     **script.provenance(),
   }
+  default = f'{laboratory.ROW.value}.json'
   script.write_document(
-    document,
-    _OUTPUT.value or f'results/vqrec/{laboratory.ROW.value}.json',
+    document, script.row_path(_OUTPUT.value, str(workdir), default)
   )
   print(rows.as_table(document))
 
@@ -98,7 +102,7 @@ def claim(data: laboratory.DataSets) -> None:
 
 
 def _origin(workdir: pathlib.Path, arm: str) -> str:
-  """Tells this run's model of an arm from every other run's."""
+  """Identifies the model that this run makes for an arm."""
   content = (workdir / 'manifest.json').read_bytes()
   return f'{arm} of {hashlib.sha256(content).hexdigest()}'
 

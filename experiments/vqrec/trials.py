@@ -27,7 +27,7 @@ _TRIALS = flags.DEFINE_multi_string(
 _OUTPUT = flags.DEFINE_string(
   'output',
   None,
-  'JSON file that is written; default results/vqrec/trials/ROW.json.',
+  'JSON file that is written; by default WORKDIR/ROW.json.',
 )
 _FREE = {
   'row': 'it names the result',
@@ -58,9 +58,9 @@ def main(argv):
     'flags': script.script_flags(),
     **script.provenance(),
   }
+  default = f'{laboratory.ROW.value}.json'
   script.write_document(
-    document,
-    _OUTPUT.value or f'results/vqrec/trials/{laboratory.ROW.value}.json',
+    document, script.row_path(_OUTPUT.value, str(workdir), default)
   )
 
 

@@ -35,6 +35,8 @@ class Interactions:
     item_text: [V] str or None; title and attributes of each item.
     name: the data set's name, for reports.
     notes: sentences on how the rows were chosen: what was left out, and why.
+    is_order_only: whether timestamps order each user's rows and say nothing
+      of whose row is earlier.
   """
 
   users: np.ndarray
@@ -48,6 +50,7 @@ class Interactions:
   item_text: np.ndarray | None = None
   name: str = ''
   notes: tuple[str, ...] = ()
+  is_order_only: bool = False
 
   def __post_init__(self):
     _validate(self)
@@ -203,6 +206,7 @@ def from_columns(
   duplicates: str = 'first',
   name: str = '',
   notes: tuple[str, ...] = (),
+  is_order_only: bool = False,
 ) -> Interactions:
   """Builds `Interactions` from columns of original ids.
 
@@ -217,6 +221,7 @@ def from_columns(
       `first` row, the `last` one, `keep` all, or `error`.
     name: the data set's name.
     notes: see `Interactions`.
+    is_order_only: see `Interactions`.
 
   Returns:
     Interactions with users and items numbered in the sorted order of their
@@ -247,6 +252,7 @@ def from_columns(
     item_text=text,
     name=name,
     notes=notes,
+    is_order_only=is_order_only,
   )
   return drop_duplicates(data, duplicates)
 

@@ -125,10 +125,10 @@ def tfidf_svd(
       'column?'
     ) from error
   size = min(num_features, *(n - 1 for n in counts.shape))
-  if size < 1:
+  if size < 1 or len(set(map(str, texts))) < 2:
     raise TextError(
-      'item text needs two items and two different words at least; is it the '
-      'right column?'
+      'item text needs two different texts and two different words at least; '
+      'is it the right column?'
     )
   svd = decomposition.TruncatedSVD(size, random_state=seed)
   table = svd.fit_transform(counts)

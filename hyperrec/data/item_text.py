@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import importlib.util
+import io
 import json
 import os
 import pathlib
@@ -19,6 +20,7 @@ import numpy as np
 from absl import logging
 from jaxtyping import Float
 
+from hyperrec import whole_file
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data.sources import files
 from hyperrec.models import text_encoder
@@ -320,12 +322,6 @@ def _load_table(path: pathlib.Path, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _save_table(path: pathlib.Path, table: np.ndarray) -> None:
-  """Writes a neighbour and renames it: readers see all of it or none."""
-  path.parent.mkdir(parents=True, exist_ok=True)
-  unfinished = path.with_suffix(f'.{os.getpid()}.tmp')
-  try:
-    with unfinished.open('wb') as file:
-      np.savez(file, table=table)
-    unfinished.replace(path)
-  finally:
-    unfinished.unlink(missing_ok=True)
+  content = io.BytesIO()
+  np.savez(content, table=table)
+  whole_file.write_whole(path, content.getvalue())

@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 
+# Characters; longer ids are kept as Python's text, not in NumPy's own arrays.
+LONGEST_SHORT = 64
+
 
 class IdError(ValueError):
   """Ids cannot be numbered; says which and why."""
@@ -55,7 +58,9 @@ def _as_ids(ids: Sequence[Any], what: str) -> np.ndarray:
     raise IdError(f'{what} ids have the shape {given.shape}; give one a row')
   if given.dtype == object and len(given):
     kinds = {type(i) for i in given.tolist()}
-    if kinds == {str} or kinds <= {int, bool}:
+    if kinds <= {int, bool}:
+      return np.asarray(given.tolist())
+    if kinds == {str} and max(map(len, given)) <= LONGEST_SHORT:
       return np.asarray(given.tolist())
     if any(hasattr(i, '__len__') and not isinstance(i, str | bytes | tuple)
            for i in given.tolist()):  # fmt: skip

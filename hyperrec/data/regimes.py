@@ -232,8 +232,7 @@ def _drawn_users(data: Interactions, seed: int, num_heldout: int) -> _Users:
   if num_heldout < 1 or cut < 1:
     raise DataError(
       f'{data.name}: {data.num_users} users cannot hold out 2 x '
-      f'num_heldout={num_heldout}; choose one in '
-      f'1..{(data.num_users - 1) // 2}'
+      f'num_heldout={num_heldout}; {splits.heldout_remedy(data)}'
     )
   order = np.random.RandomState(seed).permutation(data.num_users)
   return _Users(order[:cut], order[cut:-num_heldout], order[-num_heldout:])

@@ -57,10 +57,8 @@ def strong_generalization(
   if num_heldout < 1 or data.num_users <= 2 * num_heldout:
     raise DataError(
       f'{data.name}: {data.num_users} users cannot give {num_heldout} '
-      'validation and as many test users and keep one for training; choose '
-      f'num_heldout in 1..{(data.num_users - 1) // 2} (a fifth of the users is '
-      f'{data.num_users // 5}), or keep more users by a lower '
-      'min_user_interactions'
+      'validation and as many test users and keep one for training; '
+      f'{heldout_remedy(data)}'
     )
   order = np.random.RandomState(seed).permutation(data.num_users)
   cut = data.num_users - 2 * num_heldout
@@ -73,6 +71,17 @@ def strong_generalization(
     held_out.append(_fold_in(part, np.random.RandomState(seed), test_share))
   train = catalogue.take_users(np.sort(order[:cut]))
   return Split(train, *held_out)
+
+
+def heldout_remedy(data: Interactions) -> str:
+  """What to do where the users to be held out are too many, or too few."""
+  more = 'keep more users by a lower min_user_interactions'
+  if data.num_users < 3:
+    return f'at least 3 users are needed: give more data, or {more}'
+  return (
+    f'choose num_heldout in 1..{(data.num_users - 1) // 2} (a fifth of the '
+    f'users is {data.num_users // 5}), or {more}'
+  )
 
 
 def fold_in(data: Interactions, seed: int, test_share: float = 0.2) -> HeldOut:
@@ -170,6 +179,11 @@ def chronological_slices(
   if data.timestamps is None:
     raise DataError(
       f'{data.name}: chronological slices need timestamps; this source has none'
+    )
+  if data.is_order_only:
+    raise DataError(
+      f'{data.name}: chronological slices need times; of this source only the '
+      "order of each user's interactions is known"
     )
   if num_slices < 2:
     raise DataError(f'num_slices={num_slices} must be at least 2')

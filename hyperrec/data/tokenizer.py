@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from hyperrec import whole_file
 from hyperrec.data import interactions as interactions_lib
 
 DataError = interactions_lib.DataError
@@ -74,11 +75,7 @@ class Tokenizer:
 
   def save(self, path: str | os.PathLike) -> None:
     """Writes the sentencepiece file, all of it or nothing."""
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f'.{os.getpid()}.tmp')
-    unfinished.write_bytes(self.model)
-    unfinished.replace(path)
+    whole_file.write_whole(path, self.model)
 
 
 def load(path: str | os.PathLike) -> Tokenizer:

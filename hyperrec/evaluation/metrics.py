@@ -56,10 +56,10 @@ def parse(name: str) -> tuple[str, int]:
   """'ndcg@100' -> ('ndcg', 100); 'mrr', without a cut-off, gives 0.
 
   Raises:
-    ValueError: an unknown metric or a cut-off that is not positive.
+    ValueError: an unknown metric, or a cut-off that is not in 1..2**30 - 1.
   """
   kind, _, cut = name.partition('@')
-  is_cut = cut.isdigit() and int(cut) > 0
+  is_cut = cut.isdecimal() and 0 < int(cut) < NO_RANK
   if kind not in METRICS or not (is_cut or name == 'mrr'):
     raise ValueError(
       f'metric {name!r} is unknown; use mrr, or one of '

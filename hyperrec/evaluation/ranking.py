@@ -134,12 +134,14 @@ def top_k_items(scores: np.ndarray, seen: Csr, k: int) -> np.ndarray:
       f'scores {scores.shape} and seen {seen.shape} must have one shape, and '
       f'k={k} be within 1..V'
     )
-  losses = _losses(scores, np.arange(len(scores)))
-  losses[np.isneginf(scores)] = np.inf
-  losses[_row_index(seen), seen.indices] = np.inf
-  items = top_k.places(-losses, k)
-  found = np.take_along_axis(losses, items, 1)
-  return np.where(found < np.inf, items, -1).astype(np.int32)
+  is_wrong = np.isnan(scores).any(axis=1)
+  if is_wrong.any():
+    raise ValueError(f'the scores of user row {is_wrong.argmax()} hold NaN')
+  scores = scores.astype(np.result_type(scores.dtype, np.float32))
+  scores[_row_index(seen), seen.indices] = -np.inf
+  items = top_k.places(scores, k)
+  found = np.take_along_axis(scores, items, 1)
+  return np.where(found > -np.inf, items, -1).astype(np.int32)
 
 
 @functools.partial(jax.jit, static_argnames='parsed')

@@ -3,6 +3,7 @@
 import pathlib
 from collections.abc import Iterable
 
+from hyperrec import whole_file
 from hyperrec.evaluation import report_answer as answers
 from hyperrec.evaluation import report_arms as arms
 from hyperrec.evaluation import report_commands, results
@@ -83,7 +84,7 @@ def write_report(
     f'{tables.provenance(rows)}</main><script>{_script()}</script>'
     f'</body></html>\n'
   )
-  results.write_whole(page, path)
+  whole_file.write_whole(path, page.encode())
   return words.advice(analyses)
 
 
@@ -325,4 +326,5 @@ def replace_block(path: str | pathlib.Path, name: str, content: str) -> None:
     raise results.ResultError(f'{path}: needs one {begin} and one {end}')
   head, rest = text.split(begin)
   tail = rest.split(end)[1]
-  results.write_whole(f'{head}{begin}\n{content.strip()}\n{end}{tail}', path)
+  made = f'{head}{begin}\n{content.strip()}\n{end}{tail}'
+  whole_file.write_whole(path, made.encode())

@@ -4,13 +4,13 @@ import collections
 import json
 import math
 import numbers
-import os
 import pathlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from hyperrec import whole_file
 from hyperrec.evaluation import significance
 
 PRIMARY = 'ndcg@100'
@@ -134,13 +134,18 @@ def read_json_lines(path: str | pathlib.Path) -> list[Row]:
   if not path.exists():
     return []
   rows = []
-  lines = path.read_text(encoding='utf-8').splitlines()
+  lines = path.read_bytes().splitlines()
   for number, line in enumerate(lines, 1):
     try:
-      rows.append(validate(json.loads(line), f'{path}, line {number}'))
-    except json.JSONDecodeError as error:
+      row = json.loads(line.decode())
+    except (ValueError, RecursionError) as error:
       if number < len(lines):
-        raise ResultError(f'{path}, line {number}: {error}') from error
+        raise ResultError(
+          f'{path}, line {number} is no JSON ({error}); delete that line, so '
+          'that it is run again'
+        ) from error
+    else:
+      rows.append(validate(row, f'{path}, line {number}'))
   return rows
 
 
@@ -148,9 +153,9 @@ def append_json_line(row: Row, path: str | pathlib.Path) -> None:
   """Adds a row; a torn last line is cut off first."""
   path = pathlib.Path(path)
   line = json.dumps(validate(row))
-  text = path.read_text(encoding='utf-8') if path.exists() else ''
-  if text and not text.endswith('\n'):
-    path.write_text(text[: text.rfind('\n') + 1], encoding='utf-8')
+  text = path.read_bytes() if path.exists() else b''
+  if text and not text.endswith(b'\n'):
+    path.write_bytes(text[: text.rfind(b'\n') + 1])
   with path.open('a', encoding='utf-8') as file:
     file.write(line + '\n')
 
@@ -158,17 +163,7 @@ def append_json_line(row: Row, path: str | pathlib.Path) -> None:
 def write_json(rows: Iterable[Row], path: str | pathlib.Path) -> None:
   """Writes all rows as one array, whole or not at all."""
   lines = ',\n'.join(json.dumps(validate(row)) for row in rows)
-  write_whole(f'[\n{lines}\n]\n', path)
-
-
-def write_whole(text: str, path: str | pathlib.Path) -> None:
-  """Writes a file, and its folder; no reader ever finds a part of it."""
-  path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  # Two runs may write the same file at the same time.
-  temporary = path.with_suffix(f'.{os.getpid()}.tmp')
-  temporary.write_text(text, encoding='utf-8')
-  temporary.replace(path)
+  whole_file.write_whole(path, f'[\n{lines}\n]\n'.encode())
 
 
 def read_json(path: str | pathlib.Path) -> list[Row]:
@@ -179,7 +174,7 @@ def read_json(path: str | pathlib.Path) -> list[Row]:
   """
   try:
     rows = json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
-  except (OSError, ValueError) as error:
+  except (OSError, ValueError, RecursionError) as error:
     raise ResultError(f'{path}: {error}') from error
   if not isinstance(rows, list):
     raise ResultError(f'{path}: holds no JSON array of rows')

@@ -17,7 +17,11 @@ from jaxtyping import Array, Bool, Float, Int
 from hyperrec import export
 from hyperrec.methods import item_item, mult_vae, pref, sasrec, vqrec
 from hyperrec.methods import popularity as popularity_lib
-from hyperrec.models import linear_autoencoder, sequential_recommender
+from hyperrec.models import (
+  linear_autoencoder,
+  sequential_recommender,
+  taken_weight,
+)
 from hyperrec.models import vqrec as vqrec_lib
 
 Items = Int[Array, 'B L']
@@ -81,7 +85,7 @@ def mult_vae_network(
 def sasrec_network(
   config: sasrec.Config, fitted: sasrec.Fitted
 ) -> export.Model:
-  """SASRec; popularity for who has shown nothing."""
+  """SASRec."""
   network = sasrec.make_model(config, len(fitted.item_ids))
 
   def hidden(params, items_BxL, sizes_B):
@@ -90,8 +94,8 @@ def sasrec_network(
     )
 
   score = _sequential(hidden, lambda params: params['network']['items'])
-  tensors = {'network': fitted.params, 'popularity': fitted.popularity}
-  return _network(score, tensors, config.length)
+  made = _network(score, {'network': fitted.params}, config.length)
+  return made._replace(counts=_counts(fitted.popularity))
 
 
 def vqrec_network(config: vqrec.Config, fitted: vqrec.Fitted) -> export.Model:
@@ -107,16 +111,16 @@ def vqrec_network(config: vqrec.Config, fitted: vqrec.Fitted) -> export.Model:
   tensors = {
     'network': {k: v for k, v in fitted.params.items() if k != 'codes'},
     'table': vqrec.item_table(fitted.params['codes'], fitted.codes),
-    'popularity': fitted.popularity,
   }
-  return _network(score, tensors, config.length)
+  made = _network(score, tensors, config.length)
+  return made._replace(counts=_counts(fitted.popularity))
 
 
 def pref_network(shared: pref.Shared) -> export.Model:
   """PReF that is shown items: each answers against an average one."""
   tensors = {
     'prior': shared.prior,
-    'against': pref.against_average(shared),
+    'against': taken_weight.against_average(shared.choice),
     'choice': shared.choice,
   }
 
@@ -133,16 +137,25 @@ def pref_network(shared: pref.Shared) -> export.Model:
   return made._replace(counts=shared.counts)
 
 
+def _counts(
+  popularity: Float[np.ndarray, ' V'] | None,
+) -> Float[np.ndarray, ' V'] | None:
+  """Interactions of each item, from log(1 + count)."""
+  if popularity is None:
+    return None
+  return np.rint(np.expm1(np.asarray(popularity, np.float64)))
+
+
 def _sequential(hidden: Callable, table: Callable) -> Callable:
-  """Scores of the item after a history, which starts at position 0."""
+  """Scores of the item after a history, which starts at position 0.
+
+  An empty history, which `Recommender` ranks by counts, is read as one item.
+  """
 
   def score(params, items_BxL: Items, mask_BxL: Mask) -> Float[Array, 'B V']:
     sizes_B = mask_BxL.sum(axis=1)
     hidden_BxD = hidden(params, items_BxL, jnp.maximum(sizes_B, 1))
-    scores_BxV = hidden_BxD @ table(params).T
-    return jnp.where(
-      (sizes_B == 0)[:, None], params['popularity'][None], scores_BxV
-    )
+    return hidden_BxD @ table(params).T
 
   return score
 

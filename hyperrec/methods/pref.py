@@ -51,15 +51,15 @@ class Config:
       Base functions were fitted to the very ratings that EM explains with
       them: from 1 it believes taste to differ more than that of new users does.
     choice_variance: the same of choice; where one reward is both, 1 is used.
-    liked: least rating that counts as liked; None counts every row, as all
-      methods do that know no ratings.
+    liked: least rating that counts as liked; None counts every row as liked.
     against_rated: choice is learned from a liked item against any that is not
       liked, not only against items that the user has not rated.
     rounds: of EM for the prior.
     most_pairs: of a training user and a kind, for the prior.
     ease_l2: of base `ease`.
     per_user: pairs of a training user in the joint fit.
-    unseen_share: of them, between a liked and an unseen item.
+    unseen_share: share of these pairs that set a liked item against one that
+      is not liked; without `against_rated`, against an unseen one.
     start_items: most rated items whose pairs make the SVD start.
     l2: of the joint fit, 0.02 in the paper.
     learning_rate: of the joint fit.
@@ -94,9 +94,9 @@ class Shared(NamedTuple):
     taste: [V, J] phi of every item, for what two rated items are compared by.
     choice: [V, J] phi of every item, for what is recommended.
     prior: of the coefficients.
-    taken: weight of what it tells that a user has taken an item up; see
+    taken: weight of the fact that a user has chosen an item; see
       `models.taken_weight`.
-    counts: [V] training rows of each item.
+    counts: [V] training users of each item.
     num_users: training users.
     item_ids: the catalogue.
   """
@@ -151,7 +151,8 @@ def fit(
 
   Args:
     config: hyper-parameters.
-    data: with ratings; without them every row counts as liked.
+    data: with ratings; without them every row counts as liked. Of repeated
+      pairs see `one_rating_a_pair`.
     key: of the draws.
     features: [V, F] of the items, for base `text`.
 
@@ -160,6 +161,7 @@ def fit(
       the data cannot give.
   """
   _check(config, data, features)
+  data = one_rating_a_pair(data)
   ratings = rating_matrix(data, config.liked)
   draw_key, fit_key = jax.random.split(key)
   rng = np.random.default_rng(np.asarray(jax.random.key_data(draw_key)))
@@ -220,10 +222,19 @@ def training_answers(
   return jax.tree.map(lambda a, b: jnp.concatenate([a, b], 1), answers, more)
 
 
+def one_rating_a_pair(data: Interactions) -> Interactions:
+  """The last row of each (user, item) pair: who rates again thinks anew."""
+  return interactions_lib.drop_duplicates(data, 'last')
+
+
 def rating_matrix(
   data: Interactions, liked: float | None = None
 ) -> scipy.sparse.csr_matrix:
-  """Ratings [U, V], also those of 0; data without ratings is all liked."""
+  """Ratings [U, V], also those of 0; data without ratings is all liked.
+
+  Of repeated pairs see `one_rating_a_pair`.
+  """
+  data = one_rating_a_pair(data)
   values = data.ratings
   if values is None:
     values = np.full(len(data), 1.0 if liked is None else liked, np.float32)
@@ -247,8 +258,8 @@ def make_pool(
   Args:
     shared: what all users share.
     num_items: N.
-    taken: an answer also tells that the user took both items up, by the weight
-      that the training users gave it.
+    taken: an answer is also evidence that the user has chosen both items, by
+      the weight that was estimated from the training users.
 
   Returns:
     Their numbers in the catalogue [N], and the pool, in which the chance to
@@ -258,7 +269,9 @@ def make_pool(
   share_N = jnp.asarray(shared.counts[items] / shared.num_users, jnp.float32)
   importance = shared.taste.T @ shared.taste + shared.choice.T @ shared.choice
   importance /= len(shared.counts)
-  told_NxJ = against_average(shared)[items] if taken else None
+  told_NxJ = None
+  if taken:
+    told_NxJ = taken_weight.against_average(shared.choice)[items]
   pool = question_rules.Pool(
     shared.taste[items], share_N, share_N, importance, told_NxJ, shared.taken
   )
@@ -267,18 +280,13 @@ def make_pool(
 
 def score(shared: Shared, histories: Histories) -> Float[np.ndarray, 'B V']:
   """Scores from shown items, each an answer against a random item."""
-  v_VxJ = against_average(shared)
+  v_VxJ = taken_weight.against_average(shared.choice)
   blocks = []
   for start in range(0, len(histories.items), _BLOCK):
     items = jnp.asarray(histories.items[start : start + _BLOCK])
     mask = jnp.asarray(histories.mask[start : start + _BLOCK], jnp.float32)
     blocks.append(coefficients(shared.prior, v_VxJ, items, mask))
   return rewards(shared.choice, jnp.concatenate(blocks))
-
-
-def against_average(shared: Shared) -> Float[Array, 'V J']:
-  """Each item's choice features, less the mean of all."""
-  return shared.choice - shared.choice.mean(axis=0)[None]
 
 
 def rewards(
@@ -363,6 +371,8 @@ def _check(config, data, features):
     raise DataError(f'{data.name}: base text needs features of the items')
   if not 0 < config.rank < min(data.num_users, data.num_items):
     raise DataError(
-      f'{data.name}: rank={config.rank} (--rank) needs more users and items '
-      f'than that; there are {data.num_users} and {data.num_items}'
+      f'{data.name}: PReF with rank={config.rank} base functions needs more '
+      f'users and items than that; there are {data.num_users} users and '
+      f'{data.num_items} items; choose a smaller rank, another method or more '
+      'data'
     )

@@ -42,23 +42,24 @@ def draw(
   Args:
     ratings: [U, V], stored where there is one, also where it is 0.
     per_user: P.
-    unseen_share: of the pairs, that set a liked item against a random one.
+    unseen_share: share of the pairs that set a liked item against one that is
+      not liked; without `against_rated`, against an unseen one.
     liked: least rating of the preferred item of such a pair.
     rng: of the draws.
     against_rated: see `draw_disjoint`.
   """
   found = _empty(ratings.shape[0], per_user)
-  num_unseen = round(per_user * unseen_share)
+  num_others = round(per_user * unseen_share)
   for user in range(ratings.shape[0]):
     row = ratings[user]
     likes = row.indices[row.data >= liked]
     if len(likes):
       hidden = likes if against_rated else row.indices
-      likes = rng.choice(likes, num_unseen)
+      likes = rng.choice(likes, num_others)
       _put(found, user, 0, _with_others(likes, hidden, row.shape[1], rng))
     if len(row.data) > 1:
-      both = rng.integers(len(row.data), size=(2, per_user - num_unseen))
-      _put(found, user, num_unseen, _ordered(row, *both))
+      both = rng.integers(len(row.data), size=(2, per_user - num_others))
+      _put(found, user, num_others, _ordered(row, *both))
   return found
 
 
@@ -88,7 +89,7 @@ def draw_disjoint(
     Pairs of two rated items, and of a liked and a random other item.
   """
   rated = _empty(ratings.shape[0], most)
-  unseen = _empty(ratings.shape[0], most)
+  others = _empty(ratings.shape[0], most)
   for user in range(ratings.shape[0]):
     row = ratings[user]
     half = min(most, len(row.data) // 2)
@@ -97,8 +98,8 @@ def draw_disjoint(
     likes = row.indices[row.data >= liked]
     hidden = likes if against_rated else row.indices
     likes = rng.permutation(likes)[:most]
-    _put(unseen, user, 0, _with_others(likes, hidden, row.shape[1], rng))
-  return rated, unseen
+    _put(others, user, 0, _with_others(likes, hidden, row.shape[1], rng))
+  return rated, others
 
 
 def halves(ratings: Csr, rng: np.random.Generator) -> tuple[Csr, Csr]:

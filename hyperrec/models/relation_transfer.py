@@ -22,7 +22,7 @@ Prior = linear_autoencoder.Prior
 RANK = 256
 MAX_ANCHORS = 2048
 NEIGHBOURS = 50
-# Of a cosine in single precision that are certain.
+# Decimals of a cosine that single precision gets right.
 _DIGITS = 5
 
 

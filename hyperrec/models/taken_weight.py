@@ -1,11 +1,8 @@
-"""How much it tells that a user has taken an item up at all.
+"""The weight of the fact that a user has chosen an item.
 
-Who says which of two items is better has taken both up. Where people choose a
-few of many items, that says more of what they would like than the answer does.
-Where everybody takes up most of a small catalogue it says nothing, and the
-items that are found worse even speak against others like them: to believe it
-there makes the ranking worse with every question. So the training users tell
-how much to believe.
+A user who compares two items has consumed both. Where people choose few of many
+items, this is evidence of taste. Where everybody rates most items, it is not.
+The weight is estimated from the training users.
 """
 
 import jax
@@ -19,7 +16,8 @@ from hyperrec.models import reward_factorization as rf
 
 Csr = scipy.sparse.csr_matrix
 
-# Less than the whole weight has to be better by so many standard errors.
+# A smaller weight is used only if its loss is lower by this many standard
+# errors.
 WEIGHTS = (1.0, 0.5, 0.25, 0.0)
 _LEAST_ERRORS = 2.0
 # Questions of a user, pairs that they are to predict, and users at most.
@@ -35,12 +33,12 @@ def estimate(
   liked: float,
   rng: np.random.Generator,
 ) -> float:
-  """The weight of an item taken up, against that of an answer, which is 1.
+  """The weight of a chosen item, relative to that of an answer, which is 1.
 
-  A random half of a user's ratings answers ten questions, each of which also
-  tells that two items were taken up. The weight is the one of `WEIGHTS` under
-  which that predicts best, by log loss, which items of the other half are
-  liked and which items, neither liked nor asked about, are not.
+  A random half of a user's ratings answers ten questions, each about two items
+  that the user has chosen. The weight is the one of `WEIGHTS` under which this
+  predicts best, by log loss, which items of the other half are liked and which
+  items, neither liked nor asked about, are not.
 
   Args:
     taste: what two rated items are compared by.
@@ -61,7 +59,7 @@ def estimate(
   )
   items_UxT = pairs.pairs.reshape(len(pairs.pairs), -1)
   told_UxT = jnp.repeat(jnp.asarray(pairs.weights), 2, axis=1)
-  v_VxJ = choice - choice.mean(axis=0)[None]
+  v_VxJ = against_average(choice)
   answers = preference_pairs.as_answers(taste, pairs)
   targets = preference_pairs.as_answers(choice, judged)
   is_used = (judged.weights.sum(axis=1) > 0) & (pairs.weights.sum(axis=1) > 0)
@@ -76,17 +74,22 @@ def estimate(
   return WEIGHTS[_best(np.array(losses))]
 
 
+def against_average(choice: Float[Array, 'V J']) -> Float[Array, 'V J']:
+  """Each item's choice features, less the mean of all."""
+  return choice - choice.mean(axis=0)[None]
+
+
 _log_losses = jax.jit(jax.vmap(rf.log_loss))
 
 
 def _mean_losses(mean_UxJ, targets) -> Float[Array, ' U']:
-  """Log loss of each user's targets, of one on average."""
+  """Log loss of each user, averaged over the user's targets."""
   count_U = jnp.maximum(targets.weights.sum(axis=1), 1)
   return _log_losses(mean_UxJ, targets) / count_U
 
 
 def _best(losses_WxU: Float[np.ndarray, 'W U']) -> int:
-  """The first weight, unless another is better for certain."""
+  """Place of the first weight, unless the loss of another is surely lower."""
   best = int(losses_WxU.mean(axis=1).argmin()) if losses_WxU.size else 0
   gain_U = losses_WxU[0] - losses_WxU[best]
   if len(gain_U) < 2:

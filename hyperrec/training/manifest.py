@@ -41,6 +41,8 @@ PACKAGES = (
 
 _FILE = 'manifest.json'
 _RESUMED = 'resumed.jsonl'
+# What a description holds besides the name of the script.
+_PARTS = ('keeps', 'settings', 'flags', 'files', 'data')
 
 Path = str | os.PathLike
 
@@ -139,11 +141,11 @@ def _is_own(workdir: pathlib.Path, description, free) -> bool:
   except OtherRunError:
     if {p.name for p in workdir.iterdir()} - {_FILE, _RESUMED}:
       raise
-    if _is_alive(workdir):
+    if _is_alive(workdir / _FILE):
       raise
     # A run that ended before it kept anything, such as one with a mistake.
-    for name in (_FILE, _RESUMED):
-      (workdir / name).unlink(missing_ok=True)
+    if mesh.is_writer():
+      _discard(workdir)
     return False
   if mesh.is_writer():
     _note_resumption(workdir, manifest, description)
@@ -169,7 +171,7 @@ def read(workdir: Path) -> dict[str, Any]:
   try:
     manifest = json.loads(path.read_text(encoding='utf-8'))
     version = manifest.get('format')
-  except (OSError, ValueError, AttributeError) as error:
+  except (OSError, ValueError, RecursionError, AttributeError) as error:
     raise OtherRunError(
       f'{path} cannot be read ({error}), so nothing tells which run made what '
       'is kept there; give another --workdir, or delete that folder'
@@ -180,9 +182,26 @@ def read(workdir: Path) -> dict[str, Any]:
       'hyperrec wrote it, and it does not describe all that is kept there; '
       'give another --workdir, or delete that folder'
     )
+  _check_parts(path, manifest, _PARTS)
   for line in _resumptions(path.with_name(_RESUMED)):
+    _check_parts(path.with_name(_RESUMED), line, ('data',))
     manifest['data'] = {**line['data'], **manifest['data']}
   return manifest
+
+
+def _check_parts(path: pathlib.Path, record: Any, parts) -> None:
+  """Raises OtherRunError where a record lacks a part, as after a change."""
+  wrong = [
+    part
+    for part in parts
+    if not isinstance(record, dict) or not isinstance(record.get(part), dict)
+  ]
+  if wrong:
+    raise OtherRunError(
+      f'{path} does not tell the {wrong[0]} of a run, so nothing tells which '
+      'run made what is kept there; give another --workdir, or delete that '
+      'folder'
+    )
 
 
 def differences(
@@ -215,7 +234,7 @@ def differences(
 def _steps(description, free, parts) -> tuple[dict[str, Any], ...]:
   """What is compared, each under the words that a message names it by."""
   return (
-    {'script ': description['script']},
+    {'script ': description.get('script')},
     {
       **{f'format of {k} ': v for k, v in description['keeps'].items()},
       **{f'{k} ': v for k, v in description['settings'].items()},
@@ -236,7 +255,7 @@ def _text(value: Any) -> str:
   """A value in a message; checksums are cut to what tells them apart."""
   if isinstance(value, list):
     return ','.join(map(_text, value)) or 'none'
-  if isinstance(value, dict):
+  if isinstance(value, dict) and {'name', 'sha256'} <= set(value):
     counts = [f'{v} {k}' for k, v in value.items() if isinstance(v, int)]
     checksum = f'sha256 {str(value["sha256"])[:12]}'
     return f'{value["name"]} ({", ".join([*counts, checksum])})'
@@ -274,25 +293,63 @@ def _circumstances() -> dict[str, Any]:
   }
 
 
-def _is_alive(workdir: pathlib.Path) -> bool:
-  """Whether the process that claimed a workdir may still be at work."""
+def _discard(workdir: pathlib.Path) -> None:
+  """Removes the manifest of a run that ended; one of several processes does."""
+  path = workdir / _FILE
+  taken = _unfinished(path)
   try:
-    process = json.loads((workdir / _FILE).read_text(encoding='utf-8'))[
-      'process'
-    ]
+    path.rename(taken)
+  except FileNotFoundError:
+    return
+  if _is_alive(taken):  # another process has claimed the workdir meanwhile
+    taken.rename(path)
+    return
+  (workdir / _RESUMED).unlink(missing_ok=True)
+  taken.unlink()
+
+
+def _is_alive(path: pathlib.Path) -> bool:
+  """Whether a process that claimed or resumed a run may still be at work.
+
+  Args:
+    path: of the manifest; resumed.jsonl is beside it.
+  """
+  text = path.read_bytes() if path.exists() else b''
+  if path.exists() and not text:  # it is being written; see `_write_new`
+    return True
+  try:
+    records = [json.loads(text)]
+  except (ValueError, RecursionError):
+    records = []
+  records += _resumptions(path.with_name(_RESUMED))
+  return any(map(_is_at_work, records))
+
+
+def _is_at_work(record: Any) -> bool:
+  """Whether the process that wrote a record may still run."""
+  try:
+    process = record['process']
     if process['host'] != platform.node() or os.name != 'posix':
       return True
     os.kill(process['id'], 0)
   except PermissionError:
     return True
-  except (OSError, ValueError, KeyError, TypeError):
+  except (OSError, KeyError, TypeError):
     return False
   return process['id'] != os.getpid()
 
 
+def _unfinished(path: pathlib.Path) -> pathlib.Path:
+  """A file beside `path` that no other process has."""
+  return path.with_name(f'{path.name}.{uuid.uuid4().hex}')
+
+
 def _write_new(path: pathlib.Path, text: str) -> bool:
-  """Writes a file, whole or not at all; False where there is one already."""
-  unfinished = path.with_name(f'{path.name}.{uuid.uuid4().hex}')
+  """Writes a file, whole or not at all; False where there is one already.
+
+  On a file system without links the file is empty at first, and then whole.
+  """
+  unfinished = _unfinished(path)
   unfinished.write_text(text, encoding='utf-8')
   try:
     os.link(unfinished, path)
@@ -300,12 +357,12 @@ def _write_new(path: pathlib.Path, text: str) -> bool:
     return False
   except OSError:  # some file systems have no links
     try:
-      with path.open('x', encoding='utf-8') as file:
-        file.write(text)
+      path.open('x').close()
     except FileExistsError:
       return False
+    unfinished.replace(path)
   finally:
-    unfinished.unlink()
+    unfinished.unlink(missing_ok=True)
   return True
 
 
@@ -328,10 +385,10 @@ def _note_resumption(workdir, manifest, description) -> None:
 def _resumptions(path: pathlib.Path) -> Iterator[dict[str, Any]]:
   """The lines of resumed.jsonl; one that a crash tore is left out."""
   if path.exists():
-    for line in path.read_text(encoding='utf-8').splitlines():
+    for line in path.read_bytes().splitlines():
       try:
-        yield json.loads(line)
-      except json.JSONDecodeError:
+        yield json.loads(line.decode())
+      except (ValueError, RecursionError):
         continue
 
 

@@ -6,6 +6,8 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from hyperrec import whole_file
+
 
 class MetricsLog:
   """One JSON object a record: {"step": 100, "loss": ...}, flushed at once.
@@ -17,11 +19,8 @@ class MetricsLog:
   def __init__(self, path: str | pathlib.Path, step: int = 0):
     """Opens `path` after `step` steps, making its folder where missing."""
     path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     kept = _lines_until(path, step) if path.exists() else []
-    temporary = path.with_suffix('.tmp')
-    temporary.write_text(''.join(kept))
-    temporary.replace(path)
+    whole_file.write_whole(path, ''.join(kept).encode())
     self._file = path.open('a')
 
   def __enter__(self) -> 'MetricsLog':

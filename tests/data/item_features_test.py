@@ -46,7 +46,7 @@ def test_fewer_words_than_features():
   ('texts', 'num_features', 'message'),
   [
     (['', '?'], 4, 'no item text holds a word'),
-    (['aa', 'aa'], 4, 'two items and two different words'),
+    (['aa', 'aa'], 4, 'two different texts and two different words'),
     (['aa', 'bb'], 0, 'num_features=0'),
   ],
 )

@@ -217,3 +217,18 @@ def test_fewer_than_two_users_or_another_regime_have_no_folds():
   assert regimes.evidence_folds(task, 1, seed=0) == ()
   task = regimes.new_users(target, 3, seed=1, num_heldout=8)
   assert regimes.evidence_folds(task, 5, seed=0) == ()
+
+
+@pytest.mark.parametrize('regime', ['new_users', 'new_catalogue', 'drift'])
+def test_what_a_user_repeats_is_never_history_and_target(regime):
+  once = make_data(num_users=60)
+  order = np.random.default_rng(3).permutation(2 * len(once)) % len(once)
+  often = dataclasses.replace(
+    once.rows(order), timestamps=np.arange(2 * len(once))
+  )
+  for budget in (1, 3):
+    task = regimes.make_task(often, regime, budget, seed=1, num_heldout=9)
+    for judged in (task.validation, task.test):
+      assert len(judged.targets) > 0
+      assert not pairs(judged.targets) & pairs(judged.histories)
+      assert not pairs(judged.targets) & pairs(judged.seen)

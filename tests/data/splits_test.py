@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from hyperrec.data import interactions, splits
+from hyperrec.data import interactions, regimes, splits
 from tests.makers import make_data, pairs
 
 
@@ -71,6 +71,16 @@ def test_strong_generalization_leaks_nothing():
 def test_too_many_held_out_users():
   with pytest.raises(interactions.DataError, match=r'num_heldout in 1\.\.19'):
     splits.strong_generalization(make_data(), 20)
+
+
+def test_two_users_are_too_few_to_hold_any_out():
+  data = interactions.from_columns([0, 0, 1], [0, 1, 0], name='two')
+  for cut in (
+    lambda: splits.strong_generalization(data, 1),
+    lambda: regimes.make_task(data, 'new_catalogue', 0, 0, 1),
+  ):
+    with pytest.raises(interactions.DataError, match='at least 3 users are'):
+      cut()
 
 
 def test_leave_one_out_takes_the_last_two_by_time():

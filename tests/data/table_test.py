@@ -2,6 +2,7 @@
 
 import datetime
 import gzip
+import json
 import pathlib
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from hyperrec.data import interactions, sources
+from hyperrec.data import interactions, sources, splits
 
 DataError = interactions.DataError
 
@@ -224,7 +225,7 @@ def test_incomplete_rows_are_left_out_where_asked(tmp_path):
     (
       'user,item,t\n1,2,31.12.2024\n2,3,1.1.2025\n',
       {'timestamp_column': 't'},
-      r"'31\.12\.2024' is not a date .* --timestamp_format=%d\.%m\.%Y, if",
+      r"'31\.12\.2024' is not a date .* --timestamp_format=%d\.%m\.%Y, as",
     ),
     (
       'user,item,t\n1,2,2024-01-31\n2,3,soon\n',
@@ -572,7 +573,15 @@ def test_lines_of_a_user_and_items(tmp_path):
   data = load(path, sequences=True)
   assert data.user_ids.tolist() == ['ann', 'bob']
   assert data.item_ids[data.items].tolist() == ['tea', 'ink', 'ink', 'cola']
-  assert data.timestamps.tolist() == [0, 1, 0, 1]
+  assert data.timestamps.tolist() == [0, 1, 2, 3]
+  again = write(tmp_path, 'ann,tea\nbob,ink\nann,cola,ink\n', 'again.txt')
+  ordered = load(again, sequences=True, separator=',').by_user_and_time()
+  names = ordered.item_ids[ordered.items].tolist()
+  assert names == ['tea', 'cola', 'ink', 'ink']
+  with pytest.raises(DataError, match='only the order of each user'):
+    splits.chronological_slices(data, 2)
+  with pytest.raises(DataError, match='exclude each other'):
+    load(path, sequences=True, column_names=('user', 'item'))
 
 
 def test_a_leading_tilde_is_the_home_folder(tmp_path, monkeypatch):
@@ -606,3 +615,96 @@ def test_what_is_of_little_worth_is_noted(tmp_path):
     't: half of the users have touched all but at most 0 of the 4 items, so '
     'there is hardly anything to rank',
   )
+
+
+def test_a_name_is_no_pattern_and_a_folder_no_column(tmp_path):
+  write(tmp_path, 'user,item\n1,wrong\n2,wrong\n', 'o1.csv')
+  for name in ('o[1].csv', 'o*.csv', 'o?.csv'):
+    path = write(tmp_path, f'user,item\n1,{name}\n2,{name}\n', name)
+    assert load(path).item_ids.tolist() == [name]
+  folder = tmp_path / 'user=9' / "it's"
+  folder.mkdir(parents=True)
+  rows = {'user': [1, 2], 'item': ['a', 'b']}
+  pd.DataFrame(rows).to_csv(folder / 'a.csv')
+  pd.DataFrame(rows).to_parquet(folder / 'a.parquet')
+  pd.DataFrame(rows).to_json(folder / 'a.jsonl', orient='records', lines=True)
+  for name in ('a.csv', 'a.parquet', 'a.jsonl'):
+    assert load(folder / name).user_ids.tolist() == [1, 2]
+
+
+def test_json_is_taken_as_it_is_written(tmp_path):
+  rows = [
+    {'user': 1, 'item': '10-11-12', 't': '03-02-24', 'liked': True},
+    {'user': 2, 'item': '2010-11-12', 't': '04-02-24', 'liked': False},
+    {'user': '3', 'item': 'A"1', 't': '05-02-24', 'tags': ['x', 'y z']},
+    {'user': 9148955329465708066, 'item': 7, 't': '06-02-24', 'liked': True},
+  ]
+  path = write(tmp_path, '\n'.join(map(json.dumps, rows)), 'a.jsonl')
+  data = load(
+    path,
+    timestamp_column='t',
+    timestamp_format='%d-%m-%y',
+    text_columns=('tags',),
+  )
+  assert data.user_ids.tolist() == [1, 2, 3, 9148955329465708066]
+  assert data.item_ids[data.items].tolist() == [
+    '10-11-12', '2010-11-12', 'A"1', '7',
+  ]  # fmt: skip
+  assert np.diff(data.timestamps).tolist() == [24 * 3600 * 1_000_000] * 3
+  assert sorted(data.item_text.tolist()) == ['', '', '', 'x y z']
+  liked = load(path, rating_column='liked', drop_incomplete=True)
+  assert liked.ratings.tolist() == [1, 0, 1]
+
+
+def test_a_condition_compares_numbers_as_numbers(tmp_path):
+  path = write(
+    tmp_path,
+    'user,item,r,zip\n1,a,3.5,007\n2,b,4,7\n3,c,10,8\n4,d,,007\n',
+  )
+  items = lambda where: load(path, where=where).item_ids.tolist()  # noqa: E731
+  assert items('r >= 4') == ['b', 'c']
+  assert items('r = 4 or r is null') == ['b', 'd']
+  assert items("zip = '007'") == ['a', 'd']
+  data = load(path, where='user >= 2 and r > 3', rating_column='r')
+  assert data.user_ids.tolist() == [2, 3]
+  assert data.ratings.tolist() == [4, 10]
+
+
+def test_files_of_items_may_be_written_otherwise(tmp_path):
+  path = write(tmp_path, 'user,item,n\n1,2,\xe9\n2,3,\xe9\n'.encode('cp1252'))
+  movies = write(tmp_path, '2::Caf\xe9\n::none\n3::Tea\n', 'movies.dat')
+  data = load(
+    path,
+    encoding='cp1252',
+    item_path=movies,
+    item_column_names=('item', 'title'),
+    text_columns=('title',),
+  )
+  assert data.item_text.tolist() == ['Caf\xe9', 'Tea']
+
+
+@pytest.mark.parametrize(
+  ('content', 'name', 'message'),
+  [
+    (b'PK\x03\x04rest', 'a.csv', r'is a spreadsheet \(\.xlsx\)'),
+    (b'PAR1rest', 'a.csv', 'is Parquet, not text'),
+    (b'user,item\n1,a\x00\n2,a\n', 'a.csv', 'holds a zero byte'),
+  ],
+)
+def test_other_kinds_of_files_are_recognised(tmp_path, content, name, message):
+  with pytest.raises(DataError, match=message):
+    load(write(tmp_path, content, name))
+  with pytest.raises(DataError, match='is not a regular file'):
+    load('/dev/null')
+  packed = write(tmp_path, gzip.compress(b'user,item\n1,2\n2,3\n'), 'b.csv')
+  assert load(packed).num_users == 2
+
+
+def test_long_ids_take_memory_for_each_once(tmp_path):
+  long = 'x' * 100_000
+  rows = ''.join(f'u{i % 50},i{i}\n' for i in range(20_000))
+  data = load(write(tmp_path, f'user,item\n{rows}{long},i1\n'))
+  assert data.num_users == 51
+  assert data.user_ids.dtype == object
+  assert long in data.user_ids.tolist()
+  assert data.take_users([0, 50]).num_users == 2

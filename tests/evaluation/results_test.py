@@ -75,6 +75,9 @@ def test_bad_files_are_named(tmp_path):
   path.write_text('{"data\n{}\n')
   with pytest.raises(results.ResultError, match=r'jsonl, line 1'):
     results.read_json_lines(path)
+  path.write_bytes(b'{"\xff": 1}\n{}\n')
+  with pytest.raises(results.ResultError, match=r'line 1 is no JSON .*delete'):
+    results.read_json_lines(path)
   for text, message in (('[', r'bad\.json'), ('{}', 'no JSON array')):
     (tmp_path / 'bad.json').write_text(text)
     with pytest.raises(results.ResultError, match=message):

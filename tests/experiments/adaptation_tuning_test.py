@@ -162,3 +162,17 @@ def test_features_are_looked_up_by_the_name_of_the_data_set():
     read.shared(bare)
   with pytest.raises(interactions.DataError, match=r"two .* are called 'a'"):
     features_lib.read([domains[0]] * 2, 'tfidf', **options)
+
+
+@pytest.mark.parametrize('text', ['', 'a', 'same words'])
+def test_text_that_says_nothing_leaves_methods_that_need_none(text, caplog):
+  data = makers.made_domain('shop', 1)
+  dull = dataclasses.replace(
+    data, item_text=np.array([text] * data.num_items, object)
+  )
+  read = features_lib.read([dull], 'tfidf', cache_folder=None, num_features=4)
+  assert 'shop: ' in caplog.text
+  assert 'is it the right column?' in caplog.text
+  assert read.encoder is None
+  with pytest.raises(method_lib.CannotServe, match='shop has no item text'):
+    read.own(dull)

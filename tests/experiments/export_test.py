@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from absl import app
 
-from experiments.export import needs, recommend
+from experiments import needs
+from experiments.export import recommend
 from hyperrec import memory
 from hyperrec.data import interactions
 
@@ -53,7 +54,7 @@ def test_what_a_training_needs_is_told_and_refused_beforehand(monkeypatch):
   needs.tell('ease', data, {'l2': 100.0}, 1e6, said.append)
   assert said[0].startswith('ease of 40 items and 300 users: about')
   assert 'GiB of memory' in said[0]
-  assert said[0].endswith('1 seconds')
+  assert said[0].endswith(' and 1 s')
   monkeypatch.setattr(memory, 'available_bytes', lambda: 2**10)
   for name, settings in (
     ('ease', {}),

@@ -51,6 +51,16 @@ def test_a_row_is_written_resumed_and_tabled(tmp_path):
   assert '--seed=0, now it is 1' in other.stderr
   assert 'Traceback' not in other.stderr
 
+  names = work / 'names.json'
+  names.write_text(
+    json.dumps({**json.loads(names.read_text()), 'numbers': 'x'})
+  )
+  other = commands.run(work, *flags, module=MODULE)
+  assert other.returncode == 2
+  assert f'error: {names}: the numbers of this workdir had sha256 x, now' in (
+    other.stderr
+  )
+
 
 def test_a_run_without_next_items_is_refused():
   done = commands.run(None, *SMALL, '--families=rating', module=MODULE)

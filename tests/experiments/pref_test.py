@@ -2,13 +2,15 @@
 
 import dataclasses
 import json
+import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from experiments.adaptation import features
 from experiments.pref import (
-  attributes,
   conversation,
   curves,
   people,
@@ -18,6 +20,9 @@ from experiments.pref import (
 )
 from hyperrec.data import interactions
 from hyperrec.methods import pref
+from tests.experiments import commands
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture(scope='module')
@@ -108,8 +113,11 @@ def test_a_rating_of_0_is_a_rating(data):
 
 
 def test_nobody_to_judge_by_is_told(data):
-  with pytest.raises(interactions.DataError, match='at least 9'):
+  with pytest.raises(interactions.DataError, match=r'none .* at least 9'):
     people.draw(data, num_test=20, min_rows=1, liked=9.0, seed=0)
+  alike = scaled(data, lambda stars: np.full_like(stars, 4))
+  with pytest.raises(interactions.DataError, match='two different'):
+    people.draw(alike, num_test=20, min_rows=1, liked=4.0, seed=0)
   with pytest.raises(interactions.DataError, match='--min_rows=60'):
     people.draw(data, num_test=20, min_rows=60, liked=4.0, seed=0)
 
@@ -181,8 +189,55 @@ def test_ten_questions_are_enough(data):
   assert said.count('which do you prefer') == 10
 
 
+def test_an_interview_says_which_items_it_leaves_out(data):
+  number = int(data.item_counts().min()) + 1
+  said = []
+  left = conversation.rated_items(data, number, said.append)
+  assert left.num_items < 25
+  assert f'{25 - left.num_items} of 25 items are left out' in said[0]
+  with pytest.raises(interactions.DataError, match=r'0 of 25 .*--min_rows=99'):
+    conversation.rated_items(data, 99, said.append)
+
+
+def test_a_pair_that_is_rated_again_has_its_last_rating(data):
+  twice = dataclasses.replace(
+    data,
+    users=np.concatenate([data.users, data.users]),
+    items=np.concatenate([data.items, data.items]),
+    ratings=np.concatenate([6 - data.ratings, data.ratings]),
+  )
+  drawn, wanted = (
+    people.draw(each, num_test=20, min_rows=1, liked=4.0, seed=0)
+    for each in (twice, data)
+  )
+  assert drawn.answers.multiply(drawn.targets).nnz == 0
+  assert (drawn.targets != wanted.targets).nnz == 0
+  assert (drawn.answers != wanted.answers).nnz == 0
+  assert len(drawn.train) == len(wanted.train)
+
+
+def test_an_unknown_metric_is_refused_before_data_is_read():
+  # Flags of a second script cannot be defined in this process.
+  done = commands.run(
+    None, '--metric=foo', '--source=table', module='experiments.pref.run'
+  )
+  assert done.returncode == 2
+  told = done.stderr.strip().splitlines()
+  assert told[-1].startswith("error: --metric: metric 'foo' is unknown")
+  assert 'Traceback' not in done.stderr
+
+
 def test_there_are_84_users():
-  found = attributes.users()
+  # Flags of a second script cannot be defined in this process.
+  code = (
+    'import json\n'
+    'from experiments.pref import attributes\n'
+    'print(json.dumps(attributes.users().tolist()))\n'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code], check=True, capture_output=True, cwd=ROOT
+  )
+  found = np.array(json.loads(done.stdout))
   assert len(np.unique(found, axis=0)) == 84
   assert (np.abs(found).sum(axis=1) == 2).all()
 

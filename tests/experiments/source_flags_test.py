@@ -1,11 +1,20 @@
 """Own tables as domains: a small file says what they are."""
 
+import csv
+import io
+import pathlib
+import re
+import shlex
+
+import numpy as np
+import pandas as pd
 import pytest
 from absl import flags
 from absl.testing import flagsaver
 
 from experiments import source_flags
 from hyperrec.data import interactions
+from tests.experiments import commands
 
 DataError = interactions.DataError
 
@@ -85,3 +94,126 @@ def test_options_of_own_files_are_refused_for_other_sources():
     source_flags.load()
   with flagsaver.flagsaver(source='synthetic', user_column='user'):
     assert source_flags.load().name == 'synthetic'
+
+
+def export(name, rows, *, header=None, separator=',', encoding='utf-8'):
+  """Writes an export as its program does, quotes where they are needed."""
+  text = io.StringIO()
+  writer = csv.writer(text, delimiter=separator, lineterminator='\r\n')
+  writer.writerows([header, *rows] if header else rows)
+  pathlib.Path(name).write_bytes(text.getvalue().encode(encoding))
+
+
+def shopify():
+  rows = []
+  for order in range(60):
+    paid = f'2024-05-{1 + order % 28:02} 16:47:39 -0500'
+    mail = '' if order == 7 else f'ann{order % 6}@example.org'
+    for line in range(2):
+      first = (mail, paid) if line == 0 else ('', '')
+      sku = f'00{(order * 7 + line) % 17}'
+      rows.append([f'#{order}', *first, f'Birch "Lamp", {sku}', sku])
+  header = ['Name', 'Email', 'Created at', 'Lineitem name', 'Lineitem sku']
+  export('orders_export.csv', rows, header=header, encoding='utf-8-sig')
+  return 6, 17, 113  # the order without a customer is left out
+
+
+def analytics():
+  rows = [
+    [1700000000000000 + i, event, f'{1000000 + i % 9}.16900000',
+     f'SKU_{i % 11}', f'Vase {i % 11}']
+    for i in range(150)
+    for event in ('view_item', 'purchase', 'session_start')
+  ]  # fmt: skip
+  rows.append([1800000000000000, 'view_item', '7.1', '', ''])
+  header = ['event_timestamp', 'event_name', 'user_pseudo_id', 'item_id',
+            'item_name']  # fmt: skip
+  export('ga4_events.csv', rows, header=header)
+  return 9, 11, 99
+
+
+def library():
+  rows = [
+    [
+      f'{i % 8:06}',
+      f'B{i % 13:05}',
+      'Über Mäuse',
+      'Böll',
+      f'{1 + i % 28}.11.2023',
+    ]
+    for i in range(104)
+  ]
+  header = ['Leser-Nr', 'Medien-Nr', 'Titel', 'Verfasser', 'Ausleihdatum']
+  export('ausleihen.csv', rows, header=header, separator=';', encoding='cp1252')
+  return 8, 13, 104
+
+
+def movielens():
+  lines = [
+    f'{i % 7}::{i % 12}::{3 + i % 3}::{1700628378 + i}' for i in range(84)
+  ]
+  pathlib.Path('ratings.dat').write_text('\n'.join(lines))
+  return 7, 8, 56
+
+
+def parquet():
+  number = range(120)
+  frame = pd.DataFrame({
+    'customer': pd.Categorical([f'c{i % 10}' for i in number]),
+    'product': [float(i % 12) for i in number],
+    'stars': pd.array([None if i == 5 else 5 for i in number], dtype='Int64'),
+    'ts': pd.date_range('2024-01-01', periods=120, tz='Europe/Berlin'),
+    'title': [f'Thing {i % 12}' for i in number],
+    'category': [['a', 'b'] for _ in number],
+  })  # fmt: skip
+  frame.to_parquet('events.parquet')
+  return 10, 12, 60
+
+
+def goodreads():
+  rows = [
+    [f'member{i % 6}', i % 11, f'Lamp {i % 11} (Series, #2)', 'Hazel, Q.',
+     4 + i % 2, f'2023/11/{1 + i % 30}', 'read' if i % 11 else 'to-read']
+    for i in range(66)
+  ]  # fmt: skip
+  header = ['Member', 'Book Id', 'Title', 'Author', 'My Rating', 'Date Added',
+            'Exclusive Shelf']  # fmt: skip
+  export('goodreads_library_export.csv', rows, header=header)
+  return 6, 10, 60
+
+
+def sequences():
+  lines = [
+    f'ann{u} ' + ' '.join(f'i{u + k}' for k in range(6)) for u in range(5)
+  ]
+  pathlib.Path('sequences.txt').write_text('\n'.join(lines))
+  return 5, 10, 30
+
+
+def printed():
+  """What the README prints for each kind of file, in its order."""
+  readme = (commands.ROOT / 'README.md').read_text()
+  return re.findall(r'^\| .* \| `(--path=.*)` \|$', readme, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+  ('place', 'make'),
+  list(enumerate((shopify, analytics, library, movielens, parquet, goodreads,
+                  sequences))),
+)  # fmt: skip
+def test_a_file_is_read_as_the_readme_prints(
+  tmp_path, monkeypatch, place, make
+):
+  monkeypatch.chdir(tmp_path)
+  sizes = make()
+  assert len(printed()) == 7
+  given = shlex.split(printed()[place])
+  with flagsaver.flagsaver():
+    flags.FLAGS(['script', '--source=table', *given])
+    data = source_flags.load()
+  assert (data.num_users, data.num_items) == sizes[:2]
+  assert len(data) <= sizes[2]
+  if '--text_columns' in printed()[place]:
+    assert all(data.item_text)
+  if '--timestamp_column' in printed()[place]:
+    assert np.ptp(data.timestamps) > 0

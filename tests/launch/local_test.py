@@ -40,10 +40,12 @@ def test_dry_run_prints_every_command():
     '--dry_run',
     '--',
     '--data_dir=D E',
+    '--output={name}.json',
   )
   assert done.returncode == 0
   assert done.stdout.splitlines() == [
-    f"python -m experiments.ease.run --flagfile={name}.flags '--data_dir=D E'"
+    f"python -m experiments.ease.run --flagfile={name}.flags '--data_dir=D E' "
+    f'--output={name}.json'
     for name in 'ab'
   ]
 
@@ -102,7 +104,10 @@ def wait_for(path):
 def test_a_stopped_sweep_saves_and_the_same_command_goes_on(
   tmp_path, job, number
 ):
-  command = ('launch.local', '--module=job', '--flagfiles=x,y', '--retries=3')
+  command = (
+    'launch.local', '--module=job', '--flagfiles=x,y', '--workdirs=runs',
+    '--retries=3',
+  )  # fmt: skip
   sweep = job(*command)
   wait_for(tmp_path / 'started')
   sweep.send_signal(number)

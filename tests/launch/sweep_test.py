@@ -110,11 +110,11 @@ def test_a_sweep_needs_no_flag_file():
   assert runs[1].arguments == (
     '-m', 'm', '--lr=1e-3', '--s=0', '--workdir=w/lr-1e-3-s-0', '--v',
   )  # fmt: skip
-  done = launch('local', '--module=m', '--sweep=s=0,1', '--dry_run')
-  assert done.stdout == 'python -m m --s=0\npython -m m --s=1\n'
+  done = launch('local', '--module=m', '--sweep=output=a,b', '--dry_run')
+  assert done.stdout == 'python -m m --output=a\npython -m m --output=b\n'
 
 
-@pytest.mark.parametrize('flag', ['output', 'workdir'])
+@pytest.mark.parametrize('flag', ['output', 'workdir', 'results_dir'])
 def test_two_runs_never_write_to_one_place(flag, tmp_path):
   told = f's-0 and s-1 would both write --{flag}='
   for extra in (
@@ -124,8 +124,7 @@ def test_two_runs_never_write_to_one_place(flag, tmp_path):
   ):
     with pytest.raises(sweep.SweepError, match=told):
       sweep.runs('m', [], ['s=0,1'], extra)
-  for extra in ([f'--{flag}=a/{{name}}'], []):
-    assert len(sweep.runs('m', [], ['s=0,1'], extra)) == 2
+  assert len(sweep.runs('m', [], ['s=0,1'], [f'--{flag}=a/{{name}}'])) == 2
   assert len(sweep.runs('m', [], [f'{flag}=a,b'])) == 2
   files = [str(tmp_path / name) for name in ('x.flags', 'y.flags')]
   for file in files:
@@ -136,10 +135,11 @@ def test_two_runs_never_write_to_one_place(flag, tmp_path):
   assert len(sweep.runs('m', files)) == 2
 
 
-def test_results_that_go_to_one_file_by_default_are_told():
-  files = ['beauty.flags', 'toys.flags']
-  assert len(sweep.runs('experiments.sasrec.run', files)) == 2
-  with pytest.raises(sweep.SweepError, match='to one file by default'):
-    sweep.runs('experiments.sasrec.run', files, ['seed=0,1'])
-  assert len(sweep.runs('experiments.adaptation.run', [], ['trials=1,2'])) == 2
-  assert len(sweep.runs('experiments.nowhere.run', [], ['trials=1,2'])) == 2
+def test_each_of_several_runs_is_given_a_place_of_its_own(tmp_path):
+  told = 'the run s-0 has no place of its own to write to; give --workdirs'
+  with pytest.raises(sweep.SweepError, match=told):
+    sweep.runs('m', [], ['s=0,1'])
+  with pytest.raises(sweep.SweepError, match='the run x has no place'):
+    sweep.runs('m', [str(tmp_path / name) for name in ('x.flags', 'y.flags')])
+  assert len(sweep.runs('m', [], ['s=0,1'], workdirs='w')) == 2
+  assert len(sweep.runs('m', [], ['s=0'])) == 1

@@ -1,5 +1,7 @@
 """PReF behind the contract, on preferences made of planted factors."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -102,12 +104,29 @@ def test_data_without_ratings_is_likes():
   assert jnp.linalg.eigvalsh(shared.prior.precision).min() > 0
 
 
+def test_of_a_repeated_pair_the_last_row_counts(rated):
+  data, *_ = rated
+  twice = dataclasses.replace(
+    data,
+    users=np.concatenate([data.users, data.users]),
+    items=np.concatenate([data.items, data.items]),
+    ratings=np.concatenate([6 - data.ratings, data.ratings]),
+  )
+  found, want = pref.rating_matrix(twice), pref.rating_matrix(data)
+  assert (found != want).nnz == 0
+  fitted, once = (
+    pref.fit(pref.Config(**SMALL), each, KEY) for each in (twice, data)
+  )
+  np.testing.assert_array_equal(fitted.counts, once.counts)
+  np.testing.assert_array_equal(fitted.choice, once.choice)
+
+
 @pytest.mark.parametrize(
   'wrong, message',
   [
     ({'base': 'magic'}, 'magic'),
     ({'base': 'text'}, 'needs features'),
-    ({'rank': 100}, 'rank=100'),
+    ({'rank': 100}, 'rank=100 base functions .* choose a smaller rank'),
   ],
 )
 def test_mistakes_are_told(wrong, message):

@@ -156,12 +156,28 @@ def test_data_that_is_added_later_counts_from_then_on(work):
     ('{"flags": {"lr": 0.1, "seed": 0}}', 'has format None, now it is 1'),
     ('{"format": 1, "fl', 'cannot be read'),
     ('[]', 'cannot be read'),
+    ('[' * 100_000, 'cannot be read'),
+    ('{"format": 1}', 'does not tell the keeps of a run'),
   ],
 )
 def test_state_that_nothing_describes_is_refused(work, content, told):
   path = work / 'manifest.json'
   path.unlink() if content is None else path.write_text(content)
   assert told in refusal(work, described())
+
+
+@pytest.mark.parametrize('line', ['{"flags": {}}', '3', '{"data": []}'])
+def test_a_resumption_that_does_not_tell_its_data_is_refused(work, line):
+  (work / 'resumed.jsonl').write_text(line + '\n')
+  told = refusal(work, described())
+  assert 'resumed.jsonl does not tell the data of a run' in told
+  (work / 'manifest.json').write_text('{"format": 1}')
+  assert 'manifest.json does not tell the keeps' in refusal(work, described())
+
+
+def test_a_torn_resumption_is_left_out(work):
+  (work / 'resumed.jsonl').write_bytes(b'{"flags": "\xff"}\n{"data": {"x')
+  manifest.claim(work, described())
 
 
 def test_a_workdir_without_state_is_anyones(tmp_path):
@@ -185,7 +201,8 @@ def test_what_another_script_keeps_is_state(work):
   assert 'has format None' in refusal(work, other)
 
 
-def test_a_run_that_is_at_work_keeps_its_workdir(tmp_path):
+def start(workdir):
+  """A process that claims a workdir, and then waits for its input to end."""
   code = (
     'import sys\n'
     'from hyperrec.training import manifest\n'
@@ -194,14 +211,53 @@ def test_a_run_that_is_at_work_keeps_its_workdir(tmp_path):
     'sys.stdin.read()\n'
   )
   process = subprocess.Popen(
-    [sys.executable, '-c', code, str(tmp_path)],
+    [sys.executable, '-c', code, str(workdir)],
     stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
   )  # fmt: skip
   assert process.stdout.readline() == 'claimed\n'
+  return process
+
+
+def test_a_run_that_is_at_work_keeps_its_workdir(tmp_path):
+  first = start(tmp_path)
   assert 'holds a run with script s' in refusal(tmp_path, described())
-  process.communicate('')
+  first.communicate('')
+  resumed = start(tmp_path)
+  assert 'holds a run with script s' in refusal(tmp_path, described())
+  resumed.communicate('')
   manifest.claim(tmp_path, described())
   assert manifest.read(tmp_path)['script'] == 'a script'
+  assert [path.name for path in tmp_path.iterdir()] == ['manifest.json']
+
+
+def test_of_two_that_find_a_run_ended_one_takes_its_workdir(
+  tmp_path, monkeypatch
+):
+  start(tmp_path).communicate('')
+  discard, faster = manifest._discard, []
+
+  def slow(workdir):
+    monkeypatch.setattr(manifest, '_discard', discard)
+    faster.append(start_other(workdir))
+    discard(workdir)
+
+  def start_other(workdir):
+    (workdir / 'manifest.json').unlink()
+    return start(workdir)
+
+  monkeypatch.setattr(manifest, '_discard', slow)
+  with pytest.raises(manifest.OtherRunError, match='holds a run with script s'):
+    manifest.claim(tmp_path, described())
+  assert manifest.read(tmp_path)['process']['id'] == faster[0].pid
+  faster[0].communicate('')
+
+
+def test_a_process_that_does_not_write_deletes_nothing(tmp_path, monkeypatch):
+  start(tmp_path).communicate('')
+  before = (tmp_path / 'manifest.json').read_bytes()
+  monkeypatch.setattr(manifest.mesh, 'is_writer', lambda: False)
+  manifest.claim(tmp_path, described())
+  assert (tmp_path / 'manifest.json').read_bytes() == before
 
 
 def test_of_two_processes_at_once_the_slower_one_reads(tmp_path, monkeypatch):
@@ -237,6 +293,9 @@ def test_without_links_the_manifest_is_written_all_the_same(
   assert manifest.read(tmp_path)['flags'] == {'lr': 0.1, 'seed': 0}
   assert not manifest._write_new(tmp_path / 'manifest.json', 'other')
   assert [p.name for p in tmp_path.iterdir()] == ['manifest.json']
+  # As while another process writes it there.
+  (tmp_path / 'manifest.json').write_text('')
+  assert 'cannot be read' in refusal(tmp_path, described())
 
 
 def test_a_file_is_no_workdir(tmp_path):

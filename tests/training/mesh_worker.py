@@ -45,14 +45,20 @@ def train_all(
   Returns:
     'MODEL parameters' -> all of them in one vector; and for each leaf of the
     parameters 'MODEL gradients ...' -> Adam's first moment, the mean of the
-    gradients so far, for models that Adam trains.
+    gradients so far, and 'MODEL moved' -> the farthest that a parameter went,
+    for models that Adam trains.
   """
   data = sources.load('synthetic', num_users=64, num_items=256, seed=0)
   found = {}
   for name in models:
-    with _final_states() as states:
+    with _runs() as runs:
       found[f'{name} parameters'] = _vector(MODELS[name](data, workdir))
-    for run, state in enumerate(states):
+    if runs:
+      found[f'{name} moved'] = max(
+        np.abs(_vector(last.params) - _vector(first.params)).max()
+        for first, last in runs
+      )
+    for run, (_, state) in enumerate(runs):
       moments = optax.tree_utils.tree_get(state.opt_state, 'mu')
       leaves, _ = jax.tree_util.tree_flatten_with_path(moments)
       for path, leaf in leaves:
@@ -62,18 +68,18 @@ def train_all(
 
 
 @contextlib.contextmanager
-def _final_states() -> Iterator[list[step_lib.TrainState]]:
-  """The last state of each `loop.train` meanwhile; fits do not return it."""
-  states = []
+def _runs() -> Iterator[list[tuple[step_lib.TrainState, step_lib.TrainState]]]:
+  """First and last state of each `loop.train`; fits do not return them."""
+  runs = []
   train = loop.train
 
-  def recorded(*args, **options):
-    result = train(*args, **options)
-    states.append(result.state)
+  def recorded(step_fn, state, *args, **options):
+    result = train(step_fn, state, *args, **options)
+    runs.append((state, result.state))
     return result
 
   with mock.patch.object(loop, 'train', recorded):
-    yield states
+    yield runs
 
 
 _VAE = mult_vae.Config(

@@ -60,7 +60,10 @@ def test_stopped_then_killed_it_ends_as_another_process_does(tmp_path):
   last = start(workdir)
   out, errors = last.communicate(timeout=600)
   assert last.returncode == 0, errors
-  assert out == undisturbed.communicate(timeout=600)[0] != ''
+  calm, errors = undisturbed.communicate(timeout=600)
+  assert undisturbed.returncode == 0, errors
+  assert calm
+  assert out == calm
 
 
 def test_a_half_deleted_checkpoint_falls_back(tmp_path):

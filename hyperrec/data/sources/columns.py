@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import original_ids
 from hyperrec.data.sources import reading
 
 DataError = interactions_lib.DataError
@@ -22,8 +23,8 @@ _LARGEST_FLOAT_ID = 2**53
 _WHOLE = r'^(0|-?[1-9]\d*)(\.0+)?$'
 _DECIMAL = r'^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$'
 _DATE = (
-  r'^\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d\d(:\d\d([.,]\d+)?)?)?'
-  r' ?(Z|UTC|GMT|[-+]\d\d(:?\d\d)?|[A-Z]\w+/\w+(/\w+)?)?$'
+  r'^\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d\d(:\d\d([.,]\d+)?)?'
+  r'( ?(Z|UTC|GMT|[-+]\d\d(:?\d\d)?|[A-Z]\w+/\w+(/\w+)?))?)?$'
 )
 # Of a zone, what means the same everywhere: PST, IST and CET do not.
 _ZONE = r'(^|[^A-Za-z])(Z|UTC|GMT|[A-Z]\w+/\w+)([^A-Za-z]|$)'
@@ -63,11 +64,15 @@ def ids(rows: Rows, name: str) -> np.ndarray:
   broken = pc.match_substring(text, '\n')
   what = 'holds a line break: is a quote not closed?'
   _check(rows, name, broken, codes, what)
+  _check(rows, name, pc.match_substring(text, '\0'), codes, 'holds a zero byte')
   if _all_match(text, _WHOLE):
     whole = pc.replace_substring_regex(text, r'\.0+$', '')
     with contextlib.suppress(pa.ArrowInvalid):  # beyond 64 bits they are text
       return whole.cast(pa.int64()).to_numpy()[codes]
-  return np.asarray(text.to_pylist(), str)[codes]
+  distinct = text.to_pylist()
+  # NumPy's own text takes as many bytes in every row as the longest one.
+  is_short = max(map(len, distinct)) <= original_ids.LONGEST_SHORT
+  return np.asarray(distinct, str if is_short else object)[codes]
 
 
 def _float_ids(rows: Rows, name: str, column) -> np.ndarray:
@@ -171,11 +176,15 @@ def times(rows: Rows, name: str, form: str | None = None) -> np.ndarray:
   if pa.types.is_temporal(kind):
     if column.null_count:
       _fail(rows, name, pc.is_null(column), f'is missing{_OR_DROP}')
-    if pa.types.is_date(kind):
-      column = column.cast(pa.timestamp('us'))
-    if pa.types.is_timestamp(kind):
-      in_microseconds = pa.timestamp('us', tz=kind.tz)
-      column = column.cast(in_microseconds, safe=False)
+    zone = kind.tz if pa.types.is_timestamp(kind) else None
+    try:
+      if not pa.types.is_duration(kind):
+        column = column.cast(pa.timestamp('us', tz=zone), safe=False)
+    except pa.ArrowInvalid as error:
+      raise DataError(
+        f'{rows.files}: column {name!r} holds times that are too far away '
+        f'({error}); mend or drop those rows'
+      ) from error
     return column.cast(pa.int64()).to_numpy()
   is_text = pa.types.is_string(kind)
   if form is not None or (is_text and _cast(column) is None):
@@ -204,7 +213,7 @@ def _dates(rows: Rows, name: str, text, codes) -> np.ndarray:
   if not pc.all(is_date).as_py():
     fits = [f for f in _COMMON_FORMATS if not _parsed(text, f).null_count]
   advice = (
-    f'give --timestamp_format={fits[0]}, if that is how it is written'
+    f'give --timestamp_format={" or ".join(fits)}, as is meant'
     if fits
     else 'dates are written like 2024-12-31 or 2024-12-31T23:59:59+01:00; for '
     'others give a --timestamp_format such as %d.%m.%Y'
@@ -215,7 +224,7 @@ def _dates(rows: Rows, name: str, text, codes) -> np.ndarray:
   plain = pc.replace_substring_regex(plain, r' ([-+])', r'\1')
   plain = pc.replace_substring(plain, ',', '.')
   found = reading.compute(plain, 'epoch_us(try_cast(x as timestamptz))')
-  what = 'is not a date of the calendar'
+  what = 'is not a date of the calendar, or of no known time zone'
   _check(rows, name, pc.is_null(found), codes, what)
   return found.to_numpy()[codes]
 

@@ -1,5 +1,7 @@
 """Sets stored as interactions.parquet (events.parquet) and items.csv."""
 
+import dataclasses
+
 import numpy as np
 
 from hyperrec.data import interactions as interactions_lib
@@ -86,6 +88,7 @@ def text_domain(
     text_columns=('text',),
     name=domain,
   )
+  data = dataclasses.replace(data, is_order_only='order' in names)
   return files.check_counts(data, about.counts)
 
 

@@ -29,6 +29,7 @@ _LONGEST_LINE = 2**24
 MISSING = ('', 'nan', 'null', 'none')
 # Numbers the rows of all files, where that is needed.
 _ROW = 'hyperrec_row'
+_FILE = 'hyperrec_file'
 
 
 class Files(NamedTuple):
@@ -157,13 +158,14 @@ def place(rows: Rows, row: int) -> str:
   with contextlib.ExitStack() as stack:
     copies = _copies(stack, files, all_text=True)
     connection = _connect()
-    query = _query(files, copies, (_ROW,), rows.complete)
+    numeric = _numeric_columns(connection, files, copies)
+    query = _query(files, copies, (_ROW,), rows.complete, numeric=numeric)
     number = _number(connection, f'{query} limit 1 offset {row}') - 1
     for path, layout, copy in zip(
       files.paths, files.layouts, copies, strict=True
     ):
       found = path, layout
-      scan = _scan(copy, layout, files.names)
+      scan = _scan(copy, layout, files)
       size = _number(connection, f'select count(*) from ({scan})')
       if number < size:
         break
@@ -216,7 +218,7 @@ def _connect() -> duckdb.DuckDBPyConnection:
 
 
 def _number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
-  return connection.execute(query).fetchone()[0]
+  return connection.execute(query).fetchall()[0][0]
 
 
 def compute(column: pa.ChunkedArray, expression: str) -> pa.ChunkedArray:
@@ -231,13 +233,14 @@ def compute(column: pa.ChunkedArray, expression: str) -> pa.ChunkedArray:
 
 def _read(files, places, columns, complete) -> Rows:
   connection = _connect()
-  query = _query(files, places, columns, complete)
+  numeric = _numeric_columns(connection, files, places)
+  query = _query(files, places, columns, complete, numeric=numeric)
   table = connection.sql(query).to_arrow_table()
   num_read = num_selected = table.num_rows
   if files.form.where or complete:
     num_read, num_selected = connection.execute(
-      _query(files, places, (), (), counted=True)
-    ).fetchone()
+      _query(files, places, (), numeric=numeric, counted=True)
+    ).fetchall()[0]
   if num_read == 0:
     raise DataError(f'{files}: there are no rows; give a file with some')
   if num_selected == 0:
@@ -247,31 +250,50 @@ def _read(files, places, columns, complete) -> Rows:
   return Rows(table, files, complete, num_read, num_selected)
 
 
-def _query(files: Files, places, columns, complete, counted=False) -> str:
-  """SQL that selects `columns`, or counts the rows and those selected."""
+def _query(
+  files: Files, places, columns, complete=(), *, numeric=(), counted=False
+) -> str:
+  """SQL that selects `columns`, or counts the rows and those selected.
+
+  Args:
+    files: see `open_files`.
+    places: what is read in their place.
+    columns: names.
+    complete: see `read`.
+    numeric: columns of text that `Form.where` is to see as numbers.
+    counted: whether rows are counted, all and those that meet the condition.
+  """
   form = files.form
   rows = ' union all '.join(
-    _scan(path, layout, files.names)
-    for path, layout in zip(places, files.layouts, strict=True)
+    f'select *, {number} as {_FILE} from ({_scan(path, layout, files)})'
+    for number, (path, layout) in enumerate(
+      zip(places, files.layouts, strict=True)
+    )
   )
-  is_numbered = bool(form.fill_down) or _ROW in columns
+  is_numbered = bool(form.fill_down or form.where) or _ROW in columns
   if is_numbered:
     rows = f'select row_number() over () as {_ROW}, * from ({rows})'
   if form.fill_down:
-    part = ''
-    if form.fill_within is not None:
-      part = f'partition by {_name(form.fill_within)} '
+    within = [_FILE, *([form.fill_within] if form.fill_within else [])]
+    part = ', '.join(map(_name, within))
     filled = ', '.join(
       f"last_value(nullif(trim({_name(name)}::varchar), '') ignore nulls) over "
-      f'({part}order by {_ROW} rows unbounded preceding) as {_name(name)}'
+      f'(partition by {part} order by {_ROW} rows unbounded preceding) as '
+      f'{_name(name)}'
       for name in form.fill_down
     )
     rows = f'select * replace ({filled}) from ({rows})'
   if counted:
     kept = f' filter (where ({form.where}\n))' if form.where else ''
+    rows = f'select * {_numeric(numeric)} from ({rows})'
     return f'select count(*), count(*){kept} from ({rows})'
   if form.where:
-    rows = f'select * from ({rows}) where ({form.where}\n)'
+    # The condition sees numbers as numbers; what is read stays text.
+    rows = (
+      f'with every as materialized ({rows}) select * from every where {_ROW} '
+      f'in (select {_ROW} from (select * {_numeric(numeric)} from every) '
+      f'where ({form.where}\n))'
+    )
   words = ', '.join(map(_string, MISSING))
   conditions = [
     f"lower(trim(coalesce({_name(name)}::varchar, ''))) not in ({words})"
@@ -283,26 +305,56 @@ def _query(files: Files, places, columns, complete, counted=False) -> str:
   return f'select {chosen} from ({rows}){kept}{order}'
 
 
-def _scan(path: pathlib.Path, layout: Layout | None, names) -> str:
-  """SQL that reads one file; the columns in the order of `names`."""
-  chosen = ', '.join(map(_name, names))
+def _numeric(names) -> str:
+  """SQL that turns columns of text into numbers."""
+  casts = ', '.join(
+    f'try_cast(trim({_name(name)}) as double) as {_name(name)}'
+    for name in names
+  )
+  return f'replace ({casts})' if casts else ''
+
+
+def _numeric_columns(connection, files: Files, places) -> tuple[str, ...]:
+  """Columns of text that the condition names and that hold only numbers."""
+  condition = (files.form.where or '').lower()
+  names = [name for name in files.names if name.lower() in condition]
+  if not names or not any(files.layouts):
+    return ()
+  rows = _query(files._replace(form=Form()), places, names)
+  told = ', '.join(
+    f"coalesce(bool_and(trim({_name(name)}::varchar) = '' or ("
+    f'try_cast(trim({_name(name)}::varchar) as double) is not null and not '
+    f"regexp_matches(trim({_name(name)}::varchar), '^0[0-9]'))), false)"
+    for name in names
+  )
+  found = connection.execute(f'select {told} from ({rows})').fetchall()[0]
+  return tuple(n for n, is_all in zip(names, found, strict=True) if is_all)
+
+
+def _scan(path: pathlib.Path, layout: Layout | None, files: Files) -> str:
+  """SQL that reads one file; its columns in the order of the first one's."""
+  chosen = ', '.join(map(_name, files.names))
   if layout is None:
     return f'select {chosen} from {_described(path)}'
   names = ('line',) if layout.is_of_sequences else layout.names
   columns = ', '.join(f"{_string(name)}: 'varchar'" for name in names)
-  packed = 'gzip' if path.suffix.lower() == '.gz' else 'none'
+  packed = 'gzip' if text_files.is_packed(path) else 'none'
   scan = (
-    f'read_csv({_string(path)}, auto_detect=false, '
+    f'read_csv({_place(path)}, auto_detect=false, '
     f'columns={{{columns}}}, header={layout.has_header}, '
     f'skip={layout.skipped}, delim={_string(layout.separator)}, '
     f'quote={_string(layout.quote)}, escape={_string(layout.quote)}, '
     f"compression='{packed}', max_line_size={_LONGEST_LINE})"
   )
   if layout.is_of_sequences:
+    separator = files.form.separator
+    blanks = r'\s+'
+    if separator and separator not in ('tab', 'space', r'\t'):
+      blanks = rf'\s*{re.escape(separator)}\s*'
     scan = (
       '(select parts[1] as user, unnest(parts[2:]) as item, '
       'unnest(range(len(parts) - 1)) as timestamp from '
-      r"(select string_split_regex(trim(line), '\s+') as parts "
+      f'(select string_split_regex(trim(line), {_string(blanks)}) as parts '
       f'from {scan}))'
     )
   return f'select {chosen} from {scan}'
@@ -311,8 +363,33 @@ def _scan(path: pathlib.Path, layout: Layout | None, names) -> str:
 def _described(path: pathlib.Path) -> str:
   """SQL that reads a file that names its own columns."""
   if text_files.kind_of(path) == text_files.PARQUET:
-    return f'read_parquet({_string(path)})'
-  return f"read_json({_string(path)}, sample_size=-1, format='auto')"
+    return f'read_parquet({_place(path)})'
+  found = _connect().sql(
+    f"select * from read_json({_place(path)}, sample_size=-1, format='auto')"
+  )
+  kinds = zip(found.columns, map(_json_kind, found.types), strict=True)
+  columns = ', '.join(f"{_string(name)}: '{kind}'" for name, kind in kinds)
+  return f"read_json({_place(path)}, format='auto', columns={{{columns}}})"
+
+
+def _json_kind(kind) -> str:
+  """How a column of JSON is read: what is not nested, as it is written.
+
+  DuckDB would take ids such as 10-11-12 for dates.
+  """
+  if str(kind).endswith('[]'):
+    return 'varchar[]'
+  is_kept = str(kind) == 'BOOLEAN' or str(kind).startswith(('STRUCT', 'MAP'))
+  return str(kind).replace("'", "''") if is_kept else 'varchar'
+
+
+def _place(path: pathlib.Path) -> str:
+  """The path and options of any reader: this file, and nothing but it.
+
+  DuckDB takes [, * and ? for patterns, and folders such as user=9 for columns.
+  """
+  escaped = re.sub(r'([\[*?])', r'[\1]', str(path))
+  return f'{_string(escaped)}, hive_partitioning=false'
 
 
 def _name(name: str) -> str:

@@ -31,6 +31,7 @@ def table(
   timestamp_format: str | None = None,
   item_path: Path | None = None,
   item_id_column: str | None = None,
+  item_column_names: Sequence[str] = (),
   text_columns: Sequence[str] = (),
   drop_incomplete: bool = False,
   decimal_comma: bool = False,
@@ -57,6 +58,7 @@ def table(
     item_path: a second file with the items' ids and the text columns; None
       where the text columns are in `path`.
     item_id_column: column of item ids in `item_path`; None is `item_column`.
+    item_column_names: of an `item_path` without a header.
     text_columns: joined to the items' text; of several rows of an item the
       first that has text counts.
     drop_incomplete: leave out rows that lack a user, an item, or a value of
@@ -115,7 +117,11 @@ def table(
   text, more = None, ()
   if item_path is not None:
     text, more = _text_of_file(
-      item_path, encoding, item_id_column or item_column, text_columns, item
+      item_path,
+      reading.Form(column_names=tuple(item_column_names), encoding=encoding),
+      item_id_column or item_column,
+      text_columns,
+      item,
     )
   elif own_text:
     text, more = _item_text(rows, item_column_here, own_text, item)
@@ -125,7 +131,9 @@ def table(
       rows, rating_column, ',' if decimal_comma else '.'
     )
   time = None
-  if timestamp_column is not None:
+  if sequences and timestamp_column == 'timestamp':
+    time = np.arange(len(item))  # a user may have several lines
+  elif timestamp_column is not None:
     time = columns_lib.times(rows, timestamp_column, timestamp_format)
   data = interactions_lib.from_columns(
     columns_lib.ids(rows, user_column),
@@ -136,6 +144,7 @@ def table(
     duplicates='keep',
     name=name or _stem(opened.paths[0]),
     notes=(*notes, *more),
+    is_order_only=sequences,
   )
   if data.num_users < 2:
     raise DataError(
@@ -176,10 +185,10 @@ def _found_text(opened: reading.Files, names: Sequence[str]) -> list[str]:
 
 
 def _text_of_file(
-  path: Path, encoding, id_column: str, text_columns, item: np.ndarray
+  path: Path, form: reading.Form, id_column: str, text_columns, item: np.ndarray
 ):
   """What `_item_text` gives, from a file of items."""
-  opened = reading.open_files(path, reading.Form(encoding=encoding))
+  opened = reading.open_files(path, form)
   if not text_columns:
     raise DataError(
       f'{opened}: name its columns of text by --text_columns; it has '
@@ -187,7 +196,10 @@ def _text_of_file(
     )
   id_column = reading.find_column(opened, id_column, 'item_id_column')
   text_columns = _found_text(opened, text_columns)
-  rows = reading.read(opened, [id_column, *text_columns])
+  # An item without an id is nobody's.
+  rows = reading.read(opened, [id_column, *text_columns], [id_column])
+  if rows.table.num_rows == 0:
+    raise DataError(f'{opened}: no row has a value in column {id_column!r}')
   return _item_text(rows, id_column, text_columns, item)
 
 

@@ -52,8 +52,8 @@ class Form(NamedTuple):
     separator: what separates the columns of a text file; 'tab' and 'space'
       are understood. None finds it out.
     column_names: the names of the columns of a text file without a header.
-    encoding: of a text file, as Python names it ('windows-1252'). None is
-      UTF-8, or UTF-16 where the file begins with its byte order mark.
+    encoding: of text files that are not UTF-8, as Python names it
+      ('windows-1252'); UTF-16 with a byte order mark is told by itself.
     fill_down: columns whose empty cells repeat the value of the row above.
     fill_within: a column, such as the number of an order; values are repeated
       only between rows that are equal there.
@@ -122,6 +122,11 @@ def check_form(form: Form) -> None:
       f'--encoding={form.encoding} is unknown; use a name such as utf-8, '
       'utf-16 or windows-1252'
     ) from error
+  if form.sequences and form.column_names:
+    raise DataError(
+      '--sequences and --column_names exclude each other: lines of a user and '
+      'items have no columns; leave one out'
+    )
   separator = form.separator
   if separator is None or separator in _NAMED_SEPARATORS:
     return
@@ -135,16 +140,20 @@ def check_form(form: Form) -> None:
 def layout(path: pathlib.Path, form: Form) -> Layout | None:
   """How a text file is laid out; None of another kind of file."""
   if not path.is_file():
-    what = 'is a folder' if path.is_dir() else 'does not exist'
+    what = 'does not exist'
+    if path.exists():
+      what = 'is a folder' if path.is_dir() else 'is not a regular file'
     raise DataError(f'{path} {what}; give the path of a file')
   if path.stat().st_size == 0:
     raise DataError(f'{path} is empty; give a file with rows')
   kind = kind_of(path)
   if form.sequences:
     encoding = _encoding(path, form)
+    _check_is_text(path)
     return Layout(_NEVER, encoding, 0, False, _SEQUENCE_COLUMNS)
   if kind == PARQUET or kind in JSON:
     return None
+  _check_is_text(path)
   if kind not in _TEXT and form.separator is None:
     raise DataError(
       f'{path}: unknown kind of file; use one of '
@@ -177,6 +186,8 @@ def layout(path: pathlib.Path, form: Form) -> Layout | None:
       f'{path}: the names of its columns hold zero bytes, as UTF-16 has them '
       'that was taken for another encoding; export it again, as UTF-8'
     )
+  if '' in names:
+    raise DataError('--column_names: a name is empty; name every column')
   _check_names(path, names)
   return Layout(separator, encoding, skipped, not form.column_names, names)
 
@@ -200,15 +211,42 @@ def _check_names(path: pathlib.Path, names: Sequence[str]) -> None:
 
 def _encoding(path: pathlib.Path, form: Form) -> str:
   """The name of a file's encoding, as Python spells it."""
-  if form.encoding:
-    return codecs.lookup(form.encoding).name
   with _readable(path, 'utf-8'), _open(path) as file:
     start = file.read(4)
   if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
     return 'utf-16'
   if 0 in start[:2] and len(start) > 1:  # a letter and its empty half
     return 'utf-16-le' if start[1] == 0 else 'utf-16-be'
+  if form.encoding and not _is_utf8(path):
+    return codecs.lookup(form.encoding).name
   return 'utf-8'
+
+
+def _is_utf8(path: pathlib.Path) -> bool:
+  with (
+    _readable(path, 'utf-8'),
+    _open(path) as file,
+    io.TextIOWrapper(file, encoding='utf-8') as text,
+  ):
+    try:
+      for _ in text:
+        pass
+    except UnicodeDecodeError:
+      return False
+  return True
+
+
+def _check_is_text(path: pathlib.Path) -> None:
+  """Raises DataError where a file's first bytes tell another kind of file."""
+  with _readable(path, 'utf-8'), _open(path) as file:
+    start = file.read(4)
+  if start.startswith(b'PK\x03\x04'):
+    raise DataError(
+      f'{path} is a spreadsheet (.xlsx) or another zip file, not text; save it '
+      'as CSV'
+    )
+  if start.startswith(b'PAR1'):
+    raise DataError(f'{path} is Parquet, not text; name it .parquet')
 
 
 @contextlib.contextmanager
@@ -227,9 +265,15 @@ def _readable(path: pathlib.Path, encoding: str) -> Iterator[None]:
     raise DataError(f'{path} cannot be read: {error}') from error
 
 
+def is_packed(path: pathlib.Path) -> bool:
+  """Whether a file is compressed by gzip, whatever it is called."""
+  with path.open('rb') as file:
+    return path.suffix.lower() == '.gz' or file.read(2) == b'\x1f\x8b'
+
+
 def _open(path: pathlib.Path):
   """The bytes of a file, unpacked."""
-  return (gzip.open if path.suffix.lower() == '.gz' else open)(path, 'rb')
+  return (gzip.open if is_packed(path) else open)(path, 'rb')
 
 
 def read_lines(path: pathlib.Path, encoding: str) -> Iterator[str]:

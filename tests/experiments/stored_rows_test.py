@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from experiments.adaptation import kept, tables
+from experiments.adaptation import stored_rows, tables
 from hyperrec.data import sources
 from hyperrec.evaluation import results
 from hyperrec.training import manifest
@@ -27,24 +27,24 @@ def workdir(folder, *rows, seed=0):
 
 def test_rows_are_read_with_the_checksum_of_their_data(tmp_path):
   folder = workdir(tmp_path / 'a', row('ease', 0.3), row('ease', 0.4))
-  (found,) = kept.read(folder)
+  (found,) = stored_rows.read(folder)
   assert found['metrics'] == row('ease', 0.4)['metrics']
   data = sources.load('synthetic', num_users=9, num_items=9, seed=0)
   assert found['data'] == {'data': manifest.data_checksum(data)}
   (folder / 'manifest.json').unlink()
   with pytest.raises(manifest.OtherRunError, match='cannot be read'):
-    kept.read(folder)
+    stored_rows.read(folder)
 
 
 def test_workdirs_of_other_data_or_with_the_same_cell_are_refused(tmp_path):
   first = workdir(tmp_path / 'a', row('ease', 0.3))
   more = workdir(tmp_path / 'b', row('l3ae', 0.3))
-  assert len(kept.read_all([first, more])) == 2
+  assert len(stored_rows.read_all([first, more])) == 2
   other = workdir(tmp_path / 'c', row('l3ae', 0.3), seed=1)
   with pytest.raises(results.ResultError, match='sha256 of data='):
-    kept.read_all([first, other])
+    stored_rows.read_all([first, other])
   with pytest.raises(results.ResultError, match="'ease', 5, 0"):
-    kept.read_all([first, workdir(tmp_path / 'd', row('ease', 0.4))])
+    stored_rows.read_all([first, workdir(tmp_path / 'd', row('ease', 0.4))])
 
 
 def test_rows_of_other_test_users_are_not_taken_in(tmp_path, monkeypatch):
@@ -71,7 +71,7 @@ COMMITTED = sorted(
 @pytest.mark.parametrize('path', COMMITTED, ids=lambda path: path.stem)
 def test_no_committed_row_repeats_another_seeds(path):
   rows = json.loads(path.read_text())
-  kept.check_alike(rows)
+  stored_rows.check_alike(rows)
   seeds = collections.defaultdict(set)
   for one in rows:
     # A ranking without any hit is the same for every seed.

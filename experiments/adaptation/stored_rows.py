@@ -1,4 +1,4 @@
-"""Rows that runs kept, and which of them may stand beside each other."""
+"""Rows that runs stored, and which of them may be compared."""
 
 import pathlib
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ def read(workdir: str | pathlib.Path) -> list[results.Row]:
   parts = manifest.read(workdir)['data']
   checksums = {part: about['sha256'] for part, about in parts.items()}
   rows = results.read_json_lines(workdir / 'cells.jsonl')
-  last = {place(row): row for row in rows}
+  last = {row_key(row): row for row in rows}
   return [{**row, 'data': checksums} for row in last.values()]
 
 
@@ -46,18 +46,18 @@ def read_all(workdirs: Iterable[pathlib.Path]) -> list[results.Row]:
   rows: dict[tuple, results.Row] = {}
   for workdir in workdirs:
     for row in read(workdir):
-      if place(row) in rows:
+      if row_key(row) in rows:
         raise results.ResultError(
-          f'{workdir} and another workdir both hold the cell {place(row)}; '
+          f'{workdir} and another workdir both hold the cell {row_key(row)}; '
           'keep one of them'
         )
-      rows[place(row)] = row
+      rows[row_key(row)] = row
   check_alike(rows.values())
   return list(rows.values())
 
 
-def place(row: results.Row) -> tuple[str, str, str, int, int]:
-  """What a row is of: there is one row for each."""
+def row_key(row: results.Row) -> tuple[str, str, str, int, int]:
+  """Data set, regime, method, budget and seed: each has one row."""
   names = ('dataset', 'regime', 'method', 'budget', 'seed')
   return tuple(row[name] for name in names)
 

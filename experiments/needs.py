@@ -1,10 +1,11 @@
-"""What a training needs, told before it starts: memory, and about what time."""
+"""What a training needs: its memory and about its time, said beforehand."""
 
 import time
 from collections.abc import Callable
 
 import numpy as np
 
+from experiments.adaptation import grids
 from hyperrec import memory
 from hyperrec.data import interactions
 from hyperrec.models import (
@@ -73,15 +74,19 @@ def tell(
     f'{name} of {data.num_items:,} items and {data.num_users:,} users: about '
     f'{required / 2**30:,.2f} GiB of memory{left} and {duration(seconds)}'
   )
-  sparse = {'neighbours': 100}
+  if free is not None and required > free:
+    memory.check_memory(required, f'--method={name}', _remedy(name, data))
+
+
+def _remedy(name: str, data: interactions.Interactions) -> str:
   remedy = 'leave rare items out (--min_item_interactions)'
-  if name != 'ease_sparse':
-    least = memory_bytes('ease_sparse', data, sparse) / 2**30
-    remedy += (
-      '; give --method=ease_sparse, EASE with sparse weights, which needs '
-      f'about {least:,.2f} GiB'
-    )
-  memory.check_memory(required, f'--method={name}', remedy)
+  if name == 'ease_sparse':
+    return remedy
+  least = memory_bytes('ease_sparse', data, grids.EASE_SPARSE[0]) / 2**30
+  return (
+    f'{remedy}; give --method=ease_sparse, EASE with sparse weights, which '
+    f'needs about {least:,.2f} GiB'
+  )
 
 
 def flops_per_second() -> float:
@@ -94,9 +99,9 @@ def flops_per_second() -> float:
 
 
 def duration(seconds: float) -> str:
-  """Seconds in words."""
+  """Seconds, minutes or hours with their unit; at least 1 s."""
   if seconds < 100:
-    return f'{max(1, round(seconds))} seconds'
+    return f'{max(1, seconds):.0f} s'
   if seconds < 6000:
     return f'{round(seconds / 60)} minutes'
   return f'{seconds / 3600:.1f} hours'

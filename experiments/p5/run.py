@@ -267,7 +267,14 @@ def _tokenizer(config, train, numbers) -> tokenizer_lib.Tokenizer:
     'numbers': hashlib.sha256(numbers.astype('<i8').tobytes()).hexdigest(),
   }
   record = path.with_name('names.json')
-  then = json.loads(record.read_text()) if record.exists() else now
+  try:
+    then = json.loads(record.read_bytes()) if record.exists() else now
+    then = {what: str(then[what]) for what in now}
+  except (ValueError, KeyError, TypeError) as error:
+    raise manifest.OtherRunError(
+      f'{record} does not tell which tokenizer and numbers were used '
+      f'({error!r}); give another --workdir, or delete that folder'
+    ) from error
   for what, digest in now.items():
     if then[what] != digest:
       raise manifest.OtherRunError(

@@ -60,6 +60,10 @@ def test_a_row_is_written_resumed_and_tabled(tmp_path):
   assert f'error: {names}: the numbers of this workdir had sha256 x, now' in (
     other.stderr
   )
+  names.write_text('{}')
+  other = commands.run(work, *flags, module=MODULE)
+  assert other.returncode == 2
+  assert f'error: {names} does not tell which tokenizer' in other.stderr
 
 
 def test_a_run_without_next_items_is_refused():

@@ -1,6 +1,7 @@
 """`Interactions`: users, items and what is known of both; immutable."""
 
 import dataclasses
+import datetime
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import scipy.sparse
 
 from hyperrec.data import original_ids
 
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 DUPLICATE_POLICIES = ('first', 'last', 'keep', 'error')
 
 
@@ -214,7 +216,8 @@ def from_columns(
     user: [n] original user ids, any sortable type.
     item: [n] original item ids, any sortable type.
     rating: [n] or None.
-    timestamp: [n] or None.
+    timestamp: [n] or None; whole numbers, NumPy's dates, or datetimes, which
+      become microseconds (of UTC where they have no zone).
     item_text: original item id -> text. Items that it names and nobody
       touched are left out; an item that it lacks gets the empty text.
     duplicates: what to do with a repeated (user, item) pair: keep the
@@ -231,6 +234,12 @@ def from_columns(
     DataError: no rows, unequal columns, a missing id, a number that is not
       finite, an unknown policy, or a duplicate under `error`.
   """
+  for what, column in (('user', user), ('item', item)):
+    if not hasattr(column, '__len__'):
+      raise DataError(
+        f'{name or "input"}: {what} is a {type(column).__name__}; give a list '
+        'or an array'
+      )
   if len(user) == 0:
     raise DataError(
       f'{name or "input"}: no interactions; give a file with rows'
@@ -246,7 +255,7 @@ def from_columns(
     num_users=len(user_ids),
     num_items=len(item_ids),
     ratings=None if rating is None else np.asarray(rating),
-    timestamps=None if timestamp is None else np.asarray(timestamp),
+    timestamps=None if timestamp is None else _as_times(timestamp, name),
     user_ids=user_ids,
     item_ids=item_ids,
     item_text=text,
@@ -286,6 +295,27 @@ def drop_duplicates(data: Interactions, policy: str) -> Interactions:
       'duplicates=first, last or keep'
     )
   return data.rows(np.sort(kept))
+
+
+def _as_times(timestamp: Sequence[Any], name: str) -> np.ndarray:
+  """Numbers as they are, datetimes as microseconds."""
+  times = np.asarray(timestamp)
+  if times.dtype != object:
+    return times
+  micro = np.empty(len(times), np.int64)
+  for row, time in enumerate(times.tolist()):
+    if isinstance(time, datetime.datetime) and time == time:  # noqa: PLR0124
+      zone = time.tzinfo or datetime.UTC
+      since = time.replace(tzinfo=zone) - _EPOCH
+      micro[row] = since // datetime.timedelta(microseconds=1)
+    elif isinstance(time, int):
+      micro[row] = time
+    else:
+      raise DataError(
+        f'{name or "input"}: timestamps[{row}] = {time!r} is neither a whole '
+        'number nor a datetime'
+      )
+  return micro
 
 
 def _number(

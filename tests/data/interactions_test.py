@@ -1,7 +1,10 @@
 """Interactions: validated, immutable, and the same through every selection."""
 
+import datetime
+
 import hypothesis
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import strategies as st
 
@@ -172,3 +175,20 @@ def test_stacking_needs_one_catalogue():
   assert pairs(both) == pairs(first) | pairs(second)
   with pytest.raises(DataError, match='catalogues differ'):
     interactions.join_users(first, second.take_items([0, 1]))
+
+
+def test_datetimes_are_times():
+  zone = datetime.timezone(datetime.timedelta(hours=2))
+  times = [
+    datetime.datetime(2024, 1, 2, 2, tzinfo=zone),
+    datetime.datetime(2024, 1, 1),
+  ]
+  frame = pd.DataFrame({'t': pd.to_datetime(times, utc=True)})
+  for given in (times, frame.t, frame.t.dt.tz_convert('Europe/Berlin')):
+    data = interactions.from_columns([1, 2], [1, 2], timestamp=given)
+    assert data.timestamps.tolist() == [1704153600000000, 1704067200000000]
+  for bad in ([None, 1], [times[0], 'noon'], [times[0], pd.NaT]):
+    with pytest.raises(interactions.DataError, match='neither a whole number'):
+      interactions.from_columns([1, 2], [1, 2], timestamp=bad)
+  with pytest.raises(interactions.DataError, match='user is a generator'):
+    interactions.from_columns((i for i in range(2)), [1, 2])

@@ -208,8 +208,10 @@ def test_a_file_is_read_as_the_readme_prints(
   sizes = make()
   assert len(printed()) == 7
   given = shlex.split(printed()[place])
-  with flagsaver.flagsaver():
-    flags.FLAGS(['script', '--source=table', *given])
+  with flagsaver.flagsaver(source='table'):
+    for argument in given:
+      name, has_value, value = argument.removeprefix('--').partition('=')
+      flags.FLAGS[name].parse(value if has_value else 'true')
     data = source_flags.load()
   assert (data.num_users, data.num_items) == sizes[:2]
   assert len(data) <= sizes[2]

@@ -71,14 +71,14 @@ def test_a_full_disk_names_the_file_and_what_to_do(monkeypatch, capsys):
     run(monkeypatch, FileNotFoundError(errno.ENOENT, 'no such file', 'x'))
 
 
-def test_a_leading_tilde_of_a_place_is_the_home_folder(monkeypatch):
-  monkeypatch.setenv('HOME', '/home/ann')
+def test_a_leading_tilde_of_a_place_is_the_home_folder(monkeypatch, tmp_path):
+  monkeypatch.setenv('HOME', str(tmp_path))
   values = flags.FlagValues()
   for name in ('workdir', 'output', 'method'):
     flags.DEFINE_string(name, None, 'A place.', flag_values=values)
   values(['script', '--workdir=~/results', '--method=~/ease'])
   script.expand_homes(values)
-  assert values.workdir == '/home/ann/results'
+  assert values.workdir == str(tmp_path / 'results')
   assert values.output is None
   assert values.method == '~/ease'
 

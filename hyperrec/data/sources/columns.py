@@ -187,7 +187,8 @@ def times(rows: Rows, name: str, form: str | None = None) -> np.ndarray:
       ) from error
     return column.cast(pa.int64()).to_numpy()
   is_text = pa.types.is_string(kind)
-  if form is not None or (is_text and _cast(column) is None):
+  found = _cast(column) if is_text and form is None else None
+  if found is None and (is_text or form is not None):
     text, codes = _distinct(rows, name, column)
     _check_present(rows, name, text, codes)
     if form is not None:
@@ -195,7 +196,8 @@ def times(rows: Rows, name: str, form: str | None = None) -> np.ndarray:
     is_number = pc.match_substring_regex(text, _DECIMAL)
     if pc.sum(is_number).as_py() < len(text) / 2:
       return _dates(rows, name, text, codes)
-  found = numbers(rows, name)
+  if found is None:
+    found = numbers(rows, name)
   if found.dtype == np.int64:
     return found
   if (found != np.floor(found)).any():

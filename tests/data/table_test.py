@@ -665,6 +665,15 @@ def test_a_condition_compares_numbers_as_numbers(tmp_path):
   assert items('r >= 4') == ['b', 'c']
   assert items('r = 4 or r is null') == ['b', 'd']
   assert items("zip = '007'") == ['a', 'd']
+  large = 9148955329465708066
+  text = f'user,item\n{large},a\n{large + 1},b\n5,c\n6,d\n'
+  ids = write(tmp_path, text, 'ids.csv')
+  assert load(ids, where=f'user != {large}').num_users == 3
+  lines = [
+    {'user': u, 'item': u, 'price': p} for u, p in enumerate((3, 10, 4.5))
+  ]
+  log = write(tmp_path, '\n'.join(map(json.dumps, lines)), 'log.jsonl')
+  assert load(log, where='price > 4').user_ids.tolist() == [1, 2]
   data = load(path, where='user >= 2 and r > 3', rating_column='r')
   assert data.user_ids.tolist() == [2, 3]
   assert data.ratings.tolist() == [4, 10]

@@ -10,7 +10,7 @@ import itertools
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import duckdb
@@ -251,7 +251,7 @@ def _read(files, places, columns, complete) -> Rows:
 
 
 def _query(
-  files: Files, places, columns, complete=(), *, numeric=(), counted=False
+  files: Files, places, columns, complete=(), *, numeric=None, counted=False
 ) -> str:
   """SQL that selects `columns`, or counts the rows and those selected.
 
@@ -260,7 +260,7 @@ def _query(
     places: what is read in their place.
     columns: names.
     complete: see `read`.
-    numeric: columns of text that `Form.where` is to see as numbers.
+    numeric: see `_numeric_columns`; `Form.where` sees these as numbers.
     counted: whether rows are counted, all and those that meet the condition.
   """
   form = files.form
@@ -285,13 +285,13 @@ def _query(
     rows = f'select * replace ({filled}) from ({rows})'
   if counted:
     kept = f' filter (where ({form.where}\n))' if form.where else ''
-    rows = f'select * {_numeric(numeric)} from ({rows})'
+    rows = f'select * {_numeric(numeric or {})} from ({rows})'
     return f'select count(*), count(*){kept} from ({rows})'
   if form.where:
     # The condition sees numbers as numbers; what is read stays text.
     rows = (
       f'with every as materialized ({rows}) select * from every where {_ROW} '
-      f'in (select {_ROW} from (select * {_numeric(numeric)} from every) '
+      f'in (select {_ROW} from (select * {_numeric(numeric or {})} from every) '
       f'where ({form.where}\n))'
     )
   words = ', '.join(map(_string, MISSING))
@@ -305,30 +305,44 @@ def _query(
   return f'select {chosen} from ({rows}){kept}{order}'
 
 
-def _numeric(names) -> str:
-  """SQL that turns columns of text into numbers."""
+def _numeric(kinds: Mapping[str, str]) -> str:
+  """SQL that turns columns of text into numbers of the kinds given."""
   casts = ', '.join(
-    f'try_cast(trim({_name(name)}) as double) as {_name(name)}'
-    for name in names
+    f'try_cast(trim({_name(name)}) as {kind}) as {_name(name)}'
+    for name, kind in kinds.items()
   )
   return f'replace ({casts})' if casts else ''
 
 
-def _numeric_columns(connection, files: Files, places) -> tuple[str, ...]:
-  """Columns of text that the condition names and that hold only numbers."""
+def _numeric_columns(connection, files: Files, places) -> dict[str, str]:
+  """Columns of text that the condition names and that hold only numbers.
+
+  Returns:
+    Name -> 'hugeint' where all are whole, 'double' otherwise. Numbers with
+    leading zeros are text.
+  """
   condition = (files.form.where or '').lower()
   names = [name for name in files.names if name.lower() in condition]
-  if not names or not any(files.layouts):
-    return ()
-  rows = _query(files._replace(form=Form()), places, names)
-  told = ', '.join(
-    f"coalesce(bool_and(trim({_name(name)}::varchar) = '' or ("
-    f'try_cast(trim({_name(name)}::varchar) as double) is not null and not '
-    f"regexp_matches(trim({_name(name)}::varchar), '^0[0-9]'))), false)"
-    for name in names
-  )
-  found = connection.execute(f'select {told} from ({rows})').fetchall()[0]
-  return tuple(n for n, is_all in zip(names, found, strict=True) if is_all)
+  if not names:
+    return {}
+  rows = connection.sql(_query(files._replace(form=Form()), places, names))
+  texts = [
+    name
+    for name, kind in zip(names, rows.types, strict=True)
+    if str(kind) == 'VARCHAR'
+  ]
+  found = {}
+  for name in texts:
+    whole, number = rows.aggregate(
+      f"bool_and(trim({_name(name)}) = '' or regexp_full_match("
+      f"trim({_name(name)}), '-?(0|[1-9][0-9]*)')), "
+      f"bool_and(trim({_name(name)}) = '' or (not regexp_matches("
+      f"trim({_name(name)}), '^0[0-9]') and try_cast(trim({_name(name)}) as "
+      'double) is not null))'
+    ).fetchall()[0]
+    if number:
+      found[name] = 'hugeint' if whole else 'double'
+  return found
 
 
 def _scan(path: pathlib.Path, layout: Layout | None, files: Files) -> str:
@@ -340,7 +354,7 @@ def _scan(path: pathlib.Path, layout: Layout | None, files: Files) -> str:
   columns = ', '.join(f"{_string(name)}: 'varchar'" for name in names)
   packed = 'gzip' if text_files.is_packed(path) else 'none'
   scan = (
-    f'read_csv({_place(path)}, auto_detect=false, '
+    f'read_csv({_only(path)}, auto_detect=false, '
     f'columns={{{columns}}}, header={layout.has_header}, '
     f'skip={layout.skipped}, delim={_string(layout.separator)}, '
     f'quote={_string(layout.quote)}, escape={_string(layout.quote)}, '
@@ -363,13 +377,13 @@ def _scan(path: pathlib.Path, layout: Layout | None, files: Files) -> str:
 def _described(path: pathlib.Path) -> str:
   """SQL that reads a file that names its own columns."""
   if text_files.kind_of(path) == text_files.PARQUET:
-    return f'read_parquet({_place(path)})'
+    return f'read_parquet({_only(path)})'
   found = _connect().sql(
-    f"select * from read_json({_place(path)}, sample_size=-1, format='auto')"
+    f"select * from read_json({_only(path)}, sample_size=-1, format='auto')"
   )
   kinds = zip(found.columns, map(_json_kind, found.types), strict=True)
   columns = ', '.join(f"{_string(name)}: '{kind}'" for name, kind in kinds)
-  return f"read_json({_place(path)}, format='auto', columns={{{columns}}})"
+  return f"read_json({_only(path)}, format='auto', columns={{{columns}}})"
 
 
 def _json_kind(kind) -> str:
@@ -383,7 +397,7 @@ def _json_kind(kind) -> str:
   return str(kind).replace("'", "''") if is_kept else 'varchar'
 
 
-def _place(path: pathlib.Path) -> str:
+def _only(path: pathlib.Path) -> str:
   """The path and options of any reader: this file, and nothing but it.
 
   DuckDB takes [, * and ? for patterns, and folders such as user=9 for columns.

@@ -1,6 +1,7 @@
 """The flags that choose and filter a data source, shared by the scripts."""
 
 import inspect
+import os
 import pathlib
 import sys
 import tomllib
@@ -255,7 +256,7 @@ def load_domains(names: list[str]) -> tuple[interactions.Interactions, ...]:
 
 def _own_domain(name: str) -> Domain:
   """A domain that a TOML file describes."""
-  file = pathlib.Path(name).expanduser()
+  file = pathlib.Path(os.path.expanduser(name))
   try:
     found = tomllib.loads(file.read_text(encoding='utf-8'))
   except OSError as error:
@@ -288,11 +289,9 @@ def _own_domain(name: str) -> Domain:
   min_interactions = found.pop('min_interactions', 5)
   paths = found['path']
   paths = [paths] if isinstance(paths, str) else paths
-  found['path'] = [file.parent / pathlib.Path(p).expanduser() for p in paths]
+  found['path'] = [file.parent / os.path.expanduser(p) for p in paths]
   if 'item_path' in found:
-    found['item_path'] = (
-      file.parent / pathlib.Path(found['item_path']).expanduser()
-    )
+    found['item_path'] = file.parent / os.path.expanduser(found['item_path'])
   found.setdefault('name', file.stem)
   return Domain('table', found, min_rating, min_interactions)
 

@@ -79,7 +79,7 @@ def describe(
     'settings': dict(settings or {}),
     'flags': dict(flags),
     'files': {
-      flag: [_file(pathlib.Path(path).expanduser()) for path in paths]
+      flag: [_file(pathlib.Path(os.path.expanduser(path))) for path in paths]
       for flag, paths in (files or {}).items()
     },
     'data': {part: _data(value) for part, value in data.items()},

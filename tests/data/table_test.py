@@ -588,6 +588,8 @@ def test_a_leading_tilde_is_the_home_folder(tmp_path, monkeypatch):
   monkeypatch.setenv('HOME', str(tmp_path))
   write(tmp_path, 'user,item\n1,2\n2,3\n', 'mine.csv')
   assert load('~/mine.csv').num_users == 2
+  with pytest.raises(DataError, match='~0 does not exist'):
+    load('~0')
   assert load(pathlib.Path('~') / 'mine.csv').num_users == 2
 
 

@@ -174,7 +174,9 @@ def _folder(source: str, cache_dir: Path, options: dict) -> pathlib.Path:
   for name in ('data_dir', 'path', 'item_path'):
     paths = key.get(name) or []
     paths = [paths] if isinstance(paths, Path) else paths
-    key[name] = [_content(pathlib.Path(path).expanduser()) for path in paths]
+    key[name] = [
+      _content(pathlib.Path(os.path.expanduser(path))) for path in paths
+    ]
   digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode())
   folder = pathlib.Path(cache_dir) / f'{source}-{digest.hexdigest()[:16]}'
   return folder / InteractionsBuilder.name

@@ -51,7 +51,7 @@ def find(
       it is another one.
   """
   root = data_dir or os.environ.get(DATA_DIR_VARIABLE)
-  root = root and pathlib.Path(root).expanduser()
+  root = root and pathlib.Path(os.path.expanduser(root))
   if not root:
     raise DataError(
       f'{about.folder}/{file} is needed: pass data_dir (or set '

@@ -88,7 +88,7 @@ def open_files(paths: Path | Sequence[Path], form: Form | None = None) -> Files:
   if not paths:
     raise DataError('no file is given; name one by --path')
   text_files.check_form(form)
-  found = tuple(pathlib.Path(path).expanduser() for path in paths)
+  found = tuple(pathlib.Path(os.path.expanduser(path)) for path in paths)
   layouts = tuple(text_files.layout(path, form) for path in found)
   names = [
     _own_names(path) if layout is None else layout.names

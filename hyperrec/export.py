@@ -120,7 +120,7 @@ def check_folder(
     ExportError: it is there already and may not be replaced, it is no
       recommender and is never replaced, or it is below a file.
   """
-  folder = pathlib.Path(folder).expanduser().absolute()
+  folder = pathlib.Path(os.path.expanduser(folder)).absolute()
   if not folder.exists():
     above = next(path for path in folder.parents if path.exists())
     if not above.is_dir():
@@ -177,7 +177,7 @@ def load(folder: str | pathlib.Path) -> Recommender:
     ExportError: a file is missing or is not what was written, or is of another
       format.
   """
-  folder = pathlib.Path(folder).expanduser()
+  folder = pathlib.Path(os.path.expanduser(folder))
   if not folder.is_dir():
     raise ExportError(
       f'{folder} is no folder; name the folder that a recommender was written '

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from experiments.adaptation import grids
-from hyperrec import memory
+from hyperrec.cost import memory
 from hyperrec.data import interactions
 from hyperrec.models import (
   linear_autoencoder,

@@ -319,7 +319,7 @@ def run(
       )
       return 2
 
-  # What was imported stays: `cost.measure` would look for garbage in it, a
+  # What was imported stays: `measure.call` would look for garbage in it, a
   # fifth of a second each time.
   gc.freeze()
   # JAX tells at every start that there is no TPU.

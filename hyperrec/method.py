@@ -1,16 +1,20 @@
 """The contract of every system in the comparison, and nothing else.
 
-Each system splits its work in what is learned once and what is paid for each
-adaptation:
+What is fitted is a `Model`. How it is adapted is a policy of `adapting`. A
+model under a policy is a `Method`, the thing that is compared: it splits its
+work in what is learned once and what is paid for each adaptation.
 
+    method  = adapting.retrained(ease.ease(l2=100.0))
     shared  = method.prepare(source, key)
-    adapted = method.adapt(shared, evidence, key)
-    scores  = method.score(adapted, histories)
+    adapted = method.adapt(shared.state, evidence, key)
+    scores  = method.score(adapted.state, histories)
+
+`shared` and `adapted` are `Outcome`s: a state, and what it cost.
 """
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -18,10 +22,12 @@ import scipy.sparse
 from jaxtyping import Float
 
 from hyperrec.data import interactions as interactions_lib
+from hyperrec.training import loop
 
 Interactions = interactions_lib.Interactions
 # One domain, or one for each source domain.
 Source = Interactions | tuple[Interactions, ...]
+Run = loop.Run
 
 
 class CannotServe(Exception):  # noqa: N818 - a refusal, not a failure
@@ -85,32 +91,106 @@ class Histories:
     return self.csr().toarray()
 
 
-def no_flops(*unused: Any) -> float:
-  """The cost of doing nothing."""
-  del unused
-  return 0.0
+@dataclasses.dataclass(frozen=True)
+class Cost:
+  """Floating-point operations that a piece of work took.
+
+  Attributes:
+    operations: all that was done at once, for all users.
+    of_text: the part of `operations` that depends on the catalogue's text
+      alone. A catalogue pays it once, however often it is adapted to.
+    per_user: operations that scoring spends on the parameters of each user.
+  """
+
+  operations: float = 0.0
+  of_text: float = 0.0
+  per_user: float = 0.0
+
+  def __add__(self, other: 'Cost') -> 'Cost':
+    return Cost(
+      self.operations + other.operations,
+      self.of_text + other.of_text,
+      self.per_user + other.per_user,
+    )
+
+
+class Outcome(NamedTuple):
+  """What a piece of work made, and what it cost; whoever works counts."""
+
+  state: Any
+  cost: Cost = Cost()
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+  """What can be fitted, and what its parameters can do besides.
+
+  Attributes:
+    name: the name of the system, as "ease".
+    config: the hyperparameters: a frozen dataclass, or a mapping of names to
+      values.
+    fit: (data, key, start=None, run=Run()) -> Outcome. The data are one
+      `Interactions`, or a tuple of domains where `takes_domains`. `start` is a
+      state to continue from.
+    score: (state, histories) -> float scores [B, V] of the whole catalogue;
+      higher is better. Items that were seen are masked by the evaluation, not
+      here.
+    look_up: (state, data) -> Outcome. The state for another catalogue, made
+      without training; None where there is no such thing.
+    carry: (state, data, key) -> Outcome. The state from which `fit` starts on
+      another catalogue; it is given the same key as that `fit`. None where
+      nothing of a state means anything there.
+    update: (state, source, evidence) -> Outcome. The state of source and
+      evidence from that of the source; None where only a refit has it.
+    generate: (state, data, key) -> Outcome. The parameters of a catalogue or
+      of users, from what `fit` has learned to generate; None for a model that
+      is no generator.
+    generates_catalogues: whether `generate` serves catalogues that `fit` has
+      not seen.
+    takes_domains: whether `fit` learns from several domains.
+    needs_history: whether users with empty histories cannot be scored.
+    needs_interactions: whether a catalogue without any interaction cannot be
+      served.
+  """
+
+  name: str
+  config: Any
+  fit: Callable[..., Outcome]
+  score: Callable[[Any, Histories], Any]
+  look_up: Callable[[Any, Interactions], Outcome] | None = None
+  carry: Callable[[Any, Interactions, jax.Array], Outcome] | None = None
+  update: Callable[[Any, Interactions, Interactions], Outcome] | None = None
+  generate: Callable[[Any, Interactions, jax.Array], Outcome] | None = None
+  generates_catalogues: bool = False
+  takes_domains: bool = False
+  needs_history: bool = False
+  needs_interactions: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-  """One system: three functions, and what the first two cost.
+  """A model under a policy: what is compared.
 
   Attributes:
-    name: the name in result rows; arms add a suffix after a colon.
-    prepare: (source, key) -> shared. Learned once, amortised. Where the target
-      is a new domain, `source` is a tuple of domains.
-    adapt: (shared, evidence, key) -> adapted. Paid per catalogue, domain, time
-      slice or group of new users. `evidence` is an `Interactions` over the
-      target's catalogue and may hold no row at all.
-    score: (adapted, histories) -> float scores [B, V] of the whole catalogue,
-      higher is better. Seen items are masked by the evaluation, not here.
-    prepare_flops: (source, shared) -> floating point operations of `prepare`.
-    adapt_flops: (shared, evidence, adapted) -> operations of `adapt`.
+    name: of the model and the policy, as "ease, retrained".
+    model: what is adapted.
+    prepare: (source, key) -> Outcome. Learned once. Where the target is a new
+      domain, `source` is a tuple of domains.
+    adapt: (shared state, evidence, key) -> Outcome. Paid for each catalogue,
+      domain, time slice or group of new users. `evidence` is an `Interactions`
+      over the target's catalogue and may hold no row at all.
   """
 
   name: str
-  prepare: Callable[[Source, jax.Array], Any]
-  adapt: Callable[[Any, Interactions, jax.Array], Any]
-  score: Callable[[Any, Histories], Any]
-  prepare_flops: Callable[[Source, Any], float] = no_flops
-  adapt_flops: Callable[[Any, Interactions, Any], float] = no_flops
+  model: Model
+  prepare: Callable[[Source, jax.Array], Outcome]
+  adapt: Callable[[Any, Interactions, jax.Array], Outcome]
+
+  @property
+  def config(self) -> Any:
+    """The model's hyperparameters."""
+    return self.model.config
+
+  def score(self, state: Any, histories: Histories) -> Any:
+    """Scores [B, V] of the whole catalogue from an adapted state."""
+    return self.model.score(state, histories)

@@ -12,7 +12,8 @@ from experiments.adaptation import arm as arm_lib
 from experiments.adaptation import grids
 from hyperrec import method as method_lib
 from hyperrec.data import regimes
-from hyperrec.evaluation import cost, held_out, ranking, significance, strata
+from hyperrec.cost import measure
+from hyperrec.evaluation import held_out, ranking, significance, strata
 
 METRICS = ('ndcg@100', 'recall@20', 'recall_min@20', 'recall_min@50', 'mrr')
 PRIMARY = 'ndcg@100'
@@ -222,7 +223,7 @@ def run_cell(
     lambda: method.adapt(shared, judged.evidence, key), repeats, max_seconds
   )
   adapt['flops'] = method.adapt_flops(shared, judged.evidence, adapted)
-  adapt['stored_bytes'] = cost.stored_bytes(adapted, shared)
+  adapt['stored_bytes'] = measure.stored_bytes(adapted, shared)
   evaluation = judge(method, adapted, judged)
   values = evaluation.values
   return {
@@ -247,7 +248,7 @@ def _cost_of(
   fn: Callable[[], Any], repeats: int, max_seconds: float
 ) -> tuple[Any, dict[str, float]]:
   """The value of fn(), and the entries of a row that tell what it took."""
-  measured = cost.measure(fn, repeats=repeats, max_seconds=max_seconds)
+  measured = measure.call(fn, repeats=repeats, max_seconds=max_seconds)
   timing = measured.timing
   return measured.value, {
     'seconds': timing.median_seconds,
@@ -276,7 +277,7 @@ def _score_cost(method, adapted, judged, repeats, max_seconds):
   for size in (1, 1024):
     users = np.arange(size) % judged.histories.num_users
     batch = method_lib.Histories.of(histories, users)
-    timing = cost.measure(
+    timing = measure.call(
       lambda batch=batch: method.score(adapted, batch),
       repeats=repeats,
       max_seconds=max_seconds,

@@ -28,7 +28,7 @@ from experiments.adaptation import arm as arm_lib
 from experiments.adaptation import arms as arms_lib
 from experiments.adaptation import controls, laboratory
 from experiments.adaptation import features as features_lib
-from hyperrec import memory
+from hyperrec.cost import memory
 from hyperrec import method as method_lib
 from hyperrec.data import item_features, regimes
 from hyperrec.data import task as task_lib

@@ -17,7 +17,8 @@ from absl import flags, logging
 
 from experiments import script, source_flags
 from hyperrec.data import splits
-from hyperrec.evaluation import cost, held_out, significance
+from hyperrec.cost import measure
+from hyperrec.evaluation import held_out, significance
 from hyperrec.methods import ease
 
 _ROW = flags.DEFINE_string('row', None, 'Name of the row.', required=True)
@@ -98,7 +99,7 @@ def main(argv):
     nonnegative=_NONNEGATIVE.value,
   )
   start = time.perf_counter()
-  fitted, peak = cost.peak_bytes(
+  fitted, peak = measure.peak_bytes(
     lambda: method.prepare(train, jax.random.key(0))
   )
   fit_seconds = time.perf_counter() - start

@@ -10,7 +10,8 @@ from absl import logging
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions, splits
-from hyperrec.evaluation import cost, held_out, ranking, significance
+from hyperrec.cost import measure
+from hyperrec.evaluation import held_out, ranking, significance
 from hyperrec.methods import (
   ease,
   ease_sparse,
@@ -113,7 +114,7 @@ def run(
   method = way.build(**options)
   predicted = way.peak_bytes(data, **options) if way.peak_bytes else None
   start = time.perf_counter()
-  fitted, peak = cost.peak_bytes(lambda: method.prepare(data, key))
+  fitted, peak = measure.peak_bytes(lambda: method.prepare(data, key))
   seconds = time.perf_counter() - start
   found = judge(method, fitted, prefixes)
   return {
@@ -132,7 +133,7 @@ def run(
       'seconds': seconds,
       'predicted_bytes': predicted,
       'peak_bytes': peak,
-      'stored_bytes': cost.stored_bytes(fitted._replace(source=None), ()),
+      'stored_bytes': measure.stored_bytes(fitted._replace(source=None), ()),
     },
   }
 

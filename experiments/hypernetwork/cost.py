@@ -25,7 +25,7 @@ from experiments import script
 from experiments.adaptation import grids
 from experiments.benchmarks import inputs
 from hyperrec import method as method_lib
-from hyperrec.evaluation import cost, flops
+from hyperrec.cost import counts, measure
 from hyperrec.methods import hyperease, hyperease_user
 from hyperrec.models import linear_autoencoder
 
@@ -135,7 +135,7 @@ def generated(source, target) -> list[Row]:
   adapted, row = _row(lambda: method.adapt(shared, target, key), name, 'adapt')
   row = row._replace(
     flops=method.adapt_flops(shared, target, adapted),
-    stored_bytes=cost.stored_bytes(adapted, shared),
+    stored_bytes=measure.stored_bytes(adapted, shared),
   )
   return [prepared, row, *_scoring(name, adapted.weights, target)]
 
@@ -174,9 +174,9 @@ def generated_for_users(target) -> list[Row]:
       made, row = _row(
         functools.partial(generate, *given), 'hyperease_user', what, batch
       )
-      row = row._replace(flops=flops.jaxpr_flops(generate, *given))
+      row = row._replace(flops=counts.program(generate, *given))
       if what == 'adapt':
-        row = row._replace(stored_bytes=cost.stored_bytes(made, params))
+        row = row._replace(stored_bytes=measure.stored_bytes(made, params))
       rows.append(row)
   return rows
 
@@ -201,12 +201,12 @@ def summary(rows: list[Row]) -> dict[str, Any]:
     'flops_ratio': ratio,
     'goal': f'>= {GOAL:g}',
     'is_met': bool(ratio >= GOAL),
-    'break_even_flops': cost.break_even(
+    'break_even_flops': measure.break_even(
       prepare.flops, refit.flops, adapt.flops
     ),
     'seconds_ratio': refit.seconds / adapt.seconds if is_timed else None,
     'break_even_seconds': (
-      cost.break_even(prepare.seconds, refit.seconds, adapt.seconds)
+      measure.break_even(prepare.seconds, refit.seconds, adapt.seconds)
       if is_timed
       else None
     ),
@@ -263,7 +263,7 @@ def score_flops(x_BxV: Any, weights: Any) -> float:
   if not isinstance(weights, linear_autoencoder.FactoredWeights):
     return 2.0 * x_BxV.nnz * weights.shape[1]
   rank = weights.left.shape[1]
-  return 2.0 * x_BxV.nnz * rank + flops.matmul_flops(*x_BxV.shape, rank)
+  return 2.0 * x_BxV.nnz * rank + counts.matmul(*x_BxV.shape, rank)
 
 
 def _row(
@@ -274,7 +274,7 @@ def _row(
   repeats: int | None = None,
 ) -> tuple[Any, Row]:
   """fn()'s value and its timing; operations and bytes are filled in later."""
-  measured = cost.measure(
+  measured = measure.call(
     fn,
     repeats=repeats or _REPEATS.value,
     max_seconds=0.0 if repeats == 1 else _MAX_SECONDS.value,

@@ -14,7 +14,7 @@ from absl import flags
 from experiments import script
 from hyperrec.data import item_ids, prompt_tasks, sources
 from hyperrec.data import tokenizer as tokenizer_lib
-from hyperrec.evaluation import cost
+from hyperrec.cost import measure
 from hyperrec.methods import p5
 from hyperrec.models import decoding, prefix_tree, t5
 
@@ -81,7 +81,7 @@ def measured(what, names, network, params) -> list[dict]:
   rows = []
   for way, (num_users, rank) in ways.items():
     source = prompts(num_users)
-    timing = cost.measure(
+    timing = measure.call(
       lambda rank=rank, source=source: rank(source), repeats=20, max_seconds=10
     ).timing
     rows.append(

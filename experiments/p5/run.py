@@ -32,7 +32,7 @@ from hyperrec.data import (
   splits,
 )
 from hyperrec.data import tokenizer as tokenizer_lib
-from hyperrec.evaluation import cost
+from hyperrec.cost import measure
 from hyperrec.methods import p5, p5_training
 from hyperrec.training import manifest, run_log
 
@@ -187,7 +187,7 @@ def main(argv):
     sequences.check_targets_unseen(held.histories, held.targets)
   claim(data)
   model, numbers, templates, skipped = _untrained(config, split.train)
-  (model, seconds), peak = cost.peak_bytes(
+  (model, seconds), peak = measure.peak_bytes(
     lambda: _trained(model, templates, split)
   )
   row = {

@@ -20,7 +20,8 @@ from absl import flags, logging
 
 from experiments import script, source_flags
 from hyperrec.data import sequences, splits
-from hyperrec.evaluation import cost, held_out, significance
+from hyperrec.cost import measure
+from hyperrec.evaluation import held_out, significance
 from hyperrec.methods import next_item, sasrec
 from hyperrec.training import mesh, run_log
 
@@ -162,7 +163,7 @@ def main(argv):
   config = _config()
   claim(data)
   start = time.perf_counter()
-  fitted, peak = cost.peak_bytes(lambda: _fit(config, split))
+  fitted, peak = measure.peak_bytes(lambda: _fit(config, split))
   seconds = time.perf_counter() - start
   if _WORKDIR.value:
     path = pathlib.Path(_WORKDIR.value) / 'metrics.jsonl'

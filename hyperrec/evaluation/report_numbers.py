@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hyperrec.evaluation import cost, results, significance
+from hyperrec.cost import measure
+from hyperrec.evaluation import results, significance
 from hyperrec.evaluation import report_arms as arms
 
 Cell = results.Cell
@@ -250,7 +251,7 @@ def break_even(cells: Iterable[Cell], names: list[str]) -> list[BreakEven]:
       name,
       cell.budget,
       *(
-        cost.break_even(
+        measure.break_even(
           paid[cell.method][u], here[name].adapt[u], cell.adapt[u]
         )
         for u in ('flops', 'seconds')

@@ -1,109 +1,103 @@
 """Dynamic EASE: keep the inverse and update it, or refit where that is dear."""
 
-from typing import NamedTuple
+import dataclasses
+from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.methods import item_item
 from hyperrec.models import linear_autoencoder, woodbury
 
-Method = method_lib.Method
+Cost = method_lib.Cost
+Interactions = interactions_lib.Interactions
+Model = method_lib.Model
+Outcome = method_lib.Outcome
+
+
+@dataclasses.dataclass(frozen=True)
+class DynamicConfig:
+  """Hyperparameters of Dynamic EASE.
+
+  Attributes:
+    l2: Ridge lambda, above 0.
+    max_drift: Refit where the updated inverse is further off than this
+      (`woodbury.drift`); float32 accumulates rounding over many updates.
+  """
+
+  l2: float
+  max_drift: float = 1e-2
 
 
 class Inverse(NamedTuple):
-  """P over one catalogue, the rows it holds, and the weights made of it."""
+  """P over one catalogue, and the weights made of it."""
 
-  precision: np.ndarray
-  source: interactions_lib.Interactions
-  weights: np.ndarray
-  item_ids: np.ndarray
+  precision: Float[np.ndarray, 'V V']
+  weights: Float[np.ndarray, 'V V']
 
 
-def ease_dynamic(*, l2: float, max_drift: float = 1e-2) -> Method:
+def ease_dynamic(**hyperparameters: Any) -> Model:
   """Dynamic EASE (Jeunen et al., UMUAI 2022); see `woodbury`.
 
-  Users may be new, or may have more rows than the source knew.
+  Users may be new, or may have more rows than the source has of them.
 
   Args:
-    l2: lambda.
-    max_drift: refit where the updated inverse is further off than this
-      (`woodbury.drift`; float32 accumulates rounding over many updates).
+    **hyperparameters: fields of `DynamicConfig`.
   """
+  config = DynamicConfig(**hyperparameters)
 
-  def fit(data):
-    ridge = np.full(data.num_items, float(l2))
-    return linear_autoencoder.precision_cheapest(data.csr(), ridge)
+  def fit(data, key=None, start=None, run=None):
+    del key, start, run
+    x_UxV = data.csr()
+    ridge = np.full(data.num_items, float(config.l2))
+    p_VxV = linear_autoencoder.precision_cheapest(x_UxV, ridge)
+    operations = linear_autoencoder.precision_flops(
+      x_UxV.getnnz(1), data.num_items
+    )
+    return _outcome(p_VxV, operations)
 
-  def state(p_VxV, data):
-    weights = linear_autoencoder.weights_from_precision(p_VxV.copy())
-    return Inverse(p_VxV, data, weights, data.item_ids)
+  def update(state, source, evidence):
+    data = interactions_lib.join_users(source, evidence)
+    added, removed = changed_rows(source, evidence)
+    counts = np.concatenate([added.getnnz(1), removed.getnnz(1)])
+    operations = woodbury.update_flops(data.num_items, len(counts), counts)
+    refit = linear_autoencoder.precision_flops(
+      data.csr().getnnz(1), data.num_items
+    )
+    if refit < operations:
+      return fit(data)
+    p_VxV = woodbury.update(state.precision, added, removed)
+    if woodbury.drift(p_VxV, data.csr(), config.l2) > config.max_drift:
+      refitted = fit(data)
+      return Outcome(refitted.state, Cost(operations) + refitted.cost)
+    return _outcome(p_VxV, operations)
 
-  def prepare(source, key):
-    del key
-    return state(fit(source), source)
-
-  def adapt(shared, evidence, key):
-    del key
-    if not np.array_equal(shared.item_ids, evidence.item_ids):
-      raise method_lib.CannotServe(
-        'Dynamic EASE updates the inverse of a known catalogue; a catalogue '
-        'disjoint from it leaves nothing to update (that is EASE)'
-      )
-    if len(evidence) == 0:
-      raise method_lib.CannotServe(
-        'Dynamic EASE scores a user by what the user has shown, and nothing was'
-      )
-    data = interactions_lib.join_users(shared.source, evidence)
-    if is_refit_cheaper(shared, evidence):
-      return state(fit(data), data)
-    p_VxV = woodbury.update(shared.precision, *changed_rows(shared, evidence))
-    if woodbury.drift(p_VxV, data.csr(), l2) > max_drift:
-      p_VxV = fit(data)
-    return state(p_VxV, data)
-
-  return Method(
+  return Model(
     'ease_dynamic',
-    prepare,
-    adapt,
-    item_item.score,
-    lambda source, shared: _refit_flops(source) + float(source.num_items) ** 2,
-    adapt_flops,
+    config,
+    fit,
+    lambda state, histories: linear_autoencoder.scores(
+      histories.csr(), state.weights
+    ),
+    update=update,
+    needs_history=True,
   )
 
 
-def adapt_flops(shared, evidence, adapted) -> float:
-  """Operations of the cheaper of update and refit, and of B from P."""
-  items = float(evidence.num_items) ** 2
-  if is_refit_cheaper(shared, evidence):
-    return _refit_flops(adapted.source) + items
-  return _update_flops(shared, evidence) + items
+def _outcome(p_VxV: Float[np.ndarray, 'V V'], operations: float) -> Outcome:
+  """P and the weights made of it: V^2 operations more."""
+  weights = linear_autoencoder.weights_from_precision(p_VxV.copy())
+  cost = Cost(operations + float(len(p_VxV)) ** 2)
+  return Outcome(Inverse(p_VxV, weights), cost)
 
 
-def is_refit_cheaper(shared: Inverse, evidence) -> bool:
-  """Whether the evidence's rank makes the update dearer than a refit."""
-  data = interactions_lib.join_users(shared.source, evidence)
-  return _refit_flops(data) < _update_flops(shared, evidence)
-
-
-def changed_rows(shared: Inverse, evidence):
+def changed_rows(source: Interactions, evidence: Interactions):
   """Rows of X as the evidence leaves them, and as they were: [K, V], [R, V].
 
   A user whom the source knows leaves an old row behind; a new one does not.
   """
-  grown = interactions_lib.grown_users(shared.source, evidence)
-  is_known = np.isin(shared.source.user_ids, grown.user_ids)
-  old = shared.source.take_users(np.flatnonzero(is_known)).csr()
+  grown = interactions_lib.grown_users(source, evidence)
+  is_known = np.isin(source.user_ids, grown.user_ids)
+  old = source.take_users(np.flatnonzero(is_known)).csr()
   return grown.csr(), old[np.diff(old.indptr) > 0]
-
-
-def _refit_flops(data) -> float:
-  counts = data.csr().getnnz(1)
-  return linear_autoencoder.precision_flops(counts, data.num_items)
-
-
-def _update_flops(shared, evidence) -> float:
-  added, removed = changed_rows(shared, evidence)
-  counts = np.concatenate([added.getnnz(1), removed.getnnz(1)])
-  return woodbury.update_flops(evidence.num_items, len(counts), counts)

@@ -1,43 +1,76 @@
 """EASE whose weights stay sparse, for catalogues beyond the closed form."""
 
+import dataclasses
+from typing import Any
+
 from hyperrec import method as method_lib
 from hyperrec.methods import item_item
 from hyperrec.models import sparse_autoencoder
 
-Method = method_lib.Method
+Cost = method_lib.Cost
+Model = method_lib.Model
+Outcome = method_lib.Outcome
 
 
-def ease_sparse(*, l2: float, neighbours: int, retrain: bool = False) -> Method:
+@dataclasses.dataclass(frozen=True)
+class SparseConfig:
+  """Hyperparameters of EASE on neighbours.
+
+  Attributes:
+    l2: Ridge lambda, above 0.
+    neighbours: Most weights of an item.
+  """
+
+  l2: float
+  neighbours: int
+
+
+@dataclasses.dataclass(frozen=True)
+class SansaConfig:
+  """Hyperparameters of SANSA.
+
+  Attributes:
+    l2: Ridge lambda of a matrix whose columns were scaled.
+    density: Share of V^2 that each of two sparse factors keeps.
+  """
+
+  l2: float
+  density: float
+
+
+def ease_sparse(**hyperparameters: Any) -> Model:
   """EASE on each item's nearest neighbours, each column solved exactly.
 
   Args:
-    l2: lambda.
-    neighbours: weights of an item at most.
-    retrain: prepare nothing, fit everything at each adaptation.
+    **hyperparameters: fields of `SparseConfig`.
   """
+  config = SparseConfig(**hyperparameters)
 
   def fit(data):
-    return sparse_autoencoder.solve_on_neighbours(data.csr(), l2, neighbours)
+    x_UxV = data.csr()
+    weights = sparse_autoencoder.solve_on_neighbours(
+      x_UxV, config.l2, config.neighbours
+    )
+    operations = sparse_autoencoder.neighbour_flops(x_UxV, config.neighbours)
+    return Outcome(weights, Cost(operations))
 
-  def fit_flops(data):
-    return sparse_autoencoder.neighbour_flops(data.csr(), neighbours)
-
-  return item_item.closed_form('ease_sparse', fit, fit_flops, retrain=retrain)
+  return item_item.closed_form('ease_sparse', config, fit)
 
 
-def sansa(*, l2: float, density: float, retrain: bool = False) -> Method:
+def sansa(**hyperparameters: Any) -> Model:
   """SANSA (Spisak et al., RecSys 2023), by its authors' package `sansa`.
 
   Args:
-    l2: lambda, of a matrix whose columns were scaled.
-    density: share of V^2 that each of two sparse factors keeps.
-    retrain: prepare nothing, fit everything at each adaptation.
+    **hyperparameters: fields of `SansaConfig`.
   """
+  config = SansaConfig(**hyperparameters)
 
   def fit(data):
-    return sparse_autoencoder.solve_by_sansa(data.csr(), l2, density)
+    x_UxV = data.csr()
+    weights = sparse_autoencoder.solve_by_sansa(
+      x_UxV, config.l2, config.density
+    )
+    operations = sparse_autoencoder.sansa_flops(x_UxV, config.density)
+    return Outcome(weights, Cost(operations))
 
-  def fit_flops(data):
-    return sparse_autoencoder.sansa_flops(data.csr(), density)
-
-  return item_item.closed_form('sansa', fit, fit_flops, retrain=retrain)
+  return item_item.closed_form('sansa', config, fit)

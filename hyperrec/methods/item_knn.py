@@ -1,34 +1,49 @@
 """ItemKNN: cosine similarity of item columns, shrunk, the nearest kept."""
 
+import dataclasses
+from typing import Any
+
 import numpy as np
 import scipy.sparse
 
 from hyperrec import method as method_lib
 from hyperrec import top_k
+from hyperrec.cost import counts
 from hyperrec.methods import item_item
 
-Method = method_lib.Method
+Cost = method_lib.Cost
+Model = method_lib.Model
+Outcome = method_lib.Outcome
 
 
-def item_knn(
-  *, neighbours: int, shrink: float, retrain: bool = False
-) -> Method:
+@dataclasses.dataclass(frozen=True)
+class ItemKnnConfig:
+  """Hyperparameters of ItemKNN.
+
+  Attributes:
+    neighbours: Similarities kept for each item (column of the weights).
+    shrink: Added to the denominator of the cosine; it takes weight off items
+      with little support (Dacrema et al., 2019).
+  """
+
+  neighbours: int
+  shrink: float
+
+
+def item_knn(**hyperparameters: Any) -> Model:
   """ItemKNN (Sarwar et al., WWW 2001) with cosine c_ij / (|i| |j| + shrink).
 
   Args:
-    neighbours: similarities kept for each item (column of the weights).
-    shrink: takes weight off items with little support (Dacrema et al., 2019).
-    retrain: prepare nothing, count everything at each adaptation.
+    **hyperparameters: fields of `ItemKnnConfig`.
   """
+  config = ItemKnnConfig(**hyperparameters)
 
   def fit(data):
-    return cosine_neighbours(data.csr(), neighbours, shrink)
+    x_UxV = data.csr()
+    weights = cosine_neighbours(x_UxV, config.neighbours, config.shrink)
+    return Outcome(weights, Cost(counts.gram(x_UxV.getnnz(1))))
 
-  def fit_flops(data):
-    counts = data.csr().getnnz(1).astype(float)
-    return 2 * float(np.square(counts).sum())
-
-  return item_item.closed_form('itemknn', fit, fit_flops, retrain=retrain)
+  return item_item.closed_form('itemknn', config, fit)
 
 
 def cosine_neighbours(

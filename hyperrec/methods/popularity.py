@@ -1,48 +1,33 @@
 """Popularity: count. The floor of every comparison."""
 
-from typing import NamedTuple
-
 import numpy as np
+from jaxtyping import Float
 
 from hyperrec import method as method_lib
 
-Method = method_lib.Method
+Cost = method_lib.Cost
+Model = method_lib.Model
+Outcome = method_lib.Outcome
 
 
-class Counts(NamedTuple):
-  """Interactions of each item [V], float32, and the catalogue they are of."""
+def popularity() -> Model:
+  """Ranks by the number of interactions; its state is these counts [V]."""
 
-  counts: np.ndarray
-  item_ids: np.ndarray
+  def fit(data, key, start=None, run=None):
+    del key, start, run
+    return Outcome(_counts(data), Cost(float(len(data))))
+
+  def update(counts, source, evidence):
+    del source
+    return Outcome(counts + _counts(evidence), Cost(float(len(evidence))))
+
+  return Model('popularity', {}, fit, score, update=update)
 
 
-def popularity() -> Method:
-  """Ranks by the number of interactions; new evidence is added to it."""
+def score(counts: Float[np.ndarray, ' V'], histories: method_lib.Histories):
+  """Scores [B, V]: the counts, alike for all."""
+  return np.broadcast_to(counts, (len(histories.items), len(counts)))
 
-  def prepare(source, key):
-    del key
-    return Counts(source.item_counts().astype(np.float32), source.item_ids)
 
-  def adapt(shared, evidence, key):
-    del key
-    counts = evidence.item_counts().astype(np.float32)
-    if np.array_equal(shared.item_ids, evidence.item_ids):
-      return Counts(shared.counts + counts, shared.item_ids)
-    if len(evidence) == 0:
-      raise method_lib.CannotServe(
-        'popularity knows nothing of a catalogue without interactions'
-      )
-    return Counts(counts, evidence.item_ids)
-
-  def score(adapted, histories):
-    rows = len(histories.items)
-    return np.broadcast_to(adapted.counts, (rows, len(adapted.counts)))
-
-  return Method(
-    'popularity',
-    prepare,
-    adapt,
-    score,
-    lambda source, shared: float(len(source)),
-    lambda shared, evidence, adapted: float(len(evidence)),
-  )
+def _counts(data) -> Float[np.ndarray, ' V']:
+  return data.item_counts().astype(np.float32)

@@ -1,5 +1,8 @@
 """SLIM: item-item weights that may not be negative."""
 
+import dataclasses
+from typing import Any
+
 import numpy as np
 
 from hyperrec import method as method_lib
@@ -7,30 +10,49 @@ from hyperrec.methods import item_item
 from hyperrec.models import linear_autoencoder
 from hyperrec.models import slim as slim_lib
 
-Method = method_lib.Method
+Cost = method_lib.Cost
+Model = method_lib.Model
+Outcome = method_lib.Outcome
 
 
-def slim(
-  *, l1: float, l2: float, max_iterations: int = 30, retrain: bool = False
-) -> Method:
+@dataclasses.dataclass(frozen=True)
+class SlimConfig:
+  """Hyperparameters of SLIM.
+
+  Attributes:
+    l1: Penalty of the sum of the weights.
+    l2: Ridge, above 0.
+    max_iterations: Most iterations of ADMM.
+  """
+
+  l1: float
+  l2: float
+  max_iterations: int = 30
+
+
+def slim(**hyperparameters: Any) -> Model:
   """SLIM (Ning & Karypis, ICDM 2011) by ADMM; see `models.slim`.
 
   An item that no user has touched has no weights, so only the touched ones
   enter the solve: exact, and far cheaper when the evidence is small.
+
+  Args:
+    **hyperparameters: fields of `SlimConfig`.
   """
+  config = SlimConfig(**hyperparameters)
 
   def fit(data):
     touched = np.flatnonzero(data.item_counts())
+    x_UxT = data.csr()[:, touched]
     fitted = slim_lib.slim(
-      data.csr()[:, touched], l1=l1, l2=l2, max_iterations=max_iterations
+      x_UxT, l1=config.l1, l2=config.l2, max_iterations=config.max_iterations
     )
-    return linear_autoencoder.SubsetWeights(
+    operations = slim_lib.slim_flops(
+      x_UxT.getnnz(1), len(touched), fitted.iterations
+    )
+    weights = linear_autoencoder.SubsetWeights(
       fitted.weights, touched, data.num_items
     )
+    return Outcome(weights, Cost(operations))
 
-  def fit_flops(data):
-    touched = int((data.item_counts() > 0).sum())
-    counts = data.csr().getnnz(1)
-    return slim_lib.slim_flops(counts, touched, max_iterations)
-
-  return item_item.closed_form('slim', fit, fit_flops, retrain=retrain)
+  return item_item.closed_form('slim', config, fit)

@@ -10,7 +10,7 @@ import optax
 import scipy.sparse
 from jaxtyping import Array, Float
 
-from hyperrec import memory
+from hyperrec.cost import memory
 from hyperrec.models import linear_autoencoder, preference_pairs
 from hyperrec.models import reward_factorization as rf
 

@@ -12,7 +12,7 @@ is dense, and only for catalogues up to `LIMIT` items.
 import numpy as np
 from jaxtyping import Float
 
-from hyperrec import memory
+from hyperrec.cost import memory
 from hyperrec.models import spd_inverse
 
 LIMIT = 16_000

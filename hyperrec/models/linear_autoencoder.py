@@ -29,7 +29,7 @@ import scipy.linalg
 import scipy.sparse
 from jaxtyping import Float, Int
 
-from hyperrec import memory
+from hyperrec.cost import memory
 from hyperrec.models import spd_inverse as spd_inverse_lib
 from hyperrec.models import woodbury
 

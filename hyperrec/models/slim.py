@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from hyperrec import memory
+from hyperrec.cost import memory
 from hyperrec.models import linear_autoencoder, woodbury
 
 Csr = linear_autoencoder.Csr

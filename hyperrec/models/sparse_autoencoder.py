@@ -22,7 +22,8 @@ import scipy.linalg
 import scipy.sparse
 from jaxtyping import Float, Int
 
-from hyperrec import memory, top_k
+from hyperrec import top_k
+from hyperrec.cost import memory
 from hyperrec.models import linear_autoencoder
 
 Csr = scipy.sparse.csr_matrix

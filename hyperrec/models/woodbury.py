@@ -14,7 +14,7 @@ import scipy.linalg
 import scipy.sparse
 from jaxtyping import Float
 
-from hyperrec import memory
+from hyperrec.cost import memory
 
 Csr = scipy.sparse.csr_matrix
 

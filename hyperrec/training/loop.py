@@ -47,25 +47,48 @@ class Stopped(RuntimeError):  # noqa: N818 - names what happened
 
 
 @dataclasses.dataclass(frozen=True)
-class LoopConfig:
-  """How long a run is and when it looks up; 0 is "only at the end".
+class Run:
+  """How a training run is evaluated, logged and kept.
+
+  Intervals are in steps; 0 means only at the end.
 
   Attributes:
-    num_steps: steps of the whole run, those before a resumption included.
+    evaluate: parameters, or a model's state, -> metrics on validation data.
+      With it the best parameters are kept, not the last ones.
+    best_metric: the metric of `evaluate` that decides; higher is better.
     evaluate_every: steps between evaluations.
+    workdir: folder of checkpoints and metrics.jsonl; the same call with the
+      same workdir resumes. None trains in memory and touches no file.
     checkpoint_every: steps between checkpoints.
+    max_to_keep: number of checkpoints that are kept.
     log_every: steps between records of the training metrics.
-    best_metric: of `evaluate`'s metrics, the one that picks `Result.best`;
-      higher is better.
-    max_to_keep: checkpoints kept.
+    writers: more places for the metrics, called as (steps done, metrics).
+    description: title of the progress bar, which shows on terminals only; ''
+      shows none.
   """
 
-  num_steps: int
-  evaluate_every: int = 0
-  checkpoint_every: int = 0
-  log_every: int = 100
+  evaluate: Evaluate | None = None
   best_metric: str = ''
+  evaluate_every: int = 0
+  workdir: str | pathlib.Path | None = None
+  checkpoint_every: int = 0
   max_to_keep: int = 2
+  log_every: int = 100
+  writers: Sequence[Writer] = ()
+  description: str = ''
+
+  def of(self, make_state: Callable[[Any], Any]) -> 'Run':
+    """The same run where `evaluate` is to be given a state.
+
+    Args:
+      make_state: parameters -> state.
+    """
+    if self.evaluate is None:
+      return self
+    judge = self.evaluate
+    return dataclasses.replace(
+      self, evaluate=lambda params: judge(make_state(params))
+    )
 
 
 class Best(NamedTuple):
@@ -114,14 +137,10 @@ def train(
   step_fn: step_lib.Step,
   state: step_lib.TrainState,
   batch_at: Callable[[int], Any],
-  config: LoopConfig,
-  *,
-  evaluate: Evaluate | None = None,
-  workdir: str | pathlib.Path | None = None,
-  writers: Sequence[Writer] = (),
-  description: str = '',
+  num_steps: int,
+  run: Run = Run(),
 ) -> Result:
-  """Runs `step_fn` until `config.num_steps` steps are done.
+  """Runs `step_fn` until `num_steps` steps are done.
 
   Where a mesh is in use (`mesh.use`), state and batches are laid on it.
 
@@ -131,13 +150,8 @@ def train(
     state: the initial state; copied, so it survives the steps' donation.
     batch_at: step -> batch, a pure function, so that a resumed run sees the
       batches it would have seen.
-    config: see `LoopConfig`.
-    evaluate: params -> metrics, on validation data.
-    workdir: for checkpoints and metrics.jsonl; the same call with the same
-      workdir resumes. None trains in memory and touches no file.
-    writers: more places for the metrics, called as (steps done, metrics).
-    description: title of the progress bar, which shows on terminals only; ''
-      shows none.
+    num_steps: steps of the whole run, those before a resumption included.
+    run: how it is evaluated, logged and kept.
 
   Raises:
     TrainingDiverged: the loss, or a parameter about to be saved, is not
@@ -147,6 +161,7 @@ def train(
     Stopped: SIGTERM came; the step in progress was ended, and saved.
   """
   placed = mesh_lib.current()
+  evaluate, workdir, writers = run.evaluate, run.workdir, run.writers
   if placed is None:
     state = jax.tree.map(jnp.copy, state)
   else:
@@ -158,7 +173,7 @@ def train(
   with contextlib.ExitStack() as stack:
     checkpoints = None
     if workdir is not None:
-      checkpoints = stack.enter_context(_open_checkpoints(workdir, config))
+      checkpoints = stack.enter_context(_open_checkpoints(run))
       result = checkpoints.restore_latest(result) or result
       if mesh_lib.is_writer():
         log = run_log.MetricsLog(
@@ -166,15 +181,15 @@ def train(
         )
         writers = [*writers, stack.enter_context(log).write]
     bar = stack.enter_context(
-      _progress(description, int(result.state.step), config.num_steps)
+      _progress(run.description, int(result.state.step), num_steps)
     )
     is_told = (
       (lambda: False)
       if workdir is None
       else stack.enter_context(_told_to_stop())
     )
-    monitor = _Monitor(config, writers, checkpoints, bar, is_told)
-    result = _run(step_fn, result, batch_at, evaluate, monitor)
+    monitor = _Monitor(run, num_steps, writers, checkpoints, bar, is_told)
+    result = _steps(step_fn, result, batch_at, evaluate, monitor)
   return result if placed is None else mesh_lib.collect(placed, result)
 
 
@@ -186,25 +201,25 @@ def _collected(placed, evaluate, params):
   return evaluate(mesh_lib.collect(placed, params))
 
 
-def _run(step_fn, result, batch_at, evaluate, monitor) -> Result:
-  config = monitor.config
+def _steps(step_fn, result, batch_at, evaluate, monitor) -> Result:
+  run, num_steps = monitor.run, monitor.num_steps
   state, best = result
-  for step in range(int(state.step), config.num_steps):
+  for step in range(int(state.step), num_steps):
     state, metrics = step_fn(state, batch_at(step))
     done = step + 1
     monitor.push(done, metrics)
-    if evaluate and _is_due(config.evaluate_every, done, config.num_steps):
+    if evaluate and _is_due(run.evaluate_every, done, num_steps):
       monitor.flush()
       values = {k: float(v) for k, v in evaluate(state.params).items()}
       monitor.write(done, values)
-      best = _better(best, state.params, values, done, config.best_metric)
-    if _is_due(config.checkpoint_every, done, config.num_steps):
+      best = _better(best, state.params, values, done, run.best_metric)
+    if _is_due(run.checkpoint_every, done, num_steps):
       monitor.flush()
       monitor.save(done, Result(state, best))
-    if monitor.is_told_to_stop() and done < config.num_steps:
+    if monitor.is_told_to_stop() and done < num_steps:
       monitor.flush()
       monitor.save(done, Result(state, best))
-      raise Stopped(done, config.num_steps)
+      raise Stopped(done, num_steps)
   monitor.flush()
   return Result(state, best)
 
@@ -233,9 +248,10 @@ def _better(best, params, values, done, metric) -> Best:
 class _Monitor:
   """Reads metrics one step late, watches for NaN, writes and saves."""
 
-  def __init__(self, config, writers, checkpoints, bar, is_told_to_stop):
-    self.is_told_to_stop = is_told_to_stop
-    self.config = config
+  def __init__(self, run, num_steps, writers, checkpoints, bar, is_told):
+    self.is_told_to_stop = is_told
+    self.run = run
+    self.num_steps = num_steps
     self._writers = writers
     self._checkpoints = checkpoints
     self._bar = bar
@@ -255,7 +271,7 @@ class _Monitor:
     if not math.isfinite(loss):
       self._diverged(done, f'the loss is {loss}')
     self._bar(done, loss)
-    if _is_due(self.config.log_every, done, self.config.num_steps):
+    if _is_due(self.run.log_every, done, self.num_steps):
       self.write(done, {k: float(v) for k, v in metrics.items()})
 
   def write(self, done: int, values: Mapping[str, float]) -> None:
@@ -290,12 +306,12 @@ def _all_finite(tree: Any) -> bool:
   return bool(_tree_finite(tree))
 
 
-def _open_checkpoints(workdir, config: LoopConfig):
+def _open_checkpoints(run: Run):
   # Here, since Orbax takes seconds to import and most runs need no file.
   from hyperrec.training import checkpoints
 
-  directory = pathlib.Path(workdir) / 'checkpoints'
-  return checkpoints.Checkpoints(directory, config.max_to_keep)
+  directory = pathlib.Path(run.workdir) / 'checkpoints'
+  return checkpoints.Checkpoints(directory, run.max_to_keep)
 
 
 @contextlib.contextmanager

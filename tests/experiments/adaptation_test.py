@@ -291,7 +291,7 @@ def test_a_domain_without_text_is_refused_by_name(tmp_path, shop, data_dir):
 def test_a_lack_of_memory_refuses_a_cell_and_is_not_kept(tmp_path):
   code = (
     'import runpy\n'
-    'from hyperrec import memory\n'
+    'from hyperrec.cost import memory\n'
     'memory.available_bytes = lambda *unused: 1000\n'
     'runpy.run_module("experiments.adaptation.run", run_name="__main__")\n'
   )

@@ -6,7 +6,7 @@ from absl import app
 
 from experiments import needs
 from experiments.export import recommend
-from hyperrec import memory
+from hyperrec.cost import memory
 from hyperrec.data import interactions
 
 BANDS = ['Band 3, The', 'Band 7, The', 'Other', '12', '13', '="0000000117"']

@@ -7,7 +7,8 @@ import pytest
 from absl import flags
 
 from experiments import script
-from hyperrec import memory, method
+from hyperrec import method
+from hyperrec.cost import memory
 from hyperrec.data import interactions
 from hyperrec.evaluation import results
 from hyperrec.training import checkpoints, loop, manifest

@@ -10,7 +10,7 @@ import pytest
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions
-from hyperrec.evaluation import flops
+from hyperrec.cost import counts
 from hyperrec.methods import generated_head, mult_vae
 from hyperrec.models import output_forms, variational_autoencoder
 from hyperrec.training import step as step_lib
@@ -167,7 +167,7 @@ def test_flops_are_those_of_the_products():
   step_fn, tx = generated_head.train_step(config(epochs=20), NUM_ITEMS, 60)
   state = step_lib.init_state(prepared().theta, tx, KEY)
   batch = {'x': np.zeros((20, NUM_ITEMS), bool), 'base': prepared().base.params}
-  expected = 60 * flops.jaxpr_flops(step_fn, state, batch)
+  expected = 60 * counts.program(step_fn, state, batch)
   expected += mult_vae.fit_flops(prepared().base)
   assert counted == pytest.approx(expected, rel=0.15)
 

@@ -9,7 +9,7 @@ import pytest
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions
-from hyperrec.evaluation import flops
+from hyperrec.cost import counts
 from hyperrec.methods import ease, hyperease_user
 from hyperrec.models import simulated_users
 from tests.makers import make_data
@@ -176,6 +176,6 @@ def test_flops_are_those_of_the_products():
   users = simulated_users.Batch(*np.zeros((3, 40, NUM_ITEMS), np.float32))
   step, tx, _ = hyperease_user.train_step(config)
   state = hyperease_user.step_lib.init_state(params, tx, KEY)
-  steps = 60 * flops.jaxpr_flops(step, state, (users, strangers))
+  steps = 60 * counts.program(step, state, (users, strangers))
   # Beside the steps: validation users, EASE, and leaving users out.
   assert steps < counted < 2.5 * steps

@@ -9,7 +9,7 @@ import pytest
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions
-from hyperrec.evaluation import cost
+from hyperrec.cost import measure
 from hyperrec.methods import (
   vqrec,
   vqrec_index,
@@ -55,7 +55,7 @@ def test_new_items_are_served_without_training(shared):
   # What an adaptation keeps: a byte for each code, and the popularity.
   kept = adapted.codes.nbytes + adapted.popularity.nbytes
   assert adapted.codes.nbytes == new.num_items * kind_data.SMALL['num_groups']
-  assert kept <= cost.stored_bytes(adapted, shared) <= kept + 1000
+  assert kept <= measure.stored_bytes(adapted, shared) <= kept + 1000
 
 
 def test_it_may_learn_from_shuffled_histories():

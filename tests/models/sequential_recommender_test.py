@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hyperrec.evaluation import flops
+from hyperrec.cost import counts
 from hyperrec.models import sequential_recommender
 
 V, L, D = 12, 6, 8
@@ -208,7 +208,7 @@ def test_flops_are_those_of_the_program():
     )
 
   counted = sequential_recommender.forward_flops(model, 4, 20, 100)
-  assert flops.jaxpr_flops(scores, shapes) == pytest.approx(counted, rel=0.1)
+  assert counts.program(scores, shapes) == pytest.approx(counted, rel=0.1)
 
 
 def test_another_catalogue_gets_its_own_items():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from hyperrec import memory
-from hyperrec.evaluation import cost
+from hyperrec.cost import memory
+from hyperrec.cost import measure
 from hyperrec.models import linear_autoencoder
 from hyperrec.models import sparse_autoencoder as lib
 
@@ -58,7 +58,7 @@ def test_items_without_company_have_no_weights():
 
 def test_memory_is_predicted_and_refused_before_it_is_taken(monkeypatch):
   x = make(2000, 1000, share=0.01)
-  _, peak = cost.peak_bytes(lambda: lib.solve_on_neighbours(x, 5.0, 20))
+  _, peak = measure.peak_bytes(lambda: lib.solve_on_neighbours(x, 5.0, 20))
   assert peak < lib.neighbour_peak_bytes(x, 20) + 2**22  # small objects
   monkeypatch.setattr(memory, 'available_bytes', lambda: 2**20)
   for solve in (

@@ -70,27 +70,25 @@ def test_a_batch_may_span_many_epochs():
 
 
 def test_training_in_memory_reduces_the_loss():
-  config = loop.LoopConfig(num_steps=200)
-  result = loop.train(STEP, _state(), _batch_at, config)
+  result = loop.train(STEP, _state(), _batch_at, 200)
   assert result.best is None
   np.testing.assert_allclose(result.state.params['w'], DATA.mean(0), atol=0.15)
 
 
 def test_the_initial_state_survives():
   state = _state()
-  loop.train(STEP, state, _batch_at, loop.LoopConfig(num_steps=2))
+  loop.train(STEP, state, _batch_at, 2)
   assert float(state.params['w'].sum()) == 0.0
 
 
 def test_resume_is_bitwise(tmp_path):
-  four = loop.LoopConfig(4, evaluate_every=1, best_metric='score', log_every=1)
-  two = loop.LoopConfig(2, evaluate_every=1, best_metric='score', log_every=1)
-  run = lambda config, folder: loop.train(  # noqa: E731
-    STEP, _state(), _batch_at, config, evaluate=_evaluate, workdir=folder
-  )
-  whole = run(four, tmp_path / 'whole')
-  run(two, tmp_path / 'parts')
-  resumed = run(four, tmp_path / 'parts')
+  def run(num_steps, folder):
+    run = loop.Run(_evaluate, 'score', 1, workdir=folder, log_every=1)
+    return loop.train(STEP, _state(), _batch_at, num_steps, run)
+
+  whole = run(4, tmp_path / 'whole')
+  run(2, tmp_path / 'parts')
+  resumed = run(4, tmp_path / 'parts')
   _assert_same(whole, resumed)
   logs = [
     (tmp_path / name / 'metrics.jsonl').read_text()
@@ -101,35 +99,35 @@ def test_resume_is_bitwise(tmp_path):
 
 
 def test_a_finished_run_is_only_read(tmp_path):
-  config = loop.LoopConfig(3)
-  first = loop.train(STEP, _state(), _batch_at, config, workdir=tmp_path)
+  run = loop.Run(workdir=tmp_path)
+  first = loop.train(STEP, _state(), _batch_at, 3, run)
 
   def no_batch(step):
     raise AssertionError(step)
 
-  again = loop.train(STEP, _state(), no_batch, config, workdir=tmp_path)
+  again = loop.train(STEP, _state(), no_batch, 3, run)
   _assert_same(first, again)
 
 
 def test_a_corrupt_newest_checkpoint_falls_back(tmp_path, caplog):
-  config = loop.LoopConfig(6, checkpoint_every=2)
-  whole = loop.train(STEP, _state(), _batch_at, config, workdir=tmp_path)
+  run = loop.Run(workdir=tmp_path, checkpoint_every=2)
+  whole = loop.train(STEP, _state(), _batch_at, 6, run)
   newest = tmp_path / 'checkpoints' / '6'
   for path in newest.rglob('*'):
     if path.is_file():
       path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-  resumed = loop.train(STEP, _state(), _batch_at, config, workdir=tmp_path)
+  resumed = loop.train(STEP, _state(), _batch_at, 6, run)
   _assert_same(whole, resumed)
   assert 'checkpoint 6' in caplog.text
   assert 'step 4' in caplog.text
 
 
 def test_a_checkpoint_of_another_model_is_refused_and_kept(tmp_path):
-  config = loop.LoopConfig(2)
-  loop.train(STEP, _state(), _batch_at, config, workdir=tmp_path)
+  run = loop.Run(workdir=tmp_path)
+  loop.train(STEP, _state(), _batch_at, 2, run)
   other = step_lib.init_state({'w': jnp.zeros(7)}, TX, jax.random.key(3))
   with pytest.raises(RuntimeError, match=r'float32\[4\] there.*empty workdir'):
-    loop.train(STEP, other, _batch_at, config, workdir=tmp_path)
+    loop.train(STEP, other, _batch_at, 2, run)
   assert (tmp_path / 'checkpoints' / '2').exists()
 
 
@@ -140,8 +138,8 @@ def test_the_best_parameters_are_kept():
     seen.append(np.array(params['w']))
     return {'ndcg': [0.1, 0.5, 0.3][len(seen) - 1]}
 
-  config = loop.LoopConfig(6, evaluate_every=2, best_metric='ndcg')
-  result = loop.train(STEP, _state(), _batch_at, config, evaluate=evaluate)
+  run = loop.Run(evaluate, 'ndcg', evaluate_every=2)
+  result = loop.train(STEP, _state(), _batch_at, 6, run)
   assert len(seen) == 3
   assert int(result.best.step) == 4
   assert float(result.best.value) == np.float32(0.5)
@@ -149,19 +147,17 @@ def test_the_best_parameters_are_kept():
 
 
 def test_an_unknown_best_metric_is_named():
-  config = loop.LoopConfig(1, best_metric='mrr')
+  run = loop.Run(_evaluate, 'mrr')
   with pytest.raises(ValueError, match=r"'mrr'.*\['other', 'score'\]"):
-    loop.train(STEP, _state(), _batch_at, config, evaluate=_evaluate)
+    loop.train(STEP, _state(), _batch_at, 1, run)
 
 
 def test_nan_stops_with_the_step_and_keeps_the_last_checkpoint(tmp_path):
-  config = loop.LoopConfig(8, checkpoint_every=2)
+  run = loop.Run(workdir=tmp_path, checkpoint_every=2)
   with pytest.raises(loop.TrainingDiverged, match='checkpoint is step 4') as e:
-    loop.train(STEP, _state(), _nan_after(4), config, workdir=tmp_path)
+    loop.train(STEP, _state(), _nan_after(4), 8, run)
   assert e.value.step == 5
-  good = loop.train(
-    STEP, _state(), _batch_at, loop.LoopConfig(4), workdir=tmp_path
-  )
+  good = loop.train(STEP, _state(), _batch_at, 4, run)
   assert int(good.state.step) == 4
   assert np.isfinite(good.state.params['w']).all()
 
@@ -173,23 +169,20 @@ def test_a_nan_parameter_is_never_saved(tmp_path):
 
   step = step_lib.make_train_step(loss, TX)
   with pytest.raises(loop.TrainingDiverged, match='no checkpoint'):
-    loop.train(step, _state(), _batch_at, loop.LoopConfig(1), workdir=tmp_path)
+    loop.train(step, _state(), _batch_at, 1, loop.Run(workdir=tmp_path))
 
 
 def test_records_and_writers(tmp_path):
   seen = []
-  config = loop.LoopConfig(
-    5, evaluate_every=4, log_every=2, best_metric='other'
-  )
-  loop.train(
-    STEP,
-    _state(),
-    _batch_at,
-    config,
-    evaluate=_evaluate,
+  run = loop.Run(
+    _evaluate,
+    'other',
+    evaluate_every=4,
     workdir=tmp_path,
+    log_every=2,
     writers=[lambda step, values: seen.append((step, sorted(values)))],
   )
+  loop.train(STEP, _state(), _batch_at, 5, run)
   train, valid = ['loss'], ['other', 'score']
   assert seen == [(2, train), (4, train), (4, valid), (5, train), (5, valid)]
   records = run_log.read_metrics(tmp_path / 'metrics.jsonl')
@@ -199,7 +192,7 @@ def test_records_and_writers(tmp_path):
 def test_one_trace_over_a_whole_run():
   chex.clear_trace_counter()
   step = step_lib.make_train_step(chex.assert_max_traces(_loss, n=1), TX)
-  loop.train(step, _state(), _batch_at, loop.LoopConfig(20))
+  loop.train(step, _state(), _batch_at, 20)
 
 
 def test_the_bar_shows_on_terminals_only(monkeypatch):
@@ -207,8 +200,8 @@ def test_the_bar_shows_on_terminals_only(monkeypatch):
     def isatty(self):
       return True
 
-  config = loop.LoopConfig(3)
+  run = loop.Run(description='my model')
   for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
     monkeypatch.setattr(sys, 'stderr', stream)
-    loop.train(STEP, _state(), _batch_at, config, description='my model')
+    loop.train(STEP, _state(), _batch_at, 3, run)
     assert ('my model' in stream.getvalue()) == shown

@@ -18,32 +18,32 @@ class UncountableError(ValueError):
   """A program whose number of operations depends on its data."""
 
 
-def matmul_flops(m: int, n: int, k: int) -> float:
+def matmul(m: int, n: int, k: int) -> float:
   """[m, k] @ [k, n]: a multiplication and an addition each."""
   return 2.0 * m * n * k
 
 
-def cholesky_flops(n: int) -> float:
+def cholesky(n: int) -> float:
   """LAPACK potrf: n^3 / 3."""
   return n**3 / 3
 
 
-def cholesky_inverse_flops(n: int) -> float:
+def spd_inverse(n: int) -> float:
   """LAPACK potrf and potri: n^3."""
   return float(n**3)
 
 
-def triangular_solve_flops(n: int, num_rhs: int) -> float:
+def triangular_solve(n: int, num_rhs: int) -> float:
   """LAPACK trtrs: n^2 a right-hand side."""
   return float(n**2 * num_rhs)
 
 
-def gram_flops(row_counts: np.ndarray) -> float:
+def gram(row_counts: np.ndarray) -> float:
   """X'X of sparse rows: 2 |x_u|^2 each."""
   return 2 * float(np.square(np.asarray(row_counts, float)).sum())
 
 
-def jaxpr_flops(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> float:
+def program(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> float:
   """Operations of fn(*args), from its jaxpr; nothing is run.
 
   Matrix products count 2 m n k, scans their body times their length, branches

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hyperrec import memory
+from hyperrec.cost import memory
 
 
 def test_what_cannot_be_had_is_refused_with_what_needs_less():

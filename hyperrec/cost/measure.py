@@ -39,7 +39,7 @@ class Measured(NamedTuple):
   peak_bytes: int
 
 
-def measure(
+def call(
   fn: Callable[[], Any], *, repeats: int = 20, max_seconds: float = 10.0
 ) -> Measured:
   """Times fn() warm, results waited for; a slow one is timed fewer times.

@@ -1,0 +1,210 @@
+"""Policies: how a model is adapted. A model under a policy is a method.
+
+    frozen      fitted once; its parameters serve as they are
+    retrained   fitted anew on all data at hand
+    finetuned   fitted once; training continues on the evidence
+    updated     fitted once; an exact update takes the evidence in
+    generated   learned once to generate; a pass generates the parameters
+
+This module alone asks whether the catalogue is known, whether there is
+evidence, and whether the source is one domain or several; so all models refuse
+alike.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from hyperrec import method as method_lib
+from hyperrec.data import interactions as interactions_lib
+
+CannotServe = method_lib.CannotServe
+Interactions = interactions_lib.Interactions
+Method = method_lib.Method
+Model = method_lib.Model
+Outcome = method_lib.Outcome
+Source = method_lib.Source
+# Of a known catalogue: (source, evidence) -> the data that an adaptation uses.
+Data = Callable[[Interactions, Interactions], Interactions]
+
+
+class Shared(NamedTuple):
+  """What a policy keeps of the source.
+
+  Attributes:
+    state: the model's; None where nothing was fitted.
+    source: the data of the source.
+  """
+
+  state: Any
+  source: Source
+
+
+def evidence_alone(
+  source: Interactions, evidence: Interactions
+) -> Interactions:
+  """The evidence."""
+  del source
+  return evidence
+
+
+# The rows of the source and of the evidence.
+everything = interactions_lib.join_users
+# The users who have evidence, with all of their rows.
+changed_users = interactions_lib.grown_users
+
+
+def frozen(model: Model) -> Method:
+  """Fitted once; an adaptation trains nothing.
+
+  The state serves its own catalogue. It serves another one where the model can
+  look it up (`Model.look_up`); others refuse.
+  """
+
+  def adapt(shared, evidence, key):
+    del key
+    if _known(shared.source, evidence) is not None:
+      _check_history(model, evidence)
+      return Outcome(shared.state)
+    if model.look_up is None:
+      raise _unknown(model, 'retrain or fine-tune it')
+    _check_interactions(model, evidence)
+    return model.look_up(shared.state, evidence)
+
+  return _method(model, 'frozen', adapt)
+
+
+def retrained(model: Model) -> Method:
+  """Nothing is learned before; an adaptation fits all data at hand.
+
+  These are source and evidence where the catalogue is known, and the evidence
+  on another catalogue.
+  """
+
+  def prepare(source, key):
+    del key
+    return Outcome(Shared(None, source))
+
+  def adapt(shared, evidence, key):
+    source = _known(shared.source, evidence)
+    if source is None:
+      _check_interactions(model, evidence)
+      return model.fit(evidence, key)
+    _check_history(model, evidence)
+    return model.fit(everything(source, evidence), key)
+
+  return Method(f'{model.name}, retrained', model, prepare, adapt)
+
+
+def finetuned(model: Model, on: Data = evidence_alone) -> Method:
+  """Fitted once; training continues.
+
+  On another catalogue it continues from what the state carries over
+  (`Model.carry`); models that carry nothing refuse.
+
+  Args:
+    model: what is adapted.
+    on: what it is trained on where the catalogue is known.
+  """
+
+  def adapt(shared, evidence, key):
+    source = _known(shared.source, evidence)
+    if source is None:
+      if model.carry is None:
+        raise _unknown(model, 'retrain it')
+      _check_interactions(model, evidence)
+      start = model.carry(shared.state, evidence, key)
+      fitted = model.fit(evidence, key, start.state)
+      return Outcome(fitted.state, start.cost + fitted.cost)
+    _check_history(model, evidence)
+    if len(evidence) == 0:
+      return Outcome(shared.state)
+    return model.fit(on(source, evidence), key, shared.state)
+
+  return _method(model, 'fine-tuned', adapt)
+
+
+def updated(model: Model) -> Method:
+  """Fitted once; the evidence is taken in by an exact update."""
+
+  def adapt(shared, evidence, key):
+    del key
+    source = _known(shared.source, evidence)
+    if source is None:
+      raise _unknown(model, 'there is nothing to update: retrain it')
+    _check_history(model, evidence)
+    return model.update(shared.state, source, evidence)
+
+  return _method(model, 'updated', adapt)
+
+
+def generated(model: Model, on: Data = evidence_alone) -> Method:
+  """Learned once to generate; an adaptation generates parameters.
+
+  Args:
+    model: a generator.
+    on: what parameters are generated from where the catalogue is known.
+  """
+
+  def adapt(shared, evidence, key):
+    source = _known(shared.source, evidence)
+    if source is not None:
+      _check_history(model, evidence)
+      return model.generate(shared.state, on(source, evidence), key)
+    if not model.generates_catalogues:
+      raise _unknown(model, 'train its generator there')
+    _check_interactions(model, evidence)
+    return model.generate(shared.state, evidence, key)
+
+  return _method(model, 'generated', adapt)
+
+
+def _method(model: Model, policy: str, adapt: Callable) -> Method:
+  def prepare(source, key):
+    if not isinstance(source, Interactions) and not model.takes_domains:
+      if len(source) > 1:
+        raise CannotServe(
+          f'{model.name} has one catalogue; the source is {len(source)} domains'
+        )
+      (source,) = source
+    fitted = model.fit(source, key)
+    return Outcome(Shared(fitted.state, source), fitted.cost)
+
+  return Method(f'{model.name}, {policy}', model, prepare, adapt)
+
+
+def _known(source: Source, evidence: Interactions) -> Interactions | None:
+  """The source data of the evidence's own catalogue, if there are such.
+
+  Item ids are mere numbers in many data sets, so of several domains only the
+  one of the same name can have the same catalogue.
+  """
+  if isinstance(source, Interactions):
+    domains = (source,)
+  else:
+    domains = tuple(d for d in source if d.name == evidence.name)
+  for domain in domains:
+    if np.array_equal(domain.item_ids, evidence.item_ids):
+      return domain
+  return None
+
+
+def _check_history(model: Model, evidence: Interactions) -> None:
+  if model.needs_history and len(evidence) == 0:
+    raise CannotServe(f'{model.name} cannot score users with empty histories')
+
+
+def _check_interactions(model: Model, evidence: Interactions) -> None:
+  if model.needs_interactions and len(evidence) == 0:
+    raise CannotServe(
+      f'{model.name} has no weights for a catalogue without interactions'
+    )
+
+
+def _unknown(model: Model, remedy: str) -> CannotServe:
+  return CannotServe(
+    f'{model.name} knows only the items that it was fitted on, and this '
+    f'catalogue is another one: {remedy}'
+  )

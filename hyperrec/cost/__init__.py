@@ -1,0 +1,1 @@
+"""What adapting costs: operations counted, seconds and memory measured."""

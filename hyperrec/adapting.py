@@ -14,7 +14,6 @@ alike.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from hyperrec import method as method_lib

@@ -24,6 +24,7 @@ from absl import app, flags, logging
 from experiments import script, source_flags
 from experiments.p5 import judging
 from hyperrec import method as method_lib
+from hyperrec.cost import measure
 from hyperrec.data import (
   item_ids,
   prompt_tasks,
@@ -32,7 +33,6 @@ from hyperrec.data import (
   splits,
 )
 from hyperrec.data import tokenizer as tokenizer_lib
-from hyperrec.cost import measure
 from hyperrec.methods import p5, p5_training
 from hyperrec.training import manifest, run_log
 

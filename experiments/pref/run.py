@@ -13,7 +13,6 @@ Of a user's several ratings of one item the last row counts.
 from absl import flags, logging
 
 from experiments import script, source_flags
-from experiments.adaptation import features as features_lib
 from experiments.pref import (
   conversation,
   curves,
@@ -21,6 +20,7 @@ from experiments.pref import (
   recommendation,
   summary,
 )
+from hyperrec import features as features_lib
 from hyperrec.data import item_features
 from hyperrec.evaluation import metrics, results
 from hyperrec.methods import pref

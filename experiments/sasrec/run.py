@@ -19,8 +19,8 @@ import jax
 from absl import flags, logging
 
 from experiments import script, source_flags
-from hyperrec.data import sequences, splits
 from hyperrec.cost import measure
+from hyperrec.data import sequences, splits
 from hyperrec.evaluation import held_out, significance
 from hyperrec.methods import next_item, sasrec
 from hyperrec.training import mesh, run_log

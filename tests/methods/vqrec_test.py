@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from hyperrec import method as method_lib
-from hyperrec.data import interactions
 from hyperrec.cost import measure
+from hyperrec.data import interactions
 from hyperrec.methods import (
   vqrec,
   vqrec_index,

@@ -8,7 +8,6 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from experiments.adaptation import arm as arm_lib
 from experiments.adaptation import grids
 from hyperrec import method as method_lib
 from hyperrec.data import regimes
@@ -123,18 +122,18 @@ def tuning_sets(
 
 
 def tune(
-  arm: arm_lib.Arm,
+  build: Callable[..., method_lib.Method],
   trials: tuple[grids.Trial, ...],
   prepare_trial: Callable[[method_lib.Method, int], Prepared],
   judged: regimes.Judged,
   key: jax.Array,
 ) -> Tuned:
   """`tune_on` a single stage."""
-  return tune_on(arm, trials, [Stage(prepare_trial, (judged,))], key)
+  return tune_on(build, trials, [Stage(prepare_trial, (judged,))], key)
 
 
 def tune_on(
-  arm: arm_lib.Arm,
+  build: Callable[..., method_lib.Method],
   trials: tuple[grids.Trial, ...],
   stages: Sequence[Stage],
   key: jax.Array,
@@ -142,7 +141,7 @@ def tune_on(
   """The trial that is best over all stages; nothing to choose costs nothing.
 
   Args:
-    arm: what is tuned.
+    build: trial -> the method that is tuned.
     trials: the hyper-parameters to try.
     stages: where; one at least where there is something to choose.
     key: a typed key.
@@ -151,7 +150,7 @@ def tune_on(
     return Tuned(0, trials[0], 1, 0.0, None)
   start = time.perf_counter()
   values = np.array(
-    [_trial_values(arm.build(**trial), index, stages, key)
+    [_trial_values(build(**trial), index, stages, key)
      for index, trial in enumerate(trials)]
   )  # fmt: skip
   best = best_trial(values, np.array([stage.weight for stage in stages]))

@@ -11,14 +11,16 @@ as many trials as every other, and reported on test users.
 """
 
 import functools
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from absl import flags, logging
 
 from experiments import script, source_flags
-from experiments.adaptation import arm as arm_lib
-from experiments.adaptation import laboratory
+from experiments.adaptation import grids, laboratory
+from hyperrec import method as method_lib
 from hyperrec.data import regimes
 from hyperrec.evaluation import significance
 from hyperrec.methods import ease, item_knn, mult_vae, popularity, slim
@@ -44,7 +46,14 @@ L2 = (100.0, 300.0, 30.0, 1000.0, 10.0, 3.0, 3000.0, 600.0)
 NEAREST = (100, 400, 20, 1000)
 
 
-def arms() -> dict[str, arm_lib.Arm]:
+class Arm(NamedTuple):
+  """A method's builder, and the hyperparameters to choose from."""
+
+  build: Callable[..., method_lib.Method]
+  trials: tuple[grids.Trial, ...]
+
+
+def arms() -> dict[str, Arm]:
   """The arms that the claims compare."""
   linear = tuple({'l2': l2} for l2 in L2)
   relaxed = tuple(
@@ -72,29 +81,25 @@ def arms() -> dict[str, arm_lib.Arm]:
   )
   part = functools.partial
   return {
-    'popularity': arm_lib.Arm(popularity.popularity, ({},)),
-    'itemknn': arm_lib.Arm(
+    'popularity': Arm(popularity.popularity, ({},)),
+    'itemknn': Arm(
       item_knn.item_knn,
       tuple({'neighbours': n, 'shrink': 10.0} for n in NEAREST),
     ),
-    'ease': arm_lib.Arm(ease.ease, linear),
-    'ease:unconstrained': arm_lib.Arm(
-      part(ease.ease, constrained=False), linear
-    ),
-    'ease:relaxed': arm_lib.Arm(ease.ease, relaxed),
-    'ease:denoising': arm_lib.Arm(ease.ease, denoised),
-    'ease:nonnegative': arm_lib.Arm(part(ease.ease, nonnegative=True), linear),
-    'slim:no_l1': arm_lib.Arm(
-      part(slim.slim, l1=0.0), tuple({'l2': l2} for l2 in L2)
-    ),
-    'slim': arm_lib.Arm(
+    'ease': Arm(ease.ease, linear),
+    'ease:unconstrained': Arm(part(ease.ease, constrained=False), linear),
+    'ease:relaxed': Arm(ease.ease, relaxed),
+    'ease:denoising': Arm(ease.ease, denoised),
+    'ease:nonnegative': Arm(part(ease.ease, nonnegative=True), linear),
+    'slim:no_l1': Arm(part(slim.slim, l1=0.0), tuple({'l2': l2} for l2 in L2)),
+    'slim': Arm(
       slim.slim,
       tuple(
         {'l1': l1, 'l2': l2}
         for l1, l2 in ((1.0, 100.0), (1.0, 300.0), (3.0, 30.0), (0.3, 30.0))
       ),
     ),
-    'mult_vae': arm_lib.Arm(mult_vae.mult_vae, vae),
+    'mult_vae': Arm(mult_vae.mult_vae, vae),
   }
 
 
@@ -139,7 +144,7 @@ def run_arm(arm, task):
       fits[index] = laboratory.prepare(method, task.source, key)
     return fits[index]
 
-  tuned = laboratory.tune(arm, trials, prepare, task.validation, key)
+  tuned = laboratory.tune(arm.build, trials, prepare, task.validation, key)
   method = arm.build(**tuned.trial)
   fitted, spent = prepare(method, tuned.index)
   evaluation = laboratory.judge(method, fitted, task.test)

@@ -6,34 +6,12 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.adaptation import arm as arm_lib
-from experiments.adaptation import arms as arms_lib
 from experiments.adaptation import features as features_lib
 from experiments.adaptation import laboratory
 from hyperrec import method as method_lib
 from hyperrec.data import interactions, item_features, regimes
 from hyperrec.evaluation import report_tables
 from tests import makers
-
-
-@pytest.mark.parametrize('regime', list(arms_lib.ARMS))
-def test_every_tuned_arm_has_as_many_trials_and_all_can_be_built(regime):
-  arms = arms_lib.ARMS[regime](features_lib.Features(None, None, None, None))
-  assert {len(arm.trials) for arm in arms.values()} == {1, 8}
-  for arm in arms.values():
-    asked = {'num_questions': 5} if arm.interviews else {}
-    names = {arm.build(**trial, **asked).name for trial in arm.trials}
-    assert len(names) == 1
-
-
-@pytest.mark.parametrize('regime', list(arms_lib.ARMS))
-def test_only_in_drift_sequential_arms_learn_the_order_of_time(regime):
-  """Elsewhere all their trials serve sets without times."""
-  arms = arms_lib.ARMS[regime](features_lib.Features(None, None, None, None))
-  in_order = {not t.get('shuffled') for t in arms['sasrec'].trials}
-  assert in_order == {regime == 'drift'}
-  for name in ('p5', 'p5:long'):
-    assert arms[name].build.keywords['shuffled'] == (regime != 'drift')
 
 
 @pytest.mark.parametrize(
@@ -82,7 +60,7 @@ def test_fair_tuning_sees_no_more_of_the_target_than_its_evidence(
     )
   ]
   trials = ({'scale': 1.0}, {'scale': 2.0})
-  laboratory.tune_on(arm_lib.Arm(build, trials), trials, stages, key)
+  laboratory.tune_on(build, trials, stages, key)
   meets_target = is_oracle or num_folds > 0
   assert set(met) == ({40, 41, 42, 43} if meets_target else {41, 42, 43})
   if num_folds:

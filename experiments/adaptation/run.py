@@ -23,10 +23,7 @@ from absl import app, flags, logging
 from rich import console as console_lib
 from rich import progress as progress_lib
 
-from experiments import needs, script, source_flags
-from experiments.adaptation import arm as arm_lib
-from experiments.adaptation import arms as arms_lib
-from experiments.adaptation import controls
+from experiments import catalogue, needs, script, source_flags
 from hyperrec import features as features_lib
 from hyperrec import laboratory
 from hyperrec import method as method_lib
@@ -282,18 +279,17 @@ def plan() -> Iterator[Cell]:
     regime: list(dict.fromkeys(map(int, flag.value)))
     for regime, flag in _budgets().items()
   }
-  no_features = features_lib.Features(None, None, None, None)
-  arms = {name: make(no_features) for name, make in arms_lib.ARMS.items()}
   asked = dict.fromkeys(_REGIMES.value)
-  _check_known('regimes', asked, arms)
-  known = dict.fromkeys(itertools.chain.from_iterable(arms.values()))
-  names = _METHODS.value or [n for n in known if n not in controls.NAMES]
-  _check_known('methods', names, known)
+  _check_known('regimes', asked, budgets)
+  names = _METHODS.value or [
+    system.name for system in catalogue.SYSTEMS if system.is_run_by_default
+  ]
+  _check_known('methods', names, catalogue.BY_NAME)
   # Fair arms first: they are what the verdict rests on.
   for oracle in (False, True)[: 1 + _ORACLE.value]:
     for regime, seed in itertools.product(asked, range(_SEEDS.value)):
       for name in dict.fromkeys(names):
-        arm = arms[regime].get(name)
+        arm = catalogue.BY_NAME[name].arms.get(regime)
         if arm is None or (oracle and len(arm.trials) == 1):
           continue
         for budget in budgets[regime]:
@@ -356,10 +352,11 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> tuple[dict, bool]:
   """
   start = time.perf_counter()
   task = _task(data, cell.regime, cell.budget, cell.seed)
-  arm = arms_lib.ARMS[cell.regime](features)[cell.name]
-  if arm.interviews:
-    build = functools.partial(arm.build, num_questions=cell.budget)
-    arm = arm._replace(build=build)
+  system = catalogue.BY_NAME[cell.name]
+  arm = system.arms[cell.regime]
+  build = functools.partial(system.build, cell.regime, features)
+  if system.interviews:
+    build = functools.partial(build, num_questions=cell.budget)
   trials = arm.trials[: _TRIALS.value]
   key = jax.random.key(cell.seed)
   prepare_key = jax.random.fold_in(key, 0)
@@ -369,10 +366,10 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> tuple[dict, bool]:
 
   def prepared(source, rehearsal=None):
     def get(method, index):
-      family = arm.family or cell.name
-      tag = (cell.regime, cell.seed, family, rehearsal, index)
+      learner = arm.shares or cell.name
+      tag = (cell.regime, cell.seed, learner, rehearsal, index)
       if tag not in shelf:
-        # Only the last family's preparations are of use again.
+        # Only the last learner's preparations are of use again.
         for old in [t for t in shelf if t[:3] != tag[:3]]:
           del shelf[old]
         shelf[tag] = laboratory.prepare(method, source, prepare_key)
@@ -394,18 +391,18 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> tuple[dict, bool]:
   stages = [
     laboratory.Stage(
       prepared(source, None if source is task.source else place),
-      tuple(_shown_to(arm, judged) for judged in parts),
+      tuple(_shown_to(system, judged) for judged in parts),
       weight,
     )
     for place, (source, parts, weight) in enumerate(sets)
   ]
   try:
-    tuned = laboratory.tune_on(arm, trials, stages, tune_key)
-    method = arm.build(**tuned.trial)
+    tuned = laboratory.tune_on(build, trials, stages, tune_key)
+    method = build(**tuned.trial)
     outcome = laboratory.run_cell(
       method,
       prepared(task.source)(method, tuned.index),
-      _shown_to(arm, task.test),
+      _shown_to(system, task.test),
       adapt_key,
       repeats=_REPEATS.value,
       max_seconds=_MAX_SECONDS.value,
@@ -415,7 +412,7 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> tuple[dict, bool]:
   except memory.InsufficientMemoryError as refusal:
     logging.warning('%s: %s', cell.name, refusal)
     return {**row, 'cannot': str(refusal)}, False
-  if arm.interviews:
+  if system.interviews:
     outcome['adapt'] |= laboratory.per_answer(
       outcome['adapt'], task.test.seen.num_users, cell.budget
     )
@@ -435,8 +432,10 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> tuple[dict, bool]:
   )
 
 
-def _shown_to(arm: arm_lib.Arm, judged: regimes.Judged) -> regimes.Judged:
-  return regimes.interviewed(judged) if arm.interviews else judged
+def _shown_to(
+  system: catalogue.System, judged: regimes.Judged
+) -> regimes.Judged:
+  return regimes.interviewed(judged) if system.interviews else judged
 
 
 @functools.lru_cache(maxsize=8)

@@ -91,7 +91,7 @@ def prior(**changes):
     features.own(new),
     new.csr(),
     prior_generator.Strengths(**strengths),
-  )
+  ).prior
   if isinstance(made, np.ndarray):
     return made
   dense = made.left @ made.right
@@ -136,12 +136,12 @@ for name, matrix in matrices.items():
 # prior counts.
 
 # %%
-method = hyperease.hyperease(features.units, features.own, **trial)
-shared = method.prepare(task.source, jax.random.key(0))
+model = hyperease.hyperease(features.units, features.own, **trial)
+learned = model.fit(task.source, jax.random.key(0)).state
 moved = {}
 for budget in (0, 5, 20) if FAST else (0, 5, 20, 50, 200):
   evidence = regimes.new_catalogue(data, budget, 0, 100).test.evidence
-  weights = method.adapt(shared, evidence, jax.random.key(0)).weights
+  weights = model.generate(learned, evidence, jax.random.key(0)).state
   weights = weights if isinstance(weights, np.ndarray) else weights.dense()
   moved[budget] = np.linalg.norm(weights - matrices['all of them'])
 figure, axes = plt.subplots(figsize=(5, 3.4), layout='constrained')

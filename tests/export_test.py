@@ -46,9 +46,9 @@ def few(data):
 def make(name, data):
   """(model to write, score function of the method)."""
   if name == 'popularity':
-    method = popularity.popularity()
-    fitted = method.prepare(data, KEY)
-    return exports.popularity(fitted), lambda h: method.score(fitted, h)
+    model = popularity.popularity()
+    counts = model.fit(data, KEY).state
+    return exports.popularity(counts), lambda h: model.score(counts, h)
   if name == 'mult_vae':
     config = mult_vae.Config(hidden_dim=16, latent_dim=8, epochs=2)
     fitted = mult_vae.fit(config, data, KEY)
@@ -80,9 +80,10 @@ def make(name, data):
     'sparse': lambda: (item_knn.item_knn(shrink=1.0, neighbours=5), data),
     'subset': lambda: (ease.ease(l2=5.0), data),
   }
-  method, source = builders[name]()
-  fitted = method.prepare(source, KEY)
-  return exports.linear(fitted), lambda h: method.score(fitted, h)
+  model, source = builders[name]()
+  weights = model.fit(source, KEY).state
+  exported = exports.linear(weights, source.item_counts())
+  return exported, lambda h: model.score(weights, h)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,7 @@ import scipy.sparse
 from jaxtyping import Array, Bool, Float, Int
 
 from hyperrec import export
-from hyperrec.methods import item_item, mult_vae, pref, sasrec, vqrec
-from hyperrec.methods import popularity as popularity_lib
+from hyperrec.methods import mult_vae, pref, sasrec, vqrec
 from hyperrec.models import (
   linear_autoencoder,
   sequential_recommender,
@@ -30,25 +29,22 @@ Mask = Bool[Array, 'B L']
 _PLATFORMS = ('cpu', 'cuda', 'tpu')
 
 
-def popularity(adapted: popularity_lib.Counts) -> export.Model:
+def popularity(counts: Float[np.ndarray, ' V']) -> export.Model:
   """Counts."""
-  counts = adapted.counts
   return export.Model('popularity', {'counts': counts}, counts=counts)
 
 
 def linear(
-  adapted: item_item.Fitted, counts: np.ndarray | None = None
+  weights: linear_autoencoder.Weights, counts: np.ndarray | None = None
 ) -> export.Model:
   """Any item-item method: EASE, L3AE, HyperEASE, SLIM, ItemKNN, ...
 
   Args:
-    adapted: what was fitted.
-    counts: [V] interactions of each item; those of the data that it was fitted
-      on, where it holds them.
+    weights: what was fitted.
+    counts: [V] interactions of each item; users with empty histories are
+      recommended the most popular items.
   """
-  if counts is None and adapted.source is not None:
-    counts = adapted.source.item_counts()
-  return _weights(adapted.weights)._replace(counts=counts)
+  return _weights(weights)._replace(counts=counts)
 
 
 def _weights(weights: linear_autoencoder.Weights) -> export.Model:

@@ -38,8 +38,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import treescope
 
-from experiments.adaptation import features as features_lib
 from experiments.adaptation import grids
+from hyperrec import features as features_lib
 from hyperrec.data import regimes, sources
 from hyperrec.methods import hyperease
 from hyperrec.models import (

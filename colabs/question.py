@@ -39,8 +39,9 @@ if importlib.util.find_spec('hyperrec') is None:
 import jax
 import matplotlib.pyplot as plt
 
-from experiments.adaptation import features as features_lib
-from experiments.adaptation import grids, laboratory
+from experiments.adaptation import grids
+from hyperrec import features as features_lib
+from hyperrec import laboratory
 from hyperrec.data import regimes, sources
 from hyperrec.methods import ease, hyperease, l3ae, mult_vae
 

@@ -37,9 +37,9 @@ import jax
 import matplotlib.pyplot as plt
 import numpy as np
 
-from experiments.adaptation import features as features_lib
-from experiments.adaptation import grids, laboratory
-from hyperrec import export
+from experiments.adaptation import grids
+from hyperrec import export, laboratory
+from hyperrec import features as features_lib
 from hyperrec.data import regimes, sources
 from hyperrec.methods import ease, exports, hyperease, popularity
 

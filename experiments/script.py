@@ -99,11 +99,18 @@ def define_seed(name: str, help_text: str) -> flags.FlagHolder[int]:
 
 def script_flags() -> dict[str, Any]:
   """The values of the flags that the experiments define, places left out."""
-  values = {}
-  for module, defined in flags.FLAGS.flags_by_module_dict().items():
-    if module.startswith('experiments') or module.endswith('.py'):
-      values |= {flag.name: flag.value for flag in defined}
+  values = {name: flags.FLAGS[name].value for name in _defined_here()}
   return {k: v for k, v in sorted(values.items()) if k not in PLACES}
+
+
+def _defined_here() -> list[str]:
+  """Names of the flags that the script and the modules it imports define."""
+  return [
+    flag.name
+    for module, defined in flags.FLAGS.flags_by_module_dict().items()
+    if module.startswith('experiments') or module.endswith('.py')
+    for flag in defined
+  ]
 
 
 def provenance() -> dict[str, Any]:
@@ -319,6 +326,9 @@ def run(
       )
       return 2
 
+  # So that --help shows the flags of imported modules, too.
+  for name in _defined_here():
+    flags.declare_key_flag(name)
   # What was imported stays: `measure.call` would look for garbage in it, a
   # fifth of a second each time.
   gc.freeze()

@@ -21,9 +21,11 @@ import numpy as np
 import scipy.sparse
 from jaxtyping import Float
 
+from hyperrec.cost import counts
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.training import loop
 
+Cost = counts.Cost
 Interactions = interactions_lib.Interactions
 # One domain, or one for each source domain.
 Source = Interactions | tuple[Interactions, ...]
@@ -89,29 +91,6 @@ class Histories:
   def multi_hot(self) -> Float[np.ndarray, 'B V']:
     """The same histories as a dense binary float32 matrix [B, V]."""
     return self.csr().toarray()
-
-
-@dataclasses.dataclass(frozen=True)
-class Cost:
-  """Floating-point operations that a piece of work took.
-
-  Attributes:
-    operations: all that was done at once, for all users.
-    of_text: the part of `operations` that depends on the catalogue's text
-      alone. A catalogue pays it once, however often it is adapted to.
-    per_user: operations that scoring spends on the parameters of each user.
-  """
-
-  operations: float = 0.0
-  of_text: float = 0.0
-  per_user: float = 0.0
-
-  def __add__(self, other: 'Cost') -> 'Cost':
-    return Cost(
-      self.operations + other.operations,
-      self.of_text + other.of_text,
-      self.per_user + other.per_user,
-    )
 
 
 class Outcome(NamedTuple):

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 
 from experiments.adaptation import controls, grids
-from experiments.adaptation import features as features_lib
 from experiments.adaptation.arm import Arm
+from hyperrec import features as features_lib
 from hyperrec import method as method_lib
 from hyperrec.data import interactions
 from hyperrec.methods import (

@@ -26,10 +26,11 @@ from rich import progress as progress_lib
 from experiments import needs, script, source_flags
 from experiments.adaptation import arm as arm_lib
 from experiments.adaptation import arms as arms_lib
-from experiments.adaptation import controls, laboratory
-from experiments.adaptation import features as features_lib
-from hyperrec.cost import memory
+from experiments.adaptation import controls
+from hyperrec import features as features_lib
+from hyperrec import laboratory
 from hyperrec import method as method_lib
+from hyperrec.cost import memory
 from hyperrec.data import item_features, regimes
 from hyperrec.data import task as task_lib
 from hyperrec.evaluation import report, report_plain, results

@@ -18,7 +18,7 @@ from absl import flags, logging
 
 from experiments import script, source_flags
 from experiments.adaptation import arm as arm_lib
-from experiments.adaptation import laboratory
+from hyperrec import laboratory
 from hyperrec.data import regimes
 from hyperrec.evaluation import significance
 from hyperrec.methods import ease, item_knn, mult_vae, popularity, slim

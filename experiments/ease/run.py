@@ -16,8 +16,8 @@ import numpy as np
 from absl import flags, logging
 
 from experiments import script, source_flags
-from hyperrec.data import splits
 from hyperrec.cost import measure
+from hyperrec.data import splits
 from hyperrec.evaluation import held_out, significance
 from hyperrec.methods import ease
 

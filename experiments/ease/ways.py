@@ -9,8 +9,8 @@ import numpy as np
 from absl import logging
 
 from hyperrec import method as method_lib
-from hyperrec.data import interactions, splits
 from hyperrec.cost import measure
+from hyperrec.data import interactions, splits
 from hyperrec.evaluation import held_out, ranking, significance
 from hyperrec.methods import (
   ease,

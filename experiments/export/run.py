@@ -19,9 +19,9 @@ import jax
 from absl import app, flags
 
 from experiments import needs, script, source_flags
-from experiments.adaptation import features as features_lib
 from experiments.adaptation import grids
 from hyperrec import export
+from hyperrec import features as features_lib
 from hyperrec.data import interactions, item_features
 from hyperrec.methods import (
   ease,

@@ -12,9 +12,9 @@ import numpy as np
 from absl import flags
 
 from experiments import script
+from hyperrec.cost import measure
 from hyperrec.data import item_ids, prompt_tasks, sources
 from hyperrec.data import tokenizer as tokenizer_lib
-from hyperrec.cost import measure
 from hyperrec.methods import p5
 from hyperrec.models import decoding, prefix_tree, t5
 

@@ -21,9 +21,10 @@ import jax
 import numpy as np
 from absl import app, flags, logging
 
-from experiments import script, source_flags
+from experiments import config_flags, script, source_flags
 from experiments.p5 import judging
 from hyperrec import method as method_lib
+from hyperrec.cost import measure
 from hyperrec.data import (
   item_ids,
   prompt_tasks,
@@ -32,11 +33,8 @@ from hyperrec.data import (
   splits,
 )
 from hyperrec.data import tokenizer as tokenizer_lib
-from hyperrec.cost import measure
 from hyperrec.methods import p5, p5_training
 from hyperrec.training import manifest, run_log
-
-_DEFAULT = p5.Config()
 
 _ROW = flags.DEFINE_string('row', None, 'Name of the row.', required=True)
 _FAMILIES = flags.DEFINE_list(
@@ -46,88 +44,14 @@ _FAMILIES = flags.DEFINE_list(
 )
 _NAMES = flags.DEFINE_enum(
   'names',
-  _DEFAULT.names,
+  'sequential',
   item_ids.INDEXINGS,
   'Kind of item numbers; those of kind given leak the test items.',
 )
-_DIM = flags.DEFINE_integer(
-  'dim',
-  _DEFAULT.dim,
-  'Width of the network.',
-  lower_bound=1,
-)
-_LAYERS = flags.DEFINE_integer(
-  'num_layers',
-  _DEFAULT.num_layers,
-  'Number of blocks of the encoder, and of the decoder.',
-  lower_bound=1,
-)
-_DROPOUT = flags.DEFINE_float(
-  'dropout',
-  _DEFAULT.dropout,
-  'Share of values that dropout sets to 0, from 0 to below 1.',
-  lower_bound=0.0,
-  upper_bound=1.0,
-)
-_VOCAB = flags.DEFINE_integer(
-  'vocab_size',
-  _DEFAULT.vocab_size,
-  'Number of pieces in the vocabulary.',
-  lower_bound=1,
-)
-_WHOLE_WORDS = flags.DEFINE_integer(
-  'num_whole_words',
-  _DEFAULT.num_whole_words,
-  'Number of whole-word embeddings; 0 leaves them out.',
-  lower_bound=0,
-)
-_HISTORY = flags.DEFINE_integer(
-  'max_history',
-  _DEFAULT.max_history,
-  'Largest number of items of a history in a prompt.',
-  lower_bound=1,
-)
-_SOURCE_LENGTH = flags.DEFINE_integer(
-  'source_length',
-  _DEFAULT.source_length,
-  'Largest number of tokens of a prompt.',
-  lower_bound=1,
-)
-_TARGET_LENGTH = flags.DEFINE_integer(
-  'target_length',
-  _DEFAULT.target_length,
-  'Largest number of tokens of an answer.',
-  lower_bound=1,
-)
-_STEPS = flags.DEFINE_integer(
-  'num_steps',
-  _DEFAULT.num_steps,
-  'Number of training steps.',
-  lower_bound=1,
-)
-_BATCH_SIZE = flags.DEFINE_integer(
-  'batch_size',
-  _DEFAULT.batch_size,
-  'Number of prompts in a training step.',
-  lower_bound=1,
-)
-_STEPS_ALIKE = flags.DEFINE_integer(
-  'steps_alike',
-  _DEFAULT.steps_alike,
-  'Number of steps whose prompts are sorted by length together.',
-  lower_bound=1,
-)
-_LR = flags.DEFINE_float(
-  'lr',
-  _DEFAULT.lr,
-  'Learning rate of AdamW at the start, such as 0.001.',
-  lower_bound=0.0,
-)
-_WEIGHT_DECAY = flags.DEFINE_float(
-  'weight_decay',
-  _DEFAULT.weight_decay,
-  'Weight decay of AdamW, such as 0.01.',
-  lower_bound=0.0,
+# Items have numbers here, never texts as names, and narrow heads where the
+# network is narrow.
+_CONFIG = config_flags.define(
+  p5.Config(), leave_out=['names', 'head_dim', 'name_tokens']
 )
 _SEED = script.define_seed('seed', 'Seed of all random draws.')
 _EVALUATE_EVERY = flags.DEFINE_integer(
@@ -361,22 +285,8 @@ def _number_rule(numbers, held):
 
 
 def _config() -> p5.Config:
-  return p5.Config(
-    names=_NAMES.value,
-    dim=_DIM.value,
-    num_layers=_LAYERS.value,
-    head_dim=min(32, _DIM.value),
-    dropout=_DROPOUT.value,
-    vocab_size=_VOCAB.value,
-    num_whole_words=_WHOLE_WORDS.value,
-    max_history=_HISTORY.value,
-    source_length=_SOURCE_LENGTH.value,
-    target_length=_TARGET_LENGTH.value,
-    num_steps=_STEPS.value,
-    batch_size=_BATCH_SIZE.value,
-    steps_alike=_STEPS_ALIKE.value,
-    lr=_LR.value,
-    weight_decay=_WEIGHT_DECAY.value,
+  return _CONFIG.value(
+    names=_NAMES.value, head_dim=min(32, _CONFIG.holders['dim'].value)
   )
 
 

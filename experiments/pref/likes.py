@@ -8,10 +8,10 @@ import jax
 import numpy as np
 from absl import logging
 
-from experiments.adaptation import features as features_lib
 from experiments.adaptation import grids
 from experiments.pref import curves
 from experiments.pref import people as people_lib
+from hyperrec import features as features_lib
 from hyperrec import method as method_lib
 from hyperrec.methods import ease, hyperease, l3ae, pref
 

@@ -12,8 +12,7 @@ Of a user's several ratings of one item the last row counts.
 
 from absl import flags, logging
 
-from experiments import script, source_flags
-from experiments.adaptation import features as features_lib
+from experiments import config_flags, script, source_flags
 from experiments.pref import (
   conversation,
   curves,
@@ -21,6 +20,7 @@ from experiments.pref import (
   recommendation,
   summary,
 )
+from hyperrec import features as features_lib
 from hyperrec.data import item_features
 from hyperrec.evaluation import metrics, results
 from hyperrec.methods import pref
@@ -72,56 +72,19 @@ _ENCODER = flags.DEFINE_enum(
   item_features.ENCODERS,
   'Encoder that reads the text of the items.',
 )
-_BASE = flags.DEFINE_enum(
-  'base', 'ease', pref.BASES, 'Method that makes the base functions.'
-)
-_RANK = flags.DEFINE_integer(
-  'rank', 16, 'Number of base functions; 5 in the paper.', lower_bound=1
-)
-_CONSENSUS = flags.DEFINE_bool(
-  'consensus', True, 'Add popularity and mean rating as base functions.'
-)
-_SEPARATE = flags.DEFINE_bool(
-  'separate', True, 'Learn separate coefficients of taste and of choice.'
-)
-_TASTE_VARIANCE = flags.DEFINE_float(
-  'taste_variance',
-  0.1,
-  'Variance of a coefficient of taste at which the fit of the prior begins.',
-  lower_bound=1e-6,
-)
-_CHOICE_VARIANCE = flags.DEFINE_float(
-  'choice_variance',
-  3.0,
-  'Variance of a coefficient of choice at which the fit of the prior begins.',
-  lower_bound=1e-6,
-)
-_TAKEN = flags.DEFINE_bool(
-  'taken',
-  True,
-  'Take it as evidence of taste that the user has chosen both items of a '
-  'question; its weight is estimated from the training users.',
-)
-_UNSEEN = flags.DEFINE_float(
-  'unseen_share',
-  0.5,
-  'Share of the pairs of a joint fit that set a liked item against one that is '
-  'not liked; with --noagainst_rated, against an unseen one.',
-  0.0,
-  1.0,
-)
+# By default the data tell which ratings count as liked.
+_CONFIG = config_flags.define(pref.Config(), leave_out=['liked'])
 _LIKED = flags.DEFINE_float(
   'liked',
   None,
   'Least rating of an item that counts as liked, such as 4. By default the '
   'upper quarter of the scale counts, from the least to the largest rating.',
 )
-_AGAINST_RATED = flags.DEFINE_bool(
-  'against_rated',
+_TAKEN = flags.DEFINE_bool(
+  'taken',
   True,
-  'Choice is learned from a liked item against any that is not liked. '
-  'Otherwise against items that the user has not rated, of which there are few '
-  'where everybody rates most items.',
+  'Take it as evidence of taste that the user has chosen both items of a '
+  'question; its weight is estimated from the training users.',
 )
 _INTERACTIVE = flags.DEFINE_bool(
   'interactive', False, 'Ask a person ten questions instead.'
@@ -150,17 +113,7 @@ def main(argv):
   liked = _LIKED.value
   if liked is None and data.ratings is not None:
     liked = people.least_liked(data)
-  config = pref.Config(
-    liked=liked,
-    against_rated=_AGAINST_RATED.value,
-    base=_BASE.value,
-    rank=_RANK.value,
-    consensus=_CONSENSUS.value,
-    separate=_SEPARATE.value,
-    taste_variance=_TASTE_VARIANCE.value,
-    choice_variance=_CHOICE_VARIANCE.value,
-    unseen_share=_UNSEEN.value,
-  )
+  config = _CONFIG.value(liked=liked)
   if _INTERACTIVE.value:
     return conversation.run(
       data, config, num_pool=_POOL.value, min_rows=_MIN_ROWS.value

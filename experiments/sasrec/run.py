@@ -18,104 +18,16 @@ import time
 import jax
 from absl import flags, logging
 
-from experiments import script, source_flags
-from hyperrec.data import sequences, splits
+from experiments import config_flags, script, source_flags
 from hyperrec.cost import measure
+from hyperrec.data import sequences, splits
 from hyperrec.evaluation import held_out, significance
 from hyperrec.methods import next_item, sasrec
 from hyperrec.training import mesh, run_log
 
-_DEFAULT = sasrec.Config()
-
 _ROW = flags.DEFINE_string('row', None, 'Name of the row.', required=True)
-_LENGTH = flags.DEFINE_integer(
-  'length',
-  _DEFAULT.length,
-  'Number of items of a history that are read, the last ones.',
-  lower_bound=1,
-)
-_DIM = flags.DEFINE_integer(
-  'dim',
-  _DEFAULT.dim,
-  'Width of the embeddings.',
-  lower_bound=1,
-)
-_LAYERS = flags.DEFINE_integer(
-  'num_layers',
-  _DEFAULT.num_layers,
-  'Number of transformer blocks.',
-  lower_bound=1,
-)
-_HEADS = flags.DEFINE_integer(
-  'num_heads',
-  _DEFAULT.num_heads,
-  'Number of attention heads.',
-  lower_bound=1,
-)
-_DROPOUT = flags.DEFINE_float(
-  'dropout',
-  _DEFAULT.dropout,
-  'Share of values that dropout sets to 0, from 0 to below 1.',
-  lower_bound=0.0,
-  upper_bound=1.0,
-)
-_ITEM_DROPOUT = flags.DEFINE_float(
-  'item_dropout',
-  _DEFAULT.item_dropout,
-  'Share of the item table that dropout sets to 0, from 0 to below 1.',
-  lower_bound=0.0,
-  upper_bound=1.0,
-)
-_EPOCHS = flags.DEFINE_integer(
-  'epochs',
-  _DEFAULT.epochs,
-  'Number of passes over the users.',
-  lower_bound=1,
-)
-_BATCH_SIZE = flags.DEFINE_integer(
-  'batch_size',
-  _DEFAULT.batch_size,
-  'Number of packed rows in a training step.',
-  lower_bound=1,
-)
-_LR = flags.DEFINE_float(
-  'lr',
-  _DEFAULT.lr,
-  'Learning rate of AdamW at the start, such as 0.001.',
-  lower_bound=0.0,
-)
-_WEIGHT_DECAY = flags.DEFINE_float(
-  'weight_decay',
-  _DEFAULT.weight_decay,
-  'Weight decay of AdamW, such as 0.01.',
-  lower_bound=0.0,
-)
-_NEGATIVES = flags.DEFINE_integer(
-  'num_negatives',
-  _DEFAULT.num_negatives,
-  'Number of negative items in a step; 0 means the full softmax.',
-  lower_bound=0,
-)
-_LOGQ = flags.DEFINE_bool(
-  'logq',
-  _DEFAULT.logq,
-  'Draw negatives by popularity and correct for it (logQ); otherwise draw '
-  'all items alike.',
-)
-_HIDDEN_RATIO = flags.DEFINE_integer(
-  'hidden_ratio',
-  _DEFAULT.hidden_ratio,
-  'Width of the feed-forward network of a block, as a multiple of dim.',
-  lower_bound=1,
-)
-_FROM_THE_END = flags.DEFINE_bool(
-  'from_the_end', _DEFAULT.from_the_end, 'Count positions from the last item.'
-)
-_SEES_PADDING = flags.DEFINE_bool(
-  'sees_padding',
-  _DEFAULT.sees_padding,
-  'Attend also to the padding before the first item.',
-)
+# A row is trained once, and never fine-tuned.
+_CONFIG = config_flags.define(sasrec.Config(), leave_out=['finetune_epochs'])
 _SEED = script.define_seed('seed', 'Seed of all random draws.')
 _MASK_SEEN = flags.DEFINE_bool(
   'mask_seen', True, 'Leave the history out of the ranking.'
@@ -160,7 +72,7 @@ def main(argv):
   if _MASK_SEEN.value:
     for held in (split.validation, split.test):
       sequences.check_targets_unseen(held.histories, held.targets)
-  config = _config()
+  config = _CONFIG.value()
   claim(data)
   start = time.perf_counter()
   fitted, peak = measure.peak_bytes(lambda: _fit(config, split))
@@ -248,26 +160,6 @@ def _fit(config, split):
       'checkpoint_every': every,
       'best_metric': 'validation_ndcg@10',
     },
-  )
-
-
-def _config() -> sasrec.Config:
-  return sasrec.Config(
-    length=_LENGTH.value,
-    dim=_DIM.value,
-    num_layers=_LAYERS.value,
-    num_heads=_HEADS.value,
-    dropout=_DROPOUT.value,
-    item_dropout=_ITEM_DROPOUT.value,
-    epochs=_EPOCHS.value,
-    batch_size=_BATCH_SIZE.value,
-    lr=_LR.value,
-    weight_decay=_WEIGHT_DECAY.value,
-    num_negatives=_NEGATIVES.value,
-    logq=_LOGQ.value,
-    hidden_ratio=_HIDDEN_RATIO.value,
-    from_the_end=_FROM_THE_END.value,
-    sees_padding=_SEES_PADDING.value,
   )
 
 

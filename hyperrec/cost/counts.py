@@ -5,6 +5,7 @@ XLA's own count cannot be trusted alone: it is 170 times under for an inverse,
 program is counted from its jaxpr, LAPACK calls by their published totals.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,29 @@ from typing import Any
 import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+  """Floating-point operations that a piece of work took.
+
+  Attributes:
+    operations: all that was done at once, for all users.
+    of_text: the part of `operations` that depends on the catalogue's text
+      alone. A catalogue pays it once, however often it is adapted to.
+    per_user: operations that scoring spends on the parameters of each user.
+  """
+
+  operations: float = 0.0
+  of_text: float = 0.0
+  per_user: float = 0.0
+
+  def __add__(self, other: 'Cost') -> 'Cost':
+    return Cost(
+      self.operations + other.operations,
+      self.of_text + other.of_text,
+      self.per_user + other.per_user,
+    )
 
 
 class UncountableError(ValueError):

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from hyperrec.cost import measure
-from hyperrec.evaluation import results, significance
 from hyperrec.evaluation import report_arms as arms
+from hyperrec.evaluation import results, significance
 
 Cell = results.Cell
 

@@ -43,9 +43,7 @@ def ease(**hyperparameters: Any) -> Model:
     **hyperparameters: fields of `EaseConfig`.
   """
   config = EaseConfig(**hyperparameters)
-  is_ablation = (
-    config.relax > 0 or not config.constrained or config.nonnegative
-  )
+  is_ablation = config.relax > 0 or not config.constrained or config.nonnegative
 
   def fit(data):
     x_UxV = data.csr()

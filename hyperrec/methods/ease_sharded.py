@@ -1,7 +1,9 @@
 """EASE whose matrix no single device can hold: in pieces, over a mesh."""
 
+import contextlib
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,52 +14,66 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from hyperrec import method as method_lib
+from hyperrec.cost import counts
 from hyperrec.methods import item_item
 from hyperrec.models import gauss_jordan
 from hyperrec.training import mesh as mesh_lib
 
+Cost = method_lib.Cost
 Csr = scipy.sparse.csr_matrix
-Method = method_lib.Method
+Model = method_lib.Model
+Outcome = method_lib.Outcome
 
 # |A A^-1 v - v| of random signs v, beyond which the inverse is no good.
 _LARGEST_RESIDUAL = 1e-2
 
 
-def ease_sharded(
-  *, l2: float, block: int = 512, retrain: bool = False
-) -> Method:
+@dataclasses.dataclass(frozen=True)
+class ShardedConfig:
+  """Hyperparameters of EASE over a mesh.
+
+  Attributes:
+    l2: Ridge lambda, above 0.
+    block: Rows that are eliminated at a time.
+  """
+
+  l2: float
+  block: int = 512
+
+
+def ease_sharded(**hyperparameters: Any) -> Model:
   """EASE (Steck, WWW 2019) over the mesh in use, or else over all devices.
 
   Two matrices of the size of B lie on the devices while it is solved, by rows.
 
   Args:
-    l2: lambda.
-    block: rows eliminated at a time.
-    retrain: prepare nothing, fit everything at each adaptation.
+    **hyperparameters: fields of `ShardedConfig`.
   """
+  config = ShardedConfig(**hyperparameters)
 
   def fit(data):
+    x_UxV = data.csr()
     current = mesh_lib.current()
-    if current is not None:
-      return _checked(data.csr(), l2, current, block)
-    with mesh_lib.use() as made:
-      return _checked(data.csr(), l2, made, block)
+    with (
+      mesh_lib.use()
+      if current is None
+      else contextlib.nullcontext(current) as mesh
+    ):
+      weights_WxW = _checked(x_UxV, config.l2, mesh, config.block)
+    operations = counts.gram(x_UxV.getnnz(1)) + 2.0 * data.num_items**3
+    return Outcome(weights_WxW, Cost(operations))
 
-  def fit_flops(data):
-    row_counts = data.csr().getnnz(1).astype(np.float64)
-    return 2 * (row_counts**2).sum() + 2.0 * data.num_items**3
-
-  made = item_item.closed_form('ease_sharded', fit, fit_flops, retrain=retrain)
+  made = item_item.closed_form('ease_sharded', config, fit)
   return dataclasses.replace(made, score=score)
 
 
 def score(
-  adapted: item_item.Fitted, histories: method_lib.Histories
+  weights_WxW: Float[Array, 'W W'], histories: method_lib.Histories
 ) -> Float[np.ndarray, 'B V']:
   """Scores [B, V] = x B."""
   x_BxV = histories.multi_hot()
-  beyond = len(adapted.weights) - x_BxV.shape[1]
-  scores_BxW = _product(np.pad(x_BxV, ((0, 0), (0, beyond))), adapted.weights)
+  beyond = len(weights_WxW) - x_BxV.shape[1]
+  scores_BxW = _product(np.pad(x_BxV, ((0, 0), (0, beyond))), weights_WxW)
   return np.asarray(scores_BxW)[:, : x_BxV.shape[1]]
 
 

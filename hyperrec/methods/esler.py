@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from hyperrec.cost import memory
 from hyperrec import method as method_lib
+from hyperrec.cost import memory
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.models import (
   gradient_autoencoder,

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,31 +12,49 @@ import optax
 import scipy.sparse
 
 from hyperrec import method as method_lib
-from hyperrec.methods import hyperease
+from hyperrec.cost import counts
+from hyperrec.methods import hyperease, item_item
 from hyperrec.models import item_popularity, prior_generator
 from hyperrec.models import strength_generator as strengths_lib
 
+Cost = method_lib.Cost
 Csr = scipy.sparse.csr_matrix
 Domain = prior_generator.Domain
 Generated = strengths_lib.Generated
-Method = method_lib.Method
+Model = method_lib.Model
+Outcome = method_lib.Outcome
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-  """How strengths are meta-learned.
+class LearnedConfig:
+  """Hyperparameters of HyperEASE with learned strengths.
 
   Attributes:
-    num_sets: catalogues that tasks are drawn from, where there is one source.
-    max_items: of such a catalogue, where there are several sources.
-    max_users: of evidence in a task; budgets are drawn log-uniformly up to it.
-    num_queries: users a task is judged on.
-    tasks: in a step.
-    steps: of training.
-    learning_rate: at its start; it decays to 0 by a cosine.
-    penalty: of the squared log distance from the base strengths.
+    l2: Ridge of the distance to the prior, from which training starts.
+    l2_features: See `hyperease.HyperEaseConfig`; it is not learned.
+    trust: Strength from which training starts, as the next three.
+    relation: See `hyperease.HyperEaseConfig`.
+    transfer: See `hyperease.HyperEaseConfig`.
+    popularity: See `hyperease.HyperEaseConfig`.
+    sharpness: Sharpness of the kernel; it is not learned.
+    num_sets: Catalogues that tasks are drawn from, where there is one source.
+    max_items: Items of such a catalogue, where there are several sources.
+    max_users: Most users of evidence in a task; budgets are drawn
+      log-uniformly up to it.
+    num_queries: Users that a task is judged on.
+    tasks: Tasks in a step.
+    steps: Training steps.
+    learning_rate: Learning rate at the start; it falls to 0 along a cosine.
+    penalty: Weight of the squared log distance from the base strengths.
   """
 
+  l2: float = 30.0
+  l2_features: float = 2.0
+  trust: float = 0.8
+  relation: float = 0.2
+  transfer: float = 0.2
+  popularity: float = 0.2
+  sharpness: float = 1.0
   num_sets: int = 4
   max_items: int = 1200
   max_users: int = 100
@@ -45,6 +63,20 @@ class Config:
   steps: int = 150
   learning_rate: float = 0.02
   penalty: float = 0.02
+
+  @property
+  def base(self) -> Generated:
+    """The ridge and the strengths from which training starts."""
+    return Generated(
+      self.l2, self.trust, self.relation, self.transfer, self.popularity
+    )
+
+  def at(self, generated: Generated) -> hyperease.HyperEaseConfig:
+    """HyperEASE of a generated ridge and generated strengths."""
+    options = {name: float(v) for name, v in generated._asdict().items()}
+    return hyperease.HyperEaseConfig(
+      l2_features=self.l2_features, sharpness=self.sharpness, **options
+    )
 
 
 class Catalogue(NamedTuple):
@@ -69,80 +101,73 @@ class Task(NamedTuple):
   targets: np.ndarray
 
 
-class Shared(NamedTuple):
+class Learned(NamedTuple):
   """What the sources teach: priors, and the strengths' network."""
 
-  base: hyperease.Shared
+  generator: prior_generator.Generator
   params: dict
 
 
 def hyperease_learned(
   features: hyperease.Features,
   shared_features: hyperease.Features | None = None,
-  *,
-  l2: float = 30.0,
-  l2_features: float = 2.0,
-  trust: float = 0.8,
-  relation: float = 0.2,
-  transfer: float = 0.2,
-  popularity: float = 0.2,
-  sharpness: float = 1.0,
-  config: Config = Config(),
-) -> Method:
+  **hyperparameters: Any,
+) -> Model:
   """`hyperease` whose ridge and strengths depend on the evidence.
 
-  The arguments but `config` are those of `hyperease`, and the base that
-  training starts at.
+  Args:
+    features: see `hyperease`.
+    shared_features: see `hyperease`.
+    **hyperparameters: fields of `LearnedConfig`.
   """
+  config = LearnedConfig(**hyperparameters)
   shared_features = shared_features or features
-  base = Generated(l2, trust, relation, transfer, popularity)
-  unit = prior_generator.Strengths(l2_features, 0.0, 0.0, 0.0, 0.0, sharpness)
-  network = strengths_lib.StrengthGenerator(base)
+  network = strengths_lib.StrengthGenerator(config.base)
+  base = config.at(config.base)
 
-  def build(generated: Generated) -> Method:
-    options = {k: float(v) for k, v in generated._asdict().items()}
-    return hyperease.hyperease(
-      features,
-      shared_features,
-      l2_features=l2_features,
-      sharpness=sharpness,
-      name='hyperease:learned',
-      **options,
-    )
-
-  fixed = build(base)
-
-  def prepare(source, key):
+  def fit(source, key, start=None, run=None):
+    del start, run
     domains = [
       (Domain(d.csr(), shared_features(d)), features(d))
       for d in hyperease.domains_of(source)
     ]
     order_key, init_key = jax.random.split(key)
     rng = np.random.default_rng(int(jax.random.bits(order_key)))
+    unit = prior_generator.Strengths(
+      config.l2_features, 0.0, 0.0, 0.0, 0.0, config.sharpness
+    )
     catalogues = list(_catalogues(domains, unit, config, rng))
     params = train(network, catalogues, config, rng, init_key)
-    return Shared(fixed.prepare(source, key), params)
+    learned = hyperease.learn(base, source, shared_features)
+    width = domains[0][0].features.shape[1]
+    trained = train_flops([d.x for d, _ in domains], width, config)
+    state = Learned(learned.state, params)
+    return Outcome(state, learned.cost + Cost(trained))
 
-  def strengths(shared, evidence):
-    x = evidence.csr()
+  def generate(state, data, key):
+    del key
     # Users and interactions are all that the description reads of it.
-    z = strengths_lib.describe(jnp.asarray(x.sum(axis=1), jnp.float32))
-    return build(network.apply({'params': shared.params['network']}, z))
+    rows_U = jnp.asarray(data.csr().sum(axis=1), jnp.float32)
+    generated = network.apply(
+      {'params': state.params['network']}, strengths_lib.describe(rows_U)
+    )
+    return hyperease.generate(
+      config.at(generated),
+      state.generator,
+      features(data),
+      shared_features(data),
+      data,
+    )
 
-  def adapt(shared, evidence, key):
-    return strengths(shared, evidence).adapt(shared.base, evidence, key)
-
-  return dataclasses.replace(
-    fixed,
-    prepare=prepare,
-    adapt=adapt,
-    prepare_flops=lambda source, shared: (
-      fixed.prepare_flops(source, shared.base)
-      + train_flops(source, shared_features, config)
-    ),
-    adapt_flops=lambda shared, evidence, adapted: fixed.adapt_flops(
-      shared.base, evidence, adapted
-    ),
+  return Model(
+    'hyperease_learned',
+    config,
+    fit,
+    item_item.score,
+    generate=generate,
+    generates_catalogues=True,
+    takes_domains=True,
+    needs_interactions=False,
   )
 
 
@@ -206,7 +231,7 @@ def _parts(generator, own, shared, unit) -> strengths_lib.Parts:
     prior_generator.generate, generator, own, shared, nothing
   )
   parts = strengths_lib.Parts(
-    *(_factors(generate(one)) for one in units),
+    *(_factors(generate(one).prior) for one in units),
     item_popularity.log_posterior(generator.popularity, centred, nothing),
     np.asarray(max(generator.popularity.variance, 1e-6)),
   )
@@ -219,7 +244,7 @@ def _factors(prior) -> prior_generator.Prior:
   return prior_generator.Prior(prior, np.eye(len(prior)))
 
 
-def draw(catalogue: Catalogue, config: Config, rng) -> Task:
+def draw(catalogue: Catalogue, config: LearnedConfig, rng) -> Task:
   """A budget, that many users to see, and others' items cut in two."""
   most = min(config.max_users, catalogue.evidence.shape[0])
   budget = int(np.floor(np.exp(rng.uniform(0, np.log(most + 1))))) - 1
@@ -247,7 +272,7 @@ def task_loss(network, params, parts, task: Task, penalty: float):
   )
 
 
-def train(network, catalogues, config: Config, rng, key) -> dict:
+def train(network, catalogues, config: LearnedConfig, rng, key) -> dict:
   """Adam on `config.tasks` tasks a step, of one catalogue after the other.
 
   Raises:
@@ -292,17 +317,21 @@ def train(network, catalogues, config: Config, rng, key) -> dict:
   return params
 
 
-def train_flops(source, shared_features, config: Config) -> float:
-  """Operations of the meta-training: three times its forward passes."""
-  domains = hyperease.domains_of(source)
-  width = shared_features(domains[0]).shape[1]
-  items = min(d.num_items for d in domains)
+def train_flops(domains: list[Csr], width: int, config: LearnedConfig) -> float:
+  """Operations of the meta-training: three times its forward passes.
+
+  Args:
+    domains: users' items [U, V] of each source.
+    width: F of the features.
+    config: hyperparameters.
+  """
+  items = min(x.shape[1] for x in domains)
   items = min(items, config.max_items) if len(domains) > 1 else items // 2
   users, rank = config.max_users, 2 * width + 256
-  solve = 2 * users**2 * items + users**3 / 3
+  solve = 2 * users**2 * items + counts.cholesky(users)
   columns = rank + config.num_queries
   one = solve + 4 * users * items * columns
   one += 4 * config.num_queries * items * rank
   sets = len(domains) if len(domains) > 1 else config.num_sets
-  learned = prior_generator.learn_flops([d.csr() for d in domains], width)
+  learned = prior_generator.learn_flops(domains, width)
   return 3 * config.steps * config.tasks * one + sets * learned

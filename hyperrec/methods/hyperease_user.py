@@ -19,6 +19,7 @@ import scipy.sparse
 from jaxtyping import Array, Bool, Float
 
 from hyperrec import method as method_lib
+from hyperrec.cost import counts
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.models import (
   linear_autoencoder,
@@ -30,10 +31,12 @@ from hyperrec.training import loop
 from hyperrec.training import step as step_lib
 
 CannotServe = method_lib.CannotServe
+Cost = method_lib.Cost
 Csr = scipy.sparse.csr_matrix
 Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
-Method = method_lib.Method
+Model = method_lib.Model
+Outcome = method_lib.Outcome
 
 # A logit of what is shown and hence not asked for.
 _NEVER = -1e9
@@ -45,8 +48,8 @@ _STRANGERS = 256
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-  """Hyper-parameters.
+class UserConfig:
+  """Hyperparameters.
 
   Attributes:
     l2: EASE's ridge.
@@ -88,64 +91,56 @@ class Params(NamedTuple):
   generator: Any
 
 
-class Fitted(NamedTuple):
+class UserState(NamedTuple):
   """EASE and its generator over one catalogue.
 
   Attributes:
     weights: B.
     params: see `Params`.
     strangers: bool [S, V], whose histories the control is told.
-    item_ids: the catalogue.
-    flops: operations of the generator's training.
   """
 
   weights: linear_autoencoder.Weights
   params: Params
   strangers: Bool[np.ndarray, 'S V']
-  item_ids: np.ndarray
-  flops: float
 
 
-def hyperease_user(**hyper_parameters: Any) -> Method:
+def hyperease_user(**hyperparameters: Any) -> Model:
   """EASE with a generated correction for each user.
 
   New users need nothing but the pass that generates and scores; who has shown
-  nothing gets a generated popularity. Another catalogue is refused.
+  nothing gets a generated popularity.
 
   Args:
-    **hyper_parameters: fields of `Config`.
+    **hyperparameters: fields of `UserConfig`.
 
   Raises:
     ValueError: an unknown conditioning, or a number out of its range.
   """
-  config = Config(**hyper_parameters)
+  config = UserConfig(**hyperparameters)
   _check(config)
 
-  def adapt(shared, evidence, key):
+  def generate(state, data, key):
     del key
-    if not np.array_equal(shared.item_ids, evidence.item_ids):
-      raise CannotServe(
-        'hyperease_user reads and scores the items that its generator was '
-        'trained on; another catalogue needs a training of its own'
-      )
-    return shared
+    user_1xV = jax.ShapeDtypeStruct((1, data.num_items), jnp.float32)
+    operations = counts.program(
+      functools.partial(corrections, config),
+      state.params,
+      user_1xV,
+      state.strangers,
+    )
+    return Outcome(state, Cost(per_user=operations))
 
-  def prepare_flops(source, shared):
-    counts = source.csr().getnnz(axis=1)
-    solve = linear_autoencoder.solve_flops(counts, source.num_items)
-    inverse = linear_autoencoder.precision_flops(counts, source.num_items)
-    return solve + inverse + shared.flops
-
-  return Method(
+  return Model(
     'hyperease_user',
+    config,
     functools.partial(fit, config),
-    adapt,
     functools.partial(score, config),
-    prepare_flops,
+    generate=generate,
   )
 
 
-def _check(config: Config) -> None:
+def _check(config: UserConfig) -> None:
   known = user_correction.CONDITIONINGS
   if config.conditioning not in known:
     raise ValueError(
@@ -156,14 +151,22 @@ def _check(config: Config) -> None:
       raise ValueError(f'{name}={getattr(config, name)} must be in [0, 1)')
 
 
-def fit(config: Config, data: Interactions, key: jax.Array) -> Fitted:
+def fit(
+  config: UserConfig,
+  data: Interactions,
+  key: jax.Array,
+  start: Any = None,
+  run: Any = None,
+) -> Outcome:
   """Fits EASE, then trains its generator.
 
   Raises:
     CannotServe: fewer than two users have rows, or there is one item.
   """
+  del start, run
   x_UxV = data.csr()
-  active = np.flatnonzero(np.diff(x_UxV.indptr))
+  rows_U = x_UxV.getnnz(axis=1)
+  active = np.flatnonzero(rows_U)
   if min(len(active), data.num_items) < 2:
     raise CannotServe(
       'a correction is learned from two users of two items at least; '
@@ -172,11 +175,13 @@ def fit(config: Config, data: Interactions, key: jax.Array) -> Fitted:
   ridge = linear_autoencoder.denoising_ridge(x_UxV.getnnz(axis=0), config.l2)
   weights = linear_autoencoder.solve(x_UxV, ridge)
   precision = linear_autoencoder.precision_cheapest(x_UxV, ridge)
-  params, strangers, flops = _train(config, x_UxV[active], precision, key)
-  return Fitted(weights, params, strangers, data.item_ids, flops)
+  params, strangers, trained = _train(config, x_UxV[active], precision, key)
+  solved = linear_autoencoder.solve_flops(rows_U, data.num_items)
+  solved += linear_autoencoder.precision_flops(rows_U, data.num_items)
+  return Outcome(UserState(weights, params, strangers), Cost(solved + trained))
 
 
-def init(config: Config, x: Csr, key: jax.Array) -> Params:
+def init(config: UserConfig, x: Csr, key: jax.Array) -> Params:
   """Factors of X [U, V] and a generator that says 0."""
   factors = user_correction.init_factors(x, config.rank)
   shown_V = jnp.zeros(x.shape[1])
@@ -186,7 +191,7 @@ def init(config: Config, x: Csr, key: jax.Array) -> Params:
 
 
 def coefficients(
-  config: Config,
+  config: UserConfig,
   params: Params,
   shown_BxV: Float[Array, 'B V'],
   strangers_SxV: Bool[Array, 'S V'],
@@ -200,7 +205,9 @@ def coefficients(
   return jax.vmap(generate)(told_BxT, shown_BxV.sum(axis=1))
 
 
-def score(config: Config, fitted: Fitted, histories: Histories) -> np.ndarray:
+def score(
+  config: UserConfig, state: UserState, histories: Histories
+) -> np.ndarray:
   """Scores [B, V]: EASE's, and each user's correction.
 
   Rows are padded to a power of two, so that few sizes are ever compiled.
@@ -208,14 +215,14 @@ def score(config: Config, fitted: Fitted, histories: Histories) -> np.ndarray:
   x_BxV = histories.csr()
   padding = (1 << max(0, x_BxV.shape[0] - 1).bit_length()) - x_BxV.shape[0]
   shown_BxV = np.pad(x_BxV.toarray(), ((0, padding), (0, 0)))
-  added_BxV = corrections(config, fitted.params, shown_BxV, fitted.strangers)
-  base_BxV = linear_autoencoder.scores(x_BxV, fitted.weights)
+  added_BxV = corrections(config, state.params, shown_BxV, state.strangers)
+  base_BxV = linear_autoencoder.scores(x_BxV, state.weights)
   return base_BxV + np.asarray(added_BxV)[: len(base_BxV)]
 
 
 @functools.partial(jax.jit, static_argnames='config')
 def corrections(
-  config: Config,
+  config: UserConfig,
   params: Params,
   shown_BxV: Float[Array, 'B V'],
   strangers_SxV: Bool[Array, 'S V'],
@@ -228,7 +235,7 @@ def corrections(
 _correct = jax.vmap(user_correction.correction, in_axes=(None, 0, 0))
 
 
-def _train(config: Config, x: Csr, precision: np.ndarray, key: jax.Array):
+def _train(config: UserConfig, x: Csr, precision: np.ndarray, key: jax.Array):
   """What is best for held-out users, strangers, and the operations it took."""
   draw_key, init_key, noise_key = jax.random.split(key, 3)
   seed = int(jax.random.bits(draw_key))
@@ -252,20 +259,25 @@ def _train(config: Config, x: Csr, precision: np.ndarray, key: jax.Array):
     step_fn,
     state,
     batch_at,
-    loop.LoopConfig(config.steps, every, best_metric='likelihood'),
-    evaluate=lambda found: {'likelihood': -mean_loss(found, judged)},
+    config.steps,
+    loop.Run(
+      lambda found: {'likelihood': -mean_loss(found, judged)},
+      best_metric='likelihood',
+      evaluate_every=every,
+    ),
   )
   if result.best.step > 0:
     params = result.best.params
   draws = config.steps * size + heldout.shape[0]
-  flops = simulated_users.simulate_flops(x, draws)
-  flops += config.steps * _flops(step_fn, state, batch_at(0))
-  flops += -(-config.steps // every) * _flops(mean_loss, params, judged)
-  return jax.device_get(params), strangers, flops
+  operations = simulated_users.simulate_flops(x, draws)
+  operations += config.steps * counts.program(step_fn, state, batch_at(0))
+  looks = -(-config.steps // every)
+  operations += looks * counts.program(mean_loss, params, judged)
+  return jax.device_get(params), strangers, operations
 
 
 @functools.lru_cache(maxsize=16)
-def train_step(config: Config):
+def train_step(config: UserConfig):
   """The step, its optimizer, and the loss without dropout; compiled once."""
   warmup = max(1, config.steps // 10)
   lr = optax.schedules.linear_schedule(0.0, config.lr, warmup)
@@ -282,11 +294,13 @@ def train_step(config: Config):
   return step_lib.make_train_step(loss_fn, tx), tx, mean_loss
 
 
-def _loss(config: Config, params: Params, batch, key: jax.Array | None = None):
+def _loss(
+  config: UserConfig, params: Params, batch, key: jax.Array | None = None
+):
   """Multinomial loss per item asked for, each user of equal weight.
 
   Args:
-    config: hyper-parameters.
+    config: hyperparameters.
     params: what is learned.
     batch: simulated users, and strangers.
     key: to drop; None drops nothing.
@@ -313,17 +327,12 @@ def _keep(rate: float, key: jax.Array, shape: tuple[int, ...]):
   return jax.random.bernoulli(key, 1 - rate, shape) / (1 - rate)
 
 
-def _flops(fn, *args) -> float:
-  """XLA's count, right here: matrix products, no factorisation, no loop."""
-  return float(fn.lower(*args).cost_analysis()['flops'])
-
-
-def _generator(config: Config, factors: user_correction.Factors):
+def _generator(config: UserConfig, factors: user_correction.Factors):
   rank = factors.left.shape[1]
   return user_correction.Generator(rank, config.z_dim, config.hidden_dim)
 
 
-def _strangers(config: Config, x: Csr, seed: int) -> np.ndarray:
+def _strangers(config: UserConfig, x: Csr, seed: int) -> np.ndarray:
   """Histories for the control that is told of someone else; else none."""
   if config.conditioning != 'shuffled':
     return np.zeros((0, x.shape[1]), bool)

@@ -1,6 +1,8 @@
-"""Linear models with item features: L3AE, CEASE and Add-EASE."""
+"""Linear models with item features: L3AE and CEASE."""
 
+import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -8,112 +10,89 @@ import scipy.sparse
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.methods import item_item
-from hyperrec.models import linear_autoencoder
+from hyperrec.models import linear_autoencoder, prior_generator
 
+Cost = method_lib.Cost
+# Interactions -> features of the items of their catalogue, float [V, F].
 Features = Callable[[interactions_lib.Interactions], np.ndarray]
-Method = method_lib.Method
+Model = method_lib.Model
+Outcome = method_lib.Outcome
 
 
-def l3ae(
-  features: Features,
-  *,
-  l2: float,
-  l2_features: float,
-  trust: float,
-  retrain: bool = False,
-) -> Method:
+@dataclasses.dataclass(frozen=True)
+class L3aeConfig:
+  """Hyperparameters of L3AE.
+
+  Attributes:
+    l2: Ridge of the distance to the relation of features, in all; in the
+      paper's letters lambda_X + lambda_E.
+    l2_features: Ridge lambda_F of that relation, C.
+    trust: Share lambda_E / (lambda_X + lambda_E) of the ridge that pulls to C
+      and not to zero, from 0 to 1; 0 is EASE.
+    sharpness: Sharpness of the kernel that C is made of (`item_kernel`); 0 is
+      the linear C of the paper.
+  """
+
+  l2: float
+  l2_features: float
+  trust: float
+  sharpness: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class CeaseConfig:
+  """Hyperparameters of CEASE.
+
+  Attributes:
+    l2: Ridge lambda, above 0.
+    alpha: Scale of the feature rows; its square enters the Gram matrix.
+  """
+
+  l2: float
+  alpha: float
+
+
+def l3ae(features: Features, **hyperparameters: Any) -> Model:
   """L3AE (CIKM 2025, arXiv 2508.13500): EASE around a relation of features.
 
   min ||X - XB||^2 + l2 (1 - trust) ||B||^2 + l2 trust ||B - C||^2 with a zero
-  diagonal, where C is EASE on the features; in the paper's letters
-  l2 = lambda_X + lambda_E and trust = lambda_E / (lambda_X + lambda_E).
+  diagonal, where C is EASE on the features.
 
   Args:
-    features: interactions -> features of their catalogue, float [V, F].
-    l2: the total ridge.
-    l2_features: lambda_F, the ridge of C.
-    trust: in [0, 1]; 0 is EASE.
-    retrain: prepare nothing, fit everything at each adaptation.
+    features: of the items.
+    **hyperparameters: fields of `L3aeConfig`.
   """
+  config = L3aeConfig(**hyperparameters)
 
   def fit(data):
-    prior = linear_autoencoder.feature_prior(features(data), l2_features, trust)
-    ridge = np.full(data.num_items, float(l2))
-    return linear_autoencoder.solve(data.csr(), ridge, prior)
-
-  def fit_flops(data):
-    rank = features(data).shape[1]
-    prior = 2 * data.num_items * rank**2 + rank**3 / 3
-    return prior + linear_autoencoder.solve_flops(
-      data.csr().getnnz(1), data.num_items, rank
+    relation = prior_generator.own_relation(
+      features(data), config.l2_features, config.trust, config.sharpness
     )
+    ridge = np.full(data.num_items, float(config.l2))
+    weights, operations = linear_autoencoder.solve_from_prior(
+      data.csr(), ridge, relation.prior
+    )
+    return Outcome(weights, relation.cost + Cost(operations))
 
-  return item_item.closed_form(
-    'l3ae', fit, fit_flops, retrain=retrain, zero_shot=True
-  )
+  return item_item.closed_form('l3ae', config, fit, needs_interactions=False)
 
 
-def cease(
-  features: Features, *, l2: float, alpha: float, retrain: bool = False
-) -> Method:
+def cease(features: Features, **hyperparameters: Any) -> Model:
   """CEASE (Jeunen et al., RecSys 2020): EASE on users stacked with features.
 
   Args:
-    features: interactions -> features of their catalogue, float [V, F].
-    l2: lambda.
-    alpha: scales the feature rows, so its square enters the Gram matrix.
-    retrain: prepare nothing, fit everything at each adaptation.
+    features: of the items.
+    **hyperparameters: fields of `CeaseConfig`.
   """
-
-  def stacked(data):
-    rows = scipy.sparse.csr_matrix(alpha * features(data).T)
-    return scipy.sparse.vstack([data.csr(), rows], format='csr')
+  config = CeaseConfig(**hyperparameters)
 
   def fit(data):
-    ridge = np.full(data.num_items, float(l2))
-    return linear_autoencoder.solve(stacked(data), ridge)
-
-  def fit_flops(data):
-    return linear_autoencoder.solve_flops(
-      stacked(data).getnnz(1), data.num_items
+    rows = scipy.sparse.csr_matrix(config.alpha * features(data).T)
+    stacked = scipy.sparse.vstack([data.csr(), rows], format='csr')
+    ridge = np.full(data.num_items, float(config.l2))
+    operations = linear_autoencoder.solve_flops(
+      stacked.getnnz(1), data.num_items
     )
+    return Outcome(linear_autoencoder.solve(stacked, ridge), Cost(operations))
 
-  return item_item.closed_form(
-    'cease', fit, fit_flops, retrain=retrain, zero_shot=True
-  )
-
-
-def add_ease(
-  features: Features,
-  *,
-  l2: float,
-  l2_features: float,
-  alpha: float,
-  retrain: bool = False,
-) -> Method:
-  """Add-EASE (Jeunen et al., RecSys 2020): (1 - alpha) EASE(X) + alpha C.
-
-  Args:
-    features: interactions -> features of their catalogue, float [V, F].
-    l2: lambda of EASE on interactions.
-    l2_features: lambda of C, EASE on features.
-    alpha: in [0, 1].
-    retrain: prepare nothing, fit everything at each adaptation.
-  """
-
-  def fit(data):
-    ridge = np.full(data.num_items, float(l2))
-    weights = linear_autoencoder.solve(data.csr(), ridge)
-    prior = linear_autoencoder.feature_prior(features(data), l2_features, alpha)
-    return linear_autoencoder.add_prior(weights, 1 - alpha, prior)
-
-  def fit_flops(data):
-    rank = features(data).shape[1]
-    prior = 2 * data.num_items * rank**2 + rank**3 / 3
-    return prior + linear_autoencoder.solve_flops(
-      data.csr().getnnz(1), data.num_items
-    )
-
-  return item_item.closed_form(
-    'cease:add', fit, fit_flops, retrain=retrain, zero_shot=True
-  )
+  return item_item.closed_form('cease', config, fit, needs_interactions=False)

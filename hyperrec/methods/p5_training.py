@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hyperrec import config as config_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import prompt_tasks, prompts
 from hyperrec.data import tokenizer as tokenizer_lib
@@ -27,64 +28,58 @@ _TELLING_APART = 4
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-  """Hyper-parameters.
+  """Hyperparameters.
 
   Attributes:
-    names: what items are called: a numbering of `item_ids`, or by their text.
-    dim: width of the network.
-    num_layers: of the encoder and of the decoder.
-    head_dim: of one head of attention; must divide dim.
-    dropout: share dropped in training.
-    vocab_size: pieces of the tokenizer at most.
-    num_whole_words: rows of the whole-word embedding; 0 tells no words.
-    max_history: items of a history at most, the last ones.
-    shuffled: see `prompt_tasks.Config`.
-    name_tokens: tokens of a name by text at most.
-    source_length: tokens of a prompt at most.
-    target_length: tokens of an answer at most.
-    num_steps: of training.
-    batch_size: prompts a step.
-    steps_alike: steps whose prompts are drawn together, and so shared out that
-      those of one step are of about one length, and little of a batch is
-      padding; each length is compiled once. 1 pads every batch to the limits.
-    lr: AdamW's at the start; falls to 0 along a cosine.
-    weight_decay: AdamW's, of matrices only.
+    names: What items are called in prompts; by numbers of a kind that
+      `item_ids` describes, or by their text.
+    dim: Width of the network.
+    num_layers: Number of blocks of the encoder, and of the decoder.
+    head_dim: Width of an attention head, a divisor of dim.
+    dropout: Share of values that dropout sets to 0 in training.
+    vocab_size: Largest number of pieces in the vocabulary of the tokenizer.
+    num_whole_words: Number of whole-word embeddings; 0 leaves them out.
+    max_history: Largest number of items of a history in a prompt, the last
+      ones.
+    shuffled: Show a training history as any other items of the user, in random
+      order, not as the items before; meant for data without times.
+    name_tokens: Largest number of tokens of a name that is a text.
+    source_length: Largest number of tokens of a prompt.
+    target_length: Largest number of tokens of an answer.
+    num_steps: Number of training steps.
+    batch_size: Number of prompts in a training step.
+    steps_alike: Number of steps whose prompts are drawn together and sorted by
+      length, so that batches need little padding; each length is compiled
+      once. 1 pads every batch to the largest lengths.
+    lr: Learning rate of AdamW at the start, such as 0.001; it falls to 0 along
+      a cosine.
+    weight_decay: Weight decay of AdamW, such as 0.01; it applies to matrices
+      only.
 
   Raises:
     DataError: a value that no network can have.
   """
 
-  names: str = 'sequential'
-  dim: int = 128
-  num_layers: int = 2
-  head_dim: int = 32
-  dropout: float = 0.1
-  vocab_size: int = 2000
-  num_whole_words: int = 512
-  max_history: int = 20
+  names: str = config_lib.field('sequential', choices=NAMES)
+  dim: int = config_lib.field(128, least=1)
+  num_layers: int = config_lib.field(2, least=1)
+  head_dim: int = config_lib.field(32, least=1)
+  dropout: float = config_lib.field(0.1, least=0, below=1)
+  vocab_size: int = config_lib.field(2000, least=1)
+  num_whole_words: int = config_lib.field(512, least=0)
+  max_history: int = config_lib.field(20, least=1)
   shuffled: bool = False
-  name_tokens: int = 8
-  source_length: int = 64
-  target_length: int = 12
-  num_steps: int = 2000
-  batch_size: int = 64
-  steps_alike: int = 1
-  lr: float = 1e-3
-  weight_decay: float = 0.01
+  name_tokens: int = config_lib.field(8, least=1)
+  source_length: int = config_lib.field(64, least=1)
+  target_length: int = config_lib.field(12, least=1)
+  num_steps: int = config_lib.field(2000, least=1)
+  batch_size: int = config_lib.field(64, least=1)
+  steps_alike: int = config_lib.field(1, least=1)
+  lr: float = config_lib.field(1e-3, least=0)
+  weight_decay: float = config_lib.field(0.01, least=0)
 
   def __post_init__(self):
-    if self.names not in NAMES:
-      raise DataError(f'names={self.names!r} is unknown; use one of {NAMES}')
-    for field in dataclasses.fields(self):
-      value = getattr(self, field.name)
-      least = int(field.name != 'num_whole_words')
-      if field.type is int and value < least:
-        raise DataError(f'{field.name}={value} must be at least {least}')
-    for name in ('lr', 'weight_decay'):
-      if not getattr(self, name) >= 0:
-        raise DataError(f'{name}={getattr(self, name)} must not be negative')
-    if not 0 <= self.dropout < 1:
-      raise DataError(f'dropout={self.dropout} must be within 0 and below 1')
+    config_lib.check(self)
     if self.dim % self.head_dim:
       raise DataError(f'head_dim={self.head_dim} must divide dim={self.dim}')
     least = self.name_tokens + _TELLING_APART

@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse
 from jaxtyping import Array, Float
 
+from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.models import (
@@ -35,56 +36,69 @@ _STEPS_SHOWN = 4
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-  """Hyper-parameters.
+  """Hyperparameters.
 
   Attributes:
-    base: where base functions come from: `ease` (factors of EASE's
-      predictions), `svd` or `ials` (factors of the likes), `preferences` (the
-      paper: SVD start, joint maximum likelihood) or `text` (that, linear in
-      features).
-    rank: how many; 5 in the paper.
-    consensus: popularity and mean rating are base functions, too.
-    separate: a user has coefficients of taste (which of two rated items is
+    base: Method that makes the base functions; `ease` (factors of the
+      predictions of EASE), `svd` or `ials` (factors of the likes),
+      `preferences` (the paper: maximum likelihood that starts from an SVD), or
+      `text` (the same, linear in the features of the items).
+    rank: Number of base functions; 5 in the paper.
+    consensus: Add popularity and mean rating as base functions.
+    separate: Give each user coefficients of taste (which of two rated items is
       better) and of choice (whether to take an item up), which the prior ties
-      together. Without, one reward is to explain both, as in the paper.
-    taste_variance: of a coefficient of taste, where EM for the prior begins.
-      Base functions were fitted to the very ratings that EM explains with
-      them: from 1 it believes taste to differ more than that of new users does.
-    choice_variance: the same of choice; where one reward is both, 1 is used.
-    liked: least rating that counts as liked; None counts every row as liked.
-    against_rated: choice is learned from a liked item against any that is not
-      liked, not only against items that the user has not rated.
-    rounds: of EM for the prior.
-    most_pairs: of a training user and a kind, for the prior.
-    ease_l2: of base `ease`.
-    per_user: pairs of a training user in the joint fit.
-    unseen_share: share of these pairs that set a liked item against one that
-      is not liked; without `against_rated`, against an unseen one.
-    start_items: most rated items whose pairs make the SVD start.
-    l2: of the joint fit, 0.02 in the paper.
-    learning_rate: of the joint fit.
-    steps: of the joint fit.
-    batch_size: pairs in a step of the joint fit.
+      together; otherwise one reward explains both, as in the paper.
+    taste_variance: Variance of a coefficient of taste at which the fit of the
+      prior (EM) begins. The base functions were fitted to the same ratings that
+      EM explains; if it begins at 1, it overestimates how much the taste of new
+      users differs.
+    choice_variance: Variance of a coefficient of choice at which the fit of
+      the prior (EM) begins; where one reward explains both, it is 1.
+    liked: Least rating of an item that counts as liked, such as 4.
+    against_rated: Learn choice from a liked item against any that is not
+      liked; otherwise only against items that the user has not rated, of which
+      there are few where everybody rates most items.
+    rounds: Number of rounds of the fit of the prior (EM).
+    most_pairs: Largest number of pairs of each kind that the fit of the prior
+      takes from a training user.
+    ease_l2: Ridge of EASE (lambda), with the base `ease`.
+    per_user: Number of pairs of a training user in the joint fit, which makes
+      the bases `preferences` and `text`.
+    unseen_share: Share of the pairs of a joint fit that set a liked item
+      against one that is not liked; without against_rated, against an unseen
+      one.
+    start_items: Number of the most rated items whose pairs make the SVD from
+      which the joint fit starts.
+    l2: Ridge of the joint fit; 0.02 in the paper.
+    learning_rate: Learning rate of the joint fit.
+    steps: Number of steps of the joint fit.
+    batch_size: Number of pairs in a step of the joint fit.
+
+  Raises:
+    DataError: a value that no fit can have.
   """
 
-  base: str = 'ease'
-  rank: int = 16
+  base: str = config_lib.field('ease', choices=BASES)
+  rank: int = config_lib.field(16, least=1)
   consensus: bool = True
   separate: bool = True
-  taste_variance: float = 0.1
-  choice_variance: float = 3.0
+  taste_variance: float = config_lib.field(0.1, least=1e-6)
+  choice_variance: float = config_lib.field(3.0, least=1e-6)
   liked: float | None = None
   against_rated: bool = True
-  rounds: int = 5
-  most_pairs: int = 60
-  ease_l2: float = 100.0
-  per_user: int = 200
-  unseen_share: float = 0.5
-  start_items: int = 100
-  l2: float = 0.02
-  learning_rate: float = 0.02
-  steps: int = 1000
-  batch_size: int = 2048
+  rounds: int = config_lib.field(5, least=1)
+  most_pairs: int = config_lib.field(60, least=1)
+  ease_l2: float = config_lib.field(100.0, least=1e-6)
+  per_user: int = config_lib.field(200, least=1)
+  unseen_share: float = config_lib.field(0.5, least=0, most=1)
+  start_items: int = config_lib.field(100, least=1)
+  l2: float = config_lib.field(0.02, least=0)
+  learning_rate: float = config_lib.field(0.02, least=0)
+  steps: int = config_lib.field(1000, least=1)
+  batch_size: int = config_lib.field(2048, least=1)
+
+  def __post_init__(self):
+    config_lib.check(self)
 
 
 class Shared(NamedTuple):

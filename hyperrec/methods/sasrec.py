@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import sequences as sequences_lib
@@ -26,71 +27,66 @@ SASRec = sequential_recommender.SASRec
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-  """Hyper-parameters.
+  """Hyperparameters.
 
   Attributes:
-    length: the longest history, and the length of a packed row.
-    dim: width of the embeddings.
-    num_layers: blocks.
-    num_heads: must divide dim.
-    dropout: share dropped in training, of embeddings and in the blocks.
-    item_dropout: share of the item embeddings dropped on top of that, of
-      targets and negatives too.
-    epochs: passes over the users.
-    batch_size: packed rows a step (see `sequences.pack`); all of them where
-      there are fewer.
-    lr: AdamW's at the start; falls to 0 along a cosine.
-    weight_decay: AdamW's, of matrices only.
-    num_negatives: items drawn at each step in place of the catalogue; 0 is
-      the full softmax.
-    logq: draw them in proportion to their count, with the logQ correction;
-      else all alike, uncorrected.
-    hidden_ratio: width inside a block's two-layer net, in multiples of dim.
-    from_the_end: count positions back from the last item, not from the first.
-      What predicts is then always at the same place, which suits users whose
-      histories are as long as those in training; a short history of a new user
-      looks like the start of a long one where they count from the first.
-    sees_padding: attention also goes to the empty places before the first
-      item; of use where positions count back from the last.
-    shuffled: learn from every user's items in another random order at each
-      pass, for users of whom it is not known what came first.
-    finetune_epochs: passes over the evidence in fine-tuning.
+    length: Number of items of a history that are read, the last ones. It is
+      also the length of a packed row of training.
+    dim: Width of the embeddings.
+    num_layers: Number of transformer blocks.
+    num_heads: Number of attention heads, a divisor of dim.
+    dropout: Share of the embeddings, and of the values in the blocks, that
+      dropout sets to 0 in training.
+    item_dropout: Share of the item embeddings that dropout sets to 0 in
+      addition, those of targets and negatives included.
+    epochs: Number of passes over the users.
+    batch_size: Number of packed rows in a training step; if there are fewer
+      rows, a step takes all of them.
+    lr: Learning rate of AdamW at the start, such as 0.001; it falls to 0 along
+      a cosine.
+    weight_decay: Weight decay of AdamW, such as 0.01; it applies to matrices
+      only.
+    num_negatives: Number of negative items that each step draws; 0 means the
+      full softmax.
+    logq: Draw negatives by popularity and correct for it (logQ); otherwise
+      draw all items alike, without a correction.
+    hidden_ratio: Width of the feed-forward network of a block, as a multiple
+      of dim.
+    from_the_end: Count positions from the last item, not from the first. The
+      item that predicts is then always at the same position. This suits users
+      whose histories are as long as those in training. A new user's short
+      history resembles the start of a long one only if positions count from
+      the first item.
+    sees_padding: Attend also to the padding before the first item; this needs
+      from_the_end.
+    shuffled: Put the items of every user into a new random order at each pass;
+      meant for data without times.
+    finetune_epochs: Number of passes over the evidence in fine-tuning.
 
   Raises:
     DataError: a value that no network can have.
   """
 
-  length: int = 50
-  dim: int = 64
-  num_layers: int = 2
-  num_heads: int = 2
-  dropout: float = 0.5
-  item_dropout: float = 0.0
-  epochs: int = 100
-  batch_size: int = 16
-  lr: float = 1e-3
-  weight_decay: float = 0.0
-  num_negatives: int = 0
+  length: int = config_lib.field(50, least=1)
+  dim: int = config_lib.field(64, least=1)
+  num_layers: int = config_lib.field(2, least=1)
+  num_heads: int = config_lib.field(2, least=1)
+  dropout: float = config_lib.field(0.5, least=0, below=1)
+  item_dropout: float = config_lib.field(0.0, least=0, below=1)
+  epochs: int = config_lib.field(100, least=1)
+  batch_size: int = config_lib.field(16, least=1)
+  lr: float = config_lib.field(1e-3, least=0)
+  weight_decay: float = config_lib.field(0.0, least=0)
+  num_negatives: int = config_lib.field(0, least=0)
   logq: bool = True
-  hidden_ratio: int = 4
+  hidden_ratio: int = config_lib.field(4, least=1)
   from_the_end: bool = False
   sees_padding: bool = False
   shuffled: bool = False
-  finetune_epochs: int = 20
+  finetune_epochs: int = config_lib.field(20, least=1)
 
   def __post_init__(self):
-    for name in ('lr', 'weight_decay', 'num_negatives'):
-      if not getattr(self, name) >= 0:
-        raise DataError(f'{name}={getattr(self, name)} must not be negative')
-    for field in dataclasses.fields(self):
-      value = getattr(self, field.name)
-      if field.type is int and field.name != 'num_negatives' and value < 1:
-        raise DataError(f'{field.name}={value} must be at least 1')
-    for name in ('dropout', 'item_dropout'):
-      if not 0 <= getattr(self, name) < 1:
-        raise DataError(
-          f'{name}={getattr(self, name)} must be within 0 and below 1'
-        )
+    config_lib.check(self)
     if self.sees_padding and not self.from_the_end:
       raise DataError('sees_padding needs from_the_end: else none is before')
     if self.dim % self.num_heads:

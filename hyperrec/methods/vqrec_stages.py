@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import sequences as sequences_lib
@@ -30,93 +31,84 @@ STARTS = ('random', 'text')
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-  """Hyper-parameters.
+  """Hyperparameters.
 
   Attributes:
-    num_groups: G, codes of an item.
-    num_codes: M, of a group.
-    length: the longest history, and the length of a packed row.
-    dim: D, width of the embeddings.
-    num_layers: blocks.
-    num_heads: must divide dim.
-    hidden_dim: width inside a block.
-    dropout: share dropped in training.
-    from_the_end: count positions back from the last item, not from the first.
-    shuffled: learn from every user's items in another random order at each
-      pass, for users of whom it is not known what came first.
-    temperature: tau of the cosines.
-    start: what code embeddings are before pre-training, or training from
-      scratch: random, as in the paper, or the text each code stands for.
-    replaced: rho, probability of a code of a fake to be replaced; 0 trains
-      without fakes.
-    epochs: passes over the users, in pre-training or from scratch.
-    batch_size: packed rows a step; all of them where there are fewer.
-    lr: AdamW's at the start; falls to 0 along a cosine.
-    index: of a new catalogue in fine-tuning: that of the source, whose codes
-      have kept their meaning, or one made from the target's text alone.
-    alignment: which source embedding a code of the target starts from.
-    align_epochs: passes that learn it, all else fixed.
-    align_lr: AdamW's of it.
-    align_temperature: of the soft permutation.
-    align_noise: factor of its Gumbel noise; 1 in the paper, but more
-      permutations are found without.
-    finetune_epochs: passes over the evidence after that.
-    finetune_lr: AdamW's of them.
-    finetune_all: all is trained; else embeddings and input norm alone.
+    num_groups: Number of codes of an item, one in each group (G).
+    num_codes: Number of codes in each group (M).
+    length: Number of items of a history that are read, the last ones. It is
+      also the length of a packed row of training.
+    dim: Width of the embeddings (D).
+    num_layers: Number of transformer blocks.
+    num_heads: Number of attention heads, a divisor of dim.
+    hidden_dim: Width of the feed-forward network of a block.
+    dropout: Share of values that dropout sets to 0 in training.
+    from_the_end: Count positions from the last item, not from the first.
+    shuffled: Put the items of every user into a new random order at each pass;
+      meant for data without times.
+    temperature: Temperature of the cosines in the loss, such as 0.07.
+    start: Values that code embeddings have before pre-training, or before
+      training from scratch; random, as in the paper, or the text that each
+      code stands for.
+    replaced: Share of the codes of an item that are replaced to make a false
+      item (rho); 0 trains without false items.
+    epochs: Number of passes over the users, in pre-training or from scratch.
+    batch_size: Number of packed rows in a training step; if there are fewer
+      rows, a step takes all of them.
+    lr: Learning rate of AdamW at the start, such as 0.001; it falls to 0 along
+      a cosine.
+    index: Index of a new catalogue in fine-tuning; that of the source, whose
+      codes have kept their meaning, or one made from the text of the target
+      alone.
+    alignment: How a code of the target finds the embedding of the source that
+      it starts from.
+    align_epochs: Number of passes that learn the alignment, while everything
+      else is fixed.
+    align_lr: Learning rate of AdamW for the alignment, such as 0.1.
+    align_temperature: Temperature of the soft permutation in the alignment,
+      such as 0.7.
+    align_noise: Factor of the Gumbel noise of the alignment; it is 1 in the
+      paper, but 0 finds more permutations.
+    finetune_epochs: Number of passes over the evidence in fine-tuning, after
+      the alignment.
+    finetune_lr: Learning rate of AdamW for fine-tuning, such as 0.001.
+    finetune_all: Train all parameters in fine-tuning; otherwise only the
+      embeddings and the norm of the input.
 
   Raises:
     DataError: a value that no network can have.
   """
 
-  num_groups: int = 32
-  num_codes: int = 256
-  length: int = 50
-  dim: int = 128
-  num_layers: int = 2
-  num_heads: int = 2
-  hidden_dim: int = 256
-  dropout: float = 0.2
+  num_groups: int = config_lib.field(32, least=1)
+  num_codes: int = config_lib.field(256, least=1)
+  length: int = config_lib.field(50, least=1)
+  dim: int = config_lib.field(128, least=1)
+  num_layers: int = config_lib.field(2, least=1)
+  num_heads: int = config_lib.field(2, least=1)
+  hidden_dim: int = config_lib.field(256, least=1)
+  dropout: float = config_lib.field(0.2, least=0, below=1)
   from_the_end: bool = False
   shuffled: bool = False
-  temperature: float = 0.07
-  start: str = 'random'
-  replaced: float = 0.75
-  epochs: int = 40
-  batch_size: int = 16
-  lr: float = 1e-3
-  index: str = 'source'
-  alignment: str = 'identity'
-  align_epochs: int = 5
-  align_lr: float = 0.1
-  align_temperature: float = 0.7
-  align_noise: float = 0.0
-  finetune_epochs: int = 20
-  finetune_lr: float = 1e-3
+  temperature: float = config_lib.field(0.07, above=0)
+  start: str = config_lib.field('random', choices=STARTS)
+  replaced: float = config_lib.field(0.75, least=0, most=1)
+  epochs: int = config_lib.field(40, least=1)
+  batch_size: int = config_lib.field(16, least=1)
+  lr: float = config_lib.field(1e-3, above=0)
+  index: str = config_lib.field('source', choices=INDICES)
+  alignment: str = config_lib.field('identity', choices=ALIGNMENTS)
+  align_epochs: int = config_lib.field(5, least=1)
+  align_lr: float = config_lib.field(0.1, above=0)
+  align_temperature: float = config_lib.field(0.7, above=0)
+  align_noise: float = config_lib.field(0.0, least=0)
+  finetune_epochs: int = config_lib.field(20, least=1)
+  finetune_lr: float = config_lib.field(1e-3, above=0)
   finetune_all: bool = False
 
   def __post_init__(self):
-    for field in dataclasses.fields(self):
-      value = getattr(self, field.name)
-      if field.type is int and value < 1:
-        raise DataError(f'{field.name}={value} must be at least 1')
-      if field.name.endswith(('lr', 'temperature')) and not value > 0:
-        raise DataError(f'{field.name}={value} must be above 0')
-    if self.align_noise < 0:
-      raise DataError(f'align_noise={self.align_noise} must not be negative')
-    if not (0 <= self.dropout < 1 and 0 <= self.replaced <= 1):
-      raise DataError(
-        f'dropout={self.dropout} must be within 0 and below 1, and '
-        f'replaced={self.replaced} within 0..1'
-      )
+    config_lib.check(self)
     if self.dim % self.num_heads:
       raise DataError(f'num_heads={self.num_heads} must divide dim={self.dim}')
-    if self.index not in INDICES or self.alignment not in ALIGNMENTS:
-      raise DataError(
-        f'index={self.index!r} must be one of {INDICES}, and '
-        f'alignment={self.alignment!r} one of {ALIGNMENTS}'
-      )
-    if self.start not in STARTS:
-      raise DataError(f'start={self.start!r} must be one of {STARTS}')
 
   def encoder(self) -> vqrec.SequenceEncoder:
     """The network over item vectors."""

@@ -29,13 +29,17 @@ import scipy.linalg
 import scipy.sparse
 from jaxtyping import Float, Int
 
-from hyperrec.cost import memory
+from hyperrec.cost import counts, memory
 from hyperrec.models import spd_inverse as spd_inverse_lib
 from hyperrec.models import woodbury
 
 Csr = scipy.sparse.csr_matrix
 
 _WORKERS = min(4, os.cpu_count() or 1)
+
+
+class ConstraintError(ValueError):
+  """Weights without a zero diagonal were asked for where none can be solved."""
 
 
 class Prior(NamedTuple):
@@ -132,8 +136,8 @@ def denoising_ridge(
     raise ValueError(f'dropout={dropout} must be in [0, 1)')
   if l2 <= 0:
     raise ValueError(f'l2={l2} must be positive')
-  counts = np.asarray(item_counts, np.float64)
-  return l2 + counts * dropout / (1 - dropout)
+  rows_V = np.asarray(item_counts, np.float64)
+  return l2 + rows_V * dropout / (1 - dropout)
 
 
 def precision(x: Csr, ridge: np.ndarray, dtype=np.float32):
@@ -343,6 +347,51 @@ def scores(x: Csr, weights: Weights) -> Float[np.ndarray, 'B V']:
   return _dense(x @ weights)
 
 
+def solve_from_prior(
+  x: Csr,
+  ridge: np.ndarray,
+  prior: Prior | Float[np.ndarray, 'V V'],
+  *,
+  constrained: bool = True,
+) -> tuple[Weights, float]:
+  """The closed form around a prior, in factors or dense, and its operations.
+
+  Args:
+    x: users' items [U, V].
+    ridge: [V].
+    prior: B0; a dense one is overwritten, see `solve_around`.
+    constrained: False drops the zero diagonal, of a dense prior only.
+
+  Raises:
+    ConstraintError: not constrained, and the prior is in factors.
+  """
+  rows_U = x.getnnz(1)
+  if isinstance(prior, np.ndarray):
+    weights = solve_around(x, ridge, prior, constrained=constrained)
+    return weights, solve_around_flops(rows_U, len(prior))
+  if not constrained:
+    raise ConstraintError(
+      'a prior in factors, as that of a large catalogue or without a kernel, '
+      'is solved with the zero diagonal only'
+    )
+  operations = solve_flops(rows_U, x.shape[1], prior.left.shape[1])
+  return solve(x, ridge, prior), operations
+
+
+def feature_prior_flops(num_items: int, width: int) -> float:
+  """Operations of `feature_prior`."""
+  return (
+    counts.matmul(width, width, num_items)
+    + counts.cholesky(width)
+    + counts.triangular_solve(width, num_items)
+  )
+
+
+def prior_weights(prior: Prior | Float[np.ndarray, 'V V']) -> Weights:
+  """A prior as weights; the diagonal of one in factors is set to zero."""
+  return prior if isinstance(prior, np.ndarray) else factored(*prior)
+
+
 def solve_flops(
   row_counts: np.ndarray, num_items: int, rank: int = 0, primal: bool = False
 ) -> float:
@@ -354,12 +403,12 @@ def solve_flops(
     rank: r of the prior.
     primal: count the primal way whatever is cheaper.
   """
-  counts = np.asarray(row_counts, np.float64)
-  users, items = float((counts > 0).sum()), float(num_items)
-  if primal or not is_dual_cheaper(len(counts), num_items, rank):
-    gram_flops = 2 * np.square(counts).sum()
-    return gram_flops + items**3 + 4 * items**2 * rank + items**2
-  inner = 2 * users * counts.sum() + users**3 / 3
+  rows_U = np.asarray(row_counts, np.float64)
+  users, items = float((rows_U > 0).sum()), float(num_items)
+  if primal or not is_dual_cheaper(len(rows_U), num_items, rank):
+    inverse = counts.gram(rows_U) + counts.spd_inverse(num_items)
+    return inverse + 4 * items**2 * rank + items**2
+  inner = 2 * users * rows_U.sum() + counts.cholesky(users)
   factor = users**2 * items + 3 * users * items
   return inner + factor + 4 * users * items * rank + 3 * rank * items
 
@@ -368,8 +417,7 @@ def solve_around_flops(row_counts: np.ndarray, num_items: int) -> float:
   """Operations of `solve_around`; see `solve_flops`."""
   users, items = float(np.count_nonzero(row_counts)), float(num_items)
   if not is_dual_cheaper(int(users), num_items):
-    gram_flops = 2 * np.square(np.asarray(row_counts, np.float64)).sum()
-    return gram_flops + 3 * items**3 + 4 * items**2
+    return counts.gram(row_counts) + 3 * items**3 + 4 * items**2
   return solve_flops(row_counts, num_items) + 6 * users * items**2
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import scipy.sparse
 from jaxtyping import Float
 
+from hyperrec.cost import counts
 from hyperrec.models import (
   item_kernel,
   item_popularity,
@@ -28,6 +29,7 @@ from hyperrec.models import (
   relation_transfer,
 )
 
+Cost = counts.Cost
 Csr = scipy.sparse.csr_matrix
 Prior = linear_autoencoder.Prior
 
@@ -151,13 +153,25 @@ def norm(prior: Prior) -> float:
   return float(np.sqrt(max(np.einsum('ij,ji->', left, right), 0.0)))
 
 
+class Generated(NamedTuple):
+  """A prior, and what it cost.
+
+  Attributes:
+    prior: B0 in factors; with a kernel dense, and with a diagonal of 0.
+    cost: all but the popularity depends on the text alone.
+  """
+
+  prior: Prior | Float[np.ndarray, 'V V']
+  cost: Cost
+
+
 def generate(
   generator: Generator | None,
   own: Float[np.ndarray, 'V G'],
   shared: Float[np.ndarray, 'V F'],
   evidence: Csr,
   strengths: Strengths,
-) -> Prior | Float[np.ndarray, 'V V']:
+) -> Generated:
   """B0 of a catalogue; a strength of 0 leaves its part out.
 
   Args:
@@ -167,61 +181,106 @@ def generate(
     evidence: [U, V], binary; what it tells is only how popular items are.
     strengths: of the parts.
 
-  Returns:
-    B0 in factors; with a kernel dense, and with a diagonal of 0.
-
   Raises:
     ValueError: the features do not fit the generator.
   """
   for table in (own, shared):
     relation_map.check_features(table, evidence.shape[1])
   shared = _centred(shared)
-  parts = _learned_parts(generator, shared, strengths)
-  tilt_V = _tilt(generator, shared, evidence, strengths.popularity)
-  if not has_kernel(strengths, evidence.shape[1]):
-    linear = strengths.l2_features, strengths.trust
-    if strengths.trust:
-      parts.insert(0, linear_autoencoder.feature_prior(own, *linear))
-    if not parts:
-      return Prior(np.zeros((len(own), 0)), np.zeros((0, len(own))))
-    total = relation_map.add(*parts)
-    return Prior(total.left / tilt_V[:, None], total.right * tilt_V)
-  dense = item_kernel.relation(own, strengths.sharpness, strengths.l2_features)
-  dense *= dense.dtype.type(strengths.trust)
-  for part in parts:
-    dense = linear_autoencoder.add_prior(dense, 1.0, part)
-  dense /= tilt_V[:, None].astype(dense.dtype)
-  dense *= tilt_V.astype(dense.dtype)
-  return dense
+  parts, of_text = _learned_parts(generator, shared, strengths)
+  if strengths.trust:
+    relation = own_relation(
+      own, strengths.l2_features, strengths.trust, strengths.sharpness
+    )
+    parts.insert(0, relation.prior)
+    of_text += relation.cost.operations
+  total, of_sum = _sum(parts, len(own))
+  of_text += of_sum
+  if not strengths.popularity:
+    return Generated(total, Cost(of_text, of_text))
+  log_rate_V = item_popularity.log_posterior(
+    generator.popularity, shared, evidence
+  )
+  tilted = _tilted(total, np.exp(strengths.popularity * log_rate_V))
+  of_tilt = 2.0 * len(shared) * (shared.shape[1] + _rank(total))
+  return Generated(tilted, Cost(of_text + of_tilt, of_text))
 
 
-def has_kernel(strengths: Strengths, num_items: int) -> bool:
-  """Whether C is made of a kernel, and B0 dense; not in large catalogues."""
-  is_asked = strengths.trust > 0 and strengths.sharpness > 0
-  return is_asked and num_items <= item_kernel.LIMIT
+def own_relation(
+  features: Float[np.ndarray, 'V G'],
+  l2_features: float,
+  trust: float,
+  sharpness: float,
+) -> Generated:
+  """`trust` C, what a catalogue's own features tell.
+
+  C is made of a kernel where `sharpness` is above 0, and the catalogue is not
+  beyond `item_kernel.LIMIT`; elsewhere it is linear, in factors.
+
+  Args:
+    features: of the items.
+    l2_features: ridge of C.
+    trust: what C is multiplied by, above 0.
+    sharpness: of the kernel.
+  """
+  num_items, width = features.shape
+  if not (sharpness > 0 and num_items <= item_kernel.LIMIT):
+    operations = linear_autoencoder.feature_prior_flops(num_items, width)
+    prior = linear_autoencoder.feature_prior(features, l2_features, trust)
+    return Generated(prior, Cost(operations, operations))
+  dense = item_kernel.relation(features, sharpness, l2_features)
+  dense *= dense.dtype.type(trust)
+  operations = item_kernel.flops(num_items, width)
+  return Generated(dense, Cost(operations, operations))
 
 
-def _learned_parts(generator, shared, strengths) -> list[Prior]:
-  parts = []
+def _learned_parts(generator, shared, strengths) -> tuple[list[Prior], float]:
+  """The parts that sources teach, and the operations of making them."""
+  parts, operations = [], 0.0
+  num_items, width = shared.shape
   if strengths.relation:
     parts.append(
       relation_map.prior(shared, generator.relation, strengths.relation)
     )
+    operations += counts.matmul(num_items, width, width)
   if strengths.transfer:
     parts.append(
       relation_transfer.prior(generator.anchors, shared, strengths.transfer)
     )
-  return parts
+    anchors = sum(len(a.features) for a in generator.anchors)
+    carried = sum(len(a.weights.right) for a in generator.anchors)
+    operations += counts.matmul(num_items, anchors, width)
+    operations += 4 * num_items * relation_transfer.NEIGHBOURS * carried
+  return parts, operations
 
 
-def _tilt(generator, shared, evidence, exponent) -> np.ndarray:
-  """D^k, as a vector."""
-  if not exponent:
-    return np.ones(len(shared))
-  log_rate_V = item_popularity.log_posterior(
-    generator.popularity, shared, evidence
-  )
-  return np.exp(exponent * log_rate_V)
+def _sum(parts, num_items: int):
+  """The sum of parts, of which the first may be dense, and its operations."""
+  if not parts:
+    nothing = np.zeros((num_items, 0))
+    return Prior(nothing, nothing.T), 0.0
+  first, *others = parts
+  if not isinstance(first, np.ndarray):
+    return relation_map.add(*parts), 0.0
+  operations = 0.0
+  for part in others:
+    first = linear_autoencoder.add_prior(first, 1.0, part)
+    operations += counts.matmul(num_items, num_items, _rank(part))
+  return first, operations
+
+
+def _tilted(prior, tilt_V: Float[np.ndarray, ' V']):
+  """D^-k B0 D^k of the vector of D^k; a dense B0 is overwritten."""
+  if not isinstance(prior, np.ndarray):
+    return Prior(prior.left / tilt_V[:, None], prior.right * tilt_V)
+  prior /= tilt_V[:, None].astype(prior.dtype)
+  prior *= tilt_V.astype(prior.dtype)
+  return prior
+
+
+def _rank(prior) -> int:
+  """The rank of B0; that of a dense one is V."""
+  return len(prior) if isinstance(prior, np.ndarray) else prior.left.shape[1]
 
 
 def _centred(table):
@@ -248,44 +307,6 @@ def learn_flops(
 def _anchor_flops(x, width, num_domains):
   anchors = min(relation_transfer.MAX_ANCHORS // num_domains, x.shape[1])
   rank = min(relation_transfer.RANK // num_domains, anchors)
-  gram = 2 * float(np.square(x.getnnz(axis=1)).sum())
+  gram = counts.gram(x.getnnz(axis=1))
   factors = 16 * anchors**2 * rank + 4 * anchors * rank**2
-  return gram + anchors**3 + factors + 2 * anchors**2 * width
-
-
-def generate_flops(
-  generator: Generator | None,
-  num_items: int,
-  own_width: int,
-  strengths: Strengths,
-) -> tuple[float, int]:
-  """Operations of `generate`, and the rank of the prior (V where dense).
-
-  Args:
-    generator: what the sources taught, or None; see `generate`.
-    num_items: V of the catalogue.
-    own_width: G.
-    strengths: a strength of 0 leaves its part out.
-  """
-  width = len(generator.relation) if generator else 0
-  flops, rank = 0.0, 0
-  is_dense = has_kernel(strengths, num_items)
-  if is_dense:
-    flops += item_kernel.flops(num_items, own_width)
-  elif strengths.trust:
-    flops += 2 * num_items * own_width**2 + own_width**3 / 3
-    rank += own_width
-  if strengths.relation:
-    flops += 2 * num_items * width**2
-    rank += width
-  if strengths.transfer:
-    anchors = sum(len(a.features) for a in generator.anchors)
-    carried = sum(len(a.weights.right) for a in generator.anchors)
-    flops += 2 * num_items * anchors * width
-    flops += 4 * num_items * relation_transfer.NEIGHBOURS * carried
-    rank += carried
-  if strengths.popularity:
-    flops += 2 * num_items * (width + (num_items if is_dense else rank))
-  if not is_dense:
-    return flops, rank
-  return flops + 2.0 * num_items**2 * rank, num_items
+  return gram + counts.spd_inverse(anchors) + factors + 2 * anchors**2 * width

@@ -188,7 +188,14 @@ def train(
       if workdir is None
       else stack.enter_context(_told_to_stop())
     )
-    monitor = _Monitor(run, num_steps, writers, checkpoints, bar, is_told)
+    monitor = _Monitor(
+      run,
+      num_steps,
+      writers=writers,
+      checkpoints=checkpoints,
+      bar=bar,
+      is_told_to_stop=is_told,
+    )
     result = _steps(step_fn, result, batch_at, evaluate, monitor)
   return result if placed is None else mesh_lib.collect(placed, result)
 
@@ -248,8 +255,10 @@ def _better(best, params, values, done, metric) -> Best:
 class _Monitor:
   """Reads metrics one step late, watches for NaN, writes and saves."""
 
-  def __init__(self, run, num_steps, writers, checkpoints, bar, is_told):
-    self.is_told_to_stop = is_told
+  def __init__(
+    self, run, num_steps, *, writers, checkpoints, bar, is_told_to_stop
+  ):
+    self.is_told_to_stop = is_told_to_stop
     self.run = run
     self.num_steps = num_steps
     self._writers = writers

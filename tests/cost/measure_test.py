@@ -10,6 +10,7 @@ import scipy.sparse
 
 from hyperrec.cost import measure
 
+
 def test_measure_is_the_median_of_warm_calls():
   calls = []
 
@@ -102,7 +103,9 @@ def test_stored_bytes_leave_out_what_is_shared():
   matrix = scipy.sparse.csr_matrix(np.eye(3, dtype=np.float32))
   adapted = {'a': shared['a'], 'b': np.zeros(4, np.float32), 'c': matrix}
   expected = 16 + matrix.data.nbytes + matrix.indices.nbytes
-  assert measure.stored_bytes(adapted, shared) == expected + matrix.indptr.nbytes
+  assert (
+    measure.stored_bytes(adapted, shared) == expected + matrix.indptr.nbytes
+  )
   assert measure.stored_bytes(shared, shared) == 0
 
 

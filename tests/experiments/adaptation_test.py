@@ -11,7 +11,7 @@ import pytest
 
 from experiments.adaptation import arms as arms_lib
 from experiments.adaptation import controls
-from experiments.adaptation import features as features_lib
+from hyperrec import features as features_lib
 from hyperrec.evaluation import results
 from tests.experiments import commands
 

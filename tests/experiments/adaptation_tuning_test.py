@@ -8,8 +8,8 @@ import pytest
 
 from experiments.adaptation import arm as arm_lib
 from experiments.adaptation import arms as arms_lib
-from experiments.adaptation import features as features_lib
-from experiments.adaptation import laboratory
+from hyperrec import features as features_lib
+from hyperrec import laboratory
 from hyperrec import method as method_lib
 from hyperrec.data import interactions, item_features, regimes
 from hyperrec.evaluation import report_tables

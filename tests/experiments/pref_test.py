@@ -9,7 +9,6 @@ import sys
 import numpy as np
 import pytest
 
-from experiments.adaptation import features
 from experiments.pref import (
   conversation,
   curves,
@@ -18,6 +17,7 @@ from experiments.pref import (
   summary,
   tables,
 )
+from hyperrec import features
 from hyperrec.data import interactions
 from hyperrec.methods import pref
 from tests.experiments import commands

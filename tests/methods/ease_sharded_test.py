@@ -20,16 +20,16 @@ x, size, key = data.csr(), data.num_items, jax.random.key(0)
 expected = linear_autoencoder.solve_primal(x, np.full(size, 5.0))
 histories = method.Histories.of(data.by_user_and_time(), np.arange(9))
 alone = ease.ease(l2=5.0)
-scores = alone.score(alone.prepare(data, key), histories)
+scores = alone.score(alone.fit(data, key).state, histories)
 sharded = ease_sharded.ease_sharded(l2=5.0, block=16)
 assert jax.device_count() == 8
 for items in (1, 2, None):
   if items is None:
-    fitted = sharded.prepare(data, key)
+    fitted = sharded.fit(data, key)
   else:
     with mesh.use(items):
-      fitted = sharded.prepare(data, key)
-  found = fitted.weights
+      fitted = sharded.fit(data, key)
+  found = fitted.state
   assert len(found.sharding.device_set) == 8
   shard = found.addressable_shards[0].data
   assert shard.shape == (found.shape[0] // 8, found.shape[1])
@@ -39,14 +39,14 @@ for items in (1, 2, None):
   assert not np.diagonal(found).any()
   assert not found[size:].any() and not found[:, size:].any()
   np.testing.assert_allclose(
-    sharded.score(fitted, histories), scores, atol=2e-3
+    sharded.score(fitted.state, histories), scores, atol=2e-3
   )
-assert sharded.prepare_flops(data, fitted) >= 2.0 * size**3
+assert fitted.cost.operations >= 2.0 * size**3
 with mesh.use() as devices:
   _, residual = ease_sharded.solve(x, 5.0, devices, 16)
 assert residual < 1e-4, residual
 with pytest.raises(np.linalg.LinAlgError, match='raise l2=-40'):
-  ease_sharded.ease_sharded(l2=-40.0, block=16).prepare(data, key)
+  ease_sharded.ease_sharded(l2=-40.0, block=16).fit(data, key)
 """
 
 

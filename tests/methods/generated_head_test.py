@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from hyperrec import method as method_lib
-from hyperrec.data import interactions
 from hyperrec.cost import counts
+from hyperrec.data import interactions
 from hyperrec.methods import generated_head, mult_vae
 from hyperrec.models import output_forms, variational_autoencoder
 from hyperrec.training import step as step_lib

@@ -7,9 +7,10 @@ import jax
 import numpy as np
 import pytest
 
+from hyperrec import adapting
 from hyperrec import method as method_lib
-from hyperrec.data import interactions
 from hyperrec.cost import counts
+from hyperrec.data import interactions
 from hyperrec.methods import ease, hyperease_user
 from hyperrec.models import simulated_users
 from tests.makers import make_data
@@ -22,7 +23,7 @@ SMALL = {'l2': L2, 'rank': 4, 'z_dim': 8, 'hidden_dim': 16, 'lr': 1e-2,
 NUM_ITEMS = 24
 
 
-def method(**options):
+def model(**options):
   return hyperease_user.hyperease_user(**{**SMALL, 'steps': 60, **options})
 
 
@@ -48,8 +49,12 @@ def data(seed=0, num_users=120):
 
 
 @functools.cache
+def fitted():
+  return model().fit(data(), KEY)
+
+
 def prepared():
-  return method().prepare(data(), KEY)
+  return fitted().state
 
 
 def hit_rate(scores, seen, asked):
@@ -59,10 +64,10 @@ def hit_rate(scores, seen, asked):
 
 
 def test_before_its_training_it_is_ease():
-  made = method(steps=0)
-  start = made.prepare(data(), KEY)
+  made = model(steps=0)
+  start = made.fit(data(), KEY).state
   baseline = ease.ease(l2=L2)
-  shared = baseline.prepare(data(), KEY)
+  shared = baseline.fit(data(), KEY).state
   shown = histories(data(seed=1))
   scores = made.score(start, shown)
   assert scores.dtype == np.float32
@@ -82,8 +87,8 @@ def test_it_serves_few_shown_items_better_than_ease():
   asked = (new - part).toarray()
   baseline = ease.ease(l2=L2)
   scores = (
-    method().score(prepared(), histories(shown)),
-    baseline.score(baseline.prepare(data(), KEY), histories(shown)),
+    model().score(prepared(), histories(shown)),
+    baseline.score(baseline.fit(data(), KEY).state, histories(shown)),
   )
   own, before = (hit_rate(s, part.toarray(), asked) for s in scores)
   assert own > 1.02 * before
@@ -91,9 +96,7 @@ def test_it_serves_few_shown_items_better_than_ease():
 
 def test_who_has_shown_nothing_gets_popular_items():
   nothing = data().rows(np.array([], int)).take_users([0, 1])
-  served = method()
-  adapted = served.adapt(prepared(), nothing, KEY)
-  scores = served.score(adapted, histories(nothing))
+  scores = model().score(prepared(), histories(nothing))
   np.testing.assert_allclose(scores[0], scores[1], atol=1e-6)
   popular = np.argsort(-data().item_counts())[:3]
   assert set(np.argsort(-scores[0])[:3]) == set(popular)
@@ -101,24 +104,27 @@ def test_who_has_shown_nothing_gets_popular_items():
 
 def test_new_users_need_a_pass_only():
   new = data(seed=1).take_users([3, 4, 5])
-  served = method()
-  adapted = served.adapt(prepared(), new, KEY)
-  assert adapted is prepared()
-  assert served.adapt_flops(prepared(), new, adapted) == 0
-  scores = served.score(adapted, histories(new))
-  one = served.score(adapted, histories(new.take_users([1])))
+  served = adapting.generated(model())
+  shared = adapting.Shared(prepared(), data())
+  adapted = served.adapt(shared, new, KEY)
+  assert adapted.state is prepared()
+  assert adapted.cost.operations == 0
+  # The encoder and the factors, each read and written once or a few times.
+  assert 2 * NUM_ITEMS * 4 < adapted.cost.per_user < 400 * NUM_ITEMS
+  scores = served.score(adapted.state, histories(new))
+  one = served.score(adapted.state, histories(new.take_users([1])))
   np.testing.assert_allclose(one[0], scores[1], rtol=1e-4, atol=1e-5)
 
 
 def test_generated_numbers_are_of_the_user():
-  fitted = prepared()
+  state = prepared()
   shown = data(seed=1).csr()[:3].toarray()
   own, constant = (
     hyperease_user.coefficients(
-      hyperease_user.Config(**{**SMALL, 'conditioning': name}),
-      fitted.params,
+      hyperease_user.UserConfig(**{**SMALL, 'conditioning': name}),
+      state.params,
       shown,
-      fitted.strangers,
+      state.strangers,
     )
     for name in ('history', 'constant')
   )
@@ -129,16 +135,16 @@ def test_generated_numbers_are_of_the_user():
 
 @pytest.mark.parametrize('name', ['size', 'constant', 'shuffled'])
 def test_controls_train_and_score(name):
-  control = method(conditioning=name, steps=4, evaluate_every=2)
-  fitted = control.prepare(data(), KEY)
-  assert (len(fitted.strangers) > 0) == (name == 'shuffled')
-  scores = control.score(fitted, histories(data(seed=1)))
+  control = model(conditioning=name, steps=4, evaluate_every=2)
+  state = control.fit(data(), KEY).state
+  assert (len(state.strangers) > 0) == (name == 'shuffled')
+  scores = control.score(state, histories(data(seed=1)))
   assert np.isfinite(scores).all()
 
 
 def test_the_same_key_gives_the_same_generator():
   first, second, other = (
-    method(steps=6).prepare(data(), jax.random.fold_in(KEY, seed)).params
+    model(steps=6).fit(data(), jax.random.fold_in(KEY, seed)).state.params
     for seed in (1, 1, 2)
   )
   chex.assert_trees_all_equal(first, second)
@@ -147,11 +153,12 @@ def test_the_same_key_gives_the_same_generator():
 
 
 def test_what_cannot_be_served_is_refused():
-  with pytest.raises(method_lib.CannotServe, match='another catalogue'):
-    method().adapt(prepared(), make_data(), KEY)
+  shared = adapting.Shared(prepared(), data())
+  with pytest.raises(method_lib.CannotServe, match='catalogue is another one'):
+    adapting.generated(model()).adapt(shared, make_data(), KEY)
   for few in (data().take_users([0]), data().take_items([0])):
     with pytest.raises(method_lib.CannotServe, match='at least'):
-      method().prepare(few, KEY)
+      model().fit(few, KEY)
 
 
 @pytest.mark.parametrize(
@@ -164,14 +171,14 @@ def test_what_cannot_be_served_is_refused():
 )
 def test_bad_options_are_told(options, message):
   with pytest.raises(ValueError, match=message):
-    method(**options)
+    model(**options)
   with pytest.raises(ValueError, match='l2=0'):
-    method(l2=0.0).prepare(data(), KEY)
+    model(l2=0.0).fit(data(), KEY)
 
 
 def test_flops_are_those_of_the_products():
-  counted = method().prepare_flops(data(), prepared())
-  config = hyperease_user.Config(**{**SMALL, 'steps': 60})
+  counted = fitted().cost.operations
+  config = hyperease_user.UserConfig(**{**SMALL, 'steps': 60})
   params, strangers = prepared().params, prepared().strangers
   users = simulated_users.Batch(*np.zeros((3, 40, NUM_ITEMS), np.float32))
   step, tx, _ = hyperease_user.train_step(config)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
+from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.data import interactions
 from hyperrec.methods import (
@@ -15,6 +16,7 @@ from hyperrec.methods import (
   popularity,
   slim,
 )
+from hyperrec.models import woodbury
 from tests.makers import make_data
 
 KEY = jax.random.key(0)
@@ -39,29 +41,28 @@ def with_features():
   return {
     'l3ae': l3ae.l3ae(features, l2=5.0, l2_features=2.0, trust=0.5),
     'cease': l3ae.cease(features, l2=5.0, alpha=1.0),
-    'cease:add': l3ae.add_ease(features, l2=5.0, l2_features=2.0, alpha=0.3),
   }
 
 
 def run(method, source, evidence, judged):
   shared = method.prepare(source, KEY)
-  adapted = method.adapt(shared, evidence, KEY)
+  adapted = method.adapt(shared.state, evidence, KEY)
   histories = method_lib.Histories.of(
     judged.by_user_and_time(), np.arange(judged.num_users)
   )
-  return shared, adapted, np.asarray(method.score(adapted, histories))
+  return shared, adapted, np.asarray(method.score(adapted.state, histories))
 
 
 @pytest.mark.parametrize('name', [*without_features(), *with_features()])
 def test_new_users_cost_nothing_and_are_scored(name):
-  method = {**without_features(), **with_features()}[name]
+  model = {**without_features(), **with_features()}[name]
   data = make_data()
   source, judged = data.take_users(np.arange(30)), data.take_users([30, 31])
-  shared, adapted, scores = run(method, source, judged, judged)
-  assert method.name == name
-  assert adapted is shared
-  assert method.adapt_flops(shared, judged, adapted) == 0
-  assert method.prepare_flops(source, shared) > 0
+  shared, adapted, scores = run(adapting.frozen(model), source, judged, judged)
+  assert model.name == name
+  assert adapted.state is shared.state.state
+  assert adapted.cost == method_lib.Cost()
+  assert shared.cost.operations > 0
   assert scores.shape == (2, data.num_items)
   assert np.isfinite(scores).all()
   assert scores.std() > 0
@@ -69,53 +70,43 @@ def test_new_users_cost_nothing_and_are_scored(name):
 
 @pytest.mark.parametrize('name', [*without_features(), *with_features()])
 def test_retraining_equals_a_fit_on_everything(name):
-  builders = {
-    'ease': lambda **k: ease.ease(l2=5.0, **k),
-    'itemknn': lambda **k: item_knn.item_knn(neighbours=5, shrink=1.0, **k),
-    'slim': lambda **k: slim.slim(l1=0.1, l2=5.0, **k),
-    'l3ae': lambda **k: l3ae.l3ae(
-      features, l2=5.0, l2_features=2.0, trust=0.5, **k
-    ),
-    'cease': lambda **k: l3ae.cease(features, l2=5.0, alpha=1.0, **k),
-    'cease:add': lambda **k: l3ae.add_ease(
-      features, l2=5.0, l2_features=2.0, alpha=0.3, **k
-    ),
-  }
+  model = {**without_features(), **with_features()}[name]
   data = make_data()
   source, new = data.take_users(np.arange(30)), data.take_users([30, 31])
-  retrained = builders[name](retrain=True)
-  shared, adapted, scores = run(retrained, source, new, new)
+  shared, adapted, scores = run(adapting.retrained(model), source, new, new)
   everything = interactions.join_users(source, new)
-  _, _, expected = run(builders[name](), everything, new, new)
+  _, _, expected = run(adapting.frozen(model), everything, new, new)
   np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
-  assert retrained.prepare_flops(source, shared) == 0
-  assert retrained.adapt_flops(shared, new, adapted) > 0
+  assert shared.cost == method_lib.Cost()
+  assert adapted.cost.operations > 0
 
 
 @pytest.mark.parametrize('name', [*without_features(), 'popularity'])
 def test_a_catalogue_without_interactions_is_refused(name):
-  methods = {**without_features(), 'popularity': popularity.popularity()}
+  models = {**without_features(), 'popularity': popularity.popularity()}
+  method = adapting.retrained(models[name])
   data = make_data()
   source = data.take_items(np.arange(15))
   nobody = data.take_items(np.arange(15, 30)).take_users(np.arange(0))
-  shared = methods[name].prepare(source, KEY)
+  shared = method.prepare(source, KEY)
   with pytest.raises(method_lib.CannotServe, match='without interactions'):
-    methods[name].adapt(shared, nobody, KEY)
+    method.adapt(shared.state, nobody, KEY)
 
 
+@pytest.mark.parametrize('policy', [adapting.frozen, adapting.retrained])
 @pytest.mark.parametrize('name', [*without_features(), *with_features()])
-def test_users_who_showed_nothing_are_refused(name):
-  method = {**without_features(), **with_features()}[name]
+def test_users_who_showed_nothing_are_refused(name, policy):
+  method = policy({**without_features(), **with_features()}[name])
   data = make_data()
   shared = method.prepare(data.take_users(np.arange(30)), KEY)
   nothing = data.take_users([30, 31]).rows(np.array([], int))
-  with pytest.raises(method_lib.CannotServe, match='has shown'):
-    method.adapt(shared, nothing, KEY)
+  with pytest.raises(method_lib.CannotServe, match='empty histories'):
+    method.adapt(shared.state, nothing, KEY)
 
 
 @pytest.mark.parametrize('name', list(with_features()))
 def test_features_serve_a_catalogue_without_interactions(name):
-  method = with_features()[name]
+  method = adapting.retrained(with_features()[name])
   data = make_data()
   source = data.take_items(np.arange(15))
   target = data.take_items(np.arange(15, 30))
@@ -125,11 +116,30 @@ def test_features_serve_a_catalogue_without_interactions(name):
   assert scores.std() > 0
 
 
+def test_what_l3ae_owes_to_text_alone_does_not_grow_with_the_evidence():
+  method = adapting.retrained(with_features()['l3ae'])
+  data = make_data(80)
+  costs = []
+  for num_users in (2, 60):
+    evidence = data.take_users(np.arange(num_users))
+    costs.append(run(method, data.rows([]), evidence, evidence)[1].cost)
+  few, many = costs
+  assert 0 < few.of_text == many.of_text < few.operations < many.operations
+
+
+def updated():
+  return adapting.updated(ease_dynamic.ease_dynamic(l2=5.0))
+
+
+def refitted():
+  return adapting.retrained(ease.ease(l2=5.0))
+
+
 def test_dynamic_ease_equals_a_refit():
   data = make_data(80)
   source, new = data.take_users(np.arange(78)), data.take_users([78, 79])
-  _, _, dynamic = run(ease_dynamic.ease_dynamic(l2=5.0), source, new, new)
-  _, _, refit = run(ease.ease(l2=5.0, retrain=True), source, new, new)
+  _, _, dynamic = run(updated(), source, new, new)
+  _, _, refit = run(refitted(), source, new, new)
   np.testing.assert_allclose(dynamic, refit, rtol=1e-3, atol=1e-4)
 
 
@@ -144,54 +154,74 @@ def test_users_who_come_again_keep_one_row(num_more):
   )
   both = interactions.join_users(source, later)
   assert both.num_users == 80
-  _, _, expected = run(ease.ease(l2=5.0), both, later, later)
-  _, _, refitted = run(ease.ease(l2=5.0, retrain=True), source, later, later)
-  _, _, updated = run(ease_dynamic.ease_dynamic(l2=5.0), source, later, later)
-  np.testing.assert_allclose(refitted, expected, rtol=1e-4, atol=1e-5)
-  np.testing.assert_allclose(updated, expected, rtol=1e-3, atol=1e-4)
+  _, _, expected = run(adapting.frozen(ease.ease(l2=5.0)), both, later, later)
+  _, _, again = run(refitted(), source, later, later)
+  _, _, dynamic = run(updated(), source, later, later)
+  np.testing.assert_allclose(again, expected, rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(dynamic, expected, rtol=1e-3, atol=1e-4)
 
 
-def test_dynamic_ease_refits_when_the_rank_makes_an_update_dearer():
+def test_dynamic_ease_refits_when_the_rank_makes_an_update_dearer(monkeypatch):
   data = make_data(200)
-  method = ease_dynamic.ease_dynamic(l2=5.0)
   few, many = data.take_users([0]), data.take_users(np.arange(1, 150))
-  shared = method.prepare(data.take_users(np.arange(150, 200)), KEY)
-  assert not ease_dynamic.is_refit_cheaper(shared, few)
-  assert ease_dynamic.is_refit_cheaper(shared, many)
-  updates = [
-    method.adapt_flops(shared, e, method.adapt(shared, e, KEY))
-    for e in (few, many)
-  ]
-  assert updates[0] < updates[1]
+  source = data.take_users(np.arange(150, 200))
+  updates = []
+  real = woodbury.update
+  monkeypatch.setattr(
+    woodbury, 'update', lambda *args: updates.append(1) or real(*args)
+  )
+  _, one, _ = run(updated(), source, few, few)
+  assert len(updates) == 1
+  _, refit, _ = run(updated(), source, many, many)
+  assert len(updates) == 1
+  assert one.cost.operations < refit.cost.operations
+  both = interactions.join_users(source, many)
+  fitted = ease_dynamic.ease_dynamic(l2=5.0).fit(both, KEY)
+  assert refit.cost == fitted.cost
+
+
+def test_an_update_that_drifted_pays_for_the_refit_too():
+  data = make_data(80)
+  source, new = data.take_users(np.arange(78)), data.take_users([78, 79])
+  strict = adapting.updated(ease_dynamic.ease_dynamic(l2=5.0, max_drift=0.0))
+  _, adapted, _ = run(strict, source, new, new)
+  both = interactions.join_users(source, new)
+  fitted = ease_dynamic.ease_dynamic(l2=5.0).fit(both, KEY)
+  np.testing.assert_array_equal(adapted.state.weights, fitted.state.weights)
+  _, cheap, _ = run(updated(), source, new, new)
+  assert adapted.cost.operations > fitted.cost.operations
+  assert adapted.cost.operations < (
+    fitted.cost.operations + cheap.cost.operations
+  )
 
 
 def test_dynamic_ease_refuses_a_foreign_catalogue():
   data = make_data()
-  method = ease_dynamic.ease_dynamic(l2=5.0)
-  shared = method.prepare(data.take_items(np.arange(15)), KEY)
-  with pytest.raises(method_lib.CannotServe, match='known catalogue'):
-    method.adapt(shared, data.take_items(np.arange(15, 30)), KEY)
+  shared = updated().prepare(data.take_items(np.arange(15)), KEY)
+  with pytest.raises(method_lib.CannotServe, match='nothing to update'):
+    updated().adapt(shared.state, data.take_items(np.arange(15, 30)), KEY)
 
 
 def test_ablations_of_ease():
   data = make_data()
   source = data.take_users(np.arange(30))
-  clipped = ease.ease(l2=5.0, nonnegative=True).prepare(source, KEY)
-  assert (clipped.weights >= 0).all()
-  free = ease.ease(l2=5.0, constrained=False).prepare(source, KEY)
-  assert np.abs(np.diagonal(free.weights)).min() > 0
-  plain = ease.ease(l2=5.0).prepare(source, KEY).weights
-  denoised = ease.ease(l2=5.0, dropout=0.5).prepare(source, KEY).weights
+  clipped = ease.ease(l2=5.0, nonnegative=True).fit(source, KEY).state
+  assert (clipped >= 0).all()
+  free = ease.ease(l2=5.0, constrained=False).fit(source, KEY).state
+  assert np.abs(np.diagonal(free)).min() > 0
+  plain = ease.ease(l2=5.0).fit(source, KEY).state
+  denoised = ease.ease(l2=5.0, dropout=0.5).fit(source, KEY).state
   assert np.abs(plain - denoised).max() > 1e-3
 
 
 def test_popularity_counts_new_evidence():
   data = make_data()
   source, new = data.take_users(np.arange(30)), data.take_users([30, 31])
-  _, adapted, scores = run(popularity.popularity(), source, new, new)
+  method = adapting.updated(popularity.popularity())
+  _, adapted, scores = run(method, source, new, new)
   expected = source.item_counts() + new.item_counts()
   np.testing.assert_array_equal(scores[0], expected)
-  np.testing.assert_array_equal(adapted.counts, expected)
+  np.testing.assert_array_equal(adapted.state, expected)
 
 
 def test_item_knn_keeps_the_nearest_by_cosine():

@@ -192,10 +192,10 @@ def test_prompts_of_one_length_share_a_step():
 @pytest.mark.parametrize(
   ('change', 'message'),
   [
-    ({'names': 'by_colour'}, "names='by_colour' is unknown"),
+    ({'names': 'by_colour'}, "names='by_colour' must be one of"),
     ({'num_steps': 0}, 'num_steps=0 must be at least 1'),
-    ({'lr': -1.0}, r'lr=-1\.0 must not be negative'),
-    ({'dropout': 1.0}, r'dropout=1\.0 must be within 0'),
+    ({'lr': -1.0}, r'lr=-1\.0 must be at least 0'),
+    ({'dropout': 1.0}, r'dropout=1\.0 must be at least 0 and below 1'),
     ({'dim': 100}, 'head_dim=32 must divide dim=100'),
     (
       {'names': 'text', 'target_length': 8},

@@ -25,13 +25,11 @@ def real_split():
   return splits.strong_generalization(data, 100)
 
 
-def ndcg(method, fitted):
+def ndcg(model, state):
   held = real_split().test
   histories = held.histories.by_user_and_time()
   found = ranking.evaluate(
-    lambda users: method.score(
-      fitted, method_lib.Histories.of(histories, users)
-    ),
+    lambda users: model.score(state, method_lib.Histories.of(histories, users)),
     held.histories.csr(),
     held.targets.csr(),
     metrics=('ndcg@100',),
@@ -42,9 +40,9 @@ def ndcg(method, fitted):
 def test_esler_reaches_the_closed_form():
   train = real_split().train
   by_gradient, closed = esler.esler(l2=50.0), ease.ease(l2=50.0)
-  trained = by_gradient.prepare(train, KEY)
-  solved = closed.prepare(train, KEY)
-  expected = solved.weights
+  trained = by_gradient.fit(train, KEY).state
+  solved = closed.fit(train, KEY).state
+  expected = solved
   if not isinstance(expected, np.ndarray):
     expected = expected.dense()
   weights = np.zeros_like(expected)
@@ -61,11 +59,11 @@ def test_esler_reaches_the_closed_form():
 def test_personal_methods_beat_popularity_by_far():
   train = real_split().train
   values = {}
-  for method in (
+  for model in (
     popularity.popularity(),
     item_knn.item_knn(neighbours=100, shrink=10.0),
     ease.ease(l2=100.0),
   ):
-    values[method.name] = ndcg(method, method.prepare(train, KEY))
+    values[model.name] = ndcg(model, model.fit(train, KEY).state)
   assert values['itemknn'] > 1.2 * values['popularity']
   assert values['ease'] > 1.2 * values['popularity']

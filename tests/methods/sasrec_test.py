@@ -339,11 +339,14 @@ def test_flops_count_the_steps_done():
   ('wrong', 'told'),
   [
     ({'epochs': 0}, 'epochs=0 must be at least 1'),
-    ({'dropout': 1.0}, 'dropout=1.0 must be within 0 and below 1'),
-    ({'item_dropout': -0.1}, 'item_dropout=-0.1 must be within 0 and below 1'),
+    ({'dropout': 1.0}, 'dropout=1.0 must be at least 0 and below 1'),
+    (
+      {'item_dropout': -0.1},
+      'item_dropout=-0.1 must be at least 0 and below 1',
+    ),
     ({'sees_padding': True}, 'sees_padding needs from_the_end'),
     ({'dim': 10, 'num_heads': 3}, 'num_heads=3 must divide dim=10'),
-    ({'num_negatives': -1}, 'num_negatives=-1'),
+    ({'num_negatives': -1}, 'num_negatives=-1 must be at least 0'),
   ],
 )
 def test_wrong_hyper_parameters_are_told(wrong, told):

@@ -34,6 +34,10 @@ def generator():
 
 
 def generate(generator, strengths, evidence=0):
+  return generated(generator, strengths, evidence).prior
+
+
+def generated(generator, strengths, evidence=0):
   x, features = make(seed=3)
   return prior_generator.generate(
     generator, features, features, x[:evidence], strengths
@@ -91,9 +95,8 @@ def test_large_catalogues_have_no_kernel(generator, monkeypatch):
   kernel = STRENGTHS._replace(sharpness=2.0)
   ours, theirs = generate(generator, kernel), generate(generator, STRENGTHS)
   np.testing.assert_array_equal(ours.right, theirs.right)
-  assert prior_generator.generate_flops(
-    generator, 40, 6, kernel
-  ) == prior_generator.generate_flops(generator, 40, 6, STRENGTHS)
+  costs = [generated(generator, s).cost for s in (kernel, STRENGTHS)]
+  assert costs[0] == costs[1]
 
 
 def test_popularity_tilts_columns_up_and_rows_down(generator):
@@ -118,7 +121,7 @@ def test_learned_parts_have_the_norm_of_c_on_their_source():
   learned = prior_generator.generate(
     generator, domain.features, domain.features, domain.x[:0],
     STRENGTHS._replace(trust=0.0, relation=1.0, transfer=0.0, popularity=0.0),
-  )  # fmt: skip
+  ).prior  # fmt: skip
   assert prior_generator.norm(learned) == pytest.approx(
     prior_generator.norm(own)
   )
@@ -142,8 +145,8 @@ def test_one_item_is_a_catalogue(generator):
   features = np.ones((1, 6))
   prior = prior_generator.generate(
     generator, features, features, scipy.sparse.csr_matrix((0, 1)), STRENGTHS
-  )
-  weights = linear_autoencoder.factored(*prior).dense()
+  ).prior
+  weights = linear_autoencoder.prior_weights(prior).dense()
   np.testing.assert_array_equal(weights, 0)
 
 
@@ -161,14 +164,16 @@ def test_bad_features_are_named(generator):
 
 
 def test_costs_grow_with_the_parts(generator):
-  one, rank = prior_generator.generate_flops(generator, 40, 6, ALONE)
-  all_, ranks = prior_generator.generate_flops(generator, 40, 6, STRENGTHS)
-  assert 0 < one < all_
-  assert rank == 6
-  assert ranks == generate(generator, STRENGTHS).left.shape[1]
-  kernel = STRENGTHS._replace(sharpness=1.0)
-  dense, rank = prior_generator.generate_flops(generator, 40, 6, kernel)
-  assert rank == 40 and dense > 40**3
+  one, all_, untilted = (
+    generated(generator, strengths).cost
+    for strengths in (ALONE, STRENGTHS, STRENGTHS._replace(popularity=0.0))
+  )
+  assert 0 < one.operations < untilted.operations < all_.operations
+  assert one.of_text == one.operations
+  # The popularity is told by the evidence, too.
+  assert all_.of_text == untilted.operations
+  dense = generated(generator, STRENGTHS._replace(sharpness=1.0)).cost
+  assert dense.operations > 40**3
   x = make().x
   once = prior_generator.learn_flops([x], 6)
   assert 40**3 < once < prior_generator.learn_flops([x, x], 6)

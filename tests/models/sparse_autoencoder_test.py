@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from hyperrec.cost import memory
-from hyperrec.cost import measure
+from hyperrec.cost import measure, memory
 from hyperrec.models import linear_autoencoder
 from hyperrec.models import sparse_autoencoder as lib
 

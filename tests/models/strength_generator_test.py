@@ -38,7 +38,9 @@ def parts(generator):
   centred = features - features.mean(axis=0)
   return strengths_lib.Parts(
     *(
-      prior_generator.generate(generator, features, features, nothing, unit)
+      prior_generator.generate(
+        generator, features, features, nothing, unit
+      ).prior
       for unit in units
     ),
     item_popularity.log_posterior(generator.popularity, centred, nothing),
@@ -91,7 +93,7 @@ def test_scores_are_those_of_the_exact_solve(generator, parts, budget):
   strengths = prior_generator.Strengths(3.0, *BASE[1:])
   prior = prior_generator.generate(
     generator, features, features, evidence, strengths
-  )
+  ).prior
   weights = linear_autoencoder.solve_primal(
     evidence, np.full(20, BASE.l2), prior, np.float64
   )

@@ -1,4 +1,4 @@
-"""Runs one cell: an arm on a task, tuned, adapted, judged and timed."""
+"""Runs one cell: a method on a task, tuned, adapted, judged and timed."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,12 +8,14 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from experiments.adaptation import arm as arm_lib
-from experiments.adaptation import grids
 from hyperrec import method as method_lib
-from hyperrec.data import regimes
 from hyperrec.cost import measure
+from hyperrec.data import regimes
 from hyperrec.evaluation import held_out, ranking, significance, strata
+
+# Hyperparameters to try, by name.
+Trial = dict[str, Any]
+Build = Callable[..., method_lib.Method]
 
 METRICS = ('ndcg@100', 'recall@20', 'recall_min@20', 'recall_min@50', 'mrr')
 PRIMARY = 'ndcg@100'
@@ -45,21 +47,28 @@ class Tuned(NamedTuple):
   """
 
   index: int
-  trial: grids.Trial
+  trial: Trial
   trials: int
   seconds: float
   validation: float | None
 
 
 def judge(
-  method: method_lib.Method,
-  adapted: Any,
+  method: method_lib.Method | method_lib.Model,
+  state: Any,
   judged: regimes.Judged,
   metrics: tuple[str, ...] = METRICS,
 ) -> ranking.Evaluation:
-  """Full ranking of the catalogue for the judged users."""
+  """Full ranking of the catalogue for the judged users.
+
+  Args:
+    method: what scores.
+    state: an adapted one.
+    judged: the users.
+    metrics: names of metrics.
+  """
   return held_out.evaluate(
-    lambda histories: method.score(adapted, histories),
+    lambda histories: method.score(state, histories),
     judged.histories,
     judged.targets,
     metrics=metrics,
@@ -68,9 +77,9 @@ def judge(
 
 
 class Prepared(NamedTuple):
-  """What a method learned once, and what that cost."""
+  """What a method learned once, and the entries of a row for its cost."""
 
-  shared: Any
+  state: Any
   cost: dict[str, float]
 
 
@@ -78,10 +87,8 @@ def prepare(
   method: method_lib.Method, source: method_lib.Source, key: jax.Array
 ) -> Prepared:
   """Learns from the source, timed once: preparing may take minutes."""
-  shared, spent = _cost_of(lambda: method.prepare(source, key), 1, 0.0)
-  return Prepared(
-    shared, {**spent, 'flops': method.prepare_flops(source, shared)}
-  )
+  outcome, spent = _timed(lambda: method.prepare(source, key), 1, 0.0)
+  return Prepared(outcome.state, {**spent, 'flops': outcome.cost.operations})
 
 
 class TuningSet(NamedTuple):
@@ -124,26 +131,26 @@ def tuning_sets(
 
 
 def tune(
-  arm: arm_lib.Arm,
-  trials: tuple[grids.Trial, ...],
+  build: Build,
+  trials: tuple[Trial, ...],
   prepare_trial: Callable[[method_lib.Method, int], Prepared],
   judged: regimes.Judged,
   key: jax.Array,
 ) -> Tuned:
   """`tune_on` a single stage."""
-  return tune_on(arm, trials, [Stage(prepare_trial, (judged,))], key)
+  return tune_on(build, trials, [Stage(prepare_trial, (judged,))], key)
 
 
 def tune_on(
-  arm: arm_lib.Arm,
-  trials: tuple[grids.Trial, ...],
+  build: Build,
+  trials: tuple[Trial, ...],
   stages: Sequence[Stage],
   key: jax.Array,
 ) -> Tuned:
   """The trial that is best over all stages; nothing to choose costs nothing.
 
   Args:
-    arm: what is tuned.
+    build: a trial's fields -> the method that is tuned.
     trials: the hyper-parameters to try.
     stages: where; one at least where there is something to choose.
     key: a typed key.
@@ -152,7 +159,7 @@ def tune_on(
     return Tuned(0, trials[0], 1, 0.0, None)
   start = time.perf_counter()
   values = np.array(
-    [_trial_values(arm.build(**trial), index, stages, key)
+    [_trial_values(build(**trial), index, stages, key)
      for index, trial in enumerate(trials)]
   )  # fmt: skip
   best = best_trial(values, np.array([stage.weight for stage in stages]))
@@ -183,11 +190,11 @@ def _trial_values(
   """The primary metric on each stage."""
   values = []
   for stage in stages:
-    shared = stage.prepare(method, index).shared
+    shared = stage.prepare(method, index).state
     of_users = []
     for judged in stage.parts:
       adapted = method.adapt(shared, judged.evidence, key)
-      evaluation = judge(method, adapted, judged, (PRIMARY,))
+      evaluation = judge(method, adapted.state, judged, (PRIMARY,))
       of_users.append(evaluation.values[PRIMARY])
     values.append(float(np.concatenate(of_users).mean()))
   return values
@@ -218,11 +225,14 @@ def run_cell(
   Raises:
     CannotServe: the method refuses the task.
   """
-  shared = prepared.shared
-  adapted, adapt = _cost_of(
+  shared = prepared.state
+  outcome, adapt = _timed(
     lambda: method.adapt(shared, judged.evidence, key), repeats, max_seconds
   )
-  adapt['flops'] = method.adapt_flops(shared, judged.evidence, adapted)
+  adapted, spent = outcome
+  adapt['flops'] = spent.operations + spent.per_user * judged.evidence.num_users
+  adapt['flops_of_text'] = spent.of_text
+  adapt['flops_per_user'] = spent.per_user
   adapt['stored_bytes'] = measure.stored_bytes(adapted, shared)
   evaluation = judge(method, adapted, judged)
   values = evaluation.values
@@ -244,7 +254,7 @@ def run_cell(
   }
 
 
-def _cost_of(
+def _timed(
   fn: Callable[[], Any], repeats: int, max_seconds: float
 ) -> tuple[Any, dict[str, float]]:
   """The value of fn(), and the entries of a row that tell what it took."""

@@ -1,0 +1,218 @@
+"""Policies: what is fitted on what, and when all of them refuse."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from hyperrec import adapting
+from hyperrec import method as method_lib
+from tests.makers import make_data, pairs
+
+KEY = jax.random.key(0)
+Cost = method_lib.Cost
+Outcome = method_lib.Outcome
+POLICIES = ('frozen', 'retrained', 'finetuned', 'updated', 'generated')
+
+
+def model(**more):
+  """Its states tell what was done, with which data, from which start."""
+
+  def fit(data, key, start=None, run=None):
+    del key, run
+    return Outcome(('fit', data, start), Cost(10.0))
+
+  return method_lib.Model(
+    'spy',
+    {},
+    fit,
+    lambda state, histories: (state, histories),
+    carry=lambda state, data, key: Outcome(('carry', state, data), Cost(1.0)),
+    update=lambda state, source, new: Outcome((state, source, new), Cost(2.0)),
+    generate=lambda state, data, key: Outcome((state, data), Cost(3.0)),
+    **{
+      'look_up': lambda state, data: Outcome((state, data), Cost(4.0)),
+      'generates_catalogues': True,
+      **more,
+    },
+  )
+
+
+def under(policy, made=None, **options):
+  return getattr(adapting, policy)(made or model(), **options)
+
+
+@pytest.fixture
+def data():
+  return make_data()
+
+
+@pytest.fixture
+def source(data):
+  return data.take_users(np.arange(30))
+
+
+@pytest.fixture
+def new(data):
+  return data.take_users([30, 31])
+
+
+@pytest.fixture
+def other(data):
+  """Of a catalogue of its own."""
+  halves = data.take_items(np.arange(15))
+  return dataclasses.replace(halves, item_ids=halves.item_ids + 1000)
+
+
+def test_what_is_frozen_serves_as_it_is(source, new, other):
+  method = under('frozen')
+  shared, cost = method.prepare(source, KEY)
+  assert shared.state == ('fit', source, None)
+  assert cost == Cost(10.0)
+  assert method.adapt(shared, new, KEY) == (shared.state, Cost())
+  looked_up = method.adapt(shared, other, KEY)
+  assert looked_up == ((shared.state, other), Cost(4.0))
+  bound = under('frozen', model(look_up=None))
+  with pytest.raises(method_lib.CannotServe, match='retrain or fine-tune'):
+    bound.adapt(shared, other, KEY)
+
+
+def test_retraining_learns_nothing_before_and_fits_all_data(source, new, other):
+  method = under('retrained')
+  shared, cost = method.prepare(source, KEY)
+  assert cost == Cost()
+  (_, fitted, start), cost = method.adapt(shared, new, KEY)
+  assert start is None
+  assert pairs(fitted) == pairs(source) | pairs(new)
+  assert cost == Cost(10.0)
+  (_, fitted, _), _ = method.adapt(shared, other, KEY)
+  assert fitted is other
+
+
+def test_fine_tuning_goes_on_from_the_source(source, new, other):
+  method = under('finetuned')
+  shared = method.prepare(source, KEY).state
+  (_, fitted, start), cost = method.adapt(shared, new, KEY)
+  assert fitted is new
+  assert start == shared.state
+  assert cost == Cost(10.0)
+  (_, fitted, start), cost = method.adapt(shared, other, KEY)
+  assert start == ('carry', shared.state, other)
+  assert cost == Cost(11.0)
+  nothing = new.rows([])
+  assert method.adapt(shared, nothing, KEY) == (shared.state, Cost())
+
+
+@pytest.mark.parametrize('policy', ['finetuned', 'generated'])
+def test_a_known_catalogue_may_be_served_by_more_than_the_evidence(
+  policy, data, source
+):
+  again = data.take_users([3, 31])
+  earlier = source.rows(np.arange(0, len(source), 2))
+  expected = {
+    adapting.evidence_alone: pairs(again),
+    adapting.everything: pairs(earlier) | pairs(again),
+    adapting.changed_users: pairs(again)
+    | {(u, i) for u, i in pairs(earlier) if u == source.user_ids[3]},
+  }
+  for on, rows in expected.items():
+    method = under(policy, on=on)
+    shared = method.prepare(earlier, KEY).state
+    state = method.adapt(shared, again, KEY).state
+    assert pairs(state[1]) == rows
+
+
+def test_an_update_is_given_source_and_evidence(source, new, other):
+  method = under('updated')
+  shared = method.prepare(source, KEY).state
+  updated = method.adapt(shared, new, KEY)
+  assert updated == ((shared.state, source, new), Cost(2.0))
+  with pytest.raises(method_lib.CannotServe, match='nothing to update'):
+    method.adapt(shared, other, KEY)
+
+
+def test_generation_is_paid_by_the_adaptation(source, new, other):
+  method = under('generated')
+  shared = method.prepare(source, KEY).state
+  for evidence in (new, other):
+    generated = method.adapt(shared, evidence, KEY)
+    assert generated == ((shared.state, evidence), Cost(3.0))
+  bound = under('generated', model(generates_catalogues=False))
+  with pytest.raises(method_lib.CannotServe, match='catalogue is another one'):
+    bound.adapt(shared, other, KEY)
+
+
+@pytest.mark.parametrize('policy', POLICIES)
+def test_users_with_empty_histories(policy, source, new):
+  nothing = new.rows([])
+  served = under(policy)
+  served.adapt(served.prepare(source, KEY).state, nothing, KEY)
+  method = under(policy, model(needs_history=True))
+  shared = method.prepare(source, KEY).state
+  with pytest.raises(method_lib.CannotServe, match=r'spy .* empty histories'):
+    method.adapt(shared, nothing, KEY)
+
+
+@pytest.mark.parametrize('policy', sorted(set(POLICIES) - {'updated'}))
+def test_catalogues_without_interactions(policy, source, other):
+  nobody = other.take_users([])
+  method = under(policy)
+  shared = method.prepare(source, KEY).state
+  with pytest.raises(method_lib.CannotServe, match='without interactions'):
+    method.adapt(shared, nobody, KEY)
+  served = under(policy, model(needs_interactions=False))
+  served.adapt(shared, nobody, KEY)
+
+
+def test_several_domains_teach_models_that_take_them(source, new, other):
+  domains = source, dataclasses.replace(other, name='other')
+  for policy in set(POLICIES) - {'retrained'}:
+    with pytest.raises(method_lib.CannotServe, match='source is 2 domains'):
+      under(policy).prepare(domains, KEY)
+    one = under(policy).prepare((source,), KEY).state
+    assert one.state == ('fit', source, None)
+    both = under(policy, model(takes_domains=True)).prepare(domains, KEY).state
+    assert both.state[1] is domains
+  assert under('retrained').prepare(domains, KEY).cost == Cost()
+
+
+def test_of_several_domains_a_catalogue_is_known_by_its_name_too(source, new):
+  """Two data sets may number their items alike."""
+  method = under('retrained')
+  twin = dataclasses.replace(source, name='twin')
+  shared = method.prepare((twin, source), KEY).state
+  joined = method.adapt(shared, new, KEY).state[1]
+  assert pairs(joined) == pairs(source) | pairs(new)
+  stranger = dataclasses.replace(new, name='stranger')
+  assert method.adapt(shared, stranger, KEY).state[1] is stranger
+
+
+def test_what_several_domains_teach_serves_none_of_them_as_it_is(source, new):
+  domains = source, dataclasses.replace(source, name='twin')
+  for policy, step in (('frozen', None), ('finetuned', 'carry')):
+    method = under(policy, model(takes_domains=True))
+    shared = method.prepare(domains, KEY).state
+    adapted = method.adapt(shared, new, KEY)
+    looked_up = (shared.state, new) if step is None else None
+    carried = ('fit', new, ('carry', shared.state, new))
+    assert adapted.state == (looked_up or carried)
+    # Of one domain, the catalogue is its own.
+    shared = method.prepare((source,), KEY).state
+    adapted = method.adapt(shared, new, KEY)
+    own = ('fit', new, shared.state)
+    assert adapted.state == (shared.state if step is None else own)
+
+
+def test_a_method_is_named_after_its_model_and_policy(source):
+  names = {under(policy).name for policy in POLICIES}
+  assert names == {
+    'spy, frozen',
+    'spy, retrained',
+    'spy, fine-tuned',
+    'spy, updated',
+    'spy, generated',
+  }
+  histories = method_lib.Histories.of(source.by_user_and_time(), np.arange(2))
+  assert under('frozen').score('state', histories) == ('state', histories)
+  assert under('frozen').config == {}

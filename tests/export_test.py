@@ -25,8 +25,6 @@ from hyperrec.methods import (
   pref,
   sasrec,
   vqrec,
-  vqrec_stages,
-  vqrec_training,
 )
 from tests import makers
 
@@ -63,14 +61,14 @@ def make(name, data):
     model = exports.sasrec_network(config, fitted)
     return model, lambda h: sasrec.score(config, fitted, h)
   if name == 'vqrec':
-    config = vqrec_stages.Config(
+    network = vqrec.vqrec_from_scratch(
+      makers.text_features(data),
       num_groups=2, num_codes=8, length=6, dim=16, num_layers=1, num_heads=1,
       hidden_dim=16, epochs=1, batch_size=16,
     )  # fmt: skip
-    table = makers.text_features(data)(data)
-    fitted = vqrec_training.from_scratch(config, data, table, KEY)
-    model = exports.vqrec_network(config, fitted)
-    return model, lambda h: vqrec.score(config, fitted, h)
+    state = network.fit(data, KEY).state
+    model = exports.vqrec_network(network.config, state)
+    return model, lambda h: network.score(state, h)
   if name == 'pref':
     shared = pref.fit(pref.Config(base='svd', rank=3), data, KEY)
     return exports.pref_network(shared), lambda h: pref.score(shared, h)

@@ -94,7 +94,9 @@ def sasrec_network(
   return made._replace(counts=_counts(fitted.popularity))
 
 
-def vqrec_network(config: vqrec.Config, fitted: vqrec.Fitted) -> export.Model:
+def vqrec_network(
+  config: vqrec.Config, state: vqrec.VqrecState
+) -> export.Model:
   """VQ-Rec over the table that its codes look up."""
   encoder = config.encoder()
 
@@ -105,11 +107,11 @@ def vqrec_network(config: vqrec.Config, fitted: vqrec.Fitted) -> export.Model:
 
   score = _sequential(hidden, lambda params: vqrec_lib.unit(params['table']))
   tensors = {
-    'network': {k: v for k, v in fitted.params.items() if k != 'codes'},
-    'table': vqrec.item_table(fitted.params['codes'], fitted.codes),
+    'network': {k: v for k, v in state.params.items() if k != 'codes'},
+    'table': vqrec.item_table(state.params['codes'], state.codes),
   }
   made = _network(score, tensors, config.length)
-  return made._replace(counts=_counts(fitted.popularity))
+  return made._replace(counts=_counts(state.popularity))
 
 
 def pref_network(shared: pref.Shared) -> export.Model:

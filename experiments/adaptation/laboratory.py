@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from experiments.adaptation import grids
 from hyperrec import method as method_lib
-from hyperrec.data import regimes
+from hyperrec import regimes
 from hyperrec.evaluation import cost, held_out, ranking, significance, strata
 
 METRICS = ('ndcg@100', 'recall@20', 'recall_min@20', 'recall_min@50', 'mrr')

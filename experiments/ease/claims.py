@@ -21,9 +21,9 @@ from absl import flags, logging
 from experiments import script, source_flags
 from experiments.adaptation import grids, laboratory
 from hyperrec import method as method_lib
-from hyperrec.data import regimes
 from hyperrec.evaluation import significance
 from hyperrec.methods import ease, item_knn, mult_vae, popularity, slim
+from hyperrec.regimes import new_users
 
 _NUM_HELDOUT = flags.DEFINE_integer(
   'num_heldout',
@@ -108,7 +108,7 @@ def main(argv):
   del argv
   data = source_flags.load()
   everything = int(data.user_counts().max())
-  task = regimes.new_users(data, everything, _SEED.value, _NUM_HELDOUT.value)
+  task = new_users.make_task(data, everything, _SEED.value, _NUM_HELDOUT.value)
   rows, values = {}, {}
   for name, arm in arms().items():
     rows[name], values[name] = run_arm(arm, task)

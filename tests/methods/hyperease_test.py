@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from hyperrec import method as method_lib
-from hyperrec.data import regimes, splits
+from hyperrec.data import splits
 from hyperrec.methods import ease, hyperease, l3ae
 from hyperrec.models import linear_autoencoder
+from hyperrec.regimes import new_catalogue, new_users
 
 KEY = jax.random.key(0)
 OWN = {'l2': 30.0, 'l2_features': 2.0, 'trust': 0.9}
@@ -26,7 +27,7 @@ def adapted_weights(method, task):
 
 @pytest.mark.parametrize('budget', [0, 10, 100])
 def test_without_the_source_it_is_l3ae(data, features, budget):
-  task = regimes.make_task(data, 'new_catalogue', budget, 0, 50)
+  task = new_catalogue.make_task(data, budget, 0, 50)
   ours = hyperease.hyperease(features, **OWN, **dict.fromkeys(LEARNED, 0.0))
   theirs = l3ae.l3ae(features, retrain=True, **OWN)
   np.testing.assert_allclose(
@@ -35,7 +36,7 @@ def test_without_the_source_it_is_l3ae(data, features, budget):
 
 
 def test_without_learned_parts_it_learns_nothing(data, features):
-  task = regimes.make_task(data, 'new_catalogue', 10, 0, 50)
+  task = new_catalogue.make_task(data, 10, 0, 50)
   options = OWN | dict.fromkeys(LEARNED, 0.0) | {'sharpness': 1.0}
   method = hyperease.hyperease(features, **options)
   shared = method.prepare(task.source, KEY)
@@ -47,7 +48,7 @@ def test_without_learned_parts_it_learns_nothing(data, features):
 
 @pytest.mark.parametrize('budget', [10, 250])
 def test_without_any_prior_it_is_ease(data, features, budget):
-  task = regimes.make_task(data, 'new_catalogue', budget, 0, 50)
+  task = new_catalogue.make_task(data, budget, 0, 50)
   nothing = dict.fromkeys(LEARNED, 0.0) | {'l2_features': 2.0, 'trust': 0.0}
   ours = hyperease.hyperease(features, l2=30.0, **nothing)
   theirs = ease.ease(l2=30.0, retrain=True)
@@ -58,7 +59,7 @@ def test_without_any_prior_it_is_ease(data, features, budget):
 
 @pytest.mark.parametrize('sharpness', [0.0, 1.0])
 def test_a_catalogue_of_one_item_has_no_weights(data, features, sharpness):
-  task = regimes.make_task(data, 'new_catalogue', 20, 0, 50)
+  task = new_catalogue.make_task(data, 20, 0, 50)
   one = task.test.evidence.take_items([3])
   method = hyperease.hyperease(features, **OPTIONS, sharpness=sharpness)
   shared = method.prepare(task.source, KEY)
@@ -70,7 +71,7 @@ def test_a_catalogue_of_one_item_has_no_weights(data, features, sharpness):
 
 @pytest.mark.parametrize('sharpness', [0.0, 1.0])
 def test_the_prior_is_what_no_evidence_leaves(data, features, sharpness):
-  task = regimes.make_task(data, 'new_catalogue', 0, 0, 50)
+  task = new_catalogue.make_task(data, 0, 0, 50)
   options = {**OPTIONS, 'sharpness': sharpness}
   solved = hyperease.hyperease(features, **options)
   generated = hyperease.hyperease(features, solve=False, **options)
@@ -81,7 +82,7 @@ def test_the_prior_is_what_no_evidence_leaves(data, features, sharpness):
 
 
 def test_weights_have_a_zero_diagonal(data, features):
-  task = regimes.make_task(data, 'new_catalogue', 20, 0, 50)
+  task = new_catalogue.make_task(data, 20, 0, 50)
   for solve in (True, False):
     method = hyperease.hyperease(features, solve=solve, **OPTIONS)
     assert not np.diagonal(adapted_weights(method, task)).any()
@@ -91,7 +92,7 @@ def test_much_evidence_falls_back_to_ease(data, features):
   """The more users, the less the prior moves the weights."""
   moved = []
   for budget in (5, 50, 250):
-    task = regimes.make_task(data, 'new_catalogue', budget, 0, 50)
+    task = new_catalogue.make_task(data, budget, 0, 50)
     with_prior, without = (
       adapted_weights(hyperease.hyperease(features, **OPTIONS | options), task)
       for options in ({}, dict.fromkeys(LEARNED, 0.0) | {'trust': 1e-9})
@@ -101,7 +102,7 @@ def test_much_evidence_falls_back_to_ease(data, features):
 
 
 def test_the_known_catalogue_is_refused(data, features):
-  task = regimes.make_task(data, 'new_users', 5, 0, 50)
+  task = new_users.make_task(data, 5, 0, 50)
   method = hyperease.hyperease(features, **OPTIONS)
   with pytest.raises(method_lib.CannotServe, match='its source does not hold'):
     adapted_weights(method, task)
@@ -155,7 +156,7 @@ def test_a_catalogue_is_known_by_its_name_and_its_ids(features, domains):
 
 
 def test_the_ridge_map_has_its_own_name_and_costs(data, features):
-  task = regimes.make_task(data, 'new_catalogue', 20, 0, 50)
+  task = new_catalogue.make_task(data, 20, 0, 50)
   method = hyperease.ridge_map(features, l2=30.0, relation=0.2)
   full = hyperease.hyperease(features, **OPTIONS)
   zero = hyperease.hyperease(features, solve=False, **OPTIONS)

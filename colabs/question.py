@@ -42,8 +42,9 @@ import matplotlib.pyplot as plt
 from experiments.adaptation import grids
 from hyperrec import adapting, laboratory
 from hyperrec import features as features_lib
-from hyperrec.data import regimes, sources
+from hyperrec.data import sources
 from hyperrec.methods import ease, hyperease, l3ae, mult_vae
+from hyperrec.regimes import new_catalogue
 
 FAST = bool(os.environ.get('HYPERREC_FAST'))
 BUDGETS = (0, 20) if FAST else (0, 5, 20, 50, 200)
@@ -89,7 +90,7 @@ key = jax.random.key(0)
 quality, flops = {}, {}
 prepared = {}
 for budget in BUDGETS:
-  task = regimes.new_catalogue(data, budget, seed=0, num_heldout=100)
+  task = new_catalogue.make_task(data, budget, seed=0, num_heldout=100)
   for name, method in ways.items():
     if name not in prepared:
       prepared[name] = laboratory.prepare(method, task.source, key)

@@ -40,8 +40,9 @@ import numpy as np
 from experiments.adaptation import grids
 from hyperrec import adapting, export, laboratory
 from hyperrec import features as features_lib
-from hyperrec.data import regimes, sources
+from hyperrec.data import sources
 from hyperrec.methods import ease, exports, hyperease, l3ae, popularity
+from hyperrec.regimes import new_catalogue
 
 FAST = bool(os.environ.get('HYPERREC_FAST'))
 folder = pathlib.Path(tempfile.mkdtemp())
@@ -110,7 +111,7 @@ key = jax.random.key(0)
 budgets = (0, 10, 40)
 found = {name: [] for name in ways}
 for budget in budgets:
-  task = regimes.new_catalogue(data, budget, seed=0, num_heldout=40)
+  task = new_catalogue.make_task(data, budget, seed=0, num_heldout=40)
   for name, method in ways.items():
     try:
       shared = method.prepare(task.source, key)

@@ -34,7 +34,7 @@ def test_every_tuned_arm_has_as_many_trials_and_all_can_be_built(regime):
     assert len(names) == 1
 
 
-@pytest.mark.parametrize('regime', regimes.REGIMES)
+@pytest.mark.parametrize('regime', regimes.BY_NAME)
 def test_only_in_drift_sequential_arms_learn_the_order_of_time(regime):
   """Elsewhere all their trials serve sets without times."""
   sasrec = catalogue.BY_NAME['sasrec'].arms[regime]

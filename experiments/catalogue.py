@@ -37,6 +37,7 @@ from hyperrec.methods import (
   two_tower,
   vqrec,
 )
+from hyperrec.models import output_forms
 
 Features = features_lib.Features
 Method = method_lib.Method
@@ -224,6 +225,15 @@ def _told(what: str) -> System:
 def _vqrec_of_one(features: Features, **trial) -> Model:
   """VQ-Rec that reads the richest features of one data set."""
   return vqrec.vqrec(features.own, **trial)
+
+
+def _written_as(name: str, form: output_forms.Form) -> System:
+  """The generated head in another form than every number by itself."""
+  return System(
+    f'generated_head:{name}', 'generated head', 'ablation',
+    lambda f, **t: generated_head.generated_head(form=form, **t),
+    {'new_users': Arm(generated, grids.GENERATED_HEAD)},
+  )  # fmt: skip
 
 
 def _p5(name: str, trials: tuple[grids.Trial, ...], **more) -> System:
@@ -557,6 +567,10 @@ SYSTEMS = (
       ),
     },
   ),
+  _written_as('film', output_forms.Film()),
+  _written_as('mixture', output_forms.Mixture()),
+  _written_as('low_rank', output_forms.LowRank()),
+  _written_as('chunked', output_forms.Chunked()),
   _misled('shuffled', _shuffled),
   _misled('constant', _constant),
   *(

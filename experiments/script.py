@@ -15,7 +15,8 @@ from typing import Any
 
 from absl import app, flags
 
-from hyperrec import export, memory, method, whole_file
+from hyperrec import export, method, whole_file
+from hyperrec.cost import memory
 from hyperrec.data import interactions
 from hyperrec.evaluation import results
 from hyperrec.training import checkpoints, loop, manifest, mesh

@@ -64,7 +64,7 @@ def frozen(model: Model) -> Method:
 
   def adapt(shared, evidence, key):
     del key
-    if _known(shared.source, evidence) is not None:
+    if _own(shared.source, evidence) is not None:
       _check_history(model, evidence)
       return Outcome(shared.state)
     if model.look_up is None:
@@ -109,7 +109,7 @@ def finetuned(model: Model, on: Data = evidence_alone) -> Method:
   """
 
   def adapt(shared, evidence, key):
-    source = _known(shared.source, evidence)
+    source = _own(shared.source, evidence)
     if source is None:
       if model.carry is None:
         raise _unknown(model, 'retrain it')
@@ -188,6 +188,17 @@ def _known(source: Source, evidence: Interactions) -> Interactions | None:
     if np.array_equal(domain.item_ids, evidence.item_ids):
       return domain
   return None
+
+
+def _own(source: Source, evidence: Interactions) -> Interactions | None:
+  """The source data, where a state fitted on them serves the evidence as it is.
+
+  A state that was fitted on several domains serves none of their catalogues
+  before it is adapted to it.
+  """
+  if not isinstance(source, Interactions) and len(source) > 1:
+    return None
+  return _known(source, evidence)
 
 
 def _check_history(model: Model, evidence: Interactions) -> None:

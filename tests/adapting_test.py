@@ -188,6 +188,22 @@ def test_of_several_domains_a_catalogue_is_known_by_its_name_too(source, new):
   assert method.adapt(shared, stranger, KEY).state[1] is stranger
 
 
+def test_what_several_domains_teach_serves_none_of_them_as_it_is(source, new):
+  domains = source, dataclasses.replace(source, name='twin')
+  for policy, step in (('frozen', None), ('finetuned', 'carry')):
+    method = under(policy, model(takes_domains=True))
+    shared = method.prepare(domains, KEY).state
+    adapted = method.adapt(shared, new, KEY)
+    looked_up = (shared.state, new) if step is None else None
+    carried = ('fit', new, ('carry', shared.state, new))
+    assert adapted.state == (looked_up or carried)
+    # Of one domain, the catalogue is its own.
+    shared = method.prepare((source,), KEY).state
+    adapted = method.adapt(shared, new, KEY)
+    own = ('fit', new, shared.state)
+    assert adapted.state == (shared.state if step is None else own)
+
+
 def test_a_method_is_named_after_its_model_and_policy(source):
   names = {under(policy).name for policy in POLICIES}
   assert names == {

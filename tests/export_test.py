@@ -25,8 +25,6 @@ from hyperrec.methods import (
   pref,
   sasrec,
   vqrec,
-  vqrec_stages,
-  vqrec_training,
 )
 from tests import makers
 
@@ -46,9 +44,9 @@ def few(data):
 def make(name, data):
   """(model to write, score function of the method)."""
   if name == 'popularity':
-    method = popularity.popularity()
-    fitted = method.prepare(data, KEY)
-    return exports.popularity(fitted), lambda h: method.score(fitted, h)
+    model = popularity.popularity()
+    counts = model.fit(data, KEY).state
+    return exports.popularity(counts), lambda h: model.score(counts, h)
   if name == 'mult_vae':
     model = mult_vae.mult_vae(hidden_dim=16, latent_dim=8, epochs=2)
     params = model.fit(data, KEY).state
@@ -63,14 +61,14 @@ def make(name, data):
     written = exports.sasrec_network(model.config, state)
     return written, lambda h: model.score(state, h)
   if name == 'vqrec':
-    config = vqrec_stages.Config(
+    network = vqrec.vqrec_from_scratch(
+      makers.text_features(data),
       num_groups=2, num_codes=8, length=6, dim=16, num_layers=1, num_heads=1,
       hidden_dim=16, epochs=1, batch_size=16,
     )  # fmt: skip
-    table = makers.text_features(data)(data)
-    fitted = vqrec_training.from_scratch(config, data, table, KEY)
-    model = exports.vqrec_network(config, fitted)
-    return model, lambda h: vqrec.score(config, fitted, h)
+    state = network.fit(data, KEY).state
+    model = exports.vqrec_network(network.config, state)
+    return model, lambda h: network.score(state, h)
   if name == 'pref':
     shared = pref.fit(pref.Config(base='svd', rank=3), data, KEY)
     return exports.pref_network(shared), lambda h: pref.score(shared, h)
@@ -80,9 +78,10 @@ def make(name, data):
     'sparse': lambda: (item_knn.item_knn(shrink=1.0, neighbours=5), data),
     'subset': lambda: (ease.ease(l2=5.0), data),
   }
-  method, source = builders[name]()
-  fitted = method.prepare(source, KEY)
-  return exports.linear(fitted), lambda h: method.score(fitted, h)
+  model, source = builders[name]()
+  weights = model.fit(source, KEY).state
+  exported = exports.linear(weights, source.item_counts())
+  return exported, lambda h: model.score(weights, h)
 
 
 @pytest.mark.parametrize(

@@ -25,13 +25,13 @@ from rich import progress as progress_lib
 
 from experiments import catalogue, needs, script, source_flags
 from hyperrec import features as features_lib
-from hyperrec import laboratory
+from hyperrec import laboratory, regimes
 from hyperrec import method as method_lib
 from hyperrec.cost import memory
-from hyperrec.data import item_features, regimes
-from hyperrec.data import task as task_lib
+from hyperrec.data import item_features
 from hyperrec.evaluation import report, report_plain, results
 from hyperrec.models import linear_autoencoder
+from hyperrec.regimes import new_users
 
 _REGIMES = flags.DEFINE_list(
   'regimes', ['new_users', 'new_catalogue'], 'The adaptation regimes.'
@@ -39,26 +39,12 @@ _REGIMES = flags.DEFINE_list(
 _METHODS = flags.DEFINE_list(
   'methods', None, 'The arms to run; default all but controls.'
 )
-_USER_BUDGETS = script.define_whole_numbers(
-  'user_budgets',
-  ['0', '1', '5', '20'],
-  'Amounts of evidence of new users: interactions that each has shown.',
-)
-_CATALOGUE_BUDGETS = script.define_whole_numbers(
-  'catalogue_budgets',
-  ['0', '5', '20', '100'],
-  'Amounts of evidence of a new catalogue: users who touched its items.',
-)
-_DOMAIN_BUDGETS = script.define_whole_numbers(
-  'domain_budgets',
-  ['0', '5', '20', '100'],
-  'Amounts of evidence of a new domain: its users.',
-)
-_DRIFT_BUDGETS = script.define_whole_numbers(
-  'drift_budgets',
-  ['1', '2', '3', '4'],
-  'Amounts of evidence of drift: slices of time that passed, of 10 in all.',
-)
+_BUDGETS = {
+  regime.name: script.define_whole_numbers(
+    regime.flag, [str(budget) for budget in regime.budgets], regime.flag_help
+  )
+  for regime in regimes.ALL
+}
 _DOMAINS = flags.DEFINE_list(
   'domains',
   [],
@@ -131,8 +117,10 @@ _KEEPS = {'cells.jsonl': 1}
 _MANY_ITEMS = 20_000
 _CHOICE = 'it chooses which cells are run'
 _FREE = dict.fromkeys(
-  ('regimes', 'methods', 'user_budgets', 'catalogue_budgets',
-   'domain_budgets', 'drift_budgets', 'seeds', 'oracle'),
+  (
+    'regimes', 'methods', 'seeds', 'oracle',
+    *(regime.flag for regime in regimes.ALL),
+  ),
   _CHOICE,
 )  # fmt: skip
 
@@ -186,12 +174,14 @@ def claim(data: Data) -> None:
 
 def load() -> Data:
   """What the flags name; domains only where the regime asks for them."""
-  if 'new_domain' not in _REGIMES.value:
+  asking = [r.name for r in regimes.ALL if r.has_domains]
+  asking = [name for name in asking if name in _REGIMES.value]
+  if not asking:
     return Data(source_flags.load())
   fewest = 1 if _TRIALS.value == 1 else 2
   if len(_DOMAINS.value) < fewest:
     raise app.UsageError(
-      f'--regimes=new_domain needs {fewest} source domains at least, to learn '
+      f'--regimes={asking[0]} needs {fewest} source domains at least, to learn '
       'from and to choose hyper-parameters on: name more in --domains '
       f'(of {list(source_flags.DOMAINS)}), or give --trials=1'
     )
@@ -253,9 +243,9 @@ def possible(data: Data, cells: list[Cell]) -> tuple[list[Cell], list[str]]:
   for regime, seed, budget in dict.fromkeys(cell[:3] for cell in cells):
     try:
       judged = _task(data, regime, budget, seed).test
-    except task_lib.BudgetError as error:
+    except regimes.BudgetError as error:
       refused.setdefault((regime, budget), error)
-      flag = _budgets()[regime].name
+      flag = _BUDGETS[regime].name
       notes[regime, budget] = f'--{flag}: {budget} is left out: {error}'
       continue
     users = len(np.unique(judged.targets.users))
@@ -269,7 +259,7 @@ def possible(data: Data, cells: list[Cell]) -> tuple[list[Cell], list[str]]:
   kept = [cell for cell in cells if (cell.regime, cell.budget) not in refused]
   for (regime, _), error in refused.items():
     if not any(cell.regime == regime for cell in kept):
-      raise task_lib.BudgetError(f'--{_budgets()[regime].name}: {error}')
+      raise regimes.BudgetError(f'--{_BUDGETS[regime].name}: {error}')
   return kept, list(notes.values())
 
 
@@ -277,7 +267,7 @@ def plan() -> Iterator[Cell]:
   """Yields every cell once, budgets last: what is prepared serves them all."""
   budgets = {
     regime: list(dict.fromkeys(map(int, flag.value)))
-    for regime, flag in _budgets().items()
+    for regime, flag in _BUDGETS.items()
   }
   asked = dict.fromkeys(_REGIMES.value)
   _check_known('regimes', asked, budgets)
@@ -294,16 +284,6 @@ def plan() -> Iterator[Cell]:
           continue
         for budget in budgets[regime]:
           yield Cell(regime, seed, budget, name, oracle)
-
-
-def _budgets() -> dict[str, flags.FlagHolder]:
-  """The flag that holds the budgets of each regime."""
-  return {
-    'new_users': _USER_BUDGETS,
-    'new_catalogue': _CATALOGUE_BUDGETS,
-    'new_domain': _DOMAIN_BUDGETS,
-    'drift': _DRIFT_BUDGETS,
-  }
 
 
 def _check_known(flag: str, given: Iterable[str], known: Iterable[str]) -> None:
@@ -435,18 +415,13 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> tuple[dict, bool]:
 def _shown_to(
   system: catalogue.System, judged: regimes.Judged
 ) -> regimes.Judged:
-  return regimes.interviewed(judged) if system.interviews else judged
+  return new_users.interviewed(judged) if system.interviews else judged
 
 
 @functools.lru_cache(maxsize=8)
 def _task(data: Data, regime: str, budget: int, seed: int) -> regimes.Task:
-  return regimes.make_task(
-    data.target,
-    regime,
-    budget,
-    seed,
-    _NUM_HELDOUT.value,
-    sources=data.domains,
+  return regimes.find(regime).make_task(
+    data.target, budget, seed, _NUM_HELDOUT.value, data.domains
   )
 
 

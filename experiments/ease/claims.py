@@ -22,7 +22,6 @@ from experiments import script, source_flags
 from experiments.adaptation import grids
 from hyperrec import adapting, laboratory
 from hyperrec import method as method_lib
-from hyperrec.data import regimes
 from hyperrec.evaluation import significance
 from hyperrec.methods import (
   ease,
@@ -33,6 +32,7 @@ from hyperrec.methods import (
   slim,
 )
 from hyperrec.models import linear_autoencoder
+from hyperrec.regimes import new_users
 
 _NUM_HELDOUT = flags.DEFINE_integer(
   'num_heldout',
@@ -117,7 +117,7 @@ def main(argv):
   del argv
   data = source_flags.load()
   everything = int(data.user_counts().max())
-  task = regimes.new_users(data, everything, _SEED.value, _NUM_HELDOUT.value)
+  task = new_users.make_task(data, everything, _SEED.value, _NUM_HELDOUT.value)
   rows, values = {}, {}
   for name, arm in arms().items():
     rows[name], values[name] = run_arm(arm, task)

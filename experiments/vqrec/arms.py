@@ -1,22 +1,18 @@
 """The arms of the table: what is learned from the sources, what is not."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 from absl import app
 
+from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.methods import (
-  vqrec_index,
-  vqrec_stages,
-  vqrec_training,
-)
+from hyperrec.methods import vqrec, vqrec_index, vqrec_stages
 
 Config = vqrec_stages.Config
-Fitted = vqrec_index.Fitted
+Model = method_lib.Model
+Outcome = method_lib.Outcome
 
 
 class Arm(NamedTuple):
@@ -59,26 +55,8 @@ ARMS = {
 }
 
 
-class Target(NamedTuple):
-  """What an arm learns from, and how it is judged while it does.
-
-  Attributes:
-    train: the training part.
-    table: features of the items.
-    made: their own index; None where none is needed.
-    evaluate: on validation users.
-    loop: fields of `loop.LoopConfig`.
-  """
-
-  train: interactions_lib.Interactions
-  table: np.ndarray
-  made: vqrec_index.Made | None
-  evaluate: Callable[[Fitted], dict[str, float]]
-  loop: dict[str, Any]
-
-
 def configured(arm: Arm, config: Config) -> Config:
-  """The hyper-parameters of an arm."""
+  """The hyperparameters of an arm."""
   return dataclasses.replace(config, **arm.changes)
 
 
@@ -123,36 +101,48 @@ def _check_heeded(text: str, arm: str, changes: dict[str, Any]) -> None:
     )
 
 
-def fit(
+def make_model(
   arm: Arm,
   config: Config,
-  shared: Fitted | None,
-  target: Target,
+  features: vqrec.Features,
+  make_index: vqrec_index.MakeIndex,
+) -> Model:
+  """VQ-Rec with the hyperparameters of an arm.
+
+  Args:
+    arm: which one.
+    config: hyperparameters of the flags.
+    features: of the target's items.
+    make_index: makes the target's own index.
+  """
+  build = vqrec.vqrec if arm.pretrained else vqrec.vqrec_from_scratch
+  settings = dataclasses.asdict(configured(arm, config))
+  return build(features, make_index, **settings)
+
+
+def fit(
+  arm: Arm,
+  model: Model,
+  shared: Outcome | None,
+  train: interactions_lib.Interactions,
+  *,
   key: jax.Array,
-) -> Fitted:
+  run: method_lib.Run,
+) -> Outcome:
   """The arm's network of the target's catalogue.
 
   Args:
     arm: which one.
-    config: hyper-parameters of the flags.
+    model: of the arm.
     shared: what is pre-trained; None from scratch.
-    target: what it learns from.
+    train: the training part of the target.
     key: a typed key.
+    run: how the last stage of training is evaluated.
   """
-  config = configured(arm, config)
-  run = {
-    'made': target.made,
-    'evaluate': target.evaluate,
-    'loop': target.loop,
-  }
   if shared is None:
-    return vqrec_training.from_scratch(
-      config, target.train, target.table, key, **run
-    )
-  if arm.finetuned:
-    return vqrec_training.finetune(
-      config, shared, target.train, target.table, key, **run
-    )
-  return vqrec_index.look_up(
-    shared._replace(flops=0.0), target.train, target.table
-  )
+    return model.fit(train, key, run=run)
+  if not arm.finetuned:
+    return model.look_up(shared.state, train)
+  start = model.carry(shared.state, train, key)
+  fitted = model.fit(train, key, start.state, run)
+  return Outcome(fitted.state, start.cost + fitted.cost)

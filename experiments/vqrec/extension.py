@@ -4,18 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from experiments.vqrec import model_file
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data.sources import columns, reading
 from hyperrec.evaluation import ranking
-from hyperrec.methods import (
-  vqrec,
-  vqrec_index,
-  vqrec_stages,
-)
+from hyperrec.methods import vqrec, vqrec_index
 
 DataError = interactions_lib.DataError
-Fitted = vqrec_index.Fitted
+SavedModel = model_file.SavedModel
 
 
 def read_items(
@@ -45,35 +42,39 @@ def read_items(
   return ids, texts
 
 
-def extended(fitted: Fitted, ids: np.ndarray, table: np.ndarray) -> Fitted:
+def extended(
+  model: SavedModel, ids: np.ndarray, table: np.ndarray
+) -> SavedModel:
   """The same network over the old catalogue and, after it, new items.
 
   Args:
-    fitted: a network over a catalogue.
+    model: a network over a catalogue.
     ids: [N] of the new items, as text.
     table: [N, F], their features.
 
   Raises:
     DataError: an item is not new, or its features are not of the index.
   """
-  known = np.isin(ids, fitted.item_ids)
+  known = np.isin(ids, model.item_ids)
   if known.any():
     item = ids[known].tolist()[0]
     raise DataError(
       f'the item {item!r} is not new: the model has it; leave it out'
     )
-  codes = vqrec_index.codes_of(fitted.index, table)
+  state = model.state
+  codes = vqrec_index.codes_of(state.index, table)
   unseen = np.zeros(len(ids), np.float32)
-  return fitted._replace(
-    codes=np.concatenate([fitted.codes, codes]),
-    popularity=np.concatenate([fitted.popularity, unseen]),
-    item_ids=np.concatenate([fitted.item_ids, ids]),
+  state = state._replace(
+    codes=np.concatenate([state.codes, codes]),
+    popularity=np.concatenate([state.popularity, unseen]),
+  )
+  return model._replace(
+    state=state, item_ids=np.concatenate([model.item_ids, ids])
   )
 
 
 def recommended(
-  config: vqrec_stages.Config,
-  fitted: Fitted,
+  model: SavedModel,
   history: Sequence[str],
   k: int,
   *,
@@ -82,8 +83,7 @@ def recommended(
   """The best items for a user, and their cosines.
 
   Args:
-    config: hyper-parameters.
-    fitted: a network over a catalogue.
+    model: a network over a catalogue.
     history: ids that the user has touched, the last one last; those are not
       recommended.
     k: how many, at most.
@@ -92,20 +92,20 @@ def recommended(
   Raises:
     DataError: an id that the catalogue lacks.
   """
-  place = {item: i for i, item in enumerate(fitted.item_ids.tolist())}
+  place = {item: i for i, item in enumerate(model.item_ids.tolist())}
   unknown = [item for item in history if item not in place]
   if unknown:
     raise DataError(
       f'history: {unknown[0]!r} is neither an item of the model nor a new one'
     )
   items = np.array([[place[item] for item in history]], np.int32)
-  num_items = len(fitted.codes)
+  num_items = len(model.state.codes)
   shown = method_lib.Histories(items, np.ones_like(items, bool), num_items)
-  scores = vqrec.score(config, fitted, shown)
+  scores = vqrec.score(model.config, model.state, shown)
   scores[:, :num_left_out] = -np.inf
   best = ranking.top_k_items(scores, shown.csr(), min(k, num_items))[0]
   return [
-    (fitted.item_ids[i].item(), float(scores[0, i])) for i in best if i >= 0
+    (model.item_ids[i].item(), float(scores[0, i])) for i in best if i >= 0
   ]
 
 

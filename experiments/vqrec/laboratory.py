@@ -3,6 +3,7 @@
 And the flags that say so, shared by the scripts that fit it.
 """
 
+import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -15,14 +16,17 @@ from absl import flags
 from experiments import script, source_flags
 from experiments.vqrec import arms as arms_lib
 from experiments.vqrec import config_flags, item_tables
+from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import sequences, splits
 from hyperrec.evaluation import held_out, ranking
-from hyperrec.methods import vqrec, vqrec_index, vqrec_stages, vqrec_training
+from hyperrec.methods import vqrec, vqrec_index, vqrec_stages
 
 Config = vqrec_stages.Config
-Fitted = vqrec_index.Fitted
 Interactions = interactions_lib.Interactions
+Model = method_lib.Model
+Outcome = method_lib.Outcome
+VqrecState = vqrec_index.VqrecState
 
 ROW = flags.DEFINE_string('row', None, 'Name of the target.', required=True)
 WORKDIR = flags.DEFINE_string(
@@ -105,14 +109,14 @@ def with_features(data: DataSets) -> Data:
 
 
 def judge(
-  config: Config,
-  fitted: Fitted,
+  model: Model,
+  state: VqrecState,
   held: splits.HeldOut,
   metrics: Sequence[str],
 ) -> ranking.Evaluation:
   """Full ranking of the next item."""
   return held_out.evaluate(
-    lambda histories: vqrec.score(config, fitted, histories),
+    functools.partial(model.score, state),
     *held,
     metrics=metrics,
     seen=held.histories if _MASK_SEEN.value else held.histories.rows([]),
@@ -120,11 +124,34 @@ def judge(
 
 
 class Start(NamedTuple):
-  """What an arm is fitted from; see `arms.fit`."""
+  """What an arm is fitted from.
 
-  shared: Fitted | None
-  target: arms_lib.Target
+  Attributes:
+    arm: which one.
+    model: of the arm.
+    shared: what is pre-trained; None from scratch.
+    train: the training part of the target.
+    key: of the arm.
+    evaluate: state -> what chooses the parameters, on validation users.
+  """
+
+  arm: arms_lib.Arm
+  model: Model
+  shared: Outcome | None
+  train: Interactions
   key: jax.Array
+  evaluate: Callable[[VqrecState], dict[str, float]]
+
+  def fit(self) -> Outcome:
+    """The arm's network of the target's catalogue; see `arms.fit`."""
+    run = method_lib.Run(
+      evaluate=self.evaluate,
+      evaluate_every=_EVALUATE_EVERY.value,
+      best_metric='ndcg@10',
+    )
+    return arms_lib.fit(
+      self.arm, self.model, self.shared, self.train, key=self.key, run=run
+    )
 
 
 def under_seed(
@@ -138,26 +165,30 @@ def under_seed(
   def start(arm, config):
     config = arms_lib.configured(arm, config)
     has_own = not arm.pretrained or config.index == 'target'
-    target = arms_lib.Target(
-      data.split.train,
-      tables[arm.has_text],
-      index_of(arm.has_text) if has_own else None,
-      functools.partial(validate, config, data),
-      {'evaluate_every': _EVALUATE_EVERY.value, 'best_metric': 'ndcg@10'},
+    # Made here, so that the first arm is not timed with it.
+    index = index_of(arm.has_text) if has_own else None
+    model = arms_lib.make_model(
+      arm, config, lambda data: tables[arm.has_text], lambda *unused: index
     )
-    shared = pretrained(config.replaced) if arm.pretrained else None
-    return Start(shared, target, jax.random.fold_in(jax.random.key(seed), 1))
+    return Start(
+      arm,
+      model,
+      pretrained(config.replaced) if arm.pretrained else None,
+      data.split.train,
+      jax.random.fold_in(jax.random.key(seed), 1),
+      functools.partial(validate, model, data),
+    )
 
   return start
 
 
-def validate(config: Config, data: Data, fitted: Fitted) -> dict[str, float]:
+def validate(model: Model, data: Data, state: VqrecState) -> dict[str, float]:
   """What picks the parameters of a run: NDCG@10 of validation users."""
-  found = judge(config, fitted, data.split.validation, ('ndcg@10',))
+  found = judge(model, state, data.split.validation, ('ndcg@10',))
   return {'ndcg@10': found.mean('ndcg@10')}
 
 
-def _pretrained(data: Data, replaced: float, seed: int) -> Fitted:
+def _pretrained(data: Data, replaced: float, seed: int) -> Outcome:
   """A network of the sources; `replaced` is the share of fakes' codes."""
   if not data.domains:
     raise interactions_lib.DataError(
@@ -165,21 +196,22 @@ def _pretrained(data: Data, replaced: float, seed: int) -> Fitted:
       'steam, or run --arms=scratch'
     )
   names = [domain.name for domain in data.domains]
-  table = vqrec_index.stacked(data.domain_tables, names)
+  tables = dict(zip(names, data.domain_tables, strict=True))
+  model = vqrec.vqrec(
+    lambda domain: tables[domain.name],
+    lambda table, key: _index(table, seed),
+    **dataclasses.asdict(config_flags.pretraining(replaced)),
+  )
   kind = 'fakes' if replaced else 'no_fakes'
-  return vqrec_training.pretrain(
-    config_flags.pretraining(replaced),
-    data.domains,
-    data.domain_tables,
-    jax.random.key(seed),
-    made=_index(table, seed),
+  run = method_lib.Run(
     workdir=pathlib.Path(WORKDIR.value) / f'pretrained_{kind}_{seed}',
     description=f'pre-training, seed {seed}',
-    loop={'checkpoint_every': 500},
+    checkpoint_every=500,
   )
+  return model.fit(data.domains, jax.random.key(seed), run=run)
 
 
-def _index(table: np.ndarray, seed: int) -> vqrec_index.Made:
+def _index(table: np.ndarray, seed: int) -> Outcome:
   config = config_flags.config()
   return vqrec_index.make(
     table,

@@ -24,37 +24,39 @@ DataError = interactions_lib.DataError
 _ABOUT = 'about'
 
 
-class Model(NamedTuple):
+class SavedModel(NamedTuple):
   """What it takes to code and score items.
 
   Attributes:
-    config: hyper-parameters.
+    config: hyperparameters.
     text_encoder: what made the features of its items.
-    fitted: the network, the index and the catalogue.
+    state: the network, the index and the codes of the items.
+    item_ids: the catalogue.
     origin: the run and the arm that made it.
   """
 
   config: vqrec_stages.Config
   text_encoder: str
-  fitted: vqrec_index.Fitted
+  state: vqrec_index.VqrecState
+  item_ids: np.ndarray
   origin: str = ''
 
 
-def save(path: str | os.PathLike, model: Model) -> None:
+def save(path: str | os.PathLike, model: SavedModel) -> None:
   """Writes a model; the suffix is .npz."""
   about = {
     'config': dataclasses.asdict(model.config),
     'text_encoder': model.text_encoder,
     'origin': model.origin,
   }
-  fitted = model.fitted
+  state = model.state
   arrays = {
     _ABOUT: np.array(json.dumps(about)),
-    'codes': fitted.codes,
-    'popularity': fitted.popularity,
-    'item_ids': np.asarray(fitted.item_ids).astype(str),
-    **{f'index/{k}': v for k, v in fitted.index._asdict().items()},
-    **_flat(fitted.params),
+    'codes': state.codes,
+    'popularity': state.popularity,
+    'item_ids': np.asarray(model.item_ids).astype(str),
+    **{f'index/{k}': v for k, v in state.index._asdict().items()},
+    **_flat(state.params),
   }
   content = io.BytesIO()
   np.savez(content, **arrays)
@@ -70,7 +72,7 @@ def check_own(path: str | os.PathLike, origin: str) -> None:
     )
 
 
-def load(path: str | os.PathLike) -> Model:
+def load(path: str | os.PathLike) -> SavedModel:
   """Reads a model; item ids come back as text.
 
   Raises:
@@ -86,21 +88,23 @@ def load(path: str | os.PathLike) -> Model:
         arrays[f'index/{k}'] for k in product_quantizer.ProductQuantizer._fields
       )
     )
-    fitted = vqrec_index.Fitted(
-      _params(config, arrays),
-      index,
-      arrays['codes'],
-      arrays['popularity'],
+    state = vqrec_index.VqrecState(
+      _params(config, arrays), index, arrays['codes'], arrays['popularity']
+    )
+    saved = SavedModel(
+      config,
+      about['text_encoder'],
+      state,
       arrays['item_ids'],
-      0.0,
+      about.get('origin', ''),
     )
   except (OSError, ValueError, KeyError, TypeError) as error:
     raise DataError(
       f'{path} cannot be read as a model of VQ-Rec ({error}); make it by '
       'experiments.vqrec.run --save=FILE'
     ) from error
-  _check(path, fitted)
-  return Model(config, about['text_encoder'], fitted, about.get('origin', ''))
+  _check(path, state)
+  return saved
 
 
 def _flat(params: Any) -> dict[str, np.ndarray]:
@@ -126,15 +130,15 @@ def _params(config, arrays) -> Any:
   return jax.tree_util.tree_map_with_path(read, like)
 
 
-def _check(path, fitted) -> None:
+def _check(path, state) -> None:
   """Raises DataError where codes and index are not of one model."""
-  num_groups, num_codes, _ = fitted.params['codes'].shape
+  num_groups, num_codes, _ = state.params['codes'].shape
   try:
-    product_quantizer.check_codes(fitted.codes, num_groups, num_codes)
+    product_quantizer.check_codes(state.codes, num_groups, num_codes)
   except ValueError as error:
     raise DataError(f'{path}: {error}') from error
-  if fitted.index.codebooks.shape[:2] != (num_groups, num_codes):
+  if state.index.codebooks.shape[:2] != (num_groups, num_codes):
     raise DataError(
-      f'{path}: the index has {fitted.index.codebooks.shape[:2]} groups and '
+      f'{path}: the index has {state.index.codebooks.shape[:2]} groups and '
       f'codes, the embeddings {(num_groups, num_codes)}; save the model anew'
     )

@@ -54,25 +54,24 @@ def main(argv):
   ids, texts = extension.read_items(
     _ITEMS.value, _ID_COLUMN.value, _TEXT_COLUMN.value
   )
-  fitted = extension.extended(model.fitted, ids, item_tables.encode(texts))
-  num_old = len(model.fitted.codes)
+  grown = extension.extended(model, ids, item_tables.encode(texts))
+  num_old = len(model.state.codes)
   best = []
   if _HISTORY.value:
     best = extension.recommended(
-      model.config,
-      fitted,
+      grown,
       _HISTORY.value,
       _K.value,
       num_left_out=num_old if _ONLY_NEW.value else 0,
     )
-  codes = fitted.codes[num_old:]
+  codes = grown.state.codes[num_old:]
   if _OUTPUT.value:
     lines = (
       json.dumps({'id': i, 'codes': c})
       for i, c in zip(ids.tolist(), codes.tolist(), strict=True)
     )
     pathlib.Path(_OUTPUT.value).write_text('\n'.join(lines) + '\n')
-  taken = extension.num_taken(codes, model.fitted.codes)
+  taken = extension.num_taken(codes, model.state.codes)
   print(f'{len(ids)} new items coded; {taken} have the code of an old one')
   for item, score in best:
     print(f'{score:.4f}  {item}')

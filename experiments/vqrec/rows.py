@@ -38,16 +38,16 @@ def read_cells(
   ]
 
 
-def describe_codes(fitted) -> dict[str, Any]:
+def describe_codes(state) -> dict[str, Any]:
   """How well the codes tell items apart, and what is stored."""
-  num_codes = fitted.params['codes'].shape[1]
-  bits = product_quantizer.entropy_bits(fitted.codes, num_codes)
+  num_codes = state.params['codes'].shape[1]
+  bits = product_quantizer.entropy_bits(state.codes, num_codes)
   return {
     'entropy_bits': {'mean': float(bits.mean()), 'min': float(bits.min())},
-    'collision_share': product_quantizer.collision_share(fitted.codes),
-    'codes_bytes': fitted.codes.nbytes,
-    'index_bytes': sum(np.asarray(part).nbytes for part in fitted.index),
-    'table_bytes': np.asarray(fitted.params['codes']).nbytes,
+    'collision_share': product_quantizer.collision_share(state.codes),
+    'codes_bytes': state.codes.nbytes,
+    'index_bytes': sum(np.asarray(part).nbytes for part in state.index),
+    'table_bytes': np.asarray(state.params['codes']).nbytes,
   }
 
 

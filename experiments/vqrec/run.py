@@ -110,23 +110,30 @@ def _origin(workdir: pathlib.Path, arm: str) -> str:
 def _cell(arm, data, start, seed, origin) -> rows.Cell:
   """One arm under one seed, and its test users' values."""
   config = config_flags.config()
-  shared, target, key = start(arm, config)
+  started = start(arm, config)
   began = time.perf_counter()
-  fitted = arms_lib.fit(arm, config, shared, target, key)
+  fitted = started.fit()
   seconds = time.perf_counter() - began
   if _SAVE.value and seed == 0:
-    encoder = item_tables.encoder_name()
-    model = model_file.Model(config, encoder, fitted, origin)
-    model_file.save(_SAVE.value, model)
-  found = laboratory.judge(config, fitted, data.split.test, rows.METRICS)
+    saved = model_file.SavedModel(
+      config,
+      item_tables.encoder_name(),
+      fitted.state,
+      data.target.item_ids,
+      origin,
+    )
+    model_file.save(_SAVE.value, saved)
+  found = laboratory.judge(
+    started.model, fitted.state, data.split.test, rows.METRICS
+  )
   logging.info('%s, %d: ndcg@10 %.4f', arm.title, seed, found.mean('ndcg@10'))
   return {
     'users': found.users.tolist(),
     'values': {m: np.asarray(v).tolist() for m, v in found.values.items()},
-    'validation': target.evaluate(fitted)['ndcg@10'],
-    'adapt': {'seconds': seconds, 'flops': fitted.flops},
-    'prepare_flops': shared.flops if shared else 0.0,
-    'codes': rows.describe_codes(fitted),
+    'validation': started.evaluate(fitted.state)['ndcg@10'],
+    'adapt': {'seconds': seconds, 'flops': fitted.cost.operations},
+    'prepare_flops': started.shared.cost.operations if started.shared else 0.0,
+    'codes': rows.describe_codes(fitted.state),
   }
 
 

@@ -73,18 +73,20 @@ def _tried(text, trial, data, start) -> dict[str, Any]:
   name, changes = trial
   config = dataclasses.replace(config_flags.config(), **changes)
   arm = arms_lib.ARMS[name]
-  shared, target, key = start(arm, config)
+  started = start(arm, config)
   began = time.process_time()
-  fitted = arms_lib.fit(arm, config, shared, target, key)
+  fitted = started.fit()
   seconds = time.process_time() - began
-  found = laboratory.judge(config, fitted, data.split.validation, rows.METRICS)
+  found = laboratory.judge(
+    started.model, fitted.state, data.split.validation, rows.METRICS
+  )
   validation = {m: found.mean(m) for m in rows.METRICS}
   logging.info('%s: ndcg@10 %.4f', text, validation['ndcg@10'])
   return {
     'trial': text,
     'validation': validation,
     'cpu_seconds': seconds,
-    'flops': fitted.flops,
+    'flops': fitted.cost.operations,
   }
 
 

@@ -15,8 +15,7 @@ import scipy.sparse
 from jaxtyping import Array, Bool, Float, Int
 
 from hyperrec import export
-from hyperrec.methods import item_item, mult_vae, pref, sasrec, vqrec
-from hyperrec.methods import popularity as popularity_lib
+from hyperrec.methods import mult_vae, pref, sasrec, vqrec
 from hyperrec.models import (
   linear_autoencoder,
   sequential_recommender,
@@ -30,25 +29,22 @@ Mask = Bool[Array, 'B L']
 _PLATFORMS = ('cpu', 'cuda', 'tpu')
 
 
-def popularity(adapted: popularity_lib.Counts) -> export.Model:
+def popularity(counts: Float[np.ndarray, ' V']) -> export.Model:
   """Counts."""
-  counts = adapted.counts
   return export.Model('popularity', {'counts': counts}, counts=counts)
 
 
 def linear(
-  adapted: item_item.Fitted, counts: np.ndarray | None = None
+  weights: linear_autoencoder.Weights, counts: np.ndarray | None = None
 ) -> export.Model:
   """Any item-item method: EASE, L3AE, HyperEASE, SLIM, ItemKNN, ...
 
   Args:
-    adapted: what was fitted.
-    counts: [V] interactions of each item; those of the data that it was fitted
-      on, where it holds them.
+    weights: what was fitted.
+    counts: [V] interactions of each item; users with empty histories are
+      recommended the most popular items.
   """
-  if counts is None and adapted.source is not None:
-    counts = adapted.source.item_counts()
-  return _weights(adapted.weights)._replace(counts=counts)
+  return _weights(weights)._replace(counts=counts)
 
 
 def _weights(weights: linear_autoencoder.Weights) -> export.Model:
@@ -96,7 +92,9 @@ def sasrec_network(config: sasrec.Config, state: sasrec.State) -> export.Model:
   return made._replace(counts=_counts(state.popularity))
 
 
-def vqrec_network(config: vqrec.Config, fitted: vqrec.Fitted) -> export.Model:
+def vqrec_network(
+  config: vqrec.Config, state: vqrec.VqrecState
+) -> export.Model:
   """VQ-Rec over the table that its codes look up."""
   encoder = config.encoder()
 
@@ -107,11 +105,11 @@ def vqrec_network(config: vqrec.Config, fitted: vqrec.Fitted) -> export.Model:
 
   score = _sequential(hidden, lambda params: vqrec_lib.unit(params['table']))
   tensors = {
-    'network': {k: v for k, v in fitted.params.items() if k != 'codes'},
-    'table': vqrec.item_table(fitted.params['codes'], fitted.codes),
+    'network': {k: v for k, v in state.params.items() if k != 'codes'},
+    'table': vqrec.item_table(state.params['codes'], state.codes),
   }
   made = _network(score, tensors, config.length)
-  return made._replace(counts=_counts(fitted.popularity))
+  return made._replace(counts=_counts(state.popularity))
 
 
 def pref_network(shared: pref.Shared) -> export.Model:

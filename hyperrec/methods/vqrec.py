@@ -1,7 +1,8 @@
 """VQ-Rec behind the contract: an item is what its text's codes have learned.
 
-New items cost a look-up: text -> features -> the same index -> codes. The
-paper's two-stage fine-tuning is the other arm.
+A new catalogue costs a look-up: text -> features -> the same index -> codes.
+The paper's two-stage fine-tuning is `carry` (codes are aligned) and a `fit`
+that continues from there.
 """
 
 import functools
@@ -25,143 +26,141 @@ from hyperrec.models import vqrec as vqrec_lib
 
 Config = vqrec_stages.Config
 Features = Callable[[interactions_lib.Interactions], np.ndarray]
-Fitted = vqrec_index.Fitted
 Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
-Method = method_lib.Method
+MakeIndex = vqrec_index.MakeIndex
+Model = method_lib.Model
+Outcome = method_lib.Outcome
+Run = method_lib.Run
+VqrecState = vqrec_index.VqrecState
 
 
-def vqrec(features: Features, **hyper_parameters: Any) -> Method:
-  """VQ-Rec that adapts by looking codes up, without a training step.
-
-  Args:
-    features: interactions -> features of their catalogue, float [V, F]; of
-      several domains in one space.
-    **hyper_parameters: fields of `Config`.
-  """
-  config = Config(**hyper_parameters)
-
-  def adapt(shared, evidence, key):
-    del key
-    return _looked_up(shared, evidence, features)
-
-  return _method('vqrec', config, features, adapt)
-
-
-def vqrec_finetune(features: Features, **hyper_parameters: Any) -> Method:
-  """VQ-Rec that looks codes up, then goes on learning on the evidence.
-
-  Evidence without a next item is looked up alone.
+def vqrec(
+  features: Features,
+  make_index: MakeIndex | None = None,
+  **hyperparameters: Any,
+) -> Model:
+  """VQ-Rec, pre-trained on one domain or several.
 
   Args:
-    features: see `vqrec`.
-    **hyper_parameters: fields of `Config`.
+    features: interactions -> features of their catalogue, float [V, F]; those
+      of several domains are in one space.
+    make_index: (features, key) -> `Outcome` of the index of their items; by
+      default `vqrec_index.make`.
+    **hyperparameters: fields of `Config`.
   """
-  config = Config(**hyper_parameters)
+  config = Config(**hyperparameters)
+  make_index = make_index or _index_maker(config)
 
-  def adapt(shared, evidence, key):
-    if evidence.user_counts().max(initial=0) < 2:
-      return _looked_up(shared, evidence, features)
-    adapted = vqrec_training.finetune(
-      config, shared, evidence, features(evidence), key
+  def pretrain(data, key, run):
+    domains = (data,) if isinstance(data, Interactions) else data
+    tables = [features(domain) for domain in domains]
+    return vqrec_training.pretrain(
+      config, domains, tables, key=key, make_index=make_index, run=run
     )
-    if _is_known(shared, evidence):
-      return adapted._replace(popularity=shared.popularity)
-    return adapted
 
-  return _method('vqrec_finetune', config, features, adapt)
-
-
-def vqrec_retrain(features: Features, **hyper_parameters: Any) -> Method:
-  """VQ-Rec from scratch on source and evidence, or a new catalogue's evidence.
-
-  Args:
-    features: see `vqrec`.
-    **hyper_parameters: fields of `Config`.
-  """
-  config = Config(**hyper_parameters)
-
-  def adapt(source, evidence, key):
-    data = evidence
-    if isinstance(source, Interactions) and np.array_equal(
-      source.item_ids, evidence.item_ids
-    ):
-      data = interactions_lib.join_users(source, evidence)
-    return vqrec_training.from_scratch(config, data, features(data), key)
-
-  return Method(
-    'vqrec:retrain',
-    lambda source, key: source,
-    adapt,
-    functools.partial(score, config),
-    adapt_flops=lambda shared, evidence, adapted: adapted.flops,
+  return _model(
+    'vqrec', config, features, make_index, pretrain, takes_domains=True
   )
 
 
-def score(config: Config, fitted: Fitted, histories: Histories) -> np.ndarray:
+def vqrec_from_scratch(
+  features: Features,
+  make_index: MakeIndex | None = None,
+  **hyperparameters: Any,
+) -> Model:
+  """VQ-Rec without pre-training: fitted on one catalogue.
+
+  Args:
+    features: see `vqrec`.
+    make_index: see `vqrec`.
+    **hyperparameters: fields of `Config`.
+  """
+  config = Config(**hyperparameters)
+  make_index = make_index or _index_maker(config)
+
+  def from_scratch(data, key, run):
+    return vqrec_training.from_scratch(
+      config, data, features(data), key=key, make_index=make_index, run=run
+    )
+
+  return _model(
+    'vqrec_from_scratch', config, features, make_index, from_scratch
+  )
+
+
+def score(
+  config: Config, state: VqrecState, histories: Histories
+) -> np.ndarray:
   """Cosines [B, V] of the next item; popularity where nothing was shown.
 
   Raises:
     DataError: the codes are not of this model, or not of these histories.
   """
-  _check(fitted, histories)
+  _check(state, histories)
   encoder = config.encoder()
-  table = item_table(fitted.params['codes'], fitted.codes)
+  table = item_table(state.params['codes'], state.codes)
   hidden_BxD, is_empty_B = next_item.last_hidden(
-    functools.partial(last_hidden, encoder, fitted.params, table),
+    functools.partial(last_hidden, encoder, state.params, table),
     histories,
     config.length,
     config.dim,
   )
   scores_BxV = hidden_BxD @ np.asarray(vqrec_lib.unit(table)).T
-  scores_BxV[is_empty_B] = fitted.popularity
+  scores_BxV[is_empty_B] = state.popularity
   return scores_BxV
 
 
-def _method(name, config, features, adapt) -> Method:
-  def prepare(source, key):
-    is_one = isinstance(source, Interactions)
-    domains = (source,) if is_one else source
-    tables = [features(domain) for domain in domains]
-    shared = vqrec_training.pretrain(config, domains, tables, key)
-    # Ids are mere numbers in many sets: another domain may have the same.
-    return shared if is_one else shared._replace(item_ids=None)
+def _model(
+  name: str,
+  config: Config,
+  features: Features,
+  make_index: MakeIndex,
+  fit_first: Callable[[Any, jax.Array, Run], Outcome],
+  *,
+  takes_domains: bool = False,
+) -> Model:
+  def fit(data, key, start=None, run=None):
+    run = run or Run()
+    if start is None:
+      return fit_first(data, key, run)
+    return vqrec_training.finetune(config, start, data, key=key, run=run)
 
-  def adapt_flops(shared, evidence, adapted):
-    del evidence
-    return 0.0 if adapted is shared else adapted.flops
+  def look_up(state, data):
+    return vqrec_index.look_up(state, data, features(data))
 
-  return Method(
+  def carry(state, data, key):
+    return vqrec_training.carry(
+      config, state, data, features(data), key=key, make_index=make_index
+    )
+
+  return Model(
     name,
-    prepare,
-    adapt,
+    config,
+    fit,
     functools.partial(score, config),
-    lambda source, shared: shared.flops,
-    adapt_flops,
+    look_up=look_up,
+    carry=carry,
+    takes_domains=takes_domains,
+    needs_interactions=False,
   )
 
 
-def _looked_up(shared, evidence, features) -> Fitted:
-  if _is_known(shared, evidence):
-    return shared
-  return vqrec_index.look_up(
-    shared._replace(flops=0.0), evidence, features(evidence)
+def _index_maker(config: Config) -> MakeIndex:
+  return functools.partial(
+    vqrec_index.make, num_groups=config.num_groups, num_codes=config.num_codes
   )
 
 
-def _is_known(shared, evidence) -> bool:
-  return np.array_equal(shared.item_ids, evidence.item_ids)
-
-
-def _check(fitted: Fitted, histories: Histories) -> None:
-  num_groups, num_codes, _ = fitted.params['codes'].shape
+def _check(state: VqrecState, histories: Histories) -> None:
+  num_groups, num_codes, _ = state.params['codes'].shape
   try:
-    product_quantizer.check_codes(fitted.codes, num_groups, num_codes)
+    product_quantizer.check_codes(state.codes, num_groups, num_codes)
   except ValueError as error:
     raise interactions_lib.DataError(str(error)) from error
-  if len(fitted.codes) != histories.num_items:
+  if len(state.codes) != histories.num_items:
     raise interactions_lib.DataError(
-      f'codes of {len(fitted.codes)} items, but the histories are of a '
+      f'codes of {len(state.codes)} items, but the histories are of a '
       f'catalogue of {histories.num_items}; adapt to it first'
     )
 

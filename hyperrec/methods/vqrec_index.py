@@ -1,6 +1,6 @@
-"""Catalogues as codes: the index of VQ-Rec, and what is fitted over it."""
+"""Catalogues as codes: the index of VQ-Rec, and its state over a catalogue."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -14,15 +14,17 @@ from hyperrec.data import interactions as interactions_lib
 from hyperrec.methods import next_item
 from hyperrec.models import product_quantizer
 
+Cost = method_lib.Cost
 DataError = interactions_lib.DataError
 Index = product_quantizer.ProductQuantizer
 Interactions = interactions_lib.Interactions
+Outcome = method_lib.Outcome
 Table = Float[np.ndarray, 'V F']
-# An index, and the operations that it took.
-Made = tuple[Index, float]
+# (table, key) -> `Outcome` of an index.
+MakeIndex = Callable[[Table, jax.Array], Outcome]
 
 
-class Fitted(NamedTuple):
+class VqrecState(NamedTuple):
   """A network over one catalogue, or over those of several domains.
 
   Attributes:
@@ -31,22 +33,18 @@ class Fitted(NamedTuple):
     codes: [V, G].
     popularity: float32 [V], log(1 + count): the scores of a user who has
       shown nothing.
-    item_ids: the catalogue; None of several domains.
-    flops: operations that made it from what it started with.
   """
 
   params: Any
   index: Index
   codes: np.ndarray
   popularity: np.ndarray
-  item_ids: np.ndarray | None
-  flops: float
 
 
 def make(
   table: Table, key: jax.Array, *, num_groups: int, num_codes: int
-) -> Made:
-  """An index (optimised product quantization) of items, and its operations.
+) -> Outcome:
+  """An index (optimised product quantization) of items.
 
   Args:
     table: features; filled up with columns of zeros to a multiple of G.
@@ -67,7 +65,8 @@ def make(
     raise method_lib.CannotServe(f'VQ-Rec has no index: {error}') from error
   except ValueError as error:
     raise DataError(f'no index can be made of the items: {error}') from error
-  return index, product_quantizer.fit_flops(index, len(table))
+  operations = product_quantizer.fit_flops(index, len(table))
+  return Outcome(index, Cost(operations, of_text=operations))
 
 
 def codes_of(index: Index, table: Table) -> Int[np.ndarray, 'V G']:
@@ -128,19 +127,22 @@ def embeddings_of(
   return jnp.asarray(padded, jnp.float32)
 
 
-def look_up(source: Fitted, data: Interactions, table: Table) -> Fitted:
-  """Another catalogue, coded by the source's index; nothing is trained.
+def look_up(state: VqrecState, data: Interactions, table: Table) -> Outcome:
+  """Another catalogue, coded by the state's index; nothing is trained.
 
   Raises:
     DataError: features that the index cannot code.
   """
-  flops = product_quantizer.encode_flops(source.index, len(table))
-  return source._replace(
-    codes=codes_of(source.index, table),
-    popularity=next_item.popularity(data),
-    item_ids=data.item_ids,
-    flops=source.flops + flops,
+  looked_up = state._replace(
+    codes=codes_of(state.index, table), popularity=next_item.popularity(data)
   )
+  return Outcome(looked_up, encoding_cost(state.index, len(table)))
+
+
+def encoding_cost(index: Index, num_items: int) -> Cost:
+  """What `codes_of` costs for `num_items`."""
+  operations = product_quantizer.encode_flops(index, num_items)
+  return Cost(operations, of_text=operations)
 
 
 def stacked(tables: Sequence[Table], names: Sequence[str]) -> Table:

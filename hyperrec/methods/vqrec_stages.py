@@ -1,14 +1,15 @@
-"""The stages of VQ-Rec's training: hyper-parameters, losses, the loop."""
+"""The stages of VQ-Rec's training: hyperparameters, losses, the loop."""
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from hyperrec import config as config_lib
+from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import sequences as sequences_lib
 from hyperrec.methods import next_item, vqrec_index
@@ -16,8 +17,12 @@ from hyperrec.models import permutation, vqrec
 from hyperrec.training import loop, optimizers
 from hyperrec.training import step as step_lib
 
+Cost = method_lib.Cost
 DataError = interactions_lib.DataError
+Outcome = method_lib.Outcome
+Run = method_lib.Run
 Sequences = sequences_lib.Sequences
+VqrecState = vqrec_index.VqrecState
 
 INDICES = ('source', 'target')
 ALIGNMENTS = ('identity', 'random', 'learned')
@@ -117,10 +122,6 @@ class Config:
     )
 
 
-Fitted = vqrec_index.Fitted
-Evaluate = Callable[[Fitted], Mapping[str, float]]
-
-
 class Stage(NamedTuple):
   """A part of training.
 
@@ -129,38 +130,36 @@ class Stage(NamedTuple):
     options: what the loss is told, as hashable pairs.
     epochs: passes over the users.
     lr: AdamW's at the start.
-    step_flops: operations of a step.
+    step_operations: batch size -> operations of a step.
   """
 
   loss: Callable[..., jax.Array]
   options: tuple[tuple[str, float], ...]
   epochs: int
   lr: float
-  step_flops: Callable[[int], float]
+  step_operations: Callable[[int], float]
 
 
 def train(
   config: Config,
   stage: Stage,
-  fitted: Fitted,
+  start: VqrecState,
   trained: Any,
   *,
   sequences: Sequences,
   key: jax.Array,
-  evaluate: Evaluate | None = None,
-  **run: Any,
-) -> Fitted:
+  run: Run,
+) -> Outcome:
   """Trains some parameters; those that `trained` lacks stay as they are.
 
   Args:
-    config: hyper-parameters.
+    config: hyperparameters.
     stage: what is done.
-    fitted: what to start from.
+    start: what to start from.
     trained: the parameters that change.
     sequences: of the users.
     key: order of the rows, noise.
-    evaluate: on validation data; the best parameters are kept.
-    **run: `workdir`, ... of `loop.train`, and `loop`, fields of `LoopConfig`.
+    run: its `evaluate` is given a `VqrecState`.
 
   Raises:
     CannotServe: no user has two items.
@@ -176,12 +175,12 @@ def train(
     shuffled=config.shuffled,
   )
   constant = {
-    'codes': jnp.asarray(fitted.codes, jnp.int32),
-    'fixed': fitted.params,
+    'codes': jnp.asarray(start.codes, jnp.int32),
+    'fixed': start.params,
   }
 
-  def judge(trained):
-    return evaluate(fitted._replace(params=_merged(fitted.params, trained)))
+  def with_trained(trained):
+    return start._replace(params=_merged(start.params, trained))
 
   steps = batches.num_steps
   tx = optimizers.cosine_adamw(stage.lr, steps)
@@ -189,14 +188,11 @@ def train(
     train_step(stage.loss, config.encoder(), stage.options),
     step_lib.init_state(trained, tx, noise_key),
     lambda step: {'rows': batches.at(step), **constant},
-    loop.LoopConfig(steps, **run.pop('loop', {})),
-    evaluate=judge if evaluate else None,
-    **run,
+    steps,
+    run.of(with_trained),
   )
-  return fitted._replace(
-    params=_merged(fitted.params, result.params),
-    flops=fitted.flops + steps * stage.step_flops(batches.size),
-  )
+  operations = steps * stage.step_operations(batches.size)
+  return Outcome(with_trained(result.params), Cost(operations))
 
 
 @functools.lru_cache(maxsize=16)
@@ -218,15 +214,20 @@ def pretraining(config: Config) -> Stage:
     ('replaced', config.replaced),
     ('temperature', config.temperature),
   )
-  flops = _step_flops(config, None)
-  return Stage(vqrec.contrastive_loss, options, config.epochs, config.lr, flops)
+  return Stage(
+    vqrec.contrastive_loss,
+    options,
+    config.epochs,
+    config.lr,
+    _step_operations(config, None),
+  )
 
 
 def catalogue(config: Config, num_items: int, epochs: int, lr: float) -> Stage:
   """Any parameters, by the softmax over a catalogue of `num_items`."""
   options = (('temperature', config.temperature),)
-  flops = _step_flops(config, num_items)
-  return Stage(vqrec.catalogue_loss, options, epochs, lr, flops)
+  operations = _step_operations(config, num_items)
+  return Stage(vqrec.catalogue_loss, options, epochs, lr, operations)
 
 
 def alignment(config: Config, num_items: int) -> Stage:
@@ -237,9 +238,12 @@ def alignment(config: Config, num_items: int) -> Stage:
     ('temperature', config.temperature),
   )
   mixing = 2 * config.num_groups * config.num_codes**2 * config.dim
-  flops = _step_flops(config, num_items, mixing)
   return Stage(
-    _alignment_loss, options, config.align_epochs, config.align_lr, flops
+    _alignment_loss,
+    options,
+    config.align_epochs,
+    config.align_lr,
+    _step_operations(config, num_items, mixing),
   )
 
 
@@ -270,7 +274,7 @@ def _merged(fixed, trained):
   return {**fixed, **trained, 'encoder': encoder}
 
 
-def _step_flops(config, num_items, more=0):
+def _step_operations(config, num_items, more=0):
   """Batch size -> operations, three forward passes; None: in-batch items."""
 
   def of(batch_size):

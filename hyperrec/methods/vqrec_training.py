@@ -1,206 +1,241 @@
 """How VQ-Rec learns: pre-training or from scratch, two-stage fine-tuning."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import sequences as sequences_lib
 from hyperrec.methods import next_item, vqrec_index, vqrec_stages
 from hyperrec.models import permutation, vqrec
 
 Config = vqrec_stages.Config
-Fitted = vqrec_index.Fitted
+Cost = method_lib.Cost
 Interactions = interactions_lib.Interactions
+MakeIndex = vqrec_index.MakeIndex
+Outcome = method_lib.Outcome
+Run = method_lib.Run
 Sequences = sequences_lib.Sequences
 Table = vqrec_index.Table
-Made = vqrec_index.Made
+VqrecState = vqrec_index.VqrecState
 
 
 def pretrain(
   config: Config,
   domains: Sequence[Interactions],
   tables: Sequence[Table],
-  key: jax.Array,
   *,
-  made: Made | None = None,
-  **run: Any,
-) -> Fitted:
+  key: jax.Array,
+  make_index: MakeIndex,
+  run: Run,
+) -> Outcome:
   """An index of all domains' items, and a network trained on their users.
 
   Batches mix the domains, so negatives come from all of them.
 
   Args:
-    config: hyper-parameters.
+    config: hyperparameters.
     domains: the sources.
     tables: features of each one's items, in one space.
     key: a typed key.
-    made: the index of all of them, where it is made already.
-    **run: see `vqrec_stages.train`.
+    make_index: makes the index of all items.
+    run: see `vqrec_stages.train`.
 
   Raises:
     CannotServe: no user has two items, or fewer distinct items than codes.
     DataError: features of different widths, or not finite.
   """
-  table = vqrec_index.stacked(tables, [d.name for d in domains])
   index_key, init_key, train_key = jax.random.split(key, 3)
-  index, index_flops = made or _index(config, table, index_key)
-  fitted = Fitted(
-    init(config, init_key),
-    index,
-    vqrec_index.codes_of(index, table),
-    np.concatenate([next_item.popularity(d) for d in domains]),
-    domains[0].item_ids if len(domains) == 1 else None,
-    index_flops,
-  )
-  fitted = _started(config, fitted)
-  stage = vqrec_stages.pretraining(config)
-  return vqrec_stages.train(
+  table = vqrec_index.stacked(tables, [d.name for d in domains])
+  popularity = np.concatenate([next_item.popularity(d) for d in domains])
+  index = make_index(table, index_key)
+  start = _untrained(config, index.state, table, popularity, init_key)
+  trained = vqrec_stages.train(
     config,
-    stage,
-    fitted,
-    fitted.params,
+    vqrec_stages.pretraining(config),
+    start,
+    start.params,
     sequences=_joined([Sequences.of(d) for d in domains]),
     key=train_key,
-    **run,
+    run=run,
   )
+  encoding = vqrec_index.encoding_cost(index.state, len(table))
+  return Outcome(trained.state, index.cost + encoding + trained.cost)
 
 
 def from_scratch(
   config: Config,
   data: Interactions,
   table: Table,
-  key: jax.Array,
   *,
-  made: Made | None = None,
-  **run: Any,
-) -> Fitted:
+  key: jax.Array,
+  make_index: MakeIndex,
+  run: Run,
+) -> Outcome:
   """An index and a network of one catalogue, by the softmax over all of it.
 
   The paper's "w/o pre-training", but with everything trained: the published
   code freezes the random blocks there.
 
   Args:
-    config: hyper-parameters.
+    config: hyperparameters.
     data: the users' items.
     table: features of the items.
     key: a typed key.
-    made: their index, where it is made already.
-    **run: see `vqrec_stages.train`.
+    make_index: makes the index of the items.
+    run: see `vqrec_stages.train`.
 
   Raises:
     CannotServe: no user has two items, or fewer distinct items than codes.
     DataError: features that are not finite.
   """
   index_key, init_key, train_key = jax.random.split(key, 3)
-  index, index_flops = made or _index(config, table, index_key)
-  fitted = Fitted(init(config, init_key), index, None, None, None, index_flops)
-  fitted = vqrec_index.look_up(fitted, data, table)
-  fitted = _started(config, fitted)
-  stage = vqrec_stages.catalogue(config, len(table), config.epochs, config.lr)
-  return vqrec_stages.train(
+  index = make_index(table, index_key)
+  popularity = next_item.popularity(data)
+  start = _untrained(config, index.state, table, popularity, init_key)
+  trained = vqrec_stages.train(
     config,
-    stage,
-    fitted,
-    fitted.params,
+    vqrec_stages.catalogue(config, len(table), config.epochs, config.lr),
+    start,
+    start.params,
     sequences=Sequences.of(data),
     key=train_key,
-    **run,
+    run=run,
   )
+  encoding = vqrec_index.encoding_cost(index.state, len(table))
+  return Outcome(trained.state, index.cost + encoding + trained.cost)
+
+
+def carry(
+  config: Config,
+  state: VqrecState,
+  data: Interactions,
+  table: Table,
+  *,
+  key: jax.Array,
+  make_index: MakeIndex,
+) -> Outcome:
+  """The paper's first stage on another catalogue (section 3.3): align codes.
+
+  Data without a next item, which teach no alignment, are looked up alone.
+
+  Args:
+    config: hyperparameters.
+    state: what to start from.
+    data: the evidence.
+    table: features of its items.
+    key: a typed key, the same as that of `finetune`.
+    make_index: makes the catalogue's own index, if it is to have one.
+
+  Raises:
+    CannotServe: fewer distinct items than codes.
+    DataError: features that the index cannot code.
+  """
+  if not _has_next_item(data):
+    return vqrec_index.look_up(state, data, table)
+  # The third key is that of the second stage, `finetune`.
+  index_key, align_key, _ = jax.random.split(key, 3)
+  index = Outcome(state.index)
+  if config.index == 'target':
+    index = make_index(table, index_key)
+  looked_up = vqrec_index.look_up(
+    state._replace(index=index.state), data, table
+  )
+  aligned = align(config, looked_up.state, Sequences.of(data), align_key)
+  return Outcome(aligned.state, index.cost + looked_up.cost + aligned.cost)
 
 
 def finetune(
   config: Config,
-  source: Fitted,
+  start: VqrecState,
   data: Interactions,
-  table: Table,
-  key: jax.Array,
   *,
-  made: Made | None = None,
-  **run: Any,
-) -> Fitted:
-  """The paper's two stages (section 3.3): align codes, then embeddings.
+  key: jax.Array,
+  run: Run,
+) -> Outcome:
+  """The paper's second stage: trains the embeddings of aligned codes.
 
-  Where the catalogue is the source's own there is nothing to align.
+  Data without a next item train nothing.
 
   Args:
-    config: hyper-parameters.
-    source: what to start from.
+    config: hyperparameters.
+    start: the network over the catalogue of `data`.
     data: the evidence.
-    table: features of its items.
-    key: a typed key.
-    made: their own index, where it is made already.
-    **run: of the second stage, see `vqrec_stages.train`.
-
-  Raises:
-    CannotServe: no user has two items.
-    DataError: features that the index cannot code.
+    key: a typed key, the same as that of `carry`.
+    run: see `vqrec_stages.train`.
   """
-  index_key, align_key, train_key = jax.random.split(key, 3)
-  sequences = Sequences.of(data)
-  is_new = not np.array_equal(source.item_ids, data.item_ids)
-  source = source._replace(flops=0.0)
-  if is_new and config.index == 'target':
-    index, index_flops = made or _index(config, table, index_key)
-    source = source._replace(index=index, flops=index_flops)
-  fitted = vqrec_index.look_up(source, data, table)
-  if is_new:
-    fitted = align(config, fitted, sequences, align_key)
-  trained = fitted.params
+  if not _has_next_item(data):
+    return Outcome(start)
+  # The first two keys are those of the first stage, `carry`.
+  _, _, train_key = jax.random.split(key, 3)
+  trained = start.params
   if not config.finetune_all:
-    norm = fitted.params['encoder']['input_norm']
-    trained = {**fitted.params, 'encoder': {'input_norm': norm}}
+    norm = start.params['encoder']['input_norm']
+    trained = {**start.params, 'encoder': {'input_norm': norm}}
   stage = vqrec_stages.catalogue(
-    config, len(table), config.finetune_epochs, config.finetune_lr
+    config, len(start.codes), config.finetune_epochs, config.finetune_lr
   )
   return vqrec_stages.train(
-    config, stage, fitted, trained, sequences=sequences, key=train_key, **run
+    config,
+    stage,
+    start,
+    trained,
+    sequences=Sequences.of(data),
+    key=train_key,
+    run=run,
   )
 
 
 def align(
-  config: Config, fitted: Fitted, sequences: Sequences, key: jax.Array
-) -> Fitted:
+  config: Config, state: VqrecState, sequences: Sequences, key: jax.Array
+) -> Outcome:
   """Permutes the embeddings of each group's codes, as `alignment` says."""
   if config.alignment == 'identity':
-    return fitted
+    return Outcome(state)
   G, M = config.num_groups, config.num_codes
   init_key, train_key = jax.random.split(key)
+  cost = Cost()
   if config.alignment == 'random':
     keys = jax.random.split(init_key, G)
     chosen_GxM = jax.vmap(jax.random.permutation, (0, None))(keys, M)
   else:
     logits = {'logits': 0.01 * jax.random.normal(init_key, (G, M, M))}
-    stage = vqrec_stages.alignment(config, len(fitted.codes))
-    learned = vqrec_stages.train(
-      config, stage, fitted, logits, sequences=sequences, key=train_key
+    stage = vqrec_stages.alignment(config, len(state.codes))
+    learned, cost = vqrec_stages.train(
+      config,
+      stage,
+      state,
+      logits,
+      sequences=sequences,
+      key=train_key,
+      run=Run(),
     )
-    fitted = fitted._replace(flops=learned.flops)
     weights = permutation.sinkhorn(
       learned.params['logits'] / config.align_temperature
     )
     chosen_GxM = jnp.asarray(permutation.rounded(weights))
   codes = jnp.take_along_axis(
-    fitted.params['codes'], chosen_GxM[..., None], axis=1
+    state.params['codes'], chosen_GxM[..., None], axis=1
   )
-  return fitted._replace(params={**fitted.params, 'codes': codes})
+  aligned = state._replace(params={**state.params, 'codes': codes})
+  return Outcome(aligned, cost)
 
 
-def _index(config: Config, table: Table, key: jax.Array) -> Made:
-  return vqrec_index.make(
-    table, key, num_groups=config.num_groups, num_codes=config.num_codes
-  )
+def _has_next_item(data: Interactions) -> bool:
+  return bool(data.user_counts().max(initial=0) > 1)
 
 
-def _started(config: Config, fitted: Fitted) -> Fitted:
-  """With code embeddings as `start` says."""
-  if config.start == 'random':
-    return fitted
-  codes = vqrec_index.embeddings_of(fitted.index, fitted.codes, config.dim)
-  return fitted._replace(params={**fitted.params, 'codes': codes})
+def _untrained(config, index, table, popularity, key) -> VqrecState:
+  """Fresh parameters over a catalogue, its code embeddings as `start` says."""
+  params = init(config, key)
+  codes = vqrec_index.codes_of(index, table)
+  if config.start == 'text':
+    embeddings = vqrec_index.embeddings_of(index, codes, config.dim)
+    params = {**params, 'codes': embeddings}
+  return VqrecState(params, index, codes, popularity)
 
 
 def init(config: Config, key: jax.Array):

@@ -9,8 +9,9 @@ import pytest
 from hyperrec import adapting, laboratory
 from hyperrec import features as features_lib
 from hyperrec import method as method_lib
-from hyperrec.data import interactions, item_features, regimes
+from hyperrec.data import interactions, item_features
 from hyperrec.evaluation import report_tables
+from hyperrec.regimes import new_domain
 from tests import makers
 
 
@@ -25,7 +26,7 @@ def test_fair_tuning_sees_no_more_of_the_target_than_its_evidence(
   domains = [
     makers.made_domain(f'd{n}', n, num_items=40 + n) for n in (1, 2, 3)
   ]
-  task = regimes.new_domain(target, tuple(domains), 6, 0, 10)
+  task = new_domain.make_task(target, 6, 0, 10, sources=tuple(domains))
   met, judged = [], []
 
   def build(scale):
@@ -95,7 +96,7 @@ def test_the_say_of_the_evidence_grows_with_its_users():
   domains = tuple(makers.made_domain(f'd{n}', n) for n in (1, 2, 3))
   shares = []
   for budget in (0, 1, 10, 20):
-    task = regimes.new_domain(target, domains, budget, 0, 10)
+    task = new_domain.make_task(target, budget, 0, 10, sources=domains)
     sets = laboratory.tuning_sets(task, False, 0, 2, num_folds=3)
     weights = np.array([s.weight for s in sets])
     rehearsed = weights[:2].sum()

@@ -4,7 +4,7 @@ import pytest
 
 from experiments import catalogue
 from hyperrec import features as features_lib
-from hyperrec.data import regimes
+from hyperrec import regimes
 
 NO_FEATURES = features_lib.Features(None, None, None, None)
 
@@ -13,14 +13,14 @@ def test_names_and_regimes_are_known():
   names = [system.name for system in catalogue.SYSTEMS]
   assert sorted(names) == sorted(catalogue.BY_NAME)
   for system in catalogue.SYSTEMS:
-    assert set(system.arms) <= set(regimes.REGIMES)
+    assert set(system.arms) <= set(regimes.BY_NAME)
     assert system.arms
     base, colon, _ = system.name.partition(':')
     if colon and system.is_run_by_default:
       assert catalogue.BY_NAME[base].label == system.label
 
 
-@pytest.mark.parametrize('regime', regimes.REGIMES)
+@pytest.mark.parametrize('regime', regimes.BY_NAME)
 def test_every_tuned_arm_has_as_many_trials_and_all_can_be_built(regime):
   systems = [s for s in catalogue.SYSTEMS if regime in s.arms]
   assert {len(s.arms[regime].trials) for s in systems} == {1, 8}

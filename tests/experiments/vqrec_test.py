@@ -128,16 +128,15 @@ def model():
     np.eye(WIDTH, dtype=np.float32),
     random.normal(size=(4, 16, 2)).astype(np.float32),
   )
-  fitted = vqrec_index.Fitted(
+  state = vqrec_index.VqrecState(
     vqrec_training.init(config, jax.random.key(0)),
     index,
     random.integers(0, 16, (ITEMS, 4)).astype(np.uint8),
     random.random(ITEMS).astype(np.float32),
-    np.array([f'old{i}' for i in range(ITEMS)]),
-    0.0,
   )
   encoder = 'bert (0123456789ab), mean, normalise=True, 128 tokens'
-  return model_file.Model(config, encoder, fitted)
+  ids = np.array([f'old{i}' for i in range(ITEMS)])
+  return model_file.SavedModel(config, encoder, state, ids)
 
 
 def test_a_model_is_kept_in_a_file(model, tmp_path):
@@ -148,7 +147,8 @@ def test_a_model_is_kept_in_a_file(model, tmp_path):
     model.config,
     model.text_encoder,
   )
-  jax.tree.map(np.testing.assert_array_equal, found.fitted, model.fitted)
+  jax.tree.map(np.testing.assert_array_equal, found.state, model.state)
+  np.testing.assert_array_equal(found.item_ids, model.item_ids)
   assert [p.name for p in path.parent.iterdir()] == ['model.npz']
 
 
@@ -163,14 +163,14 @@ def test_a_model_is_kept_in_a_file(model, tmp_path):
   ],
 )
 def test_a_model_of_other_sizes_is_told(model, change, told, tmp_path):
-  config, fitted = model.config, model.fitted
+  config, state = model.config, model.state
   config = dataclasses.replace(config, **change.get('config', {}))
   if 'index' in change:
-    index = fitted.index._replace(codebooks=change['index'])
-    fitted = fitted._replace(index=index)
-  fitted = fitted._replace(codes=change.get('codes', fitted.codes))
+    index = state.index._replace(codebooks=change['index'])
+    state = state._replace(index=index)
+  state = state._replace(codes=change.get('codes', state.codes))
   path = tmp_path / 'model.npz'
-  model_file.save(path, model_file.Model(config, 'bert', fitted))
+  model_file.save(path, model._replace(config=config, state=state))
   with pytest.raises(interactions.DataError, match=told) as error:
     model_file.load(path)
   assert str(path) in str(error.value)
@@ -201,27 +201,26 @@ def test_what_is_no_model_is_told(tmp_path):
 def test_new_items_stand_behind_the_old_ones(model):
   ids = np.array(['new0', 'new1'])
   table = np.random.default_rng(1).normal(size=(2, WIDTH)).astype(np.float32)
-  found = extension.extended(model.fitted, ids, table)
+  found = extension.extended(model, ids, table)
   assert found.item_ids[-2:].tolist() == ['new0', 'new1']
+  codes = found.state.codes
   np.testing.assert_array_equal(
-    found.codes[-2:], vqrec_index.codes_of(model.fitted.index, table)
+    codes[-2:], vqrec_index.codes_of(model.state.index, table)
   )
-  best = extension.recommended(
-    model.config, found, ['old3', 'new0'], 5, num_left_out=ITEMS
-  )
+  best = extension.recommended(found, ['old3', 'new0'], 5, num_left_out=ITEMS)
   assert [item for item, _ in best] == ['new1']
-  everyone = extension.recommended(model.config, found, ['old3'], 99)
+  everyone = extension.recommended(found, ['old3'], 99)
   assert len(everyone) == ITEMS + 1
   scores = [score for _, score in everyone]
   assert scores == sorted(scores, reverse=True)
-  assert extension.num_taken(found.codes[:2], model.fitted.codes) == 2
+  assert extension.num_taken(codes[:2], model.state.codes) == 2
 
 
 def test_an_item_with_an_old_ones_text_gets_its_score(model):
-  index = model.fitted.index
-  old = np.asarray(product_quantizer.decode(index, model.fitted.codes[:1]))
-  found = extension.extended(model.fitted, np.array(['twin']), old)
-  scores = dict(extension.recommended(model.config, found, ['old3'], 99))
+  index = model.state.index
+  old = np.asarray(product_quantizer.decode(index, model.state.codes[:1]))
+  found = extension.extended(model, np.array(['twin']), old)
+  scores = dict(extension.recommended(found, ['old3'], 99))
   assert scores['twin'] == scores['old0']
 
 
@@ -233,9 +232,9 @@ def test_wrong_new_items_are_told(model):
     (['new'], table * np.nan, 'not finite'),
   ):
     with pytest.raises(interactions.DataError, match=told):
-      extension.extended(model.fitted, np.array(ids), features)
+      extension.extended(model, np.array(ids), features)
   with pytest.raises(interactions.DataError, match="'what' is neither"):
-    extension.recommended(model.config, model.fitted, ['what'], 3)
+    extension.recommended(model, ['what'], 3)
 
 
 @pytest.mark.parametrize(
@@ -276,7 +275,7 @@ def test_new_items_are_coded_and_ranked_by_a_command(model, tmp_path):
   assert len(best) == 3
   kept = [json.loads(line) for line in codes_file.read_text().splitlines()]
   table = item_text.encode([f'{words[4]} {words[5]}', words[5]], encoder)
-  codes = vqrec_index.codes_of(model.fitted.index, table)
+  codes = vqrec_index.codes_of(model.state.index, table)
   assert kept == [
     {'id': name, 'codes': code}
     for name, code in zip('xy', codes.tolist(), strict=True)

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from hyperrec import method as method_lib
-from hyperrec.data import interactions, regimes
+from hyperrec.data import interactions
 from hyperrec.methods import pref_interview
+from hyperrec.regimes import new_users
 from tests import makers
 
 KEY = jax.random.key(0)
@@ -28,8 +29,8 @@ def data():
 
 @pytest.fixture(scope='module')
 def interviewed(data):
-  task = regimes.new_users(data, 6, 0, 20)
-  judged = regimes.interviewed(task.test)
+  task = new_users.make_task(data, 6, 0, 20)
+  judged = new_users.interviewed(task.test)
   method = pref_interview.pref_interview(num_questions=6, **SMALL)
   shared = method.prepare(task.source, KEY)
   return task, judged, method, shared

@@ -6,8 +6,9 @@ import pytest
 
 from hyperrec import adapting
 from hyperrec import method as method_lib
-from hyperrec.data import interactions, regimes
+from hyperrec.data import interactions
 from hyperrec.methods import two_tower
+from hyperrec.regimes import new_catalogue
 
 KEY = jax.random.key(0)
 SMALL = {'hidden_dim': 16, 'dim': 8, 'batch_size': 50, 'finetune_epochs': 2}
@@ -42,7 +43,7 @@ def test_what_it_learns_serves_items_that_nobody_touched():
   users, items = np.nonzero(random.random(likes.shape) < 0.02 + 0.4 * likes)
   kind_data = interactions.Interactions(users, items, 300, 120)
   lookup = lambda part: np.eye(4)[part.item_ids % 4]  # noqa: E731
-  task = regimes.make_task(kind_data, 'new_catalogue', 0, 0, 50)
+  task = new_catalogue.make_task(kind_data, 0, 0, 50)
   method = finetuned(lookup, steps=100, lr=1e-2, **SMALL)
   _, _, scores, histories = run(method, task)
   assert scores.shape == (50, task.test.evidence.num_items)
@@ -53,7 +54,7 @@ def test_evidence_goes_on_training_and_costs_more(data, features):
   method = finetuned(features, steps=5, **SMALL)
   kept = {}
   for budget in (0, 20):
-    task = regimes.make_task(data, 'new_catalogue', budget, 0, 50)
+    task = new_catalogue.make_task(data, budget, 0, 50)
     shared, adapted, _, _ = run(method, task)
     moved = [
       np.abs(a - b).max()
@@ -74,7 +75,7 @@ def test_evidence_goes_on_training_and_costs_more(data, features):
 
 
 def test_a_catalogue_is_looked_up_as_it_is_without_evidence(data, features):
-  task = regimes.make_task(data, 'new_catalogue', 0, 0, 50)
+  task = new_catalogue.make_task(data, 0, 0, 50)
   model = two_tower.two_tower(features, steps=5, **SMALL)
   found = [
     run(policy(model), task)[1:3]
@@ -96,7 +97,7 @@ def test_a_catalogue_that_it_was_fitted_on_needs_a_product_only(data, features):
 
 
 def test_several_domains_teach_in_turn(data, features):
-  task = regimes.make_task(data, 'new_catalogue', 5, 0, 50)
+  task = new_catalogue.make_task(data, 5, 0, 50)
   halves = tuple(
     task.source.take_users(users) for users in np.array_split(np.arange(200), 2)
   )

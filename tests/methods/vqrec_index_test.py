@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hyperrec.data import interactions
-from hyperrec.methods import vqrec, vqrec_index, vqrec_stages, vqrec_training
+from hyperrec.methods import vqrec, vqrec_index
 from hyperrec.models import product_quantizer
 from tests.methods import kind_data
 
@@ -14,10 +14,9 @@ KEY = jax.random.key(0)
 
 @pytest.fixture(scope='module')
 def index():
-  made, _ = vqrec_index.make(
+  return vqrec_index.make(
     kind_data.features(kind_data.chain()), KEY, num_groups=2, num_codes=8
-  )
-  return made
+  ).state
 
 
 @pytest.fixture(scope='module')
@@ -26,9 +25,10 @@ def codes(index):
 
 
 def test_any_width_of_features_is_coded():
-  index, _ = vqrec_index.make(
+  index, cost = vqrec_index.make(
     kind_data.features(kind_data.chain())[:, :7], KEY, num_groups=2, num_codes=8
   )
+  assert cost.of_text == cost.operations > 0
   assert index.codebooks.shape == (2, 8, 4)
   codes = vqrec_index.codes_of(
     index, kind_data.features(kind_data.chain())[:, :7]
@@ -56,12 +56,9 @@ def test_embeddings_start_at_the_text(index, codes, dim):
 
 def test_training_may_start_at_the_text():
   data = kind_data.chain()
-  config = vqrec_stages.Config(
-    **{**kind_data.SMALL, 'lr': 1e-9, 'start': 'text'}
-  )
-  fitted = vqrec_training.from_scratch(
-    config, data, kind_data.features(data), KEY
-  )
+  settings = {**kind_data.SMALL, 'lr': 1e-9, 'start': 'text'}
+  model = vqrec.vqrec_from_scratch(kind_data.features, **settings)
+  fitted = model.fit(data, KEY).state
   np.testing.assert_allclose(
     fitted.params['codes'],
     vqrec_index.embeddings_of(

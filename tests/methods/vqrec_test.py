@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.cost import measure
 from hyperrec.data import interactions
@@ -26,10 +27,10 @@ def histories(data, users=None):
   return method_lib.Histories.of(data.by_user_and_time(), users)
 
 
-def kind_hits(method, adapted, data):
+def kind_hits(model, state, data):
   """How often the best item of all is of the kind that follows."""
   shown = data.rows(data.timestamps < kind_data.LENGTH - 1)
-  scores = method.score(adapted, histories(shown))
+  scores = model.score(state, histories(shown))
   last = data.items.reshape(-1, kind_data.LENGTH)[:, -1]
   found = kind_data.kinds_of(data)[scores.argmax(axis=1)]
   return float((found == kind_data.kinds_of(data)[last]).mean())
@@ -37,7 +38,8 @@ def kind_hits(method, adapted, data):
 
 @pytest.fixture(scope='module')
 def shared():
-  return learner().prepare(kind_data.chain(), KEY)
+  """What a frozen or fine-tuned VQ-Rec has learned from its source."""
+  return adapting.frozen(learner()).prepare(kind_data.chain(), KEY)
 
 
 def learner(build=vqrec.vqrec, **changed):
@@ -46,16 +48,26 @@ def learner(build=vqrec.vqrec, **changed):
   )
 
 
+def looked_up(**changed):
+  return adapting.frozen(learner(**changed))
+
+
+def finetuned(**changed):
+  return adapting.finetuned(learner(**changed))
+
+
 def test_new_items_are_served_without_training(shared):
-  method, new = learner(), kind_data.chain(first_item=600, seed=1)
-  adapted = method.adapt(shared, new.rows([]), KEY)
+  method, new = looked_up(), kind_data.chain(first_item=600, seed=1)
+  adapted, cost = method.adapt(shared.state, new.rows([]), KEY)
   assert kind_hits(method, adapted, new) > 0.9
-  chex.assert_trees_all_equal(adapted.params, shared.params)
-  assert method.adapt_flops(shared, new, adapted) < 1e5
+  before = shared.state.state
+  chex.assert_trees_all_equal(adapted.params, before.params)
+  assert 0 < cost.operations < 1e5
+  assert cost.of_text == cost.operations
   # What an adaptation keeps: a byte for each code, and the popularity.
   kept = adapted.codes.nbytes + adapted.popularity.nbytes
   assert adapted.codes.nbytes == new.num_items * kind_data.SMALL['num_groups']
-  assert kept <= measure.stored_bytes(adapted, shared) <= kept + 1000
+  assert kept <= measure.stored_bytes(adapted, before) <= kept + 1000
 
 
 def test_it_may_learn_from_shuffled_histories():
@@ -63,12 +75,12 @@ def test_it_may_learn_from_shuffled_histories():
   in_order, shuffled = (
     vqrec.vqrec(
       kind_data.features, **{**kind_data.SMALL, 'shuffled': choice}
-    ).prepare(data, KEY)
+    ).fit(data, KEY)
     for choice in (False, True)
   )
-  assert shuffled.flops == in_order.flops
+  assert shuffled.cost == in_order.cost
   with pytest.raises(AssertionError):
-    chex.assert_trees_all_equal(shuffled.params, in_order.params)
+    chex.assert_trees_all_equal(shuffled.state.params, in_order.state.params)
 
 
 def test_shuffled_features_teach_nothing(shared):
@@ -78,10 +90,10 @@ def test_shuffled_features_teach_nothing(shared):
     ]
 
   method, new = (
-    vqrec.vqrec(shuffled, **kind_data.SMALL),
+    adapting.frozen(vqrec.vqrec(shuffled, **kind_data.SMALL)),
     kind_data.chain(600, seed=1),
   )
-  adapted = method.adapt(shared, new.rows([]), KEY)
+  adapted = method.adapt(shared.state, new.rows([]), KEY).state
   assert kind_hits(method, adapted, new) < 0.5
 
 
@@ -90,44 +102,46 @@ def test_several_domains_teach_one_network():
     kind_data.chain(num_items=18, name='a'),
     kind_data.chain(60, seed=2, name='b'),
   )
-  method, new = learner(), kind_data.chain(first_item=600, seed=1)
+  method, new = looked_up(), kind_data.chain(first_item=600, seed=1)
   shared = method.prepare(domains, KEY)
-  assert shared.codes.shape == (48, 2)
-  assert shared.item_ids is None
-  adapted = method.adapt(shared, new.rows([]), KEY)
+  assert shared.state.state.codes.shape == (48, 2)
+  adapted = method.adapt(shared.state, new.rows([]), KEY).state
   assert kind_hits(method, adapted, new) > 0.8
+  # The codes of all domains serve none of them.
+  one = method.adapt(shared.state, domains[1].rows([]), KEY).state
+  assert one.codes.shape == (30, 2)
+  assert kind_hits(method, one, domains[1]) > 0.8
 
 
 def test_another_domain_is_new_even_with_the_same_ids():
-  method = vqrec.vqrec(kind_data.features, **kind_data.SMALL)
-  shared = method.prepare((kind_data.chain(),), KEY)
+  method = adapting.frozen(vqrec.vqrec(kind_data.features, **kind_data.SMALL))
+  shared = method.prepare((kind_data.chain(),), KEY).state
   other = kind_data.chain(name='other')
-  assert method.adapt(shared, other, KEY) is not shared
+  assert method.adapt(shared, other, KEY).state is not shared.state
 
 
 def test_known_items_need_no_look_up(shared):
-  method = learner()
   new = kind_data.chain(seed=5)
-  adapted = method.adapt(shared, new, KEY)
-  assert adapted is shared
-  assert method.adapt_flops(shared, new, adapted) == 0
+  adapted, cost = looked_up().adapt(shared.state, new, KEY)
+  assert adapted is shared.state.state
+  assert cost == method_lib.Cost()
 
 
 def test_the_same_key_gives_the_same_network():
-  method = vqrec.vqrec(kind_data.features, **kind_data.SMALL)
-  first, second = (method.prepare(kind_data.chain(), KEY) for _ in range(2))
-  chex.assert_trees_all_equal(first, second)
-  other = method.prepare(kind_data.chain(), jax.random.key(1))
-  assert not np.array_equal(first.params['codes'], other.params['codes'])
+  model = vqrec.vqrec(kind_data.features, **kind_data.SMALL)
+  first, second = (model.fit(kind_data.chain(), KEY) for _ in range(2))
+  chex.assert_trees_all_equal(first.state, second.state)
+  other = model.fit(kind_data.chain(), jax.random.key(1)).state
+  assert not np.array_equal(first.state.params['codes'], other.params['codes'])
 
 
 def test_fine_tuning_trains_embeddings_and_input_norm_alone(shared):
-  method = learner(vqrec.vqrec_finetune)
   new = kind_data.chain(first_item=600, seed=1)
-  before = jax.tree.map(np.array, shared.params)
-  adapted = method.adapt(shared, new, KEY)
-  chex.assert_trees_all_equal(shared.params, before)
-  old, tuned = shared.params, adapted.params
+  source = shared.state.state
+  before = jax.tree.map(np.array, source.params)
+  adapted = finetuned().adapt(shared.state, new, KEY).state
+  chex.assert_trees_all_equal(source.params, before)
+  old, tuned = source.params, adapted.params
   assert not np.array_equal(old['codes'], tuned['codes'])
   same = {
     name: chex.assert_trees_all_equal(old['encoder'][name], part)
@@ -137,56 +151,76 @@ def test_fine_tuning_trains_embeddings_and_input_norm_alone(shared):
   assert set(same) == {'places', 'block_0'}
   norms = (p['encoder']['input_norm']['scale'] for p in (old, tuned))
   assert not np.array_equal(*norms)
-  assert adapted.index is shared.index
-  everything = learner(vqrec.vqrec_finetune, finetune_all=True)
-  changed = everything.adapt(shared, new, KEY).params
+  assert adapted.index is source.index
+  everything = finetuned(finetune_all=True)
+  changed = everything.adapt(shared.state, new, KEY).state.params
   assert not np.array_equal(
     old['encoder']['places'], changed['encoder']['places']
   )
 
 
 def test_fine_tuning_on_known_items_goes_on(shared):
-  method = learner(vqrec.vqrec_finetune, index='target', alignment='random')
-  adapted = method.adapt(shared, kind_data.chain(seed=5), KEY)
-  assert adapted.index is shared.index
-  np.testing.assert_array_equal(adapted.codes, shared.codes)
-  np.testing.assert_array_equal(adapted.popularity, shared.popularity)
-  assert 0 < adapted.flops < shared.flops
+  method = finetuned(index='target', alignment='random')
+  adapted, cost = method.adapt(shared.state, kind_data.chain(seed=5), KEY)
+  source = shared.state.state
+  assert adapted.index is source.index
+  np.testing.assert_array_equal(adapted.codes, source.codes)
+  np.testing.assert_array_equal(adapted.popularity, source.popularity)
+  assert not np.array_equal(adapted.params['codes'], source.params['codes'])
+  assert 0 < cost.operations < shared.cost.operations
 
 
 def test_fine_tuning_without_a_next_item_is_a_look_up(shared):
   new = kind_data.chain(first_item=600, seed=1)
   _, first = np.unique(new.users, return_index=True)
-  method = learner(vqrec.vqrec_finetune, index='target')
+  method, source = finetuned(index='target'), shared.state.state
   for evidence in (new.rows(first), new.rows([])):
-    adapted = method.adapt(shared, evidence, KEY)
-    assert adapted.index is shared.index
-    chex.assert_trees_all_equal(adapted.params, shared.params)
+    adapted, cost = method.adapt(shared.state, evidence, KEY)
+    assert adapted.index is source.index
+    chex.assert_trees_all_equal(adapted.params, source.params)
+    assert cost == looked_up().adapt(shared.state, evidence, KEY).cost
+
+
+def test_known_items_without_a_next_item_train_nothing(shared):
+  known = kind_data.chain(seed=5)
+  _, first = np.unique(known.users, return_index=True)
+  for evidence in (known.rows(first), known.rows([])):
+    adapted, cost = finetuned().adapt(shared.state, evidence, KEY)
+    assert adapted is shared.state.state
+    assert cost == method_lib.Cost()
 
 
 def test_another_index_is_learned_from_the_target(shared):
   new = kind_data.chain(first_item=600, seed=1)
-  method = learner(vqrec.vqrec_finetune, index='target', finetune_epochs=20)
-  adapted = method.adapt(shared, new, KEY)
-  assert not np.array_equal(adapted.index.codebooks, shared.index.codebooks)
+  method = finetuned(index='target', finetune_epochs=20)
+  adapted, cost = method.adapt(shared.state, new, KEY)
+  source = shared.state.state
+  assert not np.array_equal(adapted.index.codebooks, source.index.codebooks)
   assert kind_hits(method, adapted, new) > 0.9
+  # The index and the codes depend on the texts alone, the training does not.
+  table = kind_data.features(new)
+  made = vqrec_index.make(table, KEY, num_groups=2, num_codes=8)
+  coded = vqrec_index.encoding_cost(made.state, new.num_items)
+  assert cost.of_text == (made.cost + coded).operations
+  assert cost.operations > cost.of_text
 
 
-def scrambled(shared, seed=0):
-  """`shared` with the embeddings of each group's codes in another order."""
+def scrambled(state, seed=0):
+  """`state` with the embeddings of each group's codes in another order."""
   random = np.random.default_rng(seed)
   order = np.stack(
     [random.permutation(kind_data.SMALL['num_codes']) for _ in range(2)]
   )
   codes = np.take_along_axis(
-    np.asarray(shared.params['codes']), order[..., None], axis=1
+    np.asarray(state.params['codes']), order[..., None], axis=1
   )
-  return shared._replace(params={**shared.params, 'codes': codes})
+  return state._replace(params={**state.params, 'codes': codes})
 
 
 def test_the_alignment_puts_scrambled_codes_in_order(shared):
   """Learned, it undoes a permutation that identity and random leave."""
-  wrong, new = scrambled(shared), kind_data.chain(first_item=600, seed=1)
+  wrong = scrambled(shared.state.state)
+  new = kind_data.chain(first_item=600, seed=1)
   hits = {}
   for alignment, noise in (
     ('identity', 0),
@@ -202,9 +236,10 @@ def test_the_alignment_puts_scrambled_codes_in_order(shared):
         'align_epochs': 20,
       }
     )
-    looked_up = vqrec_index.look_up(wrong, new, kind_data.features(new))
+    coded = vqrec_index.look_up(wrong, new, kind_data.features(new)).state
     sequences = vqrec_stages.Sequences.of(new)
-    aligned = vqrec_training.align(config, looked_up, sequences, KEY)
+    aligned, cost = vqrec_training.align(config, coded, sequences, KEY)
+    assert (cost.operations > 0) == (alignment == 'learned')
     hits[alignment, noise] = kind_hits(learner(), aligned, new)
     for group, codes in enumerate(aligned.params['codes']):
       found = sorted(map(tuple, np.asarray(codes)))
@@ -218,74 +253,72 @@ def test_the_alignment_puts_scrambled_codes_in_order(shared):
 def test_retraining_equals_training_on_everyone():
   source, new = kind_data.chain(), kind_data.chain(seed=5)
   new = dataclasses.replace(new, user_ids=np.arange(160, 320))
-  method = vqrec.vqrec_retrain(kind_data.features, **kind_data.SMALL)
-  adapted = method.adapt(method.prepare(source, KEY), new, KEY)
-  both = interactions.join_users(source, new)
-  config = vqrec_stages.Config(**kind_data.SMALL)
-  expected = vqrec_training.from_scratch(
-    config, both, kind_data.features(both), KEY
-  )
-  chex.assert_trees_all_equal(adapted, expected)
-  assert method.adapt_flops(source, new, adapted) > 0
+  model = vqrec.vqrec_from_scratch(kind_data.features, **kind_data.SMALL)
+  method = adapting.retrained(model)
+  adapted = method.adapt(method.prepare(source, KEY).state, new, KEY)
+  expected = model.fit(interactions.join_users(source, new), KEY)
+  chex.assert_trees_all_equal(adapted.state, expected.state)
+  assert adapted.cost == expected.cost
+  assert adapted.cost.operations > 0
 
 
 def test_retraining_learns_a_new_catalogue_from_scratch():
   new = kind_data.chain(first_item=600, seed=1)
-  method = learner(vqrec.vqrec_retrain)
-  adapted = method.adapt(method.prepare(kind_data.chain(), KEY), new, KEY)
+  method = adapting.retrained(learner(vqrec.vqrec_from_scratch))
+  shared = method.prepare(kind_data.chain(), KEY).state
+  adapted = method.adapt(shared, new, KEY).state
   assert kind_hits(method, adapted, new) > 0.9
 
 
 def test_evidence_without_a_next_item_cannot_train():
   new = kind_data.chain(first_item=600)
-  method = vqrec.vqrec_retrain(kind_data.features, **kind_data.SMALL)
+  method = adapting.retrained(
+    vqrec.vqrec_from_scratch(kind_data.features, **kind_data.SMALL)
+  )
+  shared = method.prepare(kind_data.chain(), KEY).state
   with pytest.raises(method_lib.CannotServe, match='two items or more'):
-    method.adapt(kind_data.chain(), new.rows([]), KEY)
+    method.adapt(shared, new.rows([]), KEY)
 
 
 def test_who_has_shown_nothing_gets_the_popular(shared):
   data = kind_data.chain()
-  scores = learner().score(shared, histories(data.take_users([0, 1]).rows([])))
+  nothing = histories(data.take_users([0, 1]).rows([]))
+  scores = learner().score(shared.state.state, nothing)
   expected = np.log1p(data.item_counts())
   np.testing.assert_allclose(scores, [expected, expected], rtol=1e-6)
 
 
 def test_scores_are_cosines_and_do_not_depend_on_the_batch(shared):
   data = kind_data.chain()
-  method = learner()
-  whole = method.score(shared, histories(data))
+  model, state = learner(), shared.state.state
+  whole = model.score(state, histories(data))
   assert whole.dtype == np.float32
   assert np.abs(whole).max() <= 1 + 1e-5
-  part = method.score(shared, histories(data, [5, 0, 3]))
+  part = model.score(state, histories(data, [5, 0, 3]))
   np.testing.assert_allclose(part, whole[[5, 0, 3]], atol=1e-5)
 
 
 def test_a_resumed_run_equals_one_that_was_not_stopped(tmp_path):
-  config = vqrec_stages.Config(**kind_data.SMALL)
-  table = kind_data.features(kind_data.chain())
-  whole = vqrec_training.from_scratch(config, kind_data.chain(), table, KEY)
+  model = vqrec.vqrec_from_scratch(kind_data.features, **kind_data.SMALL)
+  whole = model.fit(kind_data.chain(), KEY).state
   asked = []
 
-  def evaluate(fitted):
-    asked.append(fitted.codes.shape)
+  def evaluate(state):
+    asked.append(model.score(state, histories(kind_data.chain(), [0])).shape)
     if len(asked) == 2:
       raise KeyboardInterrupt
     return {'quality': float(len(asked))}
 
-  run = {
-    'evaluate': evaluate,
-    'workdir': tmp_path,
-    'loop': {
-      'checkpoint_every': 5,
-      'evaluate_every': 10,
-      'best_metric': 'quality',
-    },
-  }
-  with pytest.raises(KeyboardInterrupt):
-    vqrec_training.from_scratch(config, kind_data.chain(), table, KEY, **run)
-  resumed = vqrec_training.from_scratch(
-    config, kind_data.chain(), table, KEY, **run
+  run = method_lib.Run(
+    evaluate=evaluate,
+    workdir=tmp_path,
+    checkpoint_every=5,
+    evaluate_every=10,
+    best_metric='quality',
   )
+  with pytest.raises(KeyboardInterrupt):
+    model.fit(kind_data.chain(), KEY, run=run)
+  resumed = model.fit(kind_data.chain(), KEY, run=run).state
   chex.assert_trees_all_equal(resumed.params, whole.params)
 
 
@@ -296,36 +329,47 @@ def test_equal_stages_are_compiled_once():
   before = step._cache_size()
   for seed, epochs in enumerate((1, 3)):
     other = dataclasses.replace(config, epochs=epochs, lr=1e-2 / epochs)
-    vqrec_training.pretrain(
-      other,
-      [kind_data.chain()],
-      [kind_data.features(kind_data.chain())],
-      jax.random.key(seed),
-    )
+    model = vqrec.vqrec(kind_data.features, **dataclasses.asdict(other))
+    model.fit(kind_data.chain(), jax.random.key(seed))
   assert step._cache_size() - before <= 1
 
 
 def test_a_small_or_wordless_catalogue_is_told():
   small = {**kind_data.SMALL, 'num_codes': 64}
   with pytest.raises(method_lib.CannotServe, match='30 items cannot teach'):
-    vqrec.vqrec(kind_data.features, **small).prepare(kind_data.chain(), KEY)
+    vqrec.vqrec(kind_data.features, **small).fit(kind_data.chain(), KEY)
   same = vqrec.vqrec(
     lambda data: np.ones((data.num_items, 4)), **kind_data.SMALL
   )
   with pytest.raises(method_lib.CannotServe, match='1 distinct vectors'):
-    same.prepare(kind_data.chain(), KEY)
+    same.fit(kind_data.chain(), KEY)
 
 
 def test_codes_of_another_model_are_told(shared):
   shown = histories(kind_data.chain())
-  method = learner()
+  model, state = learner(), shared.state.state
   for codes, told in (
-    (shared.codes[:, :1], '2 codes an item are needed'),
-    (shared.codes + 8, 'is outside 0..7'),
-    (shared.codes[:5], 'codes of 5 items'),
+    (state.codes[:, :1], '2 codes an item are needed'),
+    (state.codes + 8, 'is outside 0..7'),
+    (state.codes[:5], 'codes of 5 items'),
   ):
     with pytest.raises(interactions.DataError, match=told):
-      method.score(shared._replace(codes=codes), shown)
+      model.score(state._replace(codes=codes), shown)
+
+
+def test_an_index_may_be_made_elsewhere():
+  made = []
+
+  def make_index(table, key):
+    made.append(
+      vqrec_index.make(table, jax.random.key(9), num_groups=2, num_codes=8)
+    )
+    return made[-1]
+
+  model = vqrec.vqrec(kind_data.features, make_index, **kind_data.SMALL)
+  fitted = model.fit(kind_data.chain(), KEY)
+  assert fitted.state.index is made[0].state
+  assert fitted.cost.operations > made[0].cost.operations
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,7 @@ from hyperrec.methods import (
   p5,
   sasrec,
   two_tower,
-  vqrec_stages,
-  vqrec_training,
+  vqrec,
 )
 from hyperrec.training import loop, mesh
 from hyperrec.training import step as step_lib
@@ -117,12 +116,12 @@ def _sasrec(data, _):
 
 
 def _vqrec(data, _):
-  config = vqrec_stages.Config(
+  model = vqrec.vqrec(
+    _features,
     num_groups=4, num_codes=64, length=8, dim=64, num_layers=1, num_heads=2,
     hidden_dim=32, epochs=1, batch_size=8, dropout=0.0,
   )  # fmt: skip
-  table = _features(data)
-  return vqrec_training.pretrain(config, [data], [table], key()).params
+  return model.fit(data, key()).state.params
 
 
 def _features(data):

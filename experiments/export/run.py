@@ -119,14 +119,14 @@ def train(
     fitted = popularity.popularity().fit(data, key)
     return exports.popularity(fitted.state), {}
   if name == 'mult_vae':
-    config = mult_vae.Config(**grids.MULT_VAE[0])
-    fitted = mult_vae.fit(config, data, key)
-    return exports.mult_vae_network(config, fitted), grids.MULT_VAE[0]
+    model = mult_vae.mult_vae(**grids.MULT_VAE[0])
+    params = model.fit(data, key).state
+    return exports.mult_vae_network(model.config, params), grids.MULT_VAE[0]
   if name == 'sasrec':
     settings = {**grids.SASREC[0], 'batch_size': 64, 'epochs': 40, 'lr': 1e-3}
-    config = sasrec.Config(**settings)
-    fitted = sasrec.fit(config, data, key)
-    return exports.sasrec_network(config, fitted), settings
+    model = sasrec.sasrec(**settings)
+    state = model.fit(data, key).state
+    return exports.sasrec_network(model.config, state), settings
   if name == 'pref':
     config = pref.Config(**grids.PREF[0])
     return exports.pref_network(pref.fit(config, data, key)), grids.PREF[0]

@@ -63,10 +63,10 @@ def _weights(weights: linear_autoencoder.Weights) -> export.Model:
 
 
 def mult_vae_network(
-  config: mult_vae.Config, fitted: mult_vae.Fitted
+  config: mult_vae.MultVaeConfig, params: Any
 ) -> export.Model:
   """Mult-VAE or Mult-DAE: logits from the mean of the code."""
-  size = len(fitted.item_ids)
+  size = len(params['logits']['bias'])
   network = mult_vae.make_model(config, size)
 
   def score(params, items_BxL: Items, mask_BxL: Mask) -> Float[Array, 'B V']:
@@ -75,14 +75,12 @@ def mult_vae_network(
     x_BxV = x_BxV.at[rows, items_BxL].max(mask_BxL)
     return mult_vae.logits(network, params, x_BxV)
 
-  return _network(score, fitted.params, None)
+  return _network(score, params, None)
 
 
-def sasrec_network(
-  config: sasrec.Config, fitted: sasrec.Fitted
-) -> export.Model:
+def sasrec_network(config: sasrec.Config, state: sasrec.State) -> export.Model:
   """SASRec."""
-  network = sasrec.make_model(config, len(fitted.item_ids))
+  network = sasrec.make_model(config, len(state.popularity))
 
   def hidden(params, items_BxL, sizes_B):
     return sequential_recommender.last_hidden(
@@ -90,8 +88,8 @@ def sasrec_network(
     )
 
   score = _sequential(hidden, lambda params: params['network']['items'])
-  made = _network(score, {'network': fitted.params}, config.length)
-  return made._replace(counts=_counts(fitted.popularity))
+  made = _network(score, {'network': state.params}, config.length)
+  return made._replace(counts=_counts(state.popularity))
 
 
 def vqrec_network(

@@ -20,23 +20,23 @@ _BATCH_SIZE = 64
 _MANY = 2000
 
 
-class Model(NamedTuple):
+class Judged(NamedTuple):
   """A network, and what its prompts are filled in with.
 
   Attributes:
-    config: hyper-parameters.
-    fitted: parameters, tokenizer and names of items.
+    config: hyperparameters.
+    state: parameters, tokenizer and names of items.
     tasks: the training rows.
   """
 
   config: p5.Config
-  fitted: p5.Fitted
+  state: p5.P5State
   tasks: prompt_tasks.Tasks
 
   @property
   def writer(self) -> prompts.Writer:
     """What fills in templates."""
-    return self.config.writer(self.fitted.tokenizer)
+    return self.config.writer(self.state.tokenizer)
 
 
 class Asked(NamedTuple):
@@ -54,7 +54,7 @@ class Asked(NamedTuple):
 
 
 def ask(
-  model: Model, template: prompts.Template, held: splits.HeldOut, seed: int
+  judged: Judged, template: prompts.Template, held: splits.HeldOut, seed: int
 ) -> Asked:
   """Prompts about the rows to be found, given the histories."""
   shown = held.histories.by_user_and_time()
@@ -64,14 +64,14 @@ def ask(
   asked = Asked([], [], held.targets.users)
   for row, user in enumerate(held.targets.users):
     history = shown.items[starts[user] : ends[user]].tolist()
-    values = model.tasks.values(row, history, random, data=held.targets)
-    asked.sources.append(model.writer.source(template, values))
-    asked.answers.append(model.writer.target(template, values))
+    values = judged.tasks.values(row, history, random, data=held.targets)
+    asked.sources.append(judged.writer.source(template, values))
+    asked.answers.append(judged.writer.target(template, values))
   return asked
 
 
 def judge(
-  model: Model,
+  judged: Judged,
   template: prompts.Template,
   held: splits.HeldOut,
   *,
@@ -85,22 +85,22 @@ def judge(
   """
   if template.fields & _NOT_JUDGED:
     return None
-  asked = ask(model, template, held, seed)
+  asked = ask(judged, template, held, seed)
   if template.target == '{item}':
-    return rank(model, asked, held, metrics)
-  written = write(model, asked.sources)
+    return rank(judged, asked, held, metrics)
+  written = write(judged, asked.sources)
   if template.target == '{rating}':
-    mean = float(model.tasks.data.ratings.mean())
+    mean = float(judged.tasks.data.ratings.mean())
     errors = text_metrics.rating_errors(
       written, held.targets.ratings, default=mean
     )
     return errors._asdict()
-  decode = model.fitted.tokenizer.decode
+  decode = judged.state.tokenizer.decode
   return text_metrics.text_overlap(written, list(map(decode, asked.answers)))
 
 
 def rank(
-  model: Model,
+  judged: Judged,
   asked: Asked,
   held: splits.HeldOut,
   metrics: tuple[str, ...] = METRICS,
@@ -111,7 +111,7 @@ def rank(
 
   def score(users):
     sources = [asked.sources[row_of[user]] for user in users]
-    return p5.score_sources(model.config, model.fitted, model.writer, sources)
+    return p5.score_sources(judged.config, judged.state, judged.writer, sources)
 
   return ranked(score, held, metrics)
 
@@ -124,18 +124,18 @@ def ranked(score, held: splits.HeldOut, metrics=METRICS) -> dict[str, float]:
   return {name: found.mean(name) for name in metrics}
 
 
-def write(model: Model, sources: Sequence[prompts.Tokens]) -> list[str]:
+def write(judged: Judged, sources: Sequence[prompts.Tokens]) -> list[str]:
   """The model's own text to each prompt, the best token at each place."""
-  tokenizer = model.fitted.tokenizer
+  tokenizer = judged.state.tokenizer
   texts = []
   for first in range(0, len(sources), _BATCH_SIZE):
     part = list(sources[first : first + _BATCH_SIZE])
     padded = [*part, *[part[0]] * (_BATCH_SIZE - len(part))]
     tokens = decoding.greedy(
-      model.fitted.params,
-      model.writer.batch(padded).source,
-      config=model.config.t5(tokenizer.vocab_size),
-      length=model.config.target_length,
+      judged.state.params,
+      judged.writer.batch(padded).source,
+      config=judged.config.t5(tokenizer.vocab_size),
+      length=judged.config.target_length,
       end=tokenizer_lib.EOS,
     )
     texts += map(tokenizer.decode, np.asarray(tokens)[: len(part)])
@@ -143,7 +143,7 @@ def write(model: Model, sources: Sequence[prompts.Tokens]) -> list[str]:
 
 
 def common_answer(
-  model: Model, template: prompts.Template, held: splits.HeldOut
+  judged: Judged, template: prompts.Template, held: splits.HeldOut
 ) -> dict[str, float] | None:
   """Overlap of training's most common text, written to every prompt.
 
@@ -153,16 +153,16 @@ def common_answer(
   if not is_judged or template.target in ('{item}', '{rating}'):
     return None
   drawn = prompt_tasks.draw_prompts(
-    model.tasks,
-    model.writer,
+    judged.tasks,
+    judged.writer,
     [template._replace(seen=True)],
     _MANY,
     np.random.default_rng(0),
   )
   counts = collections.Counter(tuple(answer) for _, answer in drawn)
-  decode = model.fitted.tokenizer.decode
+  decode = judged.state.tokenizer.decode
   common = decode(counts.most_common(1)[0][0])
-  answers = list(map(decode, ask(model, template, held, 0).answers))
+  answers = list(map(decode, ask(judged, template, held, 0).answers))
   return text_metrics.text_overlap([common] * len(answers), answers)
 
 

@@ -33,7 +33,7 @@ from hyperrec.data import (
   splits,
 )
 from hyperrec.data import tokenizer as tokenizer_lib
-from hyperrec.methods import p5, p5_training
+from hyperrec.methods import p5
 from hyperrec.training import manifest, run_log
 
 _ROW = flags.DEFINE_string('row', None, 'Name of the row.', required=True)
@@ -110,10 +110,11 @@ def main(argv):
   for held in (split.validation, split.test):
     sequences.check_targets_unseen(held.histories, held.targets)
   claim(data)
-  model, numbers, templates, skipped = _untrained(config, split.train)
-  (model, seconds), peak = measure.peak_bytes(
-    lambda: _trained(model, templates, split)
+  untrained, numbers, templates, skipped = _untrained(config, split.train)
+  (fitted, seconds), peak = measure.peak_bytes(
+    lambda: _trained(untrained, templates, split)
   )
+  judged = untrained._replace(state=fitted.state)
   row = {
     'row': _ROW.value,
     'seed': _SEED.value,
@@ -124,15 +125,15 @@ def main(argv):
     'users': split.test.targets.num_users,
     'items': data.num_items,
     'skipped': skipped,
-    'templates': _judged(model, templates, split.test),
+    'templates': _judged(judged, templates, split.test),
     'number_rule': _number_rule(numbers, split.test),
     'popularity': judging.popularity(split.train, split.test),
     'mean_rating': judging.mean_rating(split.train, split.test),
     'prepare': {
-      'flops': p5_training.fit_flops(config, model.fitted.tokenizer.vocab_size),
+      'flops': fitted.cost.operations,
       'seconds': seconds,
       'peak_bytes': peak,
-      'parameters': sum(x.size for x in jax.tree.leaves(model.fitted.params)),
+      'parameters': sum(x.size for x in jax.tree.leaves(fitted.state.params)),
     },
     'flags': script.script_flags(),
     **script.provenance(),
@@ -152,26 +153,20 @@ def claim(data) -> None:
 
 
 def _untrained(config, train):
-  """The model without parameters, numbers, templates, families left out."""
+  """What is judged, untrained; numbers, templates, families left out."""
   numbers = item_ids.number_items(train, config.names, _SEED.value)
   tokenizer = _tokenizer(config, train, numbers)
   names = list(map(tokenizer.encode, prompt_tasks.item_names(numbers)))
-  catalogue = p5.Catalogue.of(names, train.item_ids)
-  tasks = prompt_tasks.Tasks(
-    train,
-    names,
-    tokenizer,
-    prompt_tasks.Config(
-      max_history=config.max_history, shuffled=config.shuffled
-    ),
-    user_seed=_SEED.value,
-  )
-  families = list(dict.fromkeys(_FAMILIES.value))
-  templates, skipped = prompts.usable(families, tasks.fields)
+  tasks = p5.make_tasks(config, train, names, tokenizer, _SEED.value)
+  templates, skipped = prompts.usable(_families(), tasks.fields)
   for family, reason in skipped.items():
     logging.warning('prompts of %s are left out: %s', family, reason)
-  fitted = p5.Fitted(None, tokenizer, catalogue)
-  return judging.Model(config, fitted, tasks), numbers, templates, skipped
+  state = p5.P5State(None, tokenizer, p5.Catalogue.of(names))
+  return judging.Judged(config, state, tasks), numbers, templates, skipped
+
+
+def _families() -> list[str]:
+  return list(dict.fromkeys(_FAMILIES.value))
 
 
 def _tokenizer(config, train, numbers) -> tokenizer_lib.Tokenizer:
@@ -210,39 +205,39 @@ def _tokenizer(config, train, numbers) -> tokenizer_lib.Tokenizer:
   return tokenizer
 
 
-def _trained(model, templates, split):
-  """The model with parameters, and the processor seconds that it took."""
+def _trained(untrained, templates, split):
+  """The `Outcome` of training, and the processor seconds that it took."""
   start = time.process_time()
   template = next(t for t in templates if t.family == 'sequential')
   held = _first_users(split.validation, _VALIDATION_USERS.value)
 
-  def evaluate(params):
-    now = model._replace(fitted=model.fitted._replace(params=params))
+  def evaluate(state):
+    now = untrained._replace(state=state)
     found = judging.judge(now, template, held, metrics=('hr@10', 'ndcg@10'))
     values = {f'validation_{name}': value for name, value in found.items()}
     logging.info('%s', values)
     return {**values, 'seconds': time.process_time() - start}
 
-  params = p5_training.fit(
-    model.config,
-    [model.tasks],
-    model.fitted.tokenizer,
-    templates,
-    jax.random.key(_SEED.value),
-    evaluate=evaluate,
-    workdir=_WORKDIR.value,
-    description=_ROW.value,
-    loop={
-      'evaluate_every': _EVALUATE_EVERY.value,
-      'checkpoint_every': _EVALUATE_EVERY.value,
-      'best_metric': 'validation_ndcg@10',
-    },
+  model = p5.p5(
+    families=_families(),
+    user_seed=_SEED.value,
+    **dataclasses.asdict(untrained.config),
   )
+  run = method_lib.Run(
+    evaluate=evaluate,
+    best_metric='validation_ndcg@10',
+    evaluate_every=_EVALUATE_EVERY.value,
+    workdir=_WORKDIR.value,
+    checkpoint_every=_EVALUATE_EVERY.value,
+    description=_ROW.value,
+  )
+  key = jax.random.key(_SEED.value)
+  fitted = model.fit(split.train, key, untrained.state, run)
   seconds = time.process_time() - start
   if _WORKDIR.value:
     path = pathlib.Path(_WORKDIR.value) / 'metrics.jsonl'
     seconds = run_log.training_seconds(run_log.read_metrics(path))
-  return model._replace(fitted=model.fitted._replace(params=params)), seconds
+  return fitted, seconds
 
 
 def _first_users(held: splits.HeldOut, limit: int) -> splits.HeldOut:
@@ -253,16 +248,16 @@ def _first_users(held: splits.HeldOut, limit: int) -> splits.HeldOut:
   return held._replace(targets=kept)
 
 
-def _judged(model, templates, held) -> list[dict]:
+def _judged(judged, templates, held) -> list[dict]:
   """A record for each template that is judged."""
-  records, judged = [], collections.Counter()
+  records, counts = [], collections.Counter()
   for template in templates:
     kind = template.family, template.target
-    if template.seen and 0 < _JUDGED_SEEN.value <= judged[kind]:
+    if template.seen and 0 < _JUDGED_SEEN.value <= counts[kind]:
       continue
-    metrics = judging.judge(model, template, held)
+    metrics = judging.judge(judged, template, held)
     if metrics is not None:
-      judged[kind] += template.seen
+      counts[kind] += template.seen
       logging.info('%s: %s', template.name, metrics)
       records.append(
         {
@@ -271,7 +266,7 @@ def _judged(model, templates, held) -> list[dict]:
           'target': template.target,
           'seen': template.seen,
           'metrics': metrics,
-          'common_answer': judging.common_answer(model, template, held),
+          'common_answer': judging.common_answer(judged, template, held),
         }
       )
   return records

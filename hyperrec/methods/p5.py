@@ -24,7 +24,9 @@ CannotServe = method_lib.CannotServe
 Config = p5_training.Config
 Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
-Method = method_lib.Method
+Model = method_lib.Model
+Outcome = method_lib.Outcome
+Run = method_lib.Run
 Tokenizer = tokenizer_lib.Tokenizer
 
 # Numbers that are made of one batch while it is scored, at most: 128 MB.
@@ -38,27 +40,26 @@ class Catalogue(NamedTuple):
   Attributes:
     names: [V] tokens of each.
     tree: of the names.
-    item_ids: the catalogue.
   """
 
   names: tuple[tuple[int, ...], ...]
   tree: prefix_tree.PrefixTree
-  item_ids: np.ndarray
 
   @classmethod
-  def of(cls, names: Sequence[Sequence[int]], ids: np.ndarray) -> 'Catalogue':
-    """The items `ids`, so called."""
+  def of(cls, names: Sequence[Sequence[int]]) -> 'Catalogue':
+    """The items that are called so."""
     tree = prefix_tree.build(names, tokenizer_lib.EOS)
-    return cls(tuple(map(tuple, names)), tree, ids)
+    return cls(tuple(map(tuple, names)), tree)
 
 
-class Fitted(NamedTuple):
+class P5State(NamedTuple):
   """A network, and a catalogue that it is asked about.
 
   Attributes:
-    params: of `t5.T5`.
+    params: of `t5.T5`; None before training.
     tokenizer: reads prompts.
-    catalogue: None where it learned from domains, and no target is chosen.
+    catalogue: None where it learned from several domains, and no target is
+      chosen.
   """
 
   params: Any
@@ -66,79 +67,117 @@ class Fitted(NamedTuple):
   catalogue: Catalogue | None
 
 
-# Users are new in every regime, and have no number that a prompt could say.
-TEMPLATES = tuple(
+# Users to rank for are new, and have no number that a prompt could say.
+_NEXT_ITEM = next(
   template
   for template in prompts.TEMPLATES
   if template.family == 'sequential' and 'user' not in template.fields
 )
 
 
-def p5(**hyper_parameters: Any) -> Method:
-  """P5, trained once on next-item prompts; it is never adapted.
+def p5(
+  *,
+  families: Sequence[str] = ('sequential',),
+  user_seed: int | None = None,
+  **hyperparameters: Any,
+) -> Model:
+  """P5, trained on prompts, by default about the next item.
 
   Args:
-    **hyper_parameters: fields of `Config`. Only names='text' can serve
-      another catalogue.
+    families: families of the prompts that it is trained on.
+    user_seed: seed of the numbers that prompts call the users by; None leaves
+      out the prompts that name a user.
+    **hyperparameters: fields of `Config`. Only names='text' can serve another
+      catalogue, or learn from several domains.
   """
-  config = Config(**hyper_parameters)
-  return Method(
+  config = Config(**hyperparameters)
+
+  def fit(data, key, start=None, run=None):
+    domains = (data,) if isinstance(data, Interactions) else data
+    if start is None:
+      name_key, key = jax.random.split(key)
+      start, names = _untrained(config, domains, name_key)
+    else:
+      names = [start.catalogue.names]
+    tasks = [
+      make_tasks(config, domain, called, start.tokenizer, user_seed)
+      for domain, called in zip(domains, names, strict=True)
+    ]
+    fields = frozenset.intersection(*(each.fields for each in tasks))
+    templates, _ = prompts.usable(families, fields)
+    run = (run or Run()).of(lambda params: start._replace(params=params))
+    params, cost = p5_training.fit(
+      config,
+      tasks,
+      start.tokenizer,
+      templates,
+      key=key,
+      start=start.params,
+      run=run,
+    )
+    return Outcome(start._replace(params=params), cost)
+
+  return Model(
     'p5',
-    functools.partial(prepare, config),
-    functools.partial(adapt, config),
+    config,
+    fit,
     functools.partial(score, config),
-    lambda source, shared: p5_training.fit_flops(
-      config, shared.tokenizer.vocab_size
-    ),
+    look_up=functools.partial(look_up, config),
+    takes_domains=True,
+    needs_interactions=False,
   )
 
 
-def prepare(
-  config: Config, source: method_lib.Source, key: jax.Array
-) -> Fitted:
-  """Trains on the sequences of the source, or of all source domains.
-
-  Raises:
-    CannotServe: several domains, or names by text, without item text.
-  """
-  domains = (source,) if isinstance(source, Interactions) else source
-  if len(domains) > 1 and config.names != 'text':
-    raise CannotServe('numbers of items mean nothing in another domain')
-  texts = [text for data in domains for text in prompt_tasks.corpus(data)]
-  tokenizer = tokenizer_lib.train(texts, config.vocab_size)
-  name_key, fit_key = jax.random.split(key)
-  seed = int(jax.random.bits(name_key))
-  names = [name_items(config, data, tokenizer, seed) for data in domains]
-  asked = prompt_tasks.Config(
-    max_history=config.max_history, shuffled=config.shuffled
-  )
-  tasks = [
-    prompt_tasks.Tasks(data, called, tokenizer, asked)
-    for data, called in zip(domains, names, strict=True)
-  ]
-  params = p5_training.fit(config, tasks, tokenizer, TEMPLATES, fit_key)
-  catalogue = None
-  if isinstance(source, Interactions):
-    catalogue = Catalogue.of(names[0], domains[0].item_ids)
-  return Fitted(params, tokenizer, catalogue)
-
-
-def adapt(
-  config: Config, shared: Fitted, evidence: Interactions, key: jax.Array
-) -> Fitted:
-  """The same network; of another catalogue it learns the names, no more.
+def look_up(config: Config, state: P5State, data: Interactions) -> Outcome:
+  """The same network, which is told the names of another catalogue.
 
   Raises:
     CannotServe: numbers name the items, or the new ones have no text.
   """
-  del key
-  known = shared.catalogue
-  if known is not None and np.array_equal(known.item_ids, evidence.item_ids):
-    return shared
   if config.names != 'text':
     raise CannotServe('numbers of items mean nothing in another catalogue')
-  names = name_items(config, evidence, shared.tokenizer, 0)
-  return shared._replace(catalogue=Catalogue.of(names, evidence.item_ids))
+  names = name_items(config, data, state.tokenizer, 0)
+  return Outcome(state._replace(catalogue=Catalogue.of(names)))
+
+
+def make_tasks(
+  config: Config,
+  data: Interactions,
+  names: Sequence[Sequence[int]],
+  tokenizer: Tokenizer,
+  user_seed: int | None,
+) -> prompt_tasks.Tasks:
+  """The rows of a data set, ready to be asked about.
+
+  Args:
+    config: hyperparameters.
+    data: the rows.
+    names: [V] tokens of what each item is called.
+    tokenizer: reads prompts.
+    user_seed: see `p5`.
+  """
+  asked = prompt_tasks.Config(
+    max_history=config.max_history, shuffled=config.shuffled
+  )
+  return prompt_tasks.Tasks(data, names, tokenizer, asked, user_seed=user_seed)
+
+
+def _untrained(
+  config: Config, domains: Sequence[Interactions], key: jax.Array
+) -> tuple[P5State, list[list[tuple[int, ...]]]]:
+  """A tokenizer, and the names of the items of each domain.
+
+  Raises:
+    CannotServe: several domains, or names by text, without item text.
+  """
+  if len(domains) > 1 and config.names != 'text':
+    raise CannotServe('numbers of items mean nothing in another domain')
+  texts = [text for data in domains for text in prompt_tasks.corpus(data)]
+  tokenizer = tokenizer_lib.train(texts, config.vocab_size)
+  seed = int(jax.random.bits(key))
+  names = [name_items(config, data, tokenizer, seed) for data in domains]
+  catalogue = Catalogue.of(names[0]) if len(domains) == 1 else None
+  return P5State(None, tokenizer, catalogue), names
 
 
 def name_items(
@@ -174,27 +213,26 @@ def _names_by_text(config, texts, tokenizer) -> list[tuple[int, ...]]:
   return names
 
 
-def score(config: Config, fitted: Fitted, histories: Histories) -> np.ndarray:
+def score(config: Config, state: P5State, histories: Histories) -> np.ndarray:
   """Log-probabilities [B, V] of each item's name as the next of a history.
 
   Raises:
     DataError: a history holds an item that the catalogue lacks.
   """
-  catalogue = fitted.catalogue
-  names = catalogue.names
-  nothing = fitted.tokenizer.encode(prompt_tasks.NOTHING)
-  writer = config.writer(fitted.tokenizer)
+  names = state.catalogue.names
+  nothing = state.tokenizer.encode(prompt_tasks.NOTHING)
+  writer = config.writer(state.tokenizer)
   sources = []
   for items, mask in zip(histories.items, histories.mask, strict=True):
     last = items[mask][-config.max_history :]
     shown = prompt_tasks.names_of(names, last) or [nothing]
-    sources.append(writer.source(TEMPLATES[0], {'history': shown}))
-  return score_sources(config, fitted, writer, sources)
+    sources.append(writer.source(_NEXT_ITEM, {'history': shown}))
+  return score_sources(config, state, writer, sources)
 
 
 def score_sources(
   config: Config,
-  fitted: Fitted,
+  state: P5State,
   writer: prompts.Writer,
   sources: Sequence[prompts.Tokens],
 ) -> np.ndarray:
@@ -202,15 +240,15 @@ def score_sources(
 
   The last batch is filled up with prompts that count for nothing.
   """
-  tree = fitted.catalogue.tree
-  network = config.t5(fitted.tokenizer.vocab_size)
+  tree = state.catalogue.tree
+  network = config.t5(state.tokenizer.vocab_size)
   size = batch_size(config, tree, len(sources))
   scores = []
   for first in range(0, len(sources), size):
     part = sources[first : first + size]
     padded = [*part, *[part[0]] * (size - len(part))]
     found = decoding.score_catalogue(
-      fitted.params, writer.batch(padded).source, tree, config=network
+      state.params, writer.batch(padded).source, tree, config=network
     )
     scores.append(np.asarray(found)[: len(part)])
   return np.concatenate(scores)

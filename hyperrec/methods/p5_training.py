@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hyperrec import config as config_lib
+from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import prompt_tasks, prompts
 from hyperrec.data import tokenizer as tokenizer_lib
@@ -17,7 +18,9 @@ from hyperrec.models import t5
 from hyperrec.training import loop, optimizers
 from hyperrec.training import step as step_lib
 
+Cost = method_lib.Cost
 DataError = interactions_lib.DataError
+Outcome = method_lib.Outcome
 Tokenizer = tokenizer_lib.Tokenizer
 
 NAMES = ('random', 'sequential', 'collaborative', 'given', 'text')
@@ -114,19 +117,25 @@ def fit(
   tasks: Sequence[prompt_tasks.Tasks],
   tokenizer: Tokenizer,
   templates: Sequence[prompts.Template],
+  *,
   key: jax.Array,
-  **run: Any,
-) -> Any:
+  start: Any,
+  run: method_lib.Run,
+) -> Outcome:
   """Trains on prompts about training rows; each domain has an equal share.
 
   Args:
-    config: hyper-parameters.
+    config: hyperparameters.
     tasks: of the domains.
     tokenizer: reads prompts.
     templates: to draw from; only those with `seen`.
     key: a typed key: initialisation, prompts, noise.
-    **run: `evaluate`, `workdir`, ... of `loop.train`, and `loop`, fields of
-      `LoopConfig`. With an evaluation the best parameters are returned.
+    start: parameters to continue from; None draws new ones.
+    run: its `evaluate` is given parameters. With an evaluation the best ones
+      are returned.
+
+  Returns:
+    The parameters, and what training them cost.
   """
   init_key, draw_key, noise_key = jax.random.split(key, 3)
   network = config.t5(tokenizer.vocab_size)
@@ -134,15 +143,17 @@ def fit(
     _check_names(domain, config.target_length)
   seed = int(jax.random.bits(draw_key))
   batch_at = batches(config, tasks, tokenizer, templates, seed)
+  params = _init(network, init_key) if start is None else start
   tx = optimizers.cosine_adamw(config.lr, config.num_steps, config.weight_decay)
   result = loop.train(
     train_step(network, config.weight_decay),
-    step_lib.init_state(_init(network, init_key), tx, noise_key),
+    step_lib.init_state(params, tx, noise_key),
     batch_at,
-    loop.LoopConfig(config.num_steps, **run.pop('loop', {})),
-    **run,
+    config.num_steps,
+    run,
   )
-  return result.params
+  operations = _training_operations(config, tokenizer.vocab_size)
+  return Outcome(result.params, Cost(operations))
 
 
 def _check_names(tasks: prompt_tasks.Tasks, target_length: int) -> None:
@@ -235,7 +246,7 @@ def train_step(network: t5.Config, weight_decay: float) -> step_lib.Step:
   )
 
 
-def fit_flops(config: Config, vocab_size: int) -> float:
+def _training_operations(config: Config, vocab_size: int) -> float:
   """Operations of training: three forward passes a step.
 
   Batches count as padded to the limits; those of `steps_alike` cost less.

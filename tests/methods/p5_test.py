@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.data import interactions, prompt_tasks, prompts, tokenizer
 from hyperrec.methods import p5, p5_training
@@ -44,13 +45,14 @@ def in_a_circle(num_users=60, *, first_id=0, text=True):
 
 @pytest.fixture(scope='module')
 def by_number():
-  method = p5.p5(**SMALL, names='random', num_steps=400, lr=0.01)
+  model = p5.p5(**SMALL, names='random', num_steps=400, lr=0.01)
+  method = adapting.frozen(model)
   return method, method.prepare(in_a_circle(), jax.random.key(0))
 
 
 @pytest.fixture(scope='module')
 def by_text():
-  method = p5.p5(**SMALL, names='text', num_steps=2)
+  method = adapting.frozen(p5.p5(**SMALL, names='text', num_steps=2))
   return method, method.prepare(in_a_circle(), jax.random.key(0))
 
 
@@ -65,29 +67,33 @@ def histories(*rows, num_items=NUM_ITEMS):
 def test_the_rule_of_the_sequences_is_learned(by_number):
   method, shared = by_number
   rows = [[(i + j) % NUM_ITEMS for j in range(3)] for i in range(NUM_ITEMS)]
-  scores = method.score(shared, histories(*rows))
+  scores = method.score(shared.state.state, histories(*rows))
   expected = (np.arange(NUM_ITEMS) + 3) % NUM_ITEMS
   assert (scores.argmax(axis=1) == expected).mean() > 0.9
 
 
 def test_scores_are_a_distribution_over_the_catalogue(by_number):
   method, shared = by_number
-  scores = method.score(shared, histories([], [3], [1, 2, 3, 4, 5, 6]))
+  scores = method.score(
+    shared.state.state, histories([], [3], [1, 2, 3, 4, 5, 6])
+  )
   assert scores.shape == (3, NUM_ITEMS)
   np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1, atol=1e-4)
 
 
 def test_users_do_not_depend_on_each_other(by_number):
   method, shared = by_number
-  together = method.score(shared, histories([3, 4], [5], []))
+  together = method.score(shared.state.state, histories([3, 4], [5], []))
   np.testing.assert_allclose(
-    method.score(shared, histories([5])), together[1:2], atol=1e-4
+    method.score(shared.state.state, histories([5])), together[1:2], atol=1e-4
   )
 
 
 def test_only_the_last_items_of_a_history_are_read(by_number):
   method, shared = by_number
-  found = method.score(shared, histories([9, 1, 2, 3, 4], [1, 2, 3, 4]))
+  found = method.score(
+    shared.state.state, histories([9, 1, 2, 3, 4], [1, 2, 3, 4])
+  )
   np.testing.assert_allclose(found[0], found[1], atol=1e-4)
 
 
@@ -97,22 +103,22 @@ def test_an_unknown_item_of_a_history_is_named(by_number, item):
   with pytest.raises(
     interactions.DataError, match=f'item={item} .* none of the 12 items'
   ):
-    method.score(shared, histories([1, item]))
+    method.score(shared.state.state, histories([1, item]))
 
 
 def test_nothing_is_paid_where_the_catalogue_is_known(by_number):
   method, shared = by_number
   data = in_a_circle()
-  adapted = method.adapt(shared, data, jax.random.key(1))
-  assert adapted is shared
-  assert method.adapt_flops(shared, data, adapted) == 0
-  assert method.prepare_flops(data, shared) > 1e8
+  adapted, cost = method.adapt(shared.state, data, jax.random.key(1))
+  assert adapted is shared.state.state
+  assert cost == method_lib.Cost()
+  assert shared.cost.operations > 1e8
 
 
 def test_numbers_mean_nothing_elsewhere(by_number):
   method, shared = by_number
   with pytest.raises(method_lib.CannotServe, match='another catalogue'):
-    method.adapt(shared, in_a_circle(first_id=100), jax.random.key(1))
+    method.adapt(shared.state, in_a_circle(first_id=100), jax.random.key(1))
   with pytest.raises(method_lib.CannotServe, match='another domain'):
     method.prepare((in_a_circle(), in_a_circle()), jax.random.key(1))
 
@@ -121,34 +127,36 @@ def test_new_items_are_known_by_their_text(by_text):
   method, shared = by_text
   new = in_a_circle(first_id=100)
   nothing = new.rows([])
-  adapted = method.adapt(shared, nothing, jax.random.key(1))
-  assert adapted.params is shared.params
+  adapted, cost = method.adapt(shared.state, nothing, jax.random.key(1))
+  assert adapted.params is shared.state.state.params
+  assert cost == method_lib.Cost()
   scores = method.score(adapted, histories([], [2, 3]))
   np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1, atol=1e-4)
   with pytest.raises(method_lib.CannotServe, match='no item text'):
     method.adapt(
-      shared, in_a_circle(first_id=100, text=False), jax.random.key(1)
+      shared.state, in_a_circle(first_id=100, text=False), jax.random.key(1)
     )
 
 
 def test_several_domains_teach_one_model(by_text):
   method, _ = by_text
   domains = in_a_circle(), in_a_circle(30, first_id=50)
-  shared = method.prepare(domains, jax.random.key(0))
-  assert shared.catalogue is None
-  adapted = method.adapt(shared, domains[0].rows([]), jax.random.key(1))
+  shared = method.prepare(domains, jax.random.key(0)).state
+  assert shared.state.catalogue is None
+  nothing = domains[0].rows([])
+  adapted = method.adapt(shared, nothing, jax.random.key(1)).state
   assert method.score(adapted, histories([1])).shape == (1, NUM_ITEMS)
 
 
 def test_equal_ids_in_another_domain_are_other_items(by_text):
   method, _ = by_text
   source = in_a_circle()
-  shared = method.prepare((source,), jax.random.key(0))
+  shared = method.prepare((source,), jax.random.key(0)).state
   text = np.array([f'other {text}' for text in source.item_text], object)
-  target = dataclasses.replace(source, item_text=text)
-  adapted = method.adapt(shared, target, jax.random.key(1))
+  target = dataclasses.replace(source, item_text=text, name='other')
+  adapted = method.adapt(shared, target, jax.random.key(1)).state
   config = p5.Config(**SMALL, names='text')
-  expected = p5.name_items(config, target, shared.tokenizer, 0)
+  expected = p5.name_items(config, target, shared.state.tokenizer, 0)
   assert list(adapted.catalogue.names) == expected
 
 
@@ -165,11 +173,58 @@ def test_equal_titles_are_told_apart():
 
 
 def test_a_name_too_long_to_write_is_refused():
-  method = p5.p5(**SMALL, names='random', num_steps=1, target_length=1)
+  model = p5.p5(**SMALL, names='random', num_steps=1, target_length=1)
   with pytest.raises(
     interactions.DataError, match='target_length=1 must be at'
   ):
-    method.prepare(in_a_circle(), jax.random.key(0))
+    model.fit(in_a_circle(), jax.random.key(0))
+
+
+def test_training_goes_on_from_a_start(by_number):
+  """What was learned is not learned again, nor are names and pieces."""
+  _, shared = by_number
+  start = shared.state.state
+  model = p5.p5(**SMALL, names='random', num_steps=1, lr=1e-6)
+  asked = []
+
+  def evaluate(state):
+    asked.append(model.score(state, histories([0, 1, 2])).argmax())
+    return {'quality': 1.0}
+
+  run = method_lib.Run(evaluate=evaluate, best_metric='quality')
+  key = jax.random.key(1)
+  state, cost = model.fit(in_a_circle(), key, start, run)
+  assert asked == [3]
+  assert state.catalogue is start.catalogue
+  assert state.tokenizer is start.tokenizer
+  assert cost.operations == shared.cost.operations / 400
+  # A start without parameters gives names and pieces alone.
+  fresh = model.fit(in_a_circle(), key, start._replace(params=None)).state
+  assert fresh.catalogue is start.catalogue
+  rows = histories(*([i, i + 1] for i in range(NUM_ITEMS - 1)))
+  known, unknown = (model.score(each, rows) for each in (state, fresh))
+  assert known.max(axis=1).mean() > unknown.max(axis=1).mean() + 0.5
+
+
+def test_families_of_prompts_are_chosen():
+  """Users are named only where they have numbers."""
+  data = in_a_circle()
+  found = {}
+  for families, seed in (
+    (('sequential',), None),
+    (('sequential',), 0),
+    (('sequential', 'direct'), 0),
+  ):
+    model = p5.p5(
+      **SMALL, names='random', num_steps=1, families=families, user_seed=seed
+    )
+    found[families, seed] = model.fit(data, jax.random.key(0)).state.params
+  first, *others = map(jax.tree.leaves, found.values())
+  for other in others:
+    assert not all(map(np.array_equal, first, other))
+  model = p5.p5(**SMALL, names='random', families=('direct',))
+  with pytest.raises(interactions.DataError, match='has no user'):
+    model.fit(data, jax.random.key(0))
 
 
 def test_prompts_of_one_length_share_a_step():

@@ -130,11 +130,11 @@ def _features(data):
 
 
 def _p5(data, _):
-  method = p5.p5(
+  model = p5.p5(
     names='random', dim=64, num_layers=1, vocab_size=400, num_whole_words=16,
     source_length=24, batch_size=8, num_steps=3, dropout=0.0,
   )  # fmt: skip
-  return method.prepare(data, key()).params
+  return model.fit(data, key()).state.params
 
 
 MODELS = {

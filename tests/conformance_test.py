@@ -125,12 +125,11 @@ ARMS = [
 
 def arrays(shared):
   """The arrays of what is shared; sparse ones in full."""
+  leaves = jax.tree.leaves(shared.state.state)
   return [
     leaf.toarray() if scipy.sparse.issparse(leaf) else np.asarray(leaf)
-    for leaf in jax.tree.leaves(shared.state.state)
-    if not jax.dtypes.issubdtype(
-      getattr(leaf, 'dtype', None), jax.dtypes.prng_key
-    )
+    for leaf in leaves
+    if scipy.sparse.issparse(leaf) or isinstance(leaf, np.ndarray | jax.Array)
   ]
 
 

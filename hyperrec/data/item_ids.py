@@ -87,7 +87,12 @@ def _by_likeness(train: Interactions, random: np.random.Generator):
   counts_U, counts_V = np.diff(x_UxV.indptr), x_UxV.getnnz(axis=0)
   x_UxV = scale(counts_U) @ x_UxV @ scale(counts_V)
   start = random.normal(size=min(x_UxV.shape))
-  _, strengths, v_RxV = scipy.sparse.linalg.svds(x_UxV, k=rank, v0=start)
+  if min(x_UxV.shape) > 2 * rank:
+    _, strengths, v_RxV = scipy.sparse.linalg.svds(x_UxV, k=rank, v0=start)
+  else:
+    # Close to the full rank ARPACK starts again from vectors of its own choice.
+    _, strengths, v_RxV = np.linalg.svd(x_UxV.toarray(), full_matrices=False)
+    strengths, v_RxV = strengths[:rank], v_RxV[:rank]
   # Per item, not per choice: else popular items would be a group of their own.
   table_VxR = (v_RxV * strengths[:, None]).T
   norms = np.linalg.norm(table_VxR, axis=1, keepdims=True)

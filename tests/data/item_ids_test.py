@@ -149,7 +149,16 @@ def test_likeness_is_measured_by_one_thread(monkeypatch):
   monkeypatch.setattr(item_ids.scipy.sparse.linalg, 'svds', spy)
   random = np.random.default_rng(0)
   data = interactions.from_columns(
-    np.repeat(np.arange(30), 4), random.integers(0, 20, 120)
+    np.repeat(np.arange(90), 12), random.integers(0, 80, 1080)
   )
   item_ids.number_items(data, 'collaborative', 0)
   assert counts and set(counts) == {1}
+
+
+def test_small_catalogues_are_numbered_alike_each_time():
+  """Near the full rank an iterative solver would start at random again."""
+  data = make_data(num_users=45, num_items=24)
+  found = {
+    tuple(item_ids.number_items(data, 'collaborative', 0)) for _ in range(5)
+  }
+  assert len(found) == 1

@@ -40,7 +40,7 @@ import treescope
 
 from experiments.adaptation import grids
 from hyperrec import features as features_lib
-from hyperrec.data import regimes, sources
+from hyperrec.data import sources
 from hyperrec.methods import hyperease
 from hyperrec.models import (
   conditioning,
@@ -48,6 +48,7 @@ from hyperrec.models import (
   output_forms,
   prior_generator,
 )
+from hyperrec.regimes import new_catalogue
 
 FAST = bool(os.environ.get('HYPERREC_FAST'))
 
@@ -61,7 +62,7 @@ data = sources.load(
 features = features_lib.read(
   [data], 'tfidf', cache_folder=None, num_features=32 if FAST else 128
 )
-task = regimes.new_catalogue(data, 0, seed=0, num_heldout=100)
+task = new_catalogue.make_task(data, 0, seed=0, num_heldout=100)
 new = task.test.evidence
 print(f'known: {task.source}\nnew:   {new}')
 
@@ -91,7 +92,7 @@ def prior(**changes):
     features.own(new),
     new.csr(),
     prior_generator.Strengths(**strengths),
-  )
+  ).prior
   if isinstance(made, np.ndarray):
     return made
   dense = made.left @ made.right
@@ -136,12 +137,12 @@ for name, matrix in matrices.items():
 # prior counts.
 
 # %%
-method = hyperease.hyperease(features.units, features.own, **trial)
-shared = method.prepare(task.source, jax.random.key(0))
+model = hyperease.hyperease(features.units, features.own, **trial)
+learned = model.fit(task.source, jax.random.key(0)).state
 moved = {}
 for budget in (0, 5, 20) if FAST else (0, 5, 20, 50, 200):
-  evidence = regimes.new_catalogue(data, budget, 0, 100).test.evidence
-  weights = method.adapt(shared, evidence, jax.random.key(0)).weights
+  evidence = new_catalogue.make_task(data, budget, 0, 100).test.evidence
+  weights = model.generate(learned, evidence, jax.random.key(0)).state
   weights = weights if isinstance(weights, np.ndarray) else weights.dense()
   moved[budget] = np.linalg.norm(weights - matrices['all of them'])
 figure, axes = plt.subplots(figsize=(5, 3.4), layout='constrained')

@@ -40,10 +40,11 @@ import jax
 import matplotlib.pyplot as plt
 
 from experiments.adaptation import grids
+from hyperrec import adapting, laboratory
 from hyperrec import features as features_lib
-from hyperrec import laboratory
-from hyperrec.data import regimes, sources
+from hyperrec.data import sources
 from hyperrec.methods import ease, hyperease, l3ae, mult_vae
+from hyperrec.regimes import new_catalogue
 
 FAST = bool(os.environ.get('HYPERREC_FAST'))
 BUDGETS = (0, 20) if FAST else (0, 5, 20, 50, 200)
@@ -65,19 +66,22 @@ features = features_lib.read(
 data
 
 # %% [markdown]
-# Four ways of adapting. `retrain` fits on the evidence alone; HyperEASE has
+# Four ways of adapting: models under policies. `retrained` fits on the evidence
+# alone; HyperEASE has
 # learned on the known half how features become weights, generates a prior for
 # the new half, and solves exactly around it.
 
 # %%
 ways = {
-  'EASE, retrained': ease.ease(retrain=True, l2=100.0),
-  'L3AE, retrained': l3ae.l3ae(features.own, retrain=True, **grids.L3AE[1]),
-  'HyperEASE': hyperease.hyperease(
-    features.units, features.own, **grids.HYPEREASE[1]
+  'EASE, retrained': adapting.retrained(ease.ease(l2=100.0)),
+  'L3AE, retrained': adapting.retrained(
+    l3ae.l3ae(features.own, **grids.L3AE[1])
   ),
-  'Mult-VAE, retrained': mult_vae.mult_vae(
-    retrain=True, **{**grids.MULT_VAE[0], 'epochs': 3 if FAST else 60}
+  'HyperEASE': adapting.generated(
+    hyperease.hyperease(features.units, features.own, **grids.HYPEREASE[1])
+  ),
+  'Mult-VAE, retrained': adapting.retrained(
+    mult_vae.mult_vae(**{**grids.MULT_VAE[0], 'epochs': 3 if FAST else 60})
   ),
 }
 
@@ -86,7 +90,7 @@ key = jax.random.key(0)
 quality, flops = {}, {}
 prepared = {}
 for budget in BUDGETS:
-  task = regimes.new_catalogue(data, budget, seed=0, num_heldout=100)
+  task = new_catalogue.make_task(data, budget, seed=0, num_heldout=100)
   for name, method in ways.items():
     if name not in prepared:
       prepared[name] = laboratory.prepare(method, task.source, key)

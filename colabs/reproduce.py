@@ -72,12 +72,12 @@ split = splits.strong_generalization(data, 100)
 
 
 def recall(l2, held):
-  method = ease.ease(l2=l2)
-  fitted = method.prepare(split.train, jax.random.key(0))
+  model = ease.ease(l2=l2)
+  weights = model.fit(split.train, jax.random.key(0)).state
   histories = held.histories.by_user_and_time()
   judged = ranking.evaluate(
-    lambda users: method.score(
-      fitted, method_lib.Histories.of(histories, users)
+    lambda users: model.score(
+      weights, method_lib.Histories.of(histories, users)
     ),
     held.histories.csr(),
     held.targets.csr(),

@@ -38,10 +38,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from experiments.adaptation import grids
-from hyperrec import export, laboratory
+from hyperrec import adapting, export, laboratory
 from hyperrec import features as features_lib
-from hyperrec.data import regimes, sources
-from hyperrec.methods import ease, exports, hyperease, popularity
+from hyperrec.data import sources
+from hyperrec.methods import ease, exports, hyperease, l3ae, popularity
+from hyperrec.regimes import new_catalogue
 
 FAST = bool(os.environ.get('HYPERREC_FAST'))
 folder = pathlib.Path(tempfile.mkdtemp())
@@ -100,23 +101,22 @@ features = features_lib.read(
   [data], 'tfidf', cache_folder=None, num_features=16
 )
 ways = {
-  'popularity': popularity.popularity(),
-  'EASE': ease.ease(retrain=True, l2=10.0),
-  'HyperEASE': hyperease.hyperease(
-    features.units, features.own, **grids.HYPEREASE[1]
+  'popularity': adapting.retrained(popularity.popularity()),
+  'EASE': adapting.retrained(ease.ease(l2=10.0)),
+  'HyperEASE': adapting.generated(
+    hyperease.hyperease(features.units, features.own, **grids.HYPEREASE[1])
   ),
 }
 key = jax.random.key(0)
 budgets = (0, 10, 40)
 found = {name: [] for name in ways}
 for budget in budgets:
-  task = regimes.new_catalogue(data, budget, seed=0, num_heldout=40)
+  task = new_catalogue.make_task(data, budget, seed=0, num_heldout=40)
   for name, method in ways.items():
     try:
-      adapted = method.adapt(
-        method.prepare(task.source, key), task.test.evidence, key
-      )
-      judged = laboratory.judge(method, adapted, task.test)
+      shared = method.prepare(task.source, key)
+      adapted = method.adapt(shared.state, task.test.evidence, key)
+      judged = laboratory.judge(method, adapted.state, task.test)
       found[name].append(judged.mean('ndcg@100'))
     except laboratory.method_lib.CannotServe:
       found[name].append(np.nan)
@@ -135,18 +135,11 @@ plt.show()
 # The whole catalogue, solved and written. The folder is all that a server needs.
 
 # %%
-settings = {
-  **grids.HYPEREASE[1],
-  'relation': 0.0,
-  'transfer': 0.0,
-  'popularity': 0.0,
-}
-method = hyperease.hyperease(features.units, **settings, grows=True)
-nothing = data.rows(slice(0, 0))
-adapted = method.adapt(method.prepare(nothing, key), data, key)
+model = l3ae.l3ae(features.units, **grids.L3AE_KERNEL[1])
+weights = model.fit(data, key).state
 export.save(
   folder / 'recommender',
-  exports.linear(adapted, data.item_counts()),
+  exports.linear(weights, data.item_counts()),
   item_ids=data.item_ids,
   titles=data.item_text,
 )

@@ -6,9 +6,11 @@ from collections.abc import Callable
 import numpy as np
 
 from experiments.adaptation import grids
-from hyperrec.cost import memory
+from hyperrec.cost import counts, memory
 from hyperrec.data import interactions
+from hyperrec.methods import slim as slim_method
 from hyperrec.models import (
+  item_kernel,
   linear_autoencoder,
   slim,
   sparse_autoencoder,
@@ -17,6 +19,8 @@ from hyperrec.models import (
 
 # Side of the product whose time tells how fast the machine is.
 _SIDE = 1500
+# Width of the features of items' text.
+_WIDTH = 128
 # Seconds of a column of `ease_sparse` beside its arithmetic.
 _COLUMN = 3e-4
 
@@ -45,11 +49,37 @@ def memory_bytes(name: str, data: interactions.Interactions, settings) -> int:
   return solve if name == 'ease' else 3 * square
 
 
+def operations(name: str, data: interactions.Interactions, settings) -> float:
+  """Floating-point operations of training a method, about.
+
+  Args:
+    name: of an item-item method of `experiments.export.run`.
+    data: that it is trained on.
+    settings: its hyperparameters.
+  """
+  x_UxV, items = data.csr(), data.num_items
+  rows_U = x_UxV.getnnz(1)
+  if name == 'ease_sparse':
+    return sparse_autoencoder.neighbour_flops(x_UxV, settings['neighbours'])
+  if name == 'itemknn':
+    return counts.gram(rows_U)
+  if name == 'slim':
+    touched = int((data.item_counts() > 0).sum())
+    config = slim_method.SlimConfig(**settings)
+    return slim.slim_flops(rows_U, touched, config.max_iterations)
+  if name == 'hyperease':
+    kernel = item_kernel.flops(items, _WIDTH)
+    return kernel + linear_autoencoder.solve_around_flops(rows_U, items)
+  if name == 'l3ae':
+    prior = linear_autoencoder.feature_prior_flops(items, _WIDTH)
+    return prior + linear_autoencoder.solve_flops(rows_U, items, _WIDTH)
+  return linear_autoencoder.solve_flops(rows_U, items)
+
+
 def tell(
   name: str,
   data: interactions.Interactions,
   settings,
-  flops: float,
   show: Callable[[str], None],
 ) -> None:
   """Says what memory and time a training takes, and refuses what cannot be.
@@ -58,7 +88,6 @@ def tell(
     name: of the method.
     data: that it is trained on.
     settings: its hyper-parameters.
-    flops: operations of the training.
     show: prints a line.
 
   Raises:
@@ -66,7 +95,7 @@ def tell(
   """
   required = memory_bytes(name, data, settings)
   free = memory.available_bytes()
-  seconds = flops / flops_per_second()
+  seconds = operations(name, data, settings) / flops_per_second()
   if name == 'ease_sparse':
     seconds += _COLUMN * data.num_items
   left = '' if free is None else f' ({free / 2**30:,.1f} GiB are free)'

@@ -64,7 +64,8 @@ def check(config: Any) -> None:
     value = getattr(config, each.name)
     mistake = find_mistake(each, value)
     if mistake:
-      raise interactions.DataError(f'{each.name}={value!r} {mistake}')
+      shown = repr(value) if isinstance(value, str) else value
+      raise interactions.DataError(f'{each.name}={shown} {mistake}')
 
 
 def find_mistake(of: dataclasses.Field, value: Any) -> str | None:

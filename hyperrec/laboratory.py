@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from hyperrec import method as method_lib
+from hyperrec import regimes
 from hyperrec.cost import measure
-from hyperrec.data import regimes
 from hyperrec.evaluation import held_out, ranking, significance, strata
 
 # Hyperparameters to try, by name.

@@ -51,7 +51,8 @@ def test_values_within_the_limits_are_kept(right):
     ({'most': -1.0}, 'most=-1.0 must be at least 0'),
     ({'most': float('inf')}, 'most=inf must be a finite number'),
     ({'rate': float('nan')}, 'rate=nan must be a finite number'),
-    ({'rate': np.float32('nan')}, 'must be above 0 and at most 2'),
+    ({'rate': np.float32('nan')}, 'rate=nan must be above 0 and at most 2'),
+    ({'count': np.int64(0)}, 'count=0 must be at least 1'),
     ({'free': float('nan')}, 'free=nan must be a finite number'),
   ],
 )

@@ -44,22 +44,22 @@ def few(data):
 def make(name, data):
   """(model to write, score function of the method)."""
   if name == 'popularity':
-    method = popularity.popularity()
-    fitted = method.prepare(data, KEY)
-    return exports.popularity(fitted), lambda h: method.score(fitted, h)
+    model = popularity.popularity()
+    counts = model.fit(data, KEY).state
+    return exports.popularity(counts), lambda h: model.score(counts, h)
   if name == 'mult_vae':
-    config = mult_vae.Config(hidden_dim=16, latent_dim=8, epochs=2)
-    fitted = mult_vae.fit(config, data, KEY)
-    model = exports.mult_vae_network(config, fitted)
-    return model, lambda h: mult_vae.score(config, fitted, h)
+    model = mult_vae.mult_vae(hidden_dim=16, latent_dim=8, epochs=2)
+    params = model.fit(data, KEY).state
+    written = exports.mult_vae_network(model.config, params)
+    return written, lambda h: model.score(params, h)
   if name in ('sasrec', 'sasrec_from_the_end'):
-    config = sasrec.Config(
+    model = sasrec.sasrec(
       length=6, dim=16, num_layers=1, num_heads=1, epochs=1, batch_size=16,
       from_the_end=name == 'sasrec_from_the_end',
     )  # fmt: skip
-    fitted = sasrec.fit(config, data, KEY)
-    model = exports.sasrec_network(config, fitted)
-    return model, lambda h: sasrec.score(config, fitted, h)
+    state = model.fit(data, KEY).state
+    written = exports.sasrec_network(model.config, state)
+    return written, lambda h: model.score(state, h)
   if name == 'vqrec':
     network = vqrec.vqrec_from_scratch(
       makers.text_features(data),
@@ -78,9 +78,10 @@ def make(name, data):
     'sparse': lambda: (item_knn.item_knn(shrink=1.0, neighbours=5), data),
     'subset': lambda: (ease.ease(l2=5.0), data),
   }
-  method, source = builders[name]()
-  fitted = method.prepare(source, KEY)
-  return exports.linear(fitted), lambda h: method.score(fitted, h)
+  model, source = builders[name]()
+  weights = model.fit(source, KEY).state
+  exported = exports.linear(weights, source.item_counts())
+  return exported, lambda h: model.score(weights, h)
 
 
 @pytest.mark.parametrize(

@@ -67,9 +67,11 @@ L3AE_USERS = _rows(
   (600.0, 10.0, 0.5),
   (3000.0, 3.0, 0.2),
 )
-# Of a catalogue alone: nothing that only other sets could teach.
-NO_SOURCE = {'relation': 0.0, 'transfer': 0.0, 'popularity': 0.0}
-L3AE_KERNEL = tuple({**trial, **NO_SOURCE} for trial in HYPEREASE)
+HYPEREASE_ZERO = tuple({**trial, 'solve': False} for trial in HYPEREASE)
+L3AE_KERNEL = tuple(
+  {name: trial[name] for name in ('l2', 'l2_features', 'trust', 'sharpness')}
+  for trial in HYPEREASE
+)
 RIDGE_MAP = _grid(relation=(1.0, 2.0), l2=(30.0, 100.0, 10.0, 300.0))
 TWO_TOWER = _rows(
   'steps lr finetune_epochs',

@@ -23,18 +23,15 @@ from absl import app, flags, logging
 from rich import console as console_lib
 from rich import progress as progress_lib
 
-from experiments import needs, script, source_flags
-from experiments.adaptation import arm as arm_lib
-from experiments.adaptation import arms as arms_lib
-from experiments.adaptation import controls
+from experiments import catalogue, needs, script, source_flags
 from hyperrec import features as features_lib
-from hyperrec import laboratory
+from hyperrec import laboratory, regimes
 from hyperrec import method as method_lib
 from hyperrec.cost import memory
-from hyperrec.data import item_features, regimes
-from hyperrec.data import task as task_lib
+from hyperrec.data import item_features
 from hyperrec.evaluation import report, report_plain, results
 from hyperrec.models import linear_autoencoder
+from hyperrec.regimes import new_users
 
 _REGIMES = flags.DEFINE_list(
   'regimes', ['new_users', 'new_catalogue'], 'The adaptation regimes.'
@@ -42,26 +39,12 @@ _REGIMES = flags.DEFINE_list(
 _METHODS = flags.DEFINE_list(
   'methods', None, 'The arms to run; default all but controls.'
 )
-_USER_BUDGETS = script.define_whole_numbers(
-  'user_budgets',
-  ['0', '1', '5', '20'],
-  'Amounts of evidence of new users: interactions that each has shown.',
-)
-_CATALOGUE_BUDGETS = script.define_whole_numbers(
-  'catalogue_budgets',
-  ['0', '5', '20', '100'],
-  'Amounts of evidence of a new catalogue: users who touched its items.',
-)
-_DOMAIN_BUDGETS = script.define_whole_numbers(
-  'domain_budgets',
-  ['0', '5', '20', '100'],
-  'Amounts of evidence of a new domain: its users.',
-)
-_DRIFT_BUDGETS = script.define_whole_numbers(
-  'drift_budgets',
-  ['1', '2', '3', '4'],
-  'Amounts of evidence of drift: slices of time that passed, of 10 in all.',
-)
+_BUDGETS = {
+  regime.name: script.define_whole_numbers(
+    regime.flag, [str(budget) for budget in regime.budgets], regime.flag_help
+  )
+  for regime in regimes.ALL
+}
 _DOMAINS = flags.DEFINE_list(
   'domains',
   [],
@@ -134,8 +117,10 @@ _KEEPS = {'cells.jsonl': 1}
 _MANY_ITEMS = 20_000
 _CHOICE = 'it chooses which cells are run'
 _FREE = dict.fromkeys(
-  ('regimes', 'methods', 'user_budgets', 'catalogue_budgets',
-   'domain_budgets', 'drift_budgets', 'seeds', 'oracle'),
+  (
+    'regimes', 'methods', 'seeds', 'oracle',
+    *(regime.flag for regime in regimes.ALL),
+  ),
   _CHOICE,
 )  # fmt: skip
 
@@ -189,12 +174,14 @@ def claim(data: Data) -> None:
 
 def load() -> Data:
   """What the flags name; domains only where the regime asks for them."""
-  if 'new_domain' not in _REGIMES.value:
+  asking = [r.name for r in regimes.ALL if r.has_domains]
+  asking = [name for name in asking if name in _REGIMES.value]
+  if not asking:
     return Data(source_flags.load())
   fewest = 1 if _TRIALS.value == 1 else 2
   if len(_DOMAINS.value) < fewest:
     raise app.UsageError(
-      f'--regimes=new_domain needs {fewest} source domains at least, to learn '
+      f'--regimes={asking[0]} needs {fewest} source domains at least, to learn '
       'from and to choose hyper-parameters on: name more in --domains '
       f'(of {list(source_flags.DOMAINS)}), or give --trials=1'
     )
@@ -256,9 +243,9 @@ def possible(data: Data, cells: list[Cell]) -> tuple[list[Cell], list[str]]:
   for regime, seed, budget in dict.fromkeys(cell[:3] for cell in cells):
     try:
       judged = _task(data, regime, budget, seed).test
-    except task_lib.BudgetError as error:
+    except regimes.BudgetError as error:
       refused.setdefault((regime, budget), error)
-      flag = _budgets()[regime].name
+      flag = _BUDGETS[regime].name
       notes[regime, budget] = f'--{flag}: {budget} is left out: {error}'
       continue
     users = len(np.unique(judged.targets.users))
@@ -272,7 +259,7 @@ def possible(data: Data, cells: list[Cell]) -> tuple[list[Cell], list[str]]:
   kept = [cell for cell in cells if (cell.regime, cell.budget) not in refused]
   for (regime, _), error in refused.items():
     if not any(cell.regime == regime for cell in kept):
-      raise task_lib.BudgetError(f'--{_budgets()[regime].name}: {error}')
+      raise regimes.BudgetError(f'--{_BUDGETS[regime].name}: {error}')
   return kept, list(notes.values())
 
 
@@ -280,34 +267,23 @@ def plan() -> Iterator[Cell]:
   """Yields every cell once, budgets last: what is prepared serves them all."""
   budgets = {
     regime: list(dict.fromkeys(map(int, flag.value)))
-    for regime, flag in _budgets().items()
+    for regime, flag in _BUDGETS.items()
   }
-  no_features = features_lib.Features(None, None, None, None)
-  arms = {name: make(no_features) for name, make in arms_lib.ARMS.items()}
   asked = dict.fromkeys(_REGIMES.value)
-  _check_known('regimes', asked, arms)
-  known = dict.fromkeys(itertools.chain.from_iterable(arms.values()))
-  names = _METHODS.value or [n for n in known if n not in controls.NAMES]
-  _check_known('methods', names, known)
+  _check_known('regimes', asked, budgets)
+  names = _METHODS.value or [
+    system.name for system in catalogue.SYSTEMS if system.is_run_by_default
+  ]
+  _check_known('methods', names, catalogue.BY_NAME)
   # Fair arms first: they are what the verdict rests on.
   for oracle in (False, True)[: 1 + _ORACLE.value]:
     for regime, seed in itertools.product(asked, range(_SEEDS.value)):
       for name in dict.fromkeys(names):
-        arm = arms[regime].get(name)
+        arm = catalogue.BY_NAME[name].arms.get(regime)
         if arm is None or (oracle and len(arm.trials) == 1):
           continue
         for budget in budgets[regime]:
           yield Cell(regime, seed, budget, name, oracle)
-
-
-def _budgets() -> dict[str, flags.FlagHolder]:
-  """The flag that holds the budgets of each regime."""
-  return {
-    'new_users': _USER_BUDGETS,
-    'new_catalogue': _CATALOGUE_BUDGETS,
-    'new_domain': _DOMAIN_BUDGETS,
-    'drift': _DRIFT_BUDGETS,
-  }
 
 
 def _check_known(flag: str, given: Iterable[str], known: Iterable[str]) -> None:
@@ -356,10 +332,11 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> tuple[dict, bool]:
   """
   start = time.perf_counter()
   task = _task(data, cell.regime, cell.budget, cell.seed)
-  arm = arms_lib.ARMS[cell.regime](features)[cell.name]
-  if arm.interviews:
-    build = functools.partial(arm.build, num_questions=cell.budget)
-    arm = arm._replace(build=build)
+  system = catalogue.BY_NAME[cell.name]
+  arm = system.arms[cell.regime]
+  build = functools.partial(system.build, cell.regime, features)
+  if system.interviews:
+    build = functools.partial(build, num_questions=cell.budget)
   trials = arm.trials[: _TRIALS.value]
   key = jax.random.key(cell.seed)
   prepare_key = jax.random.fold_in(key, 0)
@@ -369,10 +346,10 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> tuple[dict, bool]:
 
   def prepared(source, rehearsal=None):
     def get(method, index):
-      family = arm.family or cell.name
-      tag = (cell.regime, cell.seed, family, rehearsal, index)
+      learner = arm.shares or cell.name
+      tag = (cell.regime, cell.seed, learner, rehearsal, index)
       if tag not in shelf:
-        # Only the last family's preparations are of use again.
+        # Only the last learner's preparations are of use again.
         for old in [t for t in shelf if t[:3] != tag[:3]]:
           del shelf[old]
         shelf[tag] = laboratory.prepare(method, source, prepare_key)
@@ -394,18 +371,18 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> tuple[dict, bool]:
   stages = [
     laboratory.Stage(
       prepared(source, None if source is task.source else place),
-      tuple(_shown_to(arm, judged) for judged in parts),
+      tuple(_shown_to(system, judged) for judged in parts),
       weight,
     )
     for place, (source, parts, weight) in enumerate(sets)
   ]
   try:
-    tuned = laboratory.tune_on(arm, trials, stages, tune_key)
-    method = arm.build(**tuned.trial)
+    tuned = laboratory.tune_on(build, trials, stages, tune_key)
+    method = build(**tuned.trial)
     outcome = laboratory.run_cell(
       method,
       prepared(task.source)(method, tuned.index),
-      _shown_to(arm, task.test),
+      _shown_to(system, task.test),
       adapt_key,
       repeats=_REPEATS.value,
       max_seconds=_MAX_SECONDS.value,
@@ -415,7 +392,7 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> tuple[dict, bool]:
   except memory.InsufficientMemoryError as refusal:
     logging.warning('%s: %s', cell.name, refusal)
     return {**row, 'cannot': str(refusal)}, False
-  if arm.interviews:
+  if system.interviews:
     outcome['adapt'] |= laboratory.per_answer(
       outcome['adapt'], task.test.seen.num_users, cell.budget
     )
@@ -435,19 +412,16 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> tuple[dict, bool]:
   )
 
 
-def _shown_to(arm: arm_lib.Arm, judged: regimes.Judged) -> regimes.Judged:
-  return regimes.interviewed(judged) if arm.interviews else judged
+def _shown_to(
+  system: catalogue.System, judged: regimes.Judged
+) -> regimes.Judged:
+  return new_users.interviewed(judged) if system.interviews else judged
 
 
 @functools.lru_cache(maxsize=8)
 def _task(data: Data, regime: str, budget: int, seed: int) -> regimes.Task:
-  return regimes.make_task(
-    data.target,
-    regime,
-    budget,
-    seed,
-    _NUM_HELDOUT.value,
-    sources=data.domains,
+  return regimes.find(regime).make_task(
+    data.target, budget, seed, _NUM_HELDOUT.value, data.domains
   )
 
 

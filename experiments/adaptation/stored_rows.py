@@ -3,6 +3,7 @@
 import pathlib
 from collections.abc import Iterable
 
+from hyperrec import regimes
 from hyperrec.evaluation import results
 from hyperrec.training import manifest
 
@@ -11,10 +12,9 @@ from hyperrec.training import manifest
 # same test users.
 _MAY_DIFFER = frozenset(
   (
-    'regimes', 'methods', 'user_budgets', 'catalogue_budgets',
-    'domain_budgets', 'drift_budgets', 'seeds', 'oracle', 'trials',
-    'evidence_folds', 'rehearsal_domains', 'text_encoder', 'features',
-    'repeats', 'max_seconds', 'path', 'item_path',
+    'regimes', 'methods', 'seeds', 'oracle', 'trials', 'evidence_folds',
+    'rehearsal_domains', 'text_encoder', 'features', 'repeats', 'max_seconds',
+    'path', 'item_path', *(regime.flag for regime in regimes.ALL),
   )
 )  # fmt: skip
 
@@ -87,7 +87,8 @@ def _facts(row: results.Row) -> dict[str, object]:
     for name, value in row.get('flags', {}).items()
     if name not in _MAY_DIFFER
   }
-  if row.get('regime') != 'new_domain':
+  regime = regimes.BY_NAME.get(row.get('regime'))
+  if regime is None or not regime.has_domains:
     flags.pop('--domains', None)
   return {
     **flags,

@@ -7,6 +7,7 @@ import numpy as np
 
 from hyperrec.data import interactions, sources
 from hyperrec.methods import mult_vae
+from hyperrec.training import loop
 
 _USERS, _BATCH = 200, 20
 
@@ -18,20 +19,15 @@ def load() -> interactions.Interactions:
 
 def train(data: interactions.Interactions, workdir: str, num_steps: int) -> str:
   """Trains in `workdir`, or goes on there; the parameters' SHA-256."""
-  config = mult_vae.Config(
+  model = mult_vae.mult_vae(
     hidden_dim=200,
     latent_dim=64,
     batch_size=_BATCH,
     epochs=num_steps * _BATCH // _USERS,
   )
-  fitted = mult_vae.fit(
-    config,
-    data,
-    jax.random.key(0),
-    workdir=workdir,
-    loop={'checkpoint_every': 1},
-  )
+  run = loop.Run(workdir=workdir, checkpoint_every=1)
+  params = model.fit(data, jax.random.key(0), run=run).state
   digest = hashlib.sha256()
-  for leaf in jax.tree.leaves(fitted.params):
+  for leaf in jax.tree.leaves(params):
     digest.update(np.asarray(leaf).tobytes())
   return digest.hexdigest()

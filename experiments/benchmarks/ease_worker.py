@@ -43,8 +43,8 @@ def _hyperrec(data, l2):
 
   from hyperrec.methods import ease
 
-  method, key = ease.ease(l2=l2), jax.random.key(0)
-  return lambda: method.prepare(data, key).weights
+  model, key = ease.ease(l2=l2), jax.random.key(0)
+  return lambda: model.fit(data, key).state
 
 
 def _recbole(data, l2):

@@ -87,10 +87,9 @@ def compare(weights, judged, names, repeats: int) -> list[Comparison]:
 
 def evaluate(weights, histories, seen, targets) -> dict[str, float]:
   """Full ranking as the experiments do it: the method scores histories."""
-  fitted = item_item.Fitted(weights, None, histories.item_ids)
   found = ranking.evaluate(
     lambda users: item_item.score(
-      fitted, method_lib.Histories.of(histories, users)
+      weights, method_lib.Histories.of(histories, users)
     ),
     seen,
     targets,

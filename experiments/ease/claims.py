@@ -11,17 +11,28 @@ as many trials as every other, and reported on test users.
 """
 
 import functools
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from absl import flags, logging
 
 from experiments import script, source_flags
-from experiments.adaptation import arm as arm_lib
-from hyperrec import laboratory
-from hyperrec.data import regimes
+from experiments.adaptation import grids
+from hyperrec import adapting, laboratory
+from hyperrec import method as method_lib
 from hyperrec.evaluation import significance
-from hyperrec.methods import ease, item_knn, mult_vae, popularity, slim
+from hyperrec.methods import (
+  ease,
+  item_item,
+  item_knn,
+  mult_vae,
+  popularity,
+  slim,
+)
+from hyperrec.models import linear_autoencoder
+from hyperrec.regimes import new_users
 
 _NUM_HELDOUT = flags.DEFINE_integer(
   'num_heldout',
@@ -44,7 +55,14 @@ L2 = (100.0, 300.0, 30.0, 1000.0, 10.0, 3.0, 3000.0, 600.0)
 NEAREST = (100, 400, 20, 1000)
 
 
-def arms() -> dict[str, arm_lib.Arm]:
+class Arm(NamedTuple):
+  """A model's builder, and the hyperparameters to choose from."""
+
+  build: Callable[..., method_lib.Model]
+  trials: tuple[grids.Trial, ...]
+
+
+def arms() -> dict[str, Arm]:
   """The arms that the claims compare."""
   linear = tuple({'l2': l2} for l2 in L2)
   relaxed = tuple(
@@ -72,29 +90,25 @@ def arms() -> dict[str, arm_lib.Arm]:
   )
   part = functools.partial
   return {
-    'popularity': arm_lib.Arm(popularity.popularity, ({},)),
-    'itemknn': arm_lib.Arm(
+    'popularity': Arm(popularity.popularity, ({},)),
+    'itemknn': Arm(
       item_knn.item_knn,
       tuple({'neighbours': n, 'shrink': 10.0} for n in NEAREST),
     ),
-    'ease': arm_lib.Arm(ease.ease, linear),
-    'ease:unconstrained': arm_lib.Arm(
-      part(ease.ease, constrained=False), linear
-    ),
-    'ease:relaxed': arm_lib.Arm(ease.ease, relaxed),
-    'ease:denoising': arm_lib.Arm(ease.ease, denoised),
-    'ease:nonnegative': arm_lib.Arm(part(ease.ease, nonnegative=True), linear),
-    'slim:no_l1': arm_lib.Arm(
-      part(slim.slim, l1=0.0), tuple({'l2': l2} for l2 in L2)
-    ),
-    'slim': arm_lib.Arm(
+    'ease': Arm(ease.ease, linear),
+    'ease:unconstrained': Arm(part(ease.ease, constrained=False), linear),
+    'ease:relaxed': Arm(ease.ease, relaxed),
+    'ease:denoising': Arm(ease.ease, denoised),
+    'ease:nonnegative': Arm(part(ease.ease, nonnegative=True), linear),
+    'slim:no_l1': Arm(part(slim.slim, l1=0.0), tuple({'l2': l2} for l2 in L2)),
+    'slim': Arm(
       slim.slim,
       tuple(
         {'l1': l1, 'l2': l2}
         for l1, l2 in ((1.0, 100.0), (1.0, 300.0), (3.0, 30.0), (0.3, 30.0))
       ),
     ),
-    'mult_vae': arm_lib.Arm(mult_vae.mult_vae, vae),
+    'mult_vae': Arm(mult_vae.mult_vae, vae),
   }
 
 
@@ -103,7 +117,7 @@ def main(argv):
   del argv
   data = source_flags.load()
   everything = int(data.user_counts().max())
-  task = regimes.new_users(data, everything, _SEED.value, _NUM_HELDOUT.value)
+  task = new_users.make_task(data, everything, _SEED.value, _NUM_HELDOUT.value)
   rows, values = {}, {}
   for name, arm in arms().items():
     rows[name], values[name] = run_arm(arm, task)
@@ -139,26 +153,30 @@ def run_arm(arm, task):
       fits[index] = laboratory.prepare(method, task.source, key)
     return fits[index]
 
-  tuned = laboratory.tune(arm, trials, prepare, task.validation, key)
-  method = arm.build(**tuned.trial)
-  fitted, spent = prepare(method, tuned.index)
-  evaluation = laboratory.judge(method, fitted, task.test)
+  def build(**trial):
+    return adapting.frozen(arm.build(**trial))
+
+  tuned = laboratory.tune(build, trials, prepare, task.validation, key)
+  method = build(**tuned.trial)
+  shared, spent = prepare(method, tuned.index)
+  adapted = method.adapt(shared, task.test.evidence, key)
+  evaluation = laboratory.judge(method, adapted.state, task.test)
   row = {
     'metrics': {n: evaluation.mean(n) for n in laboratory.METRICS},
     'hyperparameters': tuned.trial,
     'trials': tuned.trials,
     'fit_seconds': spent['seconds'],
     'fit_flops': spent['flops'],
-    **weight_signs(fitted, task.source.item_counts()),
   }
+  if method.model.score is item_item.score:
+    row |= weight_signs(adapted.state, task.source.item_counts())
   return row, evaluation.values[laboratory.PRIMARY]
 
 
-def weight_signs(fitted, popularity_V: np.ndarray) -> dict[str, float]:
+def weight_signs(
+  weights: linear_autoencoder.Weights, popularity_V: np.ndarray
+) -> dict[str, float]:
   """Share of negative off-diagonal weights: of pairs, of |B|, of popularity."""
-  weights = getattr(fitted, 'weights', None)
-  if weights is None:
-    return {}
   if not isinstance(weights, np.ndarray):
     weights = (
       weights.dense() if hasattr(weights, 'dense') else weights.toarray()

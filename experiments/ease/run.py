@@ -91,7 +91,7 @@ def main(argv):
   del argv
   expected = script.parse_expected(_EXPECT.value, METRICS)
   train, test = load_split()
-  method = ease.ease(
+  model = ease.ease(
     l2=_L2.value,
     dropout=_DROPOUT.value,
     relax=_RELAX.value,
@@ -99,17 +99,15 @@ def main(argv):
     nonnegative=_NONNEGATIVE.value,
   )
   start = time.perf_counter()
-  fitted, peak = measure.peak_bytes(
-    lambda: method.prepare(train, jax.random.key(0))
-  )
+  fitted, peak = measure.peak_bytes(lambda: model.fit(train, jax.random.key(0)))
   fit_seconds = time.perf_counter() - start
   logging.info('fitted %r in %.1f s', train, fit_seconds)
-  evaluation = evaluate(method, fitted, test)
+  evaluation = evaluate(model, fitted.state, test)
   row = {
     'row': _ROW.value,
     'dataset': train.name,
     'split': _SPLIT.value,
-    'method': method.name,
+    'method': model.name,
     'metrics': {name: evaluation.mean(name) for name in METRICS},
     'interval': {
       name: list(
@@ -118,9 +116,9 @@ def main(argv):
       for name in METRICS
     },
     'expected': expected,
-    'negative_share': negative_share(fitted.weights),
+    'negative_share': negative_share(fitted.state),
     'prepare': {
-      'flops': method.prepare_flops(train, fitted),
+      'flops': fitted.cost.operations,
       'seconds': fit_seconds,
       'peak_bytes': peak,
     },
@@ -143,10 +141,10 @@ def load_split():
   return split.train, split.test
 
 
-def evaluate(method, fitted, held):
+def evaluate(model, weights, held):
   """Full ranking with the histories masked."""
   return held_out.evaluate(
-    lambda histories: method.score(fitted, histories), *held, metrics=METRICS
+    lambda histories: model.score(weights, histories), *held, metrics=METRICS
   )
 
 

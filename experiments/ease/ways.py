@@ -28,16 +28,16 @@ METRICS = ('recall@20', 'mrr@20')
 
 
 class Way(NamedTuple):
-  """A method, the settings it is tried with, and the memory it will need.
+  """A model, the settings it is tried with, and the memory it will need.
 
   Attributes:
-    build: settings -> method.
+    build: settings -> model.
     grid: settings to choose from.
     peak_bytes: (interactions, settings) -> the most its fit holds; None where
       that is not predicted.
   """
 
-  build: Callable[..., method_lib.Method]
+  build: Callable[..., method_lib.Model]
   grid: tuple[Mapping[str, Any], ...]
   peak_bytes: Callable[..., int] | None
 
@@ -105,18 +105,19 @@ def run(
   if len(way.grid) > 1:
     train, held = hold_out(data, num_validation, seed)
     for options in way.grid:
-      method = way.build(**options)
-      found = judge(method, method.prepare(train, key), held).mean('recall@20')
-      logging.info('%s %s: recall@20 %.4f', method.name, options, found)
+      model = way.build(**options)
+      fitted = model.fit(train, key).state
+      found = judge(model, fitted, held).mean('recall@20')
+      logging.info('%s %s: recall@20 %.4f', model.name, options, found)
       trials.append({'options': options, 'recall@20': found})
   best = max(trials, key=lambda t: t['recall@20'], default=None)
   options = best['options'] if best else way.grid[0]
-  method = way.build(**options)
+  model = way.build(**options)
   predicted = way.peak_bytes(data, **options) if way.peak_bytes else None
   start = time.perf_counter()
-  fitted, peak = measure.peak_bytes(lambda: method.prepare(data, key))
+  fitted, peak = measure.peak_bytes(lambda: model.fit(data, key))
   seconds = time.perf_counter() - start
-  found = judge(method, fitted, prefixes)
+  found = judge(model, fitted.state, prefixes)
   return {
     'options': options,
     'trials': trials,
@@ -129,11 +130,11 @@ def run(
     },
     'prefixes': len(found.users),
     'prepare': {
-      'flops': method.prepare_flops(data, fitted),
+      'flops': fitted.cost.operations,
       'seconds': seconds,
       'predicted_bytes': predicted,
       'peak_bytes': peak,
-      'stored_bytes': measure.stored_bytes(fitted._replace(source=None), ()),
+      'stored_bytes': measure.stored_bytes(fitted.state, ()),
     },
   }
 
@@ -150,10 +151,10 @@ def hold_out(
   return train, splits.HeldOut(rows.rows(~is_last), rows.rows(is_last))
 
 
-def judge(method, fitted, held: splits.HeldOut) -> ranking.Evaluation:
+def judge(model, state, held: splits.HeldOut) -> ranking.Evaluation:
   """Full ranking; nothing is left out, since sessions go back to items."""
   return held_out.evaluate(
-    lambda histories: method.score(fitted, histories),
+    lambda histories: model.score(state, histories),
     *held,
     metrics=METRICS,
     seen=held.histories.rows([]),

@@ -27,7 +27,6 @@ from hyperrec.methods import (
   ease,
   ease_sparse,
   exports,
-  hyperease,
   item_knn,
   l3ae,
   mult_vae,
@@ -117,16 +116,17 @@ def train(
     )
   key = jax.random.key(seed)
   if name == 'popularity':
-    return exports.popularity(popularity.popularity().prepare(data, key)), {}
+    fitted = popularity.popularity().fit(data, key)
+    return exports.popularity(fitted.state), {}
   if name == 'mult_vae':
-    config = mult_vae.Config(**grids.MULT_VAE[0])
-    fitted = mult_vae.fit(config, data, key)
-    return exports.mult_vae_network(config, fitted), grids.MULT_VAE[0]
+    model = mult_vae.mult_vae(**grids.MULT_VAE[0])
+    params = model.fit(data, key).state
+    return exports.mult_vae_network(model.config, params), grids.MULT_VAE[0]
   if name == 'sasrec':
     settings = {**grids.SASREC[0], 'batch_size': 64, 'epochs': 40, 'lr': 1e-3}
-    config = sasrec.Config(**settings)
-    fitted = sasrec.fit(config, data, key)
-    return exports.sasrec_network(config, fitted), settings
+    model = sasrec.sasrec(**settings)
+    state = model.fit(data, key).state
+    return exports.sasrec_network(model.config, state), settings
   if name == 'pref':
     config = pref.Config(**grids.PREF[0])
     return exports.pref_network(pref.fit(config, data, key)), grids.PREF[0]
@@ -141,10 +141,8 @@ def _linear(data, name, l2, key) -> tuple[export.Model, dict]:
     'ease_sparse': (ease_sparse.ease_sparse, grids.EASE_SPARSE[0]),
     'slim': (slim.slim, grids.SLIM[0]),
     'l3ae': (l3ae.l3ae, grids.L3AE[1]),
-    'hyperease': (
-      hyperease.hyperease,
-      {**grids.HYPEREASE[1], **grids.NO_SOURCE},
-    ),
+    # Without other data sets to learn from, HyperEASE is L3AE with a kernel.
+    'hyperease': (l3ae.l3ae, grids.L3AE_KERNEL[1]),
   }
   build, settings = builders[name]
   if name in ('l3ae', 'hyperease'):
@@ -153,18 +151,9 @@ def _linear(data, name, l2, key) -> tuple[export.Model, dict]:
     build = functools.partial(build, lookup)
   if l2 is not None:
     settings = {**settings, 'l2': l2}
-  if name == 'hyperease':
-    method = build(**settings, grows=True)
-    shared = method.prepare(data.rows(slice(0, 0)), key)
-    flops = method.adapt_flops(shared, data, None)
-    needs.tell(name, data, settings, flops, _show)
-    adapted = method.adapt(shared, data, key)
-  else:
-    method = build(**settings)
-    flops = method.prepare_flops(data, None)
-    needs.tell(name, data, settings, flops, _show)
-    adapted = method.prepare(data, key)
-  return exports.linear(adapted), settings
+  needs.tell(name, data, settings, _show)
+  weights = build(**settings).fit(data, key).state
+  return exports.linear(weights), settings
 
 
 def _features(data) -> features_lib.Features:

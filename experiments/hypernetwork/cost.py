@@ -124,20 +124,22 @@ def generated(source, target) -> list[Row]:
     name: random.standard_normal(shape, np.float32)
     for name in (source.name, target.name)
   }
-  method = hyperease.hyperease(
-    lambda data: features[data.name], solve=False, **grids.HYPEREASE[0]
+  model = hyperease.hyperease(
+    lambda data: features[data.name], **grids.HYPEREASE_ZERO[0]
   )
-  key, name = jax.random.key(0), method.name
-  shared, prepared = _row(
-    lambda: method.prepare(source, key), name, 'prepare', repeats=1
+  key, name = jax.random.key(0), 'hyperease_zero'
+  learned, prepared = _row(
+    lambda: model.fit(source, key), name, 'prepare', repeats=1
   )
-  prepared = prepared._replace(flops=method.prepare_flops(source, shared))
-  adapted, row = _row(lambda: method.adapt(shared, target, key), name, 'adapt')
+  prepared = prepared._replace(flops=learned.cost.operations)
+  made, row = _row(
+    lambda: model.generate(learned.state, target, key), name, 'adapt'
+  )
   row = row._replace(
-    flops=method.adapt_flops(shared, target, adapted),
-    stored_bytes=measure.stored_bytes(adapted, shared),
+    flops=made.cost.operations,
+    stored_bytes=measure.stored_bytes(made.state, learned.state),
   )
-  return [prepared, row, *_scoring(name, adapted.weights, target)]
+  return [prepared, row, *_scoring(name, made.state, target)]
 
 
 def refitted(target) -> list[Row]:
@@ -160,7 +162,7 @@ def refitted(target) -> list[Row]:
 
 def generated_for_users(target) -> list[Row]:
   """What `hyperease_user` adds to EASE: its numbers, then their scores."""
-  config, few = hyperease_user.Config(), target.csr()[:1000]
+  config, few = hyperease_user.UserConfig(), target.csr()[:1000]
   params = hyperease_user.init(config, few, jax.random.key(0))
   nobody = np.zeros((0, target.num_items), bool)
   rows = []

@@ -31,6 +31,7 @@ from hyperrec.evaluation import (
   report_words,
   significance,
 )
+from hyperrec.regimes import new_catalogue, new_domain
 
 _RUNS = flags.DEFINE_string(
   'runs', None, 'A folder of workdirs to collect; none reads the summary.'
@@ -53,7 +54,10 @@ _INKS = {'light': '#1b1f24', 'dark': '#e4e8ec'}
 
 _RIVALS = ('ease', 'l3ae', 'l3ae:oracle', 'ridge_map')
 _METHOD = 'hyperease'
-_REGIMES = {'new_catalogue': 'New catalogue', 'new_domain': 'New domain'}
+_REGIMES = {
+  regime.name: regime.title
+  for regime in (new_catalogue.REGIME, new_domain.REGIME)
+}
 # (rival, budgets, least mean ratio): the goals, stated before the runs.
 _GOALS = (
   ('ease', (5,), 1.8),

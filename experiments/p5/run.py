@@ -44,7 +44,7 @@ _FAMILIES = flags.DEFINE_list(
 )
 _NAMES = flags.DEFINE_enum(
   'names',
-  'sequential',
+  p5.Config.names,
   item_ids.INDEXINGS,
   'Kind of item numbers; those of kind given leak the test items.',
 )

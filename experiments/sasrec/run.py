@@ -22,8 +22,8 @@ from experiments import config_flags, script, source_flags
 from hyperrec.cost import measure
 from hyperrec.data import sequences, splits
 from hyperrec.evaluation import held_out, significance
-from hyperrec.methods import next_item, sasrec
-from hyperrec.training import mesh, run_log
+from hyperrec.methods import sasrec
+from hyperrec.training import loop, mesh, run_log
 
 _ROW = flags.DEFINE_string('row', None, 'Name of the row.', required=True)
 # A row is trained once, and never fine-tuned.
@@ -72,22 +72,22 @@ def main(argv):
   if _MASK_SEEN.value:
     for held in (split.validation, split.test):
       sequences.check_targets_unseen(held.histories, held.targets)
-  config = _CONFIG.value()
+  model = sasrec.sasrec(**dataclasses.asdict(_CONFIG.value()))
   claim(data)
   start = time.perf_counter()
-  fitted, peak = measure.peak_bytes(lambda: _fit(config, split))
+  fitted, peak = measure.peak_bytes(lambda: _fit(model, split))
   seconds = time.perf_counter() - start
   if _WORKDIR.value:
     path = pathlib.Path(_WORKDIR.value) / 'metrics.jsonl'
     seconds = run_log.training_seconds(run_log.read_metrics(path))
-  validation = judge(config, fitted, split.validation, METRICS)
-  test = judge(config, fitted, split.test, METRICS)
+  validation = judge(model, fitted.state, split.validation, METRICS)
+  test = judge(model, fitted.state, split.test, METRICS)
   row = {
     'row': _ROW.value,
     'dataset': data.name,
     'split': 'leave_one_out',
     'method': 'sasrec',
-    'config': dataclasses.asdict(config),
+    'config': dataclasses.asdict(model.config),
     'users': len(test.users),
     'items': data.num_items,
     'validation': {name: validation.mean(name) for name in METRICS},
@@ -98,7 +98,7 @@ def main(argv):
     },
     'expected': expected,
     'prepare': {
-      'flops': sasrec.fit_flops(config, fitted),
+      'flops': fitted.cost.operations,
       'seconds': seconds,
       'peak_bytes': peak,
     },
@@ -124,43 +124,35 @@ def claim(data) -> None:
   )
 
 
-def judge(config, fitted, held, metrics):
+def judge(model, state, held, metrics):
   """Full ranking of the next item."""
   return held_out.evaluate(
-    lambda histories: sasrec.score(config, fitted, histories),
+    lambda histories: model.score(state, histories),
     *held,
     metrics=metrics,
     seen=held.histories if _MASK_SEEN.value else held.histories.rows([]),
   )
 
 
-def _fit(config, split):
-  template = sasrec.Fitted(
-    None, next_item.popularity(split.train), 0, 0, None, split.train.item_ids
-  )
+def _fit(model, split):
   start = time.perf_counter()
 
-  def evaluate(params):
-    fitted = template._replace(params=params)
-    found = judge(config, fitted, split.validation, ('recall@10', 'ndcg@10'))
+  def evaluate(state):
+    found = judge(model, state, split.validation, ('recall@10', 'ndcg@10'))
     values = {f'validation_{n}': found.mean(n) for n in found.values}
     logging.info('%s', values)
     return {**values, 'seconds': time.perf_counter() - start}
 
   every = _EVALUATE_EVERY.value
-  return sasrec.fit(
-    config,
-    split.train,
-    jax.random.key(_SEED.value),
+  run = loop.Run(
     evaluate=evaluate,
+    best_metric='validation_ndcg@10',
+    evaluate_every=every,
     workdir=_WORKDIR.value,
+    checkpoint_every=every,
     description=_ROW.value,
-    loop={
-      'evaluate_every': every,
-      'checkpoint_every': every,
-      'best_metric': 'validation_ndcg@10',
-    },
   )
+  return model.fit(split.train, jax.random.key(_SEED.value), run=run)
 
 
 def _compare(row) -> None:

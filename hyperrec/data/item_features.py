@@ -141,15 +141,3 @@ def tfidf_svd(
     len(table),
   )
   return (table / np.maximum(norm, _SMALLEST)).astype(np.float32)
-
-
-def standardised(
-  table: Float[np.ndarray, 'V F'],
-) -> Float[np.ndarray, 'V F']:
-  """Columns of mean 0 and variance 1; a constant column becomes 0."""
-  centred = table - table.mean(axis=0, dtype=np.float64)
-  deviation = centred.std(axis=0)
-  varies = deviation > 1e-6 * np.abs(table).max(axis=0)
-  return np.where(varies, centred / np.where(varies, deviation, 1), 0).astype(
-    np.float32
-  )

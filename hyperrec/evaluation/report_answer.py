@@ -8,6 +8,7 @@ import matplotlib.figure
 import matplotlib.lines
 import numpy as np
 
+from hyperrec import regimes
 from hyperrec.evaluation import report_arms as arms
 from hyperrec.evaluation import report_numbers as numbers
 from hyperrec.evaluation import report_styles as styles
@@ -29,12 +30,7 @@ CASES = (
   'comparisons within each data set and kind of news.'
 )
 # A kind of news -> its colour and marker in the picture.
-_LOOKS = {
-  'new_domain': ('#d55e00', 'o'),
-  'new_catalogue': ('#009e73', 's'),
-  'new_users': ('#2a7fc0', '^'),
-  'drift': ('#8a6fb0', 'D'),
-}
+_LOOKS = {regime.name: regime.look for regime in regimes.ALL}
 _OTHER = ('#8a8a8a', 'h')
 
 

@@ -4,19 +4,15 @@ import shlex
 from collections.abc import Iterable
 from typing import Any
 
+from hyperrec import regimes
 from hyperrec.evaluation import report_arms as arms
 from hyperrec.evaluation import results
 
 # Regime -> the flag of its budgets.
-_BUDGETS = {
-  'new_users': 'user_budgets',
-  'new_catalogue': 'catalogue_budgets',
-  'new_domain': 'domain_budgets',
-  'drift': 'drift_budgets',
-}
+_BUDGETS = {regime.name: regime.flag for regime in regimes.ALL}
 # Flags that choose which cells are run: taken from the rows.
 _CHOICES = {'regimes', 'methods', 'seeds', 'oracle', *_BUDGETS.values()}
-# Flags that one regime alone heeds.
+# Flags that only regimes with source domains heed.
 _OF_DOMAINS = {'domains', 'rehearsal_domains'}
 _PACKAGED = 'movielens_small'
 
@@ -51,7 +47,7 @@ def commands(rows: Iterable[results.Row]) -> dict[str, list[str]]:
 def _settings(row: results.Row) -> tuple[str, ...]:
   """The flags that a cell depends on, and where the data are."""
   flags, regime = row['flags'], results.task_of(row).regime
-  left_out = _CHOICES if regime == 'new_domain' else _CHOICES | _OF_DOMAINS
+  left_out = _CHOICES if _has_domains(regime) else _CHOICES | _OF_DOMAINS
   parts = []
   for name, value in sorted(flags.items()):
     if name in left_out or value is None or value in ('', []):
@@ -63,8 +59,13 @@ def _settings(row: results.Row) -> tuple[str, ...]:
       continue
     values = value if name == 'path' and isinstance(value, list) else [value]
     parts += [shlex.quote(f'--{name}={_text(one)}') for one in values]
-  needed = flags.get('source') != _PACKAGED or regime == 'new_domain'
+  needed = flags.get('source') != _PACKAGED or _has_domains(regime)
   return (*parts, '--data_dir=DIR') if needed else tuple(parts)
+
+
+def _has_domains(name: str) -> bool:
+  regime = regimes.BY_NAME.get(name)
+  return regime is not None and regime.has_domains
 
 
 def _text(value: Any) -> str:

@@ -5,6 +5,7 @@ import itertools
 import math
 from collections.abc import Iterable
 
+from hyperrec import regimes
 from hyperrec.evaluation import report_arms as arms
 from hyperrec.evaluation import report_numbers as numbers
 from hyperrec.evaluation import results
@@ -14,19 +15,8 @@ Cell = results.Cell
 Judged = numbers.Judged
 Task = results.Task
 
-REGIME_TITLES = {
-  'new_users': 'New users',
-  'new_catalogue': 'New catalogue',
-  'new_domain': 'New domain',
-  'drift': 'Drift',
-}
-
-BUDGETS = {
-  'new_users': 'interactions that each new user has shown',
-  'new_catalogue': "users' worth of evidence on items that the source lacks",
-  'new_domain': "users' worth of evidence in the new domain",
-  'drift': 'slices seen',
-}
+REGIME_TITLES = {regime.name: regime.title for regime in regimes.ALL}
+BUDGETS = {regime.name: regime.unit for regime in regimes.ALL}
 
 METRIC = results.PRIMARY.upper()
 # How a contest went; the order is the order of telling.

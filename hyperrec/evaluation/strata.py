@@ -1,4 +1,4 @@
-"""The same metrics for kinds of users and of items."""
+"""The same metrics for kinds of users."""
 
 import itertools
 from collections.abc import Sequence
@@ -33,37 +33,6 @@ def by_history_length(
     for i, name in enumerate(names)
     if (place == i).any()
   }
-
-
-def by_item_popularity(
-  targets: Csr, seen: Csr, item_counts: np.ndarray, num_strata: int = 3
-) -> list[tuple[Csr, Csr]]:
-  """Targets cut by the popularity of their item, from rare to popular.
-
-  Strata hold about equal numbers of targets; items of equal counts stay
-  together. In each, targets of the other strata are masked like seen items:
-  they are neither to be found nor in the way.
-
-  Args:
-    targets: [U, V].
-    seen: [U, V].
-    item_counts: [V], from training data.
-    num_strata: how many.
-
-  Returns:
-    (targets, seen) of each stratum, for `ranking.evaluate`.
-  """
-  counts = np.sort(item_counts[targets.indices])
-  cuts = counts[np.arange(1, num_strata) * len(counts) // num_strata]
-  stratum = np.searchsorted(cuts, item_counts, side='right')
-  parts = []
-  for i in range(num_strata):
-    own = scipy.sparse.diags((stratum == i).astype(np.float32))
-    inside = (targets @ own).tocsr()
-    inside.eliminate_zeros()
-    parts.append((inside, (seen + targets - inside).tocsr()))
-    parts[-1][1].eliminate_zeros()
-  return parts
 
 
 def history_lengths(evaluation: ranking.Evaluation, histories: Csr):

@@ -1,8 +1,9 @@
 """ESLER and ELSA: linear autoencoders trained by gradient steps."""
 
+import dataclasses
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +11,9 @@ import numpy as np
 import optax
 
 from hyperrec import method as method_lib
-from hyperrec.cost import memory
+from hyperrec.cost import counts, memory
 from hyperrec.data import interactions as interactions_lib
+from hyperrec.methods import item_item
 from hyperrec.models import (
   gradient_autoencoder,
   linear_autoencoder,
@@ -19,122 +21,85 @@ from hyperrec.models import (
 from hyperrec.training import loop
 from hyperrec.training import step as step_lib
 
+CannotServe = method_lib.CannotServe
+Cost = method_lib.Cost
+Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
-Method = method_lib.Method
+Model = method_lib.Model
+Outcome = method_lib.Outcome
+SubsetWeights = linear_autoencoder.SubsetWeights
 
 
-class Fitted(NamedTuple):
-  """A trained linear autoencoder over one catalogue.
+@dataclasses.dataclass(frozen=True)
+class EslerConfig:
+  """Hyperparameters of ESLER.
 
   Attributes:
-    params: of the module; None where nothing was trained yet.
-    items: [n] the items that the parameters are about.
-    item_ids: [V] the catalogue.
-    source: what they were trained on; None once adapted.
-    flops: operations of the training.
+    l2: Ridge lambda, above 0.
+    tolerance: Relative Frobenius error of the weights; training ends where a
+      bound proves it.
+    max_steps: Most steps.
   """
 
-  params: Any
-  items: np.ndarray
-  item_ids: np.ndarray
-  source: Interactions | None
-  flops: float
+  l2: float
+  tolerance: float = 1e-3
+  max_steps: int = 500
+
+  def __post_init__(self):
+    if self.l2 <= 0:
+      raise ValueError(f'l2={self.l2} must be positive')
 
 
-def esler(
-  *,
-  l2: float,
-  tolerance: float = 1e-3,
-  max_steps: int = 500,
-  retrain: bool = False,
-) -> Method:
-  """EASE by gradient steps, which an adaptation can continue.
+@dataclasses.dataclass(frozen=True)
+class ElsaConfig:
+  """Hyperparameters of ELSA.
 
-  New users of the same catalogue: the steps go on from the source's weights,
-  on source and evidence together. Another catalogue: from zero, on the
-  evidence.
+  Attributes:
+    rank: Number r of factors of an item.
+    epochs: Passes over the users.
+    batch_size: Users of a step; all of them where there are fewer.
+    lr: Learning rate of NAdam.
+  """
+
+  rank: int = 64
+  epochs: int = 20
+  batch_size: int = 32
+  lr: float = 0.1
+
+
+def esler(**hyperparameters: Any) -> Model:
+  """EASE by gradient steps, which can continue from weights of fewer users.
+
+  Its state is the weights of the items that users have touched.
 
   Args:
-    l2: lambda > 0.
-    tolerance: of the relative Frobenius error; steps end where it is proven.
-    max_steps: steps end here at the latest.
-    retrain: prepare nothing, train from zero at each adaptation.
+    **hyperparameters: fields of `EslerConfig`.
   """
-  if l2 <= 0:
-    raise ValueError(f'l2={l2} must be positive')
+  config = EslerConfig(**hyperparameters)
+  return Model(
+    'esler',
+    config,
+    functools.partial(fit_esler, config),
+    item_item.score,
+    needs_history=True,
+  )
 
-  def fit(data, key, start):
-    del key
-    return fit_esler(data, l2, tolerance, max_steps, start)
 
-  return _by_gradient('esler', fit, score_esler, retrain)
-
-
-def elsa(
-  *,
-  rank: int = 64,
-  epochs: int = 20,
-  batch_size: int = 32,
-  lr: float = 0.1,
-  retrain: bool = False,
-) -> Method:
+def elsa(**hyperparameters: Any) -> Model:
   """ELSA: rank r, memory linear in the catalogue, minibatches of users.
 
-  New users of the same catalogue: training goes on for `epochs` more, on
-  source and evidence together. Another catalogue: it starts anew, on the
-  evidence.
+  Its state is the parameters: the items' factors.
 
   Args:
-    rank: r.
-    epochs: passes over the users.
-    batch_size: users a step; all of them where there are fewer.
-    lr: NAdam's.
-    retrain: prepare nothing, train anew at each adaptation.
+    **hyperparameters: fields of `ElsaConfig`.
   """
-
-  def fit(data, key, start):
-    return fit_elsa(
-      data,
-      key,
-      rank=rank,
-      epochs=epochs,
-      batch_size=batch_size,
-      lr=lr,
-      start=start,
-    )
-
-  return _by_gradient('elsa', fit, score_elsa, retrain)
-
-
-def _by_gradient(name, fit, score, retrain: bool) -> Method:
-  """A `Method` from fit(data, key, start: Fitted or None)."""
-
-  def prepare(source, key):
-    if retrain:
-      return Fitted(None, None, source.item_ids, source, 0.0)
-    return fit(source, key, None)
-
-  def adapt(shared, evidence, key):
-    is_known = np.array_equal(shared.item_ids, evidence.item_ids)
-    if len(evidence) == 0:
-      raise method_lib.CannotServe(
-        f'{name} scores a user by what the user has shown, and nothing was'
-        if is_known
-        else f'{name} has no weights for a catalogue without interactions'
-      )
-    data, start = evidence, None
-    if is_known:
-      data = interactions_lib.join_users(shared.source, evidence)
-      start = None if shared.params is None else shared
-    return fit(data, key, start)._replace(source=None)
-
-  return Method(
-    name,
-    prepare,
-    adapt,
-    score,
-    lambda source, shared: shared.flops,
-    lambda shared, evidence, adapted: adapted.flops,
+  config = ElsaConfig(**hyperparameters)
+  return Model(
+    'elsa',
+    config,
+    functools.partial(fit_elsa, config),
+    score_elsa,
+    needs_history=True,
   )
 
 
@@ -143,44 +108,60 @@ _ROUND = 5
 
 
 def fit_esler(
+  config: EslerConfig,
   data: Interactions,
-  l2: float,
-  tolerance: float = 1e-3,
-  max_steps: int = 500,
-  start: Fitted | None = None,
-) -> Fitted:
+  key: jax.Array | None = None,
+  start: SubsetWeights | None = None,
+  run: loop.Run = loop.Run(),
+) -> Outcome:
   """Steps on all users at once until the error bound is met.
 
   An item that no user has touched has no weights, so only the touched ones
   enter: exact, and far cheaper where the evidence is small.
+
+  Args:
+    config: hyperparameters.
+    data: the users' items.
+    key: ignored; nothing is drawn.
+    start: weights of some of the touched items, from which the steps continue.
+    run: ignored; the error bound alone decides when the steps end.
   """
+  del key, run
   items = np.flatnonzero(data.item_counts())
   x = data.csr()[:, items]
   x = x[np.flatnonzero(np.diff(x.indptr))]
-  flops = 0.0
+  operations = 0.0
   if gradient_autoencoder.is_rows_cheaper(*x.shape):
     batch = gradient_autoencoder.Rows(jnp.asarray(x.toarray()))
   else:
     batch = gradient_autoencoder.Gram(jnp.asarray(linear_autoencoder.gram(x)))
-    flops = 2.0 * np.square(np.diff(x.indptr).astype(float)).sum()
+    operations = counts.gram(np.diff(x.indptr))
   model = gradient_autoencoder.ESLER(len(items))
   weights = np.zeros((len(items),) * 2, np.float32)
   if start is not None:
     place = np.searchsorted(items, start.items)
-    weights[np.ix_(place, place)] = start.params['weights']
-  state = _esler_start(model, {'weights': jnp.asarray(weights)}, batch, l2)
+    weights[np.ix_(place, place)] = start.weights
+  params = {'weights': jnp.asarray(weights)}
+  state = _esler_start(model, params, batch, config.l2)
   metrics = []
-  while int(state.step) < max_steps and _last_bound(metrics) > tolerance:
-    num_steps = min(int(state.step) + _ROUND, max_steps)
+  while (
+    int(state.step) < config.max_steps
+    and _last_bound(metrics) > config.tolerance
+  ):
     state, _ = loop.train(
       functools.partial(_esler_step, model),
       state,
-      lambda step: (batch, l2),
-      loop.LoopConfig(num_steps, log_every=0),
-      writers=[lambda step, values: metrics.append(values)],
+      lambda step: (batch, config.l2),
+      min(int(state.step) + _ROUND, config.max_steps),
+      loop.Run(
+        log_every=0, writers=[lambda step, values: metrics.append(values)]
+      ),
     )
-  flops += gradient_autoencoder.descent_flops(*x.shape, int(state.step))
-  return Fitted(state.params, items, data.item_ids, data, flops)
+  operations += gradient_autoencoder.descent_flops(*x.shape, int(state.step))
+  weights = np.asarray(state.params['weights'])
+  return Outcome(
+    SubsetWeights(weights, items, data.num_items), Cost(operations)
+  )
 
 
 def _last_bound(metrics: list) -> float:
@@ -205,62 +186,61 @@ def _esler_step(model, state, batch):
   return new_state, metrics
 
 
-def score_esler(fitted: Fitted, histories: method_lib.Histories):
-  """Scores [B, V] = x B: sparse rows times B, as for the closed form."""
-  weights = linear_autoencoder.SubsetWeights(
-    np.asarray(fitted.params['weights']), fitted.items, len(fitted.item_ids)
-  )
-  return linear_autoencoder.scores(histories.csr(), weights)
-
-
 def fit_elsa(
+  config: ElsaConfig,
   data: Interactions,
   key: jax.Array,
-  *,
-  rank: int,
-  epochs: int,
-  batch_size: int,
-  lr: float,
-  start: Fitted | None = None,
-) -> Fitted:
-  """Minibatch steps for `epochs` passes, from `start` or from scratch.
+  start: Any = None,
+  run: loop.Run = loop.Run(),
+) -> Outcome:
+  """Minibatch steps for `config.epochs` passes, from `start` or from scratch.
+
+  Args:
+    config: hyperparameters.
+    data: the users' items.
+    key: a typed key: initialisation, order of the users.
+    start: parameters to continue from.
+    run: how the training is evaluated, logged and kept.
 
   Raises:
+    CannotServe: no user has a row.
     InsufficientMemoryError: before anything is trained.
   """
   x = data.csr(bool)
   x = x[np.flatnonzero(np.diff(x.indptr))]
-  batch_size = min(batch_size, x.shape[0])
+  if x.shape[0] == 0:
+    raise CannotServe('elsa cannot be trained without interactions')
+  batch_size = min(config.batch_size, x.shape[0])
   length = int(np.diff(x.indptr).max())
-  sizes = data.num_items, rank, batch_size
+  sizes = data.num_items, config.rank, batch_size
   memory.check_memory(
     gradient_autoencoder.elsa_peak_bytes(*sizes, length),
-    f'ELSA of rank {rank} on {data.num_items} items',
+    f'ELSA of rank {config.rank} on {data.num_items} items',
     'choose a smaller rank or batch_size',
   )
   by_items = gradient_autoencoder.is_items_cheaper(*sizes, length)
   init_key, order_key, state_key = jax.random.split(key, 3)
   order_seed = int(jax.random.bits(order_key))
-  num_steps = math.ceil(epochs * x.shape[0] / batch_size)
+  num_steps = math.ceil(config.epochs * x.shape[0] / batch_size)
 
   def batch_at(step):
     rows = x[loop.batch_rows(step, batch_size, x.shape[0], order_seed)]
     return _padded(rows, length) if by_items else rows.toarray()
 
-  model = gradient_autoencoder.ELSA(data.num_items, rank)
-  params = _elsa_init(model, init_key) if start is None else start.params
-  step_fn, tx = _elsa_step(model, lr)
+  model = gradient_autoencoder.ELSA(data.num_items, config.rank)
+  params = _elsa_init(model, init_key) if start is None else start
+  step_fn, tx = _elsa_step(model, config.lr)
   result = loop.train(
     step_fn,
     step_lib.init_state(params, tx, state_key),
     batch_at,
-    loop.LoopConfig(num_steps),
+    num_steps,
+    run,
   )
-  flops = num_steps * gradient_autoencoder.elsa_step_flops(
+  operations = num_steps * gradient_autoencoder.elsa_step_flops(
     *sizes, length if by_items else None
   )
-  items = np.arange(data.num_items)
-  return Fitted(result.state.params, items, data.item_ids, data, flops)
+  return Outcome(result.params, Cost(operations))
 
 
 def _padded(x, length: int) -> tuple[np.ndarray, np.ndarray]:
@@ -293,10 +273,10 @@ def _elsa_step(model, lr: float):
   return step_lib.make_train_step(loss_fn, tx), tx
 
 
-def score_elsa(fitted: Fitted, histories: method_lib.Histories):
+def score_elsa(params: Any, histories: Histories) -> np.ndarray:
   """Scores [B, V] = x (A A' - I), through the rank-r code of a user."""
   x = histories.csr()
-  factors = np.asarray(fitted.params['factors'])
+  factors = np.asarray(params['factors'])
   norms = np.linalg.norm(factors, axis=1, keepdims=True)
   factors = factors / np.maximum(norms, 1e-12)
   scores = (x @ factors) @ factors.T

@@ -15,8 +15,7 @@ import scipy.sparse
 from jaxtyping import Array, Bool, Float, Int
 
 from hyperrec import export
-from hyperrec.methods import item_item, mult_vae, pref, sasrec, vqrec
-from hyperrec.methods import popularity as popularity_lib
+from hyperrec.methods import mult_vae, pref, sasrec, vqrec
 from hyperrec.models import (
   linear_autoencoder,
   sequential_recommender,
@@ -30,25 +29,22 @@ Mask = Bool[Array, 'B L']
 _PLATFORMS = ('cpu', 'cuda', 'tpu')
 
 
-def popularity(adapted: popularity_lib.Counts) -> export.Model:
+def popularity(counts: Float[np.ndarray, ' V']) -> export.Model:
   """Counts."""
-  counts = adapted.counts
   return export.Model('popularity', {'counts': counts}, counts=counts)
 
 
 def linear(
-  adapted: item_item.Fitted, counts: np.ndarray | None = None
+  weights: linear_autoencoder.Weights, counts: np.ndarray | None = None
 ) -> export.Model:
   """Any item-item method: EASE, L3AE, HyperEASE, SLIM, ItemKNN, ...
 
   Args:
-    adapted: what was fitted.
-    counts: [V] interactions of each item; those of the data that it was fitted
-      on, where it holds them.
+    weights: what was fitted.
+    counts: [V] interactions of each item; users with empty histories are
+      recommended the most popular items.
   """
-  if counts is None and adapted.source is not None:
-    counts = adapted.source.item_counts()
-  return _weights(adapted.weights)._replace(counts=counts)
+  return _weights(weights)._replace(counts=counts)
 
 
 def _weights(weights: linear_autoencoder.Weights) -> export.Model:
@@ -67,10 +63,10 @@ def _weights(weights: linear_autoencoder.Weights) -> export.Model:
 
 
 def mult_vae_network(
-  config: mult_vae.Config, fitted: mult_vae.Fitted
+  config: mult_vae.MultVaeConfig, params: Any
 ) -> export.Model:
   """Mult-VAE or Mult-DAE: logits from the mean of the code."""
-  size = len(fitted.item_ids)
+  size = len(params['logits']['bias'])
   network = mult_vae.make_model(config, size)
 
   def score(params, items_BxL: Items, mask_BxL: Mask) -> Float[Array, 'B V']:
@@ -79,14 +75,12 @@ def mult_vae_network(
     x_BxV = x_BxV.at[rows, items_BxL].max(mask_BxL)
     return mult_vae.logits(network, params, x_BxV)
 
-  return _network(score, fitted.params, None)
+  return _network(score, params, None)
 
 
-def sasrec_network(
-  config: sasrec.Config, fitted: sasrec.Fitted
-) -> export.Model:
+def sasrec_network(config: sasrec.Config, state: sasrec.State) -> export.Model:
   """SASRec."""
-  network = sasrec.make_model(config, len(fitted.item_ids))
+  network = sasrec.make_model(config, len(state.popularity))
 
   def hidden(params, items_BxL, sizes_B):
     return sequential_recommender.last_hidden(
@@ -94,8 +88,8 @@ def sasrec_network(
     )
 
   score = _sequential(hidden, lambda params: params['network']['items'])
-  made = _network(score, {'network': fitted.params}, config.length)
-  return made._replace(counts=_counts(fitted.popularity))
+  made = _network(score, {'network': state.params}, config.length)
+  return made._replace(counts=_counts(state.popularity))
 
 
 def vqrec_network(

@@ -18,6 +18,7 @@ import optax
 from jaxtyping import Array, Bool, Float
 
 from hyperrec import method as method_lib
+from hyperrec.cost import counts
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.methods import mult_vae
 from hyperrec.models import (
@@ -29,34 +30,37 @@ from hyperrec.models import (
 from hyperrec.training import loop
 from hyperrec.training import step as step_lib
 
-CannotServe = method_lib.CannotServe
+Cost = method_lib.Cost
 Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
-Method = method_lib.Method
+Model = method_lib.Model
+Outcome = method_lib.Outcome
 
 # Users whose networks are in memory at once in scoring.
 _USERS_AT_ONCE = 64
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-  """Hyper-parameters of the generator; those of the base are Mult-VAE's.
+class HeadConfig:
+  """Hyperparameters of the generator; those of the base are Mult-VAE's.
 
   Attributes:
-    base: of the Mult-VAE, trained first and then fixed.
-    form: what is generated, see `output_forms`.
-    parts: paths of the Mult-VAE's parameters that are generated.
-    z_dim: width of the user's encoding.
-    hidden_dim: width of the encoder's layers and item embeddings.
-    condition_dropout: share of users that get the base in training.
-    epochs: passes over the users.
-    batch_size: users a step; all of them where there are fewer.
-    lr: AdamW's, after a warm-up over a tenth of the steps.
-    weight_decay: AdamW's; pulls towards the base.
-    max_norm: of the gradient, clipped beyond.
+    base: Of the Mult-VAE, which is trained first and then fixed.
+    form: What is generated, see `output_forms`.
+    parts: Paths of the Mult-VAE's parameters that are generated.
+    z_dim: Width of the user's encoding.
+    hidden_dim: Width of the encoder's layers and item embeddings.
+    condition_dropout: Share of users that get the base in training.
+    epochs: Passes over the users.
+    batch_size: Users of a step; all of them where there are fewer.
+    lr: Learning rate of AdamW, after a warm-up over a tenth of the steps.
+    weight_decay: Weight decay of AdamW; it pulls towards the base.
+    max_norm: Largest norm of the gradient, which is clipped beyond it.
   """
 
-  base: mult_vae.Config = dataclasses.field(default_factory=mult_vae.Config)
+  base: mult_vae.MultVaeConfig = dataclasses.field(
+    default_factory=mult_vae.MultVaeConfig
+  )
   form: output_forms.Form = dataclasses.field(default_factory=output_forms.Full)
   parts: tuple[hypernetwork.Path, ...] = (('hidden_out',),)
   z_dim: int = 32
@@ -69,83 +73,85 @@ class Config:
   max_norm: float = 1.0
 
 
-class Fitted(NamedTuple):
+class HeadState(NamedTuple):
   """A base and its generator over one catalogue.
 
   Attributes:
-    base: the Mult-VAE.
+    base: the Mult-VAE's parameters.
     theta: the generator's parameters.
-    flops: operations of the generator's training.
   """
 
-  base: mult_vae.Fitted
+  base: Any
   theta: Any
-  flops: float
 
 
 def generated_head(
-  *, base: dict[str, Any] | None = None, **hyper_parameters: Any
-) -> Method:
+  *, base: dict[str, Any] | None = None, **hyperparameters: Any
+) -> Model:
   """A Mult-VAE whose decoder a hypernetwork adapts to each user.
 
-  New users need nothing but the pass that generates and scores. Another
-  catalogue is refused.
+  New users need nothing but the pass that generates and scores.
 
   Args:
-    base: fields of `mult_vae.Config`.
-    **hyper_parameters: the other fields of `Config`.
+    base: fields of `mult_vae.MultVaeConfig`.
+    **hyperparameters: the other fields of `HeadConfig`.
   """
-  config = Config(mult_vae.Config(**(base or {})), **hyper_parameters)
+  config = HeadConfig(mult_vae.MultVaeConfig(**(base or {})), **hyperparameters)
   if not config.base.variational:
     raise ValueError('base: only Mult-VAE (variational=True) can be generated')
-
-  def adapt(shared, evidence, key):
-    del key
-    if not np.array_equal(shared.base.item_ids, evidence.item_ids):
-      raise CannotServe(
-        'the generated head reads and scores the items that its generator '
-        'was trained on; another catalogue needs a training of its own'
-      )
-    return shared
-
-  return Method(
+  return Model(
     'generated_head',
+    config,
     functools.partial(fit, config),
-    adapt,
     functools.partial(score, config),
-    lambda source, shared: mult_vae.fit_flops(shared.base) + shared.flops,
+    generate=functools.partial(_serve, config),
   )
 
 
-def fit(config: Config, data: Interactions, key: jax.Array) -> Fitted:
+def fit(
+  config: HeadConfig,
+  data: Interactions,
+  key: jax.Array,
+  start: HeadState | None = None,
+  run: loop.Run = loop.Run(),
+) -> Outcome:
   """Trains the Mult-VAE, then its generator, on the users of `data`.
+
+  Args:
+    config: hyperparameters.
+    data: the users' items.
+    key: a typed key.
+    start: ignored; base and generator are always trained from scratch.
+    run: how the generator's training is evaluated, logged and kept.
 
   Raises:
     CannotServe: no user has a row.
   """
+  del start
   base_key, generator_key = jax.random.split(key)
   base = mult_vae.fit(config.base, data, base_key)
-  return fit_generator(config, base, data, generator_key)
+  head = fit_generator(config, base.state, data, generator_key, run)
+  return Outcome(head.state, base.cost + head.cost)
 
 
 def fit_generator(
-  config: Config,
-  base: mult_vae.Fitted,
+  config: HeadConfig,
+  base: Any,
   data: Interactions,
   key: jax.Array,
-  **run: Any,
-) -> Fitted:
+  run: loop.Run = loop.Run(),
+) -> Outcome:
   """Trains the generator of a trained base: simulated new users.
 
   Each step shows a random share of each user's items, from none to all, to
   base and generator; the loss is Mult-VAE's, on all of them.
 
   Args:
-    config: hyper-parameters.
-    base: a Mult-VAE over the catalogue of `data`.
+    config: hyperparameters.
+    base: parameters of a Mult-VAE over the catalogue of `data`.
     data: the users' items.
     key: a typed key: initialisation, order of the users, what is shown.
-    **run: as `mult_vae.fit`'s; parameters are the generator's.
+    run: how the training is evaluated, logged and kept.
   """
   x_UxV = data.csr(bool)
   x_UxV = x_UxV[np.flatnonzero(np.diff(x_UxV.indptr))]
@@ -153,34 +159,47 @@ def fit_generator(
   batch_size = min(config.batch_size, x_UxV.shape[0])
   num_steps = math.ceil(config.epochs * x_UxV.shape[0] / batch_size)
   order_seed = int(jax.random.bits(order_key))
-  params = jax.tree.map(jnp.asarray, base.params)
+  base = jax.tree.map(jnp.asarray, base)
 
   def batch_at(step):
     rows = loop.batch_rows(step, batch_size, x_UxV.shape[0], order_seed)
-    return {'x': x_UxV[rows].toarray(), 'base': params}
+    return {'x': x_UxV[rows].toarray(), 'base': base}
 
   theta = hypernetwork.init(
     _network(config, data.num_items),
     init_key,
     _as_set(jnp.zeros(data.num_items, bool)),
-    params,
+    base,
     config.parts,
   )
   step_fn, tx = train_step(config, data.num_items, num_steps)
   state = step_lib.init_state(theta, tx, noise_key)
-  flops = num_steps * _step_flops(step_fn, state, batch_at(0))
+  operations = num_steps * counts.program(step_fn, state, batch_at(0))
   result = loop.train(
     step_fn,
     state,
     batch_at,
-    loop.LoopConfig(num_steps, **run.pop('loop', {})),
-    **run,
+    num_steps,
+    run.of(lambda theta: HeadState(base, theta)),
   )
-  theta = result.params
-  return Fitted(base, theta, flops)
+  return Outcome(HeadState(base, result.params), Cost(operations))
 
 
-def score(config: Config, fitted: Fitted, histories: Histories) -> np.ndarray:
+def _serve(
+  config: HeadConfig, state: HeadState, data: Interactions, key: jax.Array
+) -> Outcome:
+  """The same state: scoring generates each user's network, and pays for it."""
+  del key
+  nothing_V = jnp.zeros(data.num_items, bool)
+  operations = counts.program(
+    functools.partial(generate, config), state.theta, state.base, nothing_V
+  )
+  return Outcome(state, Cost(per_user=operations))
+
+
+def score(
+  config: HeadConfig, state: HeadState, histories: Histories
+) -> np.ndarray:
   """Logits [B, V], each user's by a network of their own.
 
   Rows are padded to a power of two, so that few sizes are ever compiled.
@@ -188,12 +207,12 @@ def score(config: Config, fitted: Fitted, histories: Histories) -> np.ndarray:
   x_BxV = histories.csr(bool).toarray()
   padding = (1 << max(0, len(x_BxV) - 1).bit_length()) - len(x_BxV)
   x_BxV = np.pad(x_BxV, ((0, padding), (0, 0)))
-  logits_BxV = _logits(config, fitted.theta, fitted.base.params, x_BxV)
+  logits_BxV = _logits(config, state.theta, state.base, x_BxV)
   return np.asarray(logits_BxV)[: len(histories.items)]
 
 
 @functools.partial(jax.jit, static_argnames='config')
-def _logits(config: Config, theta: Any, base: Any, x_BxV: jax.Array):
+def _logits(config: HeadConfig, theta: Any, base: Any, x_BxV: jax.Array):
   def score_user(x_V):
     return apply(config, generate(config, theta, base, x_V), x_V)
 
@@ -201,7 +220,7 @@ def _logits(config: Config, theta: Any, base: Any, x_BxV: jax.Array):
 
 
 def generate(
-  config: Config,
+  config: HeadConfig,
   theta: Any,
   base: Any,
   shown_V: Bool[Array, ' V'],
@@ -219,7 +238,7 @@ def generate(
 
 
 def apply(
-  config: Config, params: Any, shown_V: Bool[Array, ' V']
+  config: HeadConfig, params: Any, shown_V: Bool[Array, ' V']
 ) -> Float[Array, ' V']:
   """One user's logits by a network of their own."""
   sizes = config.base.hidden_dim, config.base.latent_dim
@@ -228,7 +247,7 @@ def apply(
 
 
 @functools.lru_cache(maxsize=16)
-def train_step(config: Config, num_items: int, num_steps: int):
+def train_step(config: HeadConfig, num_items: int, num_steps: int):
   """The step and its optimizer; cached, so equal runs compile once."""
   warmup = max(1, num_steps // 10)
   lr = optax.schedules.linear_schedule(0.0, config.lr, warmup)
@@ -256,12 +275,7 @@ def train_step(config: Config, num_items: int, num_steps: int):
   return step_lib.make_train_step(loss_fn, tx), tx
 
 
-def _step_flops(step_fn, state, batch) -> float:
-  """XLA's count, right here: matrix products, no factorisation, no loop."""
-  return float(step_fn.lower(state, batch).cost_analysis()['flops'])
-
-
-def _network(config: Config, num_items: int) -> hypernetwork.Hypernetwork:
+def _network(config: HeadConfig, num_items: int) -> hypernetwork.Hypernetwork:
   encoder = conditioning.InteractionEncoder(
     num_items, config.z_dim, config.hidden_dim
   )

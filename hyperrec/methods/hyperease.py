@@ -123,9 +123,19 @@ def ridge_map(
 def learn(
   config: HyperEaseConfig, source: method_lib.Source, features: Features
 ) -> Outcome:
-  """The generator of priors; None where no part of the prior is learned."""
+  """The generator of priors; None where no part of the prior is learned.
+
+  Raises:
+    CannotServe: a source has a single item, which is like no other.
+  """
   if not any((config.relation, config.transfer, config.popularity)):
     return Outcome(None)
+  for domain in domains_of(source):
+    if domain.num_items < 2:
+      raise method_lib.CannotServe(
+        f'HyperEASE learns how items relate, and {domain.name or "the source"} '
+        f'has {domain.num_items} of them'
+      )
   domains = [
     prior_generator.Domain(d.csr(), features(d)) for d in domains_of(source)
   ]

@@ -1,9 +1,9 @@
-"""Mult-VAE and Mult-DAE: the deep models to retrain or to fine-tune."""
+"""Mult-VAE and Mult-DAE: autoencoders of a user's whole row of items."""
 
 import dataclasses
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -18,32 +18,34 @@ from hyperrec.training import loop
 from hyperrec.training import step as step_lib
 
 CannotServe = method_lib.CannotServe
+Cost = method_lib.Cost
 Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
-Method = method_lib.Method
+Model = method_lib.Model
+Outcome = method_lib.Outcome
 
 # Liang et al. on ML-20M: the KL weight stops rising at step 40,000 of 46,800.
 _ANNEALED_SHARE = 40_000 / 46_800
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-  """Hyper-parameters; the defaults are those of Liang et al. (WWW 2018).
+class MultVaeConfig:
+  """Hyperparameters; the defaults are those of Liang et al. (WWW 2018).
 
   Attributes:
     variational: True is Mult-VAE, False is Mult-DAE.
-    hidden_dim: width of the layers around the code (Mult-VAE only).
-    latent_dim: width of the code.
-    dropout: share of the input dropped in training.
-    epochs: passes over the users.
-    batch_size: users a step; all of them where there are fewer.
-    lr: Adam's.
-    anneal_cap: the largest weight of the KL term, beta.
-    anneal_steps: the weight is min(anneal_cap, step / anneal_steps); 200,000
+    hidden_dim: Width of the layers around the code (Mult-VAE only).
+    latent_dim: Width of the code.
+    dropout: Share of the input that is dropped in training, from 0 to below 1.
+    epochs: Passes over the users.
+    batch_size: Users of a step; all of them where there are fewer.
+    lr: Learning rate of Adam.
+    anneal_cap: Largest weight of the KL term, beta.
+    anneal_steps: The weight is min(anneal_cap, step / anneal_steps); 200,000
       in the paper. None reaches the cap at the same share of a run of any
       length as the paper's run on ML-20M did.
-    weight_decay: times the sum of squared weights, added to the loss.
-    finetune_epochs: passes over the evidence in fine-tuning.
+    weight_decay: Times the sum of squared weights, added to the loss.
+    finetune_epochs: Passes over the users in fine-tuning.
   """
 
   variational: bool = True
@@ -59,118 +61,55 @@ class Config:
   finetune_epochs: int = 20
 
 
-class Fitted(NamedTuple):
-  """A network over one catalogue.
+def mult_vae(**hyperparameters: Any) -> Model:
+  """Mult-VAE (Liang et al., WWW 2018); its state is the network's parameters.
 
-  Attributes:
-    params: of the network; None where nothing was trained yet.
-    steps: train steps that made them from what they started with.
-    batch_size: users a step.
-    source: what they were trained on; None once adapted.
-    item_ids: the catalogue.
-  """
-
-  params: Any
-  steps: int
-  batch_size: int
-  source: Interactions | None
-  item_ids: np.ndarray
-
-
-def mult_vae(*, retrain: bool = False, **hyper_parameters: Any) -> Method:
-  """Mult-VAE, trained once on the source; new users need a forward pass.
-
-  On another catalogue it is trained from scratch on the evidence.
+  New users need a forward pass only. To another catalogue it carries the inner
+  layers (hidden -> latent -> hidden); those that face the items start anew.
 
   Args:
-    retrain: prepare nothing, train on source and evidence at each adaptation.
-    **hyper_parameters: fields of `Config`.
+    **hyperparameters: fields of `MultVaeConfig`.
   """
-  return _from_scratch('mult_vae', Config(**hyper_parameters), retrain)
+  return _model('mult_vae', MultVaeConfig(**hyperparameters))
 
 
-def mult_dae(*, retrain: bool = False, **hyper_parameters: Any) -> Method:
-  """Mult-DAE under the same terms; see `mult_vae`."""
+def mult_dae(**hyperparameters: Any) -> Model:
+  """Mult-DAE of the same paper: one hidden layer, which carries nothing.
+
+  Args:
+    **hyperparameters: fields of `MultVaeConfig`.
+  """
   defaults = {'variational': False, 'weight_decay': 0.01 / 500}
-  config = Config(**{**defaults, **hyper_parameters})
-  return _from_scratch('mult_dae', config, retrain)
+  config = MultVaeConfig(**{**defaults, **hyperparameters})
+  return _model('mult_dae', config)
 
 
-def mult_vae_finetune(**hyper_parameters: Any) -> Method:
-  """Mult-VAE whose training goes on, on the evidence alone.
-
-  On another catalogue the layers that face the items start anew, the inner
-  ones (hidden -> latent -> hidden) from the source's, and all are trained.
-
-  Args:
-    **hyper_parameters: fields of `Config`.
-  """
-  config = Config(**hyper_parameters)
-
-  def adapt(shared, evidence, key):
-    is_new = not np.array_equal(shared.item_ids, evidence.item_ids)
-    if len(evidence) == 0 and not is_new:
-      return shared
-    init_key, train_key = jax.random.split(key)
-    params = shared.params
-    if is_new:
-      fresh = _init(make_model(config, evidence.num_items), init_key)
-      params = variational_autoencoder.keep_inner_layers(params, fresh)
-    else:
-      evidence = interactions_lib.grown_users(shared.source, evidence)
-    return fit(config, evidence, train_key, params)._replace(source=None)
-
-  return Method(
-    'mult_vae_finetune',
-    lambda source, key: fit(config, source, key),
-    adapt,
-    functools.partial(score, config),
-    lambda source, shared: fit_flops(shared),
-    _adapt_flops,
-  )
-
-
-def _from_scratch(name: str, config: Config, retrain: bool) -> Method:
-  def prepare(source, key):
-    if retrain:
-      return Fitted(None, 0, 0, source, source.item_ids)
-    return fit(config, source, key)
-
-  def adapt(shared, evidence, key):
-    data = evidence
-    if np.array_equal(shared.item_ids, evidence.item_ids):
-      if not retrain:
-        return shared
-      data = interactions_lib.join_users(shared.source, evidence)
-    return fit(config, data, key)._replace(source=None)
-
-  return Method(
+def _model(name: str, config: MultVaeConfig) -> Model:
+  return Model(
     name,
-    prepare,
-    adapt,
+    config,
+    functools.partial(fit, config),
     functools.partial(score, config),
-    lambda source, shared: fit_flops(shared),
-    _adapt_flops,
+    carry=functools.partial(_carry, config) if config.variational else None,
   )
 
 
 def fit(
-  config: Config,
+  config: MultVaeConfig,
   data: Interactions,
   key: jax.Array,
-  params: Any = None,
-  **run: Any,
-) -> Fitted:
+  start: Any = None,
+  run: loop.Run = loop.Run(),
+) -> Outcome:
   """Trains on the users of `data` that have a row.
 
   Args:
-    config: hyper-parameters.
+    config: hyperparameters.
     data: the users' items.
     key: a typed key: initialisation, order of the users, noise.
-    params: to fine-tune for `config.finetune_epochs`, the KL weight at its
-      cap; None trains from scratch for `config.epochs`.
-    **run: `evaluate`, `workdir`, ... of `loop.train`, and `loop`, fields of
-      `LoopConfig`. With an evaluation the best parameters are kept.
+    start: parameters to fine-tune for `config.finetune_epochs`, with the KL
+      weight at its cap; None trains from scratch for `config.epochs`.
+    run: how the training is evaluated, logged and kept.
 
   Raises:
     CannotServe: no user has a row.
@@ -181,11 +120,13 @@ def fit(
     raise CannotServe(
       'a network cannot be trained for a catalogue without interactions'
     )
+  if start is not None:
+    _, key = jax.random.split(key)  # the first part is `_carry`'s
   init_key, order_key, noise_key = jax.random.split(key, 3)
   batch_size = min(config.batch_size, x_UxV.shape[0])
-  epochs = config.epochs if params is None else config.finetune_epochs
+  epochs = config.epochs if start is None else config.finetune_epochs
   num_steps = math.ceil(epochs * x_UxV.shape[0] / batch_size)
-  beta = _annealing(config, num_steps if params is None else 0)
+  beta = _annealing(config, num_steps if start is None else 0)
   order_seed = int(jax.random.bits(order_key))
 
   def batch_at(step):
@@ -193,20 +134,33 @@ def fit(
     return {'x': x_UxV[rows].toarray(), 'beta': np.float32(beta(step))}
 
   model = make_model(config, data.num_items)
-  params = _init(model, init_key) if params is None else params
+  params = _init(model, init_key) if start is None else start
   step_fn, tx = train_step(model, config.lr, config.weight_decay)
   result = loop.train(
     step_fn,
     step_lib.init_state(params, tx, noise_key),
     batch_at,
-    loop.LoopConfig(num_steps, **run.pop('loop', {})),
-    **run,
+    num_steps,
+    run,
   )
-  params = result.params
-  return Fitted(params, num_steps, batch_size, data, data.item_ids)
+  operations = num_steps * variational_autoencoder.train_step_flops(
+    variational_autoencoder.layer_sizes(params), batch_size
+  )
+  return Outcome(result.params, Cost(operations))
 
 
-def score(config: Config, fitted: Fitted, histories: Histories) -> np.ndarray:
+def _carry(
+  config: MultVaeConfig, params: Any, data: Interactions, key: jax.Array
+) -> Outcome:
+  """The inner layers of `params`, with new item layers for a catalogue."""
+  init_key, _ = jax.random.split(key)  # the second part is `fit`'s
+  fresh = _init(make_model(config, data.num_items), init_key)
+  return Outcome(variational_autoencoder.keep_inner_layers(params, fresh))
+
+
+def score(
+  config: MultVaeConfig, params: Any, histories: Histories
+) -> np.ndarray:
   """Logits [B, V], from the mean of the code.
 
   Rows are padded to a power of two, so that few sizes are ever compiled.
@@ -215,26 +169,11 @@ def score(config: Config, fitted: Fitted, histories: Histories) -> np.ndarray:
   padding = (1 << max(0, len(x_BxV) - 1).bit_length()) - len(x_BxV)
   model = make_model(config, histories.num_items)
   x_BxV = np.pad(x_BxV, ((0, padding), (0, 0)))
-  logits_BxV = np.asarray(logits(model, fitted.params, x_BxV))
+  logits_BxV = np.asarray(logits(model, params, x_BxV))
   return logits_BxV[: len(histories.items)]
 
 
-def fit_flops(fitted: Fitted) -> float:
-  """Operations of the steps that were done."""
-  if fitted.params is None:
-    return 0.0
-  layers = variational_autoencoder.layer_sizes(fitted.params)
-  return fitted.steps * variational_autoencoder.train_step_flops(
-    layers, fitted.batch_size
-  )
-
-
-def _adapt_flops(shared: Fitted, evidence: Interactions, adapted: Fitted):
-  del evidence
-  return 0.0 if adapted is shared else fit_flops(adapted)
-
-
-def _annealing(config: Config, num_steps: int):
+def _annealing(config: MultVaeConfig, num_steps: int):
   """The weight of the KL term by step; at its cap with num_steps=0."""
   cap, steps = config.anneal_cap, config.anneal_steps
   if num_steps == 0:
@@ -244,7 +183,7 @@ def _annealing(config: Config, num_steps: int):
   return lambda step: min(cap, step / steps)
 
 
-def make_model(config: Config, num_items: int) -> nn.Module:
+def make_model(config: MultVaeConfig, num_items: int) -> nn.Module:
   """The network of a configuration, without parameters."""
   sizes = {'latent_dim': config.latent_dim, 'dropout': config.dropout}
   if not config.variational:

@@ -1,4 +1,4 @@
-"""SASRec behind the contract: the sequential model to retrain or fine-tune."""
+"""SASRec: a transformer that reads items in order and predicts the next."""
 
 import dataclasses
 import functools
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
@@ -18,10 +19,12 @@ from hyperrec.training import loop, optimizers
 from hyperrec.training import step as step_lib
 
 CannotServe = method_lib.CannotServe
+Cost = method_lib.Cost
 DataError = interactions_lib.DataError
 Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
-Method = method_lib.Method
+Model = method_lib.Model
+Outcome = method_lib.Outcome
 SASRec = sequential_recommender.SASRec
 
 
@@ -93,107 +96,35 @@ class Config:
       raise DataError(f'num_heads={self.num_heads} must divide dim={self.dim}')
 
 
-class Fitted(NamedTuple):
+class State(NamedTuple):
   """A network over one catalogue.
 
   Attributes:
-    params: of the network; None where nothing was trained yet.
+    params: of the network.
     popularity: float32 [V], log(1 + count): the scores of a user who has
-      shown nothing.
-    steps: train steps that made them from what they started with.
-    batch_size: packed rows a step.
-    source: what they were trained on; None once adapted.
-    item_ids: the catalogue.
+      shown nothing. None where the catalogue is not yet the network's own.
   """
 
   params: Any
-  popularity: np.ndarray | None
-  steps: int
-  batch_size: int
-  source: Interactions | None
-  item_ids: np.ndarray
+  popularity: Float[np.ndarray, ' V'] | None
 
 
-def sasrec(*, retrain: bool = False, **hyper_parameters: Any) -> Method:
-  """SASRec, trained once on the source; new users need a forward pass.
+def sasrec(**hyperparameters: Any) -> Model:
+  """SASRec (Kang & McAuley, ICDM 2018); new users need a forward pass only.
 
-  It knows items by their number alone and refuses another catalogue.
+  To another catalogue it carries positions and blocks; the items' embeddings
+  start anew.
 
   Args:
-    retrain: prepare nothing, train on source and evidence at each adaptation;
-      on another catalogue, on the evidence alone.
-    **hyper_parameters: fields of `Config`.
+    **hyperparameters: fields of `Config`.
   """
-  config = Config(**hyper_parameters)
-
-  def prepare(source, key):
-    if retrain:
-      return Fitted(None, None, 0, 0, source, source.item_ids)
-    return fit(config, source, key)
-
-  def adapt(shared, evidence, key):
-    is_new = not np.array_equal(shared.item_ids, evidence.item_ids)
-    if retrain:
-      data = evidence
-      if not is_new:
-        data = interactions_lib.join_users(shared.source, evidence)
-      return fit(config, data, key)._replace(source=None)
-    if is_new:
-      raise CannotServe(
-        'SASRec knows the items that it was trained on, and the catalogue is '
-        'another one: retrain or fine-tune it'
-      )
-    return shared
-
-  return _method('sasrec', config, prepare, adapt)
-
-
-def sasrec_finetune(**hyper_parameters: Any) -> Method:
-  """SASRec whose training goes on, on the evidence alone.
-
-  On another catalogue the items' embeddings start anew, positions and blocks
-  from the source's, and all are trained.
-
-  Args:
-    **hyper_parameters: fields of `Config`.
-  """
-  config = Config(**hyper_parameters)
-
-  def adapt(shared, evidence, key):
-    is_new = not np.array_equal(shared.item_ids, evidence.item_ids)
-    if not is_new and not _can_teach(evidence):
-      return shared
-    init_key, train_key = jax.random.split(key)
-    params = shared.params
-    if is_new:
-      fresh = _init(make_model(config, evidence.num_items), init_key)
-      params = sequential_recommender.keep_all_but_items(params, fresh)
-    adapted = fit(config, evidence, train_key, params)._replace(source=None)
-    return adapted if is_new else adapted._replace(popularity=shared.popularity)
-
-  prepare = functools.partial(fit, config)
-  return _method('sasrec_finetune', config, prepare, adapt)
-
-
-def _method(name, config, prepare, adapt) -> Method:
-  def prepare_one_domain(source, key):
-    if isinstance(source, tuple):
-      raise CannotServe(
-        f'SASRec has one catalogue; the source is {len(source)} domains'
-      )
-    return prepare(source, key)
-
-  def adapt_flops(shared, evidence, adapted):
-    del evidence
-    return 0.0 if adapted is shared else fit_flops(config, adapted)
-
-  return Method(
-    name,
-    prepare_one_domain,
-    adapt,
+  config = Config(**hyperparameters)
+  return Model(
+    'sasrec',
+    config,
+    functools.partial(fit, config),
     functools.partial(score, config),
-    lambda source, shared: fit_flops(config, shared),
-    adapt_flops,
+    carry=functools.partial(_carry, config),
   )
 
 
@@ -201,41 +132,47 @@ def fit(
   config: Config,
   data: Interactions,
   key: jax.Array,
-  params: Any = None,
-  **run: Any,
-) -> Fitted:
+  start: State | None = None,
+  run: loop.Run = loop.Run(),
+) -> Outcome:
   """Trains on the sequences of `data`, each prefix predicting the next item.
 
   Args:
-    config: hyper-parameters.
+    config: hyperparameters.
     data: the users' items and, unless shuffled, when each was touched.
     key: a typed key: initialisation, order of the rows, noise.
-    params: to fine-tune for `config.finetune_epochs`; None trains from
-      scratch for `config.epochs`.
-    **run: `evaluate`, `workdir`, ... of `loop.train`, and `loop`, fields of
-      `LoopConfig`. With an evaluation the best parameters are kept.
+    start: a state to fine-tune for `config.finetune_epochs`. It keeps its
+      popularity, and where no user has two items it stays as it is. None
+      trains from scratch for `config.epochs`.
+    run: how the training is evaluated, logged and kept.
 
   Raises:
     CannotServe: no timestamps where order matters, or no user has two items.
   """
+  is_served = start is not None and start.popularity is not None
+  if is_served and data.user_counts().max(initial=0) < 2:
+    return Outcome(start)
   if data.timestamps is None and not config.shuffled:
     raise CannotServe(
       f'{data.name}: a sequential model needs the order of items, and there '
       'are no timestamps'
     )
+  if start is not None:
+    _, key = jax.random.split(key)  # the first part is `_carry`'s
   init_key, order_key, noise_key = jax.random.split(key, 3)
   batches = next_item.batches(
     sequences_lib.Sequences.of(data),
     length=config.length,
     from_the_end=config.from_the_end,
     batch_size=config.batch_size,
-    epochs=config.epochs if params is None else config.finetune_epochs,
+    epochs=config.epochs if start is None else config.finetune_epochs,
     key=order_key,
     shuffled=config.shuffled,
   )
   counts = jnp.asarray(data.item_counts(), jnp.float32)
+  popularity = start.popularity if is_served else next_item.popularity(data)
   model = make_model(config, data.num_items)
-  params = _init(model, init_key) if params is None else params
+  params = _init(model, init_key) if start is None else start.params
   steps = batches.num_steps
   tx = optimizers.cosine_adamw(config.lr, steps, config.weight_decay)
   result = loop.train(
@@ -248,49 +185,43 @@ def fit(
     ),
     step_lib.init_state(params, tx, noise_key),
     lambda step: {'rows': batches.at(step), 'counts': counts},
-    loop.LoopConfig(steps, **run.pop('loop', {})),
-    **run,
+    steps,
+    run.of(lambda params: State(params, popularity)),
   )
-  popularity = next_item.popularity(data)
-  return Fitted(
-    result.params, popularity, steps, batches.size, data, data.item_ids
+  operations = steps * _step_operations(config, data.num_items, batches.size)
+  return Outcome(State(result.params, popularity), Cost(operations))
+
+
+def _carry(
+  config: Config, state: State, data: Interactions, key: jax.Array
+) -> Outcome:
+  """All parameters but the items', which are new for a catalogue."""
+  init_key, _ = jax.random.split(key)  # the second part is `fit`'s
+  fresh = _init(make_model(config, data.num_items), init_key)
+  params = sequential_recommender.keep_all_but_items(state.params, fresh)
+  return Outcome(State(params, None))
+
+
+def _step_operations(config: Config, num_items: int, num_rows: int) -> float:
+  """Operations of a train step: those of three forward passes."""
+  candidates = config.num_negatives + 1 if config.num_negatives else num_items
+  return 3 * sequential_recommender.forward_flops(
+    make_model(config, num_items), num_rows, config.length, candidates
   )
 
 
-def score(config: Config, fitted: Fitted, histories: Histories) -> np.ndarray:
+def score(config: Config, state: State, histories: Histories) -> np.ndarray:
   """Scores [B, V] of the next item; popularity where nothing was shown."""
   model = make_model(config, histories.num_items)
   hidden_BxD, is_empty_B = next_item.last_hidden(
-    functools.partial(_last_hidden, model, fitted.params),
+    functools.partial(_last_hidden, model, state.params),
     histories,
     config.length,
     config.dim,
   )
-  scores_BxV = hidden_BxD @ np.asarray(fitted.params['items']).T
-  scores_BxV[is_empty_B] = fitted.popularity
+  scores_BxV = hidden_BxD @ np.asarray(state.params['items']).T
+  scores_BxV[is_empty_B] = state.popularity
   return scores_BxV
-
-
-def fit_flops(config: Config, fitted: Fitted) -> float:
-  """Operations of the steps that were done: three forward passes each."""
-  if fitted.params is None:
-    return 0.0
-  num_items = len(fitted.item_ids)
-  candidates = config.num_negatives + 1 if config.num_negatives else num_items
-  return (
-    3
-    * fitted.steps
-    * sequential_recommender.forward_flops(
-      make_model(config, num_items),
-      fitted.batch_size,
-      config.length,
-      candidates,
-    )
-  )
-
-
-def _can_teach(data: Interactions) -> bool:
-  return bool(data.user_counts().max(initial=0) > 1)
 
 
 def make_model(config: Config, num_items: int) -> SASRec:

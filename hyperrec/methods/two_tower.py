@@ -13,33 +13,38 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.sparse
+from jaxtyping import Float
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.methods import hyperease, l3ae
+from hyperrec.methods import l3ae
 from hyperrec.models import two_tower as model_lib
 from hyperrec.models import variational_autoencoder
 from hyperrec.training import loop, optimizers
 from hyperrec.training import step as step_lib
 
+Cost = method_lib.Cost
+Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
-Method = method_lib.Method
+Model = method_lib.Model
+Outcome = method_lib.Outcome
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-  """Hyper-parameters.
+class TowerConfig:
+  """Hyperparameters.
 
   Attributes:
-    hidden_dim: see `two_tower.TwoTower`.
-    dim: likewise.
-    hidden_share: of a user's items, those that a step hides and looks for.
-    steps: on the sources, one after the other.
-    finetune_epochs: passes over the users of the evidence.
-    batch_size: users a step; all of them where there are fewer.
-    lr: AdamW's, at its start; it decays to 0 by a cosine.
-    finetune_lr: likewise, on the evidence.
-    weight_decay: AdamW's.
+    hidden_dim: Width of the hidden layer of each tower.
+    dim: Width of the output of each tower.
+    hidden_share: Share of a user's items that a step hides and looks for.
+    steps: Steps of the training from scratch; source domains take turns.
+    finetune_epochs: Passes over the users of the evidence.
+    batch_size: Users of a step; all of them where there are fewer.
+    lr: Learning rate of AdamW at the start; it falls to 0 along a cosine.
+    finetune_lr: The same, in fine-tuning.
+    weight_decay: Weight decay of AdamW.
   """
 
   hidden_dim: int = 256
@@ -53,69 +58,94 @@ class Config:
   weight_decay: float = 1e-2
 
 
-class Fitted(NamedTuple):
-  """Towers; of an adapted catalogue also what they make of its items.
+class TowerState(NamedTuple):
+  """Towers; of one catalogue also what they make of its items.
 
   Attributes:
     params: of the network.
-    shown: [V, D], each item as part of a history; None before adaptation.
+    shown: [V, D], each item as part of a history; None of several domains.
     scored: [V, D], each item as one to be scored; likewise.
-    flops: operations that training took.
   """
 
   params: Any
-  shown: Any
-  scored: Any
-  flops: float
+  shown: Float[np.ndarray, 'V D'] | None
+  scored: Float[np.ndarray, 'V D'] | None
 
 
-def two_tower(features: l3ae.Features, **hyper_parameters: Any) -> Method:
+def two_tower(features: l3ae.Features, **hyperparameters: Any) -> Model:
   """Serves any catalogue with features, without any interaction too.
 
   Args:
     features: interactions -> features of their catalogue, float [V, F]; the
       columns must mean the same in source and target.
-    **hyper_parameters: fields of `Config`.
+    **hyperparameters: fields of `TowerConfig`.
   """
-  config = Config(**hyper_parameters)
+  config = TowerConfig(**hyperparameters)
   model = model_lib.TwoTower(config.hidden_dim, config.dim)
 
-  def prepare(source, key):
-    domains = hyperease.domains_of(source)
+  def look_up(state, data):
+    return _over_items(model, state.params, _centred(features(data)))
+
+  def fit(data, key, start=None, run=loop.Run()):
+    domains = (data,) if isinstance(data, Interactions) else data
     tables = [_centred(features(domain)) for domain in domains]
-    init_key, train_key = jax.random.split(key)
-    params = _init(model, init_key, tables[0])
-    data = [_rows(d, t) for d, t in zip(domains, tables, strict=True)]
-    run = {'num_steps': config.steps, 'lr': config.lr, 'key': train_key}
-    return _train(model, config, params, data, **run)
+    users = [_users(domain) for domain in domains]
 
-  def adapt(shared, evidence, key):
-    data = _rows(evidence, _centred(features(evidence)))
-    fitted = shared._replace(flops=0.0)
-    num_users = data[0].shape[0]
-    if num_users:
-      batches = math.ceil(num_users / config.batch_size)
-      run = {'num_steps': config.finetune_epochs * batches, 'key': key}
-      run['lr'] = config.finetune_lr
-      fitted = _train(model, config, shared.params, [data], **run)
-    shown, scored = jax.device_get(_towers(model, fitted.params, data[1]))
-    return fitted._replace(shown=shown, scored=scored)
+    def served(params):
+      if len(tables) > 1:
+        return Outcome(TowerState(params, None, None))
+      return _over_items(model, params, tables[0])
 
-  def adapt_flops(shared, evidence, adapted):
-    del shared
-    width = features(evidence).shape[1]
-    once = model_lib.forward_flops(evidence.num_items, width, 0, model)
-    return adapted.flops + once
+    num_steps, lr = config.steps, config.lr
+    if start is None:
+      init_key, key = jax.random.split(key)
+      params = _init(model, init_key, tables[0])
+    else:
+      params = start.params
+      batches = math.ceil(sum(x.shape[0] for x in users) / config.batch_size)
+      num_steps, lr = config.finetune_epochs * batches, config.finetune_lr
+      if batches == 0:
+        return served(params)
+    trained = _train(
+      model,
+      config,
+      params,
+      list(zip(users, tables, strict=True)),
+      num_steps=num_steps,
+      lr=lr,
+      key=key,
+      run=run.of(lambda params: served(params).state),
+    )
+    made = served(trained.state)
+    return Outcome(made.state, trained.cost + made.cost)
 
-  return Method(
+  return Model(
     'two_tower',
-    prepare,
-    adapt,
-    lambda adapted, histories: np.asarray(
-      model_lib.scores(adapted.shown, adapted.scored, histories.multi_hot())
-    ),
-    lambda source, shared: shared.flops,
-    adapt_flops,
+    config,
+    fit,
+    score,
+    look_up=look_up,
+    carry=lambda state, data, key: Outcome(state),
+    takes_domains=True,
+    needs_interactions=False,
+  )
+
+
+def score(state: TowerState, histories: Histories) -> np.ndarray:
+  """Scores [B, V]; an empty history scores 0 everywhere."""
+  return np.asarray(
+    model_lib.scores(state.shown, state.scored, histories.multi_hot())
+  )
+
+
+def _over_items(
+  model: model_lib.TwoTower, params: Any, table: Float[np.ndarray, 'V F']
+) -> Outcome:
+  """The towers' pass over the items of a catalogue."""
+  shown, scored = jax.device_get(_towers(model, params, table))
+  operations = model_lib.forward_flops(*table.shape, 0, model)
+  return Outcome(
+    TowerState(params, shown, scored), Cost(operations, of_text=operations)
   )
 
 
@@ -124,14 +154,16 @@ def _centred(table):
   return table - table.mean(axis=0)
 
 
-def _rows(data: Interactions, table: np.ndarray):
-  """The users with two items at least, and the features of the items."""
+def _users(data: Interactions) -> scipy.sparse.csr_matrix:
+  """The rows of the users with two items at least."""
   x_UxV = data.csr()
-  return x_UxV[np.flatnonzero(np.diff(x_UxV.indptr) > 1)], table
+  return x_UxV[np.flatnonzero(np.diff(x_UxV.indptr) > 1)]
 
 
-def _train(model, config, params, data, *, num_steps, lr, key) -> Fitted:
-  """Trains on each (x, features) in turn.
+def _train(
+  model, config: TowerConfig, params, data, *, num_steps, lr, key, run: loop.Run
+) -> Outcome:
+  """Parameters trained on each (x, features) in turn.
 
   Raises:
     CannotServe: no user has two items.
@@ -155,14 +187,15 @@ def _train(model, config, params, data, *, num_steps, lr, key) -> Fitted:
     step_fn,
     step_lib.init_state(params, tx, step_key),
     batch_at,
-    loop.LoopConfig(num_steps),
+    num_steps,
+    run,
   )
   passes = [
     model_lib.forward_flops(*table.shape, size, model)
     for (_, table), size in zip(data, sizes, strict=True)
   ]
-  flops = 3 * num_steps * float(np.mean(passes))
-  return Fitted(result.state.params, None, None, flops)
+  operations = 3 * num_steps * float(np.mean(passes))
+  return Outcome(result.params, Cost(operations))
 
 
 @functools.partial(jax.jit, static_argnames='model')

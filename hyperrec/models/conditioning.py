@@ -23,11 +23,11 @@ class MaskedSet(NamedTuple):
   A multi-hot row x of a catalogue is MaskedSet(arange(V), x).
 
   Attributes:
-    members: item indices [L], or feature rows [L, F].
+    members: item indices [L].
     mask: True where a member is.
   """
 
-  members: Int[Array, ' L'] | Float[Array, 'L F']
+  members: Int[Array, ' L']
   mask: Bool[Array, ' L']
 
 
@@ -69,49 +69,6 @@ class VectorEncoder(nn.Module):
     """Encodes one vector; ValueError where its width is not `in_dim`."""
     _check_width(x, self.in_dim)
     return Trunk(self.z_dim, self.hidden_dim, name='trunk')(constant_norm(x))
-
-
-class StatisticsEncoder(nn.Module):
-  """Statistics of a domain -> z; what is far beyond the sources saturates.
-
-  Attributes:
-    mean: of each statistic over the sources.
-    std: likewise; a statistic of std 0 says nothing.
-  """
-
-  mean: tuple[float, ...]
-  std: tuple[float, ...]
-  z_dim: int = 32
-  hidden_dim: int = 64
-
-  @nn.compact
-  def __call__(self, x: Float[Array, ' F']) -> Float[Array, ' Z']:
-    """Encodes one domain; ValueError where the width is not the sources'."""
-    _check_width(x, len(self.mean))
-    scale = jnp.array([1 / std if std > 0 else 0.0 for std in self.std])
-    share = jax.scipy.special.ndtr((x - jnp.array(self.mean)) * scale)
-    return Trunk(self.z_dim, self.hidden_dim, name='trunk')(cos_sin(share))
-
-
-class FeatureSetEncoder(nn.Module):
-  """A set of feature rows, such as items' texts -> z; an empty one -> 0.
-
-  Deep sets (Zaheer et al., NeurIPS 2017, arXiv 1703.06114): a layer for each
-  row of width `in_dim`, their mean, a trunk.
-  """
-
-  in_dim: int
-  z_dim: int = 32
-  hidden_dim: int = 64
-
-  @nn.compact
-  def __call__(self, members: MaskedSet) -> Float[Array, ' Z']:
-    """Encodes one set; ValueError where the rows' width is not `in_dim`."""
-    rows, mask = members
-    _check_width(rows, self.in_dim)
-    rows = constant_norm(jnp.where(mask[:, None], rows, 0.0))
-    rows = nn.gelu(nn.Dense(self.hidden_dim, name='row')(rows))
-    return _encode_set(self, rows, mask)
 
 
 class InteractionEncoder(nn.Module):

@@ -19,7 +19,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
-from flax.core import FrozenDict
 
 from hyperrec.models import output_forms
 
@@ -122,21 +121,6 @@ def generate(
       f'than these; init it anew for them: {error}'
     ) from error
   return traverse_util.unflatten_dict({**rest, **generated}, sep='.')
-
-
-def hyperfan(params: Params) -> tuple[Params, FrozenDict[str, float]]:
-  """What makes generated networks start as fresh ones do.
-
-  Args:
-    params: the target's, freshly initialised.
-
-  Returns:
-    A base of each leaf's mean (1 for the scale of a norm, about 0 for a
-    kernel), and each leaf's std, the `spread` of a form.
-  """
-  flat = traverse_util.flatten_dict(params, sep='.')
-  spread = FrozenDict({name: float(jnp.std(x)) for name, x in flat.items()})
-  return jax.tree.map(lambda x: jnp.full_like(x, x.mean()), params), spread
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -3,10 +3,8 @@
 A form is a module form(z, base) -> change with form(0, base) = 0; `base` and
 `change` map the names of parts ('layer.kernel') to arrays of equal shapes.
 
-`spread` is the std of the change at initialisation, by part, for z of norm
-sqrt(Z). With the target's own std it is hyperfan-in (Chang, Flokas, Lipson,
-ICLR 2020, arXiv 2312.08399). A part that it lacks has 0: its last layer is
-zero, so it starts exactly at the base (arXiv 2304.07645).
+The last layer of every form is zero at initialisation, so that training starts
+exactly at the base (Ortiz et al., ICLR 2024, arXiv 2304.07645).
 """
 
 import math
@@ -14,14 +12,10 @@ from collections.abc import Mapping
 
 import flax.linen as nn
 import jax.numpy as jnp
-from flax.core import FrozenDict
 from jaxtyping import Array, Float
 
 Parts = Mapping[str, Array]
-Spread = Mapping[str, float]
 Condition = Float[Array, ' Z']
-
-_AT_BASE: Spread = FrozenDict()
 
 
 class Film(nn.Module):
@@ -36,7 +30,7 @@ class Film(nn.Module):
     """Changes all parts of `base`."""
 
     def change(name, leaf):
-      out = _linear(self, name, z, leaf.shape[-1:], 0.0)
+      out = _linear(self, name, z, leaf.shape[-1:])
       return out if leaf.ndim < 2 else leaf * jnp.broadcast_to(out, leaf.shape)
 
     return {name: change(name, leaf) for name, leaf in base.items()}
@@ -46,7 +40,6 @@ class Mixture(nn.Module):
   """sum_k c_k(z) B_k, with the same K = `num_bases` coefficients everywhere."""
 
   num_bases: int = 8
-  spread: Spread = _AT_BASE
 
   @nn.compact
   def __call__(self, z: Condition, base: Parts) -> Parts:
@@ -63,7 +56,6 @@ class LowRank(nn.Module):
   """
 
   rank: int = 4
-  spread: Spread = _AT_BASE
 
   @nn.compact
   def __call__(self, z: Condition, base: Parts) -> Parts:
@@ -71,14 +63,12 @@ class LowRank(nn.Module):
     half, r = math.sqrt(0.5), self.rank
 
     def change(name, leaf):
-      std = self.spread.get(name, 0.0)
       if leaf.ndim < 2:
-        return _linear(self, name, z, leaf.shape, std)
+        return _linear(self, name, z, leaf.shape)
       left, columns = (leaf.size // leaf.shape[-1], r), leaf.shape[-1]
-      a = self.param(f'{name}.constant', _normal(half), left)
+      a = self.param(f'{name}.constant', nn.initializers.normal(half), left)
       a += _linear(self, f'{name}.left', z, left, half)
-      std /= math.sqrt(r)
-      b = _linear(self, f'{name}.right', z, (r, columns), std)
+      b = _linear(self, f'{name}.right', z, (r, columns))
       return (a @ b).reshape(leaf.shape)
 
     return {name: change(name, leaf) for name, leaf in base.items()}
@@ -93,20 +83,18 @@ class Chunked(nn.Module):
 
   chunk_size: int = 256
   embedding_dim: int = 32
-  spread: Spread = _AT_BASE
 
   @nn.compact
   def __call__(self, z: Condition, base: Parts) -> Parts:
     """Changes all parts of `base`."""
     dim = self.embedding_dim
     hidden_E = _linear(self, 'hidden', z, (dim,), 1.0)
-    std = 1 / math.sqrt(dim)
-    write_ExS = self.param('write', _normal(std), (dim, self.chunk_size))
+    init = nn.initializers.normal(1 / math.sqrt(dim))
+    write_ExS = self.param('write', init, (dim, self.chunk_size))
 
     def change(name, leaf):
       shape = (-(-leaf.size // self.chunk_size), dim)
-      std = self.spread.get(name, 0.0)
-      chunks_CxE = self.param(name, _normal(std), shape)
+      chunks_CxE = self.param(name, nn.initializers.zeros, shape)
       out = (chunks_CxE * jnp.broadcast_to(hidden_E, shape)) @ write_ExS
       return out.ravel()[: leaf.size].reshape(leaf.shape)
 
@@ -115,8 +103,6 @@ class Chunked(nn.Module):
 
 class Full(nn.Module):
   """H z: every number by itself."""
-
-  spread: Spread = _AT_BASE
 
   @nn.compact
   def __call__(self, z: Condition, base: Parts) -> Parts:
@@ -129,17 +115,14 @@ Form = Film | Mixture | LowRank | Chunked | Full
 
 def _linear_parts(module, x, base):
   return {
-    name: _linear(module, name, x, leaf.shape, module.spread.get(name, 0.0))
-    for name, leaf in base.items()
+    name: _linear(module, name, x, leaf.shape) for name, leaf in base.items()
   }
 
 
-def _linear(module, name, x_Z, shape, std):
+def _linear(module, name, x_Z, shape, std=0.0):
   """H x, without a bias, of the given std where x has norm sqrt(Z)."""
-  init = _normal(std / math.sqrt(len(x_Z)))
+  init = nn.initializers.zeros
+  if std:
+    init = nn.initializers.normal(std / math.sqrt(len(x_Z)))
   weights = module.param(name, init, (len(x_Z), *shape))
   return jnp.tensordot(x_Z, weights, axes=1)
-
-
-def _normal(std: float):
-  return nn.initializers.normal(std) if std else nn.initializers.zeros

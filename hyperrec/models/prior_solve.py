@@ -152,18 +152,3 @@ def scores(
     + (histories_BxV @ a_Vxr) @ prior.right
     - xp_BxV * scale_V[None]
   )
-
-
-def feature_factor(
-  features_VxF: Float[Array, 'V F'], l2: Float[Array, '']
-) -> tuple[Float[Array, 'F V'], Float[Array, ' V']]:
-  """W and 1 / diag(I - W'W): C, EASE on features, is W'W times the latter.
-
-  As `linear_autoencoder.feature_prior`. Rows of zeros (padding) change
-  nothing. Differentiable by JAX: F is small.
-  """
-  inner = features_VxF.T @ features_VxF
-  inner += l2 * jnp.eye(len(inner), dtype=inner.dtype)
-  lower = jnp.linalg.cholesky(inner)
-  w_FxV = jax.scipy.linalg.solve_triangular(lower, features_VxF.T, lower=True)
-  return w_FxV, 1 / (1 - jnp.einsum('fv,fv->v', w_FxV, w_FxV))

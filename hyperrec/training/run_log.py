@@ -3,7 +3,7 @@
 import json
 import math
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from hyperrec import whole_file
@@ -56,31 +56,6 @@ def _lines_until(path: pathlib.Path, step: int) -> list[str]:
     if record['step'] <= step:
       kept.append(line)
   return kept
-
-
-def tensorboard_writer(
-  directory: str | pathlib.Path,
-) -> Callable[[int, Mapping[str, float]], None]:
-  """A writer for `loop.train` that makes TensorBoard event files.
-
-  Raises:
-    ModuleNotFoundError: tensorboardX is not installed.
-  """
-  try:
-    import tensorboardX
-  except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-      'TensorBoard output needs the package tensorboardX: '
-      'pip install tensorboardX'
-    ) from error
-  events = tensorboardX.SummaryWriter(str(directory))
-
-  def write(step: int, metrics: Mapping[str, float]) -> None:
-    for name, value in metrics.items():
-      events.add_scalar(name, value, step)
-    events.flush()
-
-  return write
 
 
 def training_seconds(records) -> float:

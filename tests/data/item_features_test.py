@@ -70,14 +70,6 @@ def test_the_missing_package_is_named(monkeypatch):
     item_features.tfidf_svd(TEXTS, num_features=2, seed=0)
 
 
-def test_standardised_columns():
-  table = np.random.default_rng(0).gamma(2.0, size=(50, 3)).astype(np.float32)
-  table[:, 1] = 0.1
-  found = item_features.standardised(table)
-  np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-6)
-  np.testing.assert_allclose(found.std(axis=0), [1, 0, 1], atol=1e-5)
-
-
 def make_data():
   data = makers.make_data(num_items=len(TEXTS))
   return dataclasses.replace(data, item_text=TEXTS)

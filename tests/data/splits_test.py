@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from hyperrec.data import interactions, regimes, splits
+from hyperrec.data import interactions, splits
+from hyperrec.regimes import new_catalogue
 from tests.makers import make_data, pairs
 
 
@@ -77,7 +78,7 @@ def test_two_users_are_too_few_to_hold_any_out():
   data = interactions.from_columns([0, 0, 1], [0, 1, 0], name='two')
   for cut in (
     lambda: splits.strong_generalization(data, 1),
-    lambda: regimes.make_task(data, 'new_catalogue', 0, 0, 1),
+    lambda: new_catalogue.make_task(data, 0, 0, 1),
   ):
     with pytest.raises(interactions.DataError, match='at least 3 users are'):
       cut()

@@ -6,34 +6,13 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.adaptation import arm as arm_lib
-from experiments.adaptation import arms as arms_lib
+from hyperrec import adapting, laboratory
 from hyperrec import features as features_lib
-from hyperrec import laboratory
 from hyperrec import method as method_lib
-from hyperrec.data import interactions, item_features, regimes
+from hyperrec.data import interactions, item_features
 from hyperrec.evaluation import report_tables
+from hyperrec.regimes import new_domain
 from tests import makers
-
-
-@pytest.mark.parametrize('regime', list(arms_lib.ARMS))
-def test_every_tuned_arm_has_as_many_trials_and_all_can_be_built(regime):
-  arms = arms_lib.ARMS[regime](features_lib.Features(None, None, None, None))
-  assert {len(arm.trials) for arm in arms.values()} == {1, 8}
-  for arm in arms.values():
-    asked = {'num_questions': 5} if arm.interviews else {}
-    names = {arm.build(**trial, **asked).name for trial in arm.trials}
-    assert len(names) == 1
-
-
-@pytest.mark.parametrize('regime', list(arms_lib.ARMS))
-def test_only_in_drift_sequential_arms_learn_the_order_of_time(regime):
-  """Elsewhere all their trials serve sets without times."""
-  arms = arms_lib.ARMS[regime](features_lib.Features(None, None, None, None))
-  in_order = {not t.get('shuffled') for t in arms['sasrec'].trials}
-  assert in_order == {regime == 'drift'}
-  for name in ('p5', 'p5:long'):
-    assert arms[name].build.keywords['shuffled'] == (regime != 'drift')
 
 
 @pytest.mark.parametrize(
@@ -47,26 +26,37 @@ def test_fair_tuning_sees_no_more_of_the_target_than_its_evidence(
   domains = [
     makers.made_domain(f'd{n}', n, num_items=40 + n) for n in (1, 2, 3)
   ]
-  task = regimes.new_domain(target, tuple(domains), 6, 0, 10)
+  task = new_domain.make_task(target, 6, 0, 10, sources=tuple(domains))
   met, judged = [], []
 
   def build(scale):
-    def prepare(source, key):
+    def fit(source, key):
       del key
       met.extend(domain.num_items for domain in source)
+      return method_lib.Outcome(None)
 
-    def adapt(shared, evidence, key):
-      del shared, key
+    def generate(state, evidence, key):
+      del state, key
       met.append(evidence.num_items)
+      return method_lib.Outcome(None)
 
-    def score(adapted, histories):
-      del adapted
+    def score(state, histories):
+      del state
       met.append(histories.num_items)
       if histories.num_items == 40:
         judged.append(histories.csr())
       return np.full((len(histories.items), histories.num_items), scale)
 
-    return method_lib.Method('spy', prepare, adapt, score)
+    spy = method_lib.Model(
+      'spy',
+      {'scale': scale},
+      fit,
+      score,
+      generate=generate,
+      generates_catalogues=True,
+      takes_domains=True,
+    )
+    return adapting.generated(spy)
 
   key = jax.random.key(0)
   stages = [
@@ -82,7 +72,7 @@ def test_fair_tuning_sees_no_more_of_the_target_than_its_evidence(
     )
   ]
   trials = ({'scale': 1.0}, {'scale': 2.0})
-  laboratory.tune_on(arm_lib.Arm(build, trials), trials, stages, key)
+  laboratory.tune_on(build, trials, stages, key)
   meets_target = is_oracle or num_folds > 0
   assert set(met) == ({40, 41, 42, 43} if meets_target else {41, 42, 43})
   if num_folds:
@@ -106,7 +96,7 @@ def test_the_say_of_the_evidence_grows_with_its_users():
   domains = tuple(makers.made_domain(f'd{n}', n) for n in (1, 2, 3))
   shares = []
   for budget in (0, 1, 10, 20):
-    task = regimes.new_domain(target, domains, budget, 0, 10)
+    task = new_domain.make_task(target, budget, 0, 10, sources=domains)
     sets = laboratory.tuning_sets(task, False, 0, 2, num_folds=3)
     weights = np.array([s.weight for s in sets])
     rehearsed = weights[:2].sum()

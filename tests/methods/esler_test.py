@@ -1,9 +1,10 @@
-"""ESLER and ELSA behind the contract: fit, go on, retrain, refuse, cost."""
+"""ESLER and ELSA under the policies: fit, go on, retrain, refuse, cost."""
 
 import jax
 import numpy as np
 import pytest
 
+from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.data import interactions
 from hyperrec.methods import ease, esler
@@ -18,9 +19,13 @@ def histories(data):
   )
 
 
+def finetuned(model):
+  return adapting.finetuned(model, on=adapting.everything)
+
+
 def scores_of(method, source, evidence, judged):
-  shared = method.prepare(source, KEY)
-  adapted = method.adapt(shared, evidence, KEY)
+  shared = method.prepare(source, KEY).state
+  adapted = method.adapt(shared, evidence, KEY).state
   return np.asarray(method.score(adapted, histories(judged)))
 
 
@@ -35,11 +40,9 @@ def low(**changes):
 @pytest.mark.parametrize('num_users', [12, 60])
 def test_the_fit_is_the_closed_form(num_users):
   data = make_data(num_users)
-  fitted = esler.fit_esler(data, l2=5.0, tolerance=1e-4)
-  exact = ease.ease(l2=5.0).prepare(data, KEY).weights
+  found = full().fit(data, KEY).state.dense()
+  exact = ease.ease(l2=5.0).fit(data, KEY).state
   exact = exact.dense() if hasattr(exact, 'dense') else exact
-  found = np.zeros_like(exact)
-  found[np.ix_(fitted.items, fitted.items)] = fitted.params['weights']
   assert np.linalg.norm(found - exact) < 1e-3 * np.linalg.norm(exact)
   np.testing.assert_array_equal(np.diag(found), 0)
 
@@ -47,17 +50,17 @@ def test_the_fit_is_the_closed_form(num_users):
 def test_adaptation_goes_on_and_ends_at_the_retrained_model():
   data = make_data(60)
   source, new = data.take_users(np.arange(57)), data.take_users([57, 58, 59])
-  method = full()
-  shared = method.prepare(source, KEY)
-  before = np.array(shared.params['weights'])
-  adapted = method.adapt(shared, new, KEY)
-  np.testing.assert_array_equal(shared.params['weights'], before)
+  method = finetuned(full())
+  shared = method.prepare(source, KEY).state
+  before = np.array(shared.state.weights)
+  adapted, cost = method.adapt(shared, new, KEY)
+  np.testing.assert_array_equal(shared.state.weights, before)
   scores = np.asarray(method.score(adapted, histories(new)))
-  retrained = full(retrain=True)
+  retrained = adapting.retrained(full())
   expected = scores_of(retrained, source, new, new)
   np.testing.assert_allclose(scores, expected, atol=2e-3)
-  again = retrained.adapt(retrained.prepare(source, KEY), new, KEY)
-  assert 0 < adapted.flops <= again.flops
+  again = retrained.adapt(retrained.prepare(source, KEY).state, new, KEY)
+  assert 0 < cost.operations <= again.cost.operations
 
 
 def test_items_new_to_the_users_of_the_source_enter():
@@ -66,24 +69,22 @@ def test_items_new_to_the_users_of_the_source_enter():
   source = source.rows(source.items != 7)
   new = data.take_users([57, 58, 59])
   assert 7 in new.items
-  method = full()
-  adapted = method.adapt(method.prepare(source, KEY), new, KEY)
   everyone = interactions.join_users(source, new)
   exact = ease.ease(l2=5.0)
-  expected = exact.score(exact.prepare(everyone, KEY), histories(new))
-  found = method.score(adapted, histories(new))
+  expected = exact.score(exact.fit(everyone, KEY).state, histories(new))
+  found = scores_of(finetuned(full()), source, new, new)
   np.testing.assert_allclose(found, expected, atol=2e-3)
 
 
 def test_elsa_learns_and_goes_on():
   data = make_data(60)
   source, new = data.take_users(np.arange(50)), data.take_users([50, 51])
-  method = low()
-  shared = method.prepare(source, KEY)
-  before = np.array(shared.params['factors'])
-  adapted = method.adapt(shared, new, KEY)
-  np.testing.assert_array_equal(shared.params['factors'], before)
-  assert not np.array_equal(adapted.params['factors'], before)
+  method = finetuned(low())
+  shared = method.prepare(source, KEY).state
+  before = np.array(shared.state['factors'])
+  adapted = method.adapt(shared, new, KEY).state
+  np.testing.assert_array_equal(shared.state['factors'], before)
+  assert not np.array_equal(adapted['factors'], before)
   scores = method.score(adapted, histories(new))
   assert scores.shape == (2, data.num_items)
   assert scores.dtype == np.float32
@@ -92,8 +93,8 @@ def test_elsa_learns_and_goes_on():
 def test_elsa_overfits_a_batch():
   rows = [(user, (user % 2) * 5 + i) for user in range(8) for i in range(5)]
   data = interactions.from_columns(*zip(*rows, strict=True))
-  method = low(rank=4, epochs=100, batch_size=8)
-  scores = method.score(method.prepare(data, KEY), histories(data))
+  model = low(rank=4, epochs=100, batch_size=8)
+  scores = model.score(model.fit(data, KEY).state, histories(data))
   seen = data.csr().toarray() > 0
   assert np.where(seen, scores, np.inf).min() > 0.9
   assert np.where(seen, -np.inf, scores).max() < 0.1
@@ -101,22 +102,21 @@ def test_elsa_overfits_a_batch():
 
 def test_elsa_scores_are_those_of_its_module():
   data = make_data()
-  method = low()
-  shared = method.prepare(data, KEY)
+  model = low()
+  params = model.fit(data, KEY).state
   module = esler.gradient_autoencoder.ELSA(data.num_items, 8)
-  expected = module.apply({'params': shared.params}, data.csr().toarray())
-  found = method.score(shared, histories(data))
+  expected = module.apply({'params': params}, data.csr().toarray())
+  found = model.score(params, histories(data))
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize('build', [full, low])
-@pytest.mark.parametrize('retrain', [False, True])
-def test_a_new_catalogue_is_fitted_on_the_evidence_alone(build, retrain):
+def test_retraining_on_a_new_catalogue_is_on_the_evidence_alone(build):
   data = make_data()
   source, target = data.take_items(range(15)), data.take_items(range(15, 30))
-  found = scores_of(build(retrain=retrain), source, target, target)
-  method = build()
-  expected = method.score(method.prepare(target, KEY), histories(target))
+  model = build()
+  found = scores_of(adapting.retrained(model), source, target, target)
+  expected = model.score(model.fit(target, KEY).state, histories(target))
   np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
   assert found.shape == (target.num_users, 15)
 
@@ -125,33 +125,43 @@ def test_a_new_catalogue_is_fitted_on_the_evidence_alone(build, retrain):
 def test_retraining_prepares_nothing(build):
   data = make_data()
   source, new = data.take_users(np.arange(30)), data.take_users([30, 31])
-  method = build(retrain=True)
+  method = adapting.retrained(build())
   shared = method.prepare(source, KEY)
-  adapted = method.adapt(shared, new, KEY)
-  assert method.prepare_flops(source, shared) == 0
-  assert method.adapt_flops(shared, new, adapted) > 0
+  assert shared.cost == method_lib.Cost()
+  assert method.adapt(shared.state, new, KEY).cost.operations > 0
 
 
 @pytest.mark.parametrize('build', [full, low])
 def test_what_cannot_be_served_is_refused(build):
   data = make_data()
-  method = build()
-  shared = method.prepare(data.take_items(range(15)), KEY)
-  nobody = data.take_items(range(15, 30)).take_users(np.arange(0))
+  method = finetuned(build())
+  shared = method.prepare(data.take_items(range(15)), KEY).state
+  target = data.take_items(range(15, 30))
+  with pytest.raises(method_lib.CannotServe, match='retrain it'):
+    method.adapt(shared, target, KEY)
+  nobody = target.take_users(np.arange(0))
   with pytest.raises(method_lib.CannotServe, match='without interactions'):
-    method.adapt(shared, nobody, KEY)
+    adapting.retrained(build()).adapt(shared, nobody, KEY)
   silent = data.take_items(range(15)).rows(np.array([], int))
-  with pytest.raises(method_lib.CannotServe, match='has shown'):
+  with pytest.raises(method_lib.CannotServe, match='empty histories'):
     method.adapt(shared, silent, KEY)
+
+
+def test_elsa_cannot_be_trained_without_interactions():
+  nobody = make_data().take_users(np.arange(0))
+  with pytest.raises(method_lib.CannotServe, match='without interactions'):
+    low().fit(nobody, KEY)
 
 
 def test_steps_end_at_the_limit():
   data = make_data()
-  short = esler.fit_esler(data, 5.0, tolerance=0.0, max_steps=3)
-  longer = esler.fit_esler(data, 5.0, tolerance=0.0, max_steps=7)
+  short, longer = (
+    full(tolerance=0.0, max_steps=steps).fit(data, KEY).cost.operations
+    for steps in (3, 7)
+  )
   products = esler.gradient_autoencoder.descent_flops
   added = products(40, 30, 7) - products(40, 30, 3)
-  assert longer.flops - short.flops == pytest.approx(added)
+  assert longer - short == pytest.approx(added)
 
 
 def test_a_penalty_that_is_not_positive_is_refused():

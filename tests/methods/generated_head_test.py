@@ -1,4 +1,4 @@
-"""The generated head behind the contract: start, learn, condition, refuse."""
+"""The generated head under its policy: start, learn, condition, refuse."""
 
 import functools
 
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.cost import counts
 from hyperrec.data import interactions
@@ -24,12 +25,13 @@ NUM_ITEMS = 20
 
 
 def config(**options):
-  base = mult_vae.Config(**BASE)
-  return generated_head.Config(base=base, **{**GENERATOR, **options})
+  base = mult_vae.MultVaeConfig(**BASE)
+  return generated_head.HeadConfig(base=base, **{**GENERATOR, **options})
 
 
 def method(**options):
-  return generated_head.generated_head(base=BASE, **{**GENERATOR, **options})
+  model = generated_head.generated_head(base=BASE, **{**GENERATOR, **options})
+  return adapting.generated(model)
 
 
 def histories(data, users=None):
@@ -51,26 +53,33 @@ def communities(seed=0):
 
 
 @functools.cache
-def prepared():
+def shared():
   return method(epochs=20).prepare(communities(), KEY)
+
+
+def prepared():
+  """Its base and its generator."""
+  return shared().state.state
 
 
 def test_before_its_training_it_is_its_mult_vae():
   data = communities()
   base = prepared().base
-  start = generated_head.fit_generator(config(epochs=0), base, data, KEY)
-  expected = mult_vae.score(mult_vae.Config(**BASE), base, histories(data))
+  start, cost = generated_head.fit_generator(config(epochs=0), base, data, KEY)
+  expected = mult_vae.score(
+    mult_vae.MultVaeConfig(**BASE), base, histories(data)
+  )
   scores = generated_head.score(config(), start, histories(data))
   assert scores.dtype == np.float32
   np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
-  assert start.flops == 0
+  assert cost.operations == 0
 
 
 def test_the_generator_learns_and_its_conditioning_matters():
   new = communities(seed=1).csr(bool).toarray()
   shown = new & (np.arange(NUM_ITEMS) % 2 == 0)
   asked = jnp.asarray(new & ~shown, jnp.float32)
-  own, base = prepared(), prepared().base.params
+  own, base = prepared(), prepared().base
   users = jnp.arange(len(new))
 
   @jax.jit
@@ -94,9 +103,10 @@ def test_the_generator_learns_and_its_conditioning_matters():
 def test_new_users_need_a_pass_only():
   new = communities(seed=1).take_users([3, 4, 5])
   served = method(epochs=20)
-  adapted = served.adapt(prepared(), new, KEY)
+  adapted, cost = served.adapt(shared().state, new, KEY)
   assert adapted is prepared()
-  assert served.adapt_flops(prepared(), new, adapted) == 0
+  assert cost.operations == 0
+  assert cost.per_user > 0
   scores = served.score(adapted, histories(new))
   assert scores.shape == (3, NUM_ITEMS)
   one = served.score(adapted, histories(new, np.array([1])))
@@ -107,7 +117,7 @@ def test_an_empty_history_gets_the_base():
   nothing = communities().rows(np.array([], int)).take_users([0])
   scores = generated_head.score(config(), prepared(), histories(nothing))
   expected = mult_vae.score(
-    mult_vae.Config(**BASE), prepared().base, histories(nothing)
+    mult_vae.MultVaeConfig(**BASE), prepared().base, histories(nothing)
   )
   np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
   assert scores.std() > 0
@@ -115,7 +125,7 @@ def test_an_empty_history_gets_the_base():
 
 def test_only_the_named_layer_is_the_users_own():
   first, second = histories(communities(), np.array([0, 1])).multi_hot() > 0
-  base = prepared().base.params
+  base = prepared().base
   made = [
     generated_head.generate(config(), prepared().theta, base, x)
     for x in (first, second)
@@ -132,9 +142,9 @@ def test_another_form_and_other_parts():
   base = prepared().base
   trained = generated_head.fit_generator(
     config(epochs=2, **options), base, data, KEY
-  )
+  ).state
   scores = generated_head.score(config(**options), trained, histories(data))
-  before = mult_vae.score(mult_vae.Config(**BASE), base, histories(data))
+  before = mult_vae.score(mult_vae.MultVaeConfig(**BASE), base, histories(data))
   assert np.isfinite(scores).all()
   assert abs(scores - before).max() > 1e-4
 
@@ -144,7 +154,7 @@ def test_the_same_key_gives_the_same_generator():
   first, second, other = (
     generated_head.fit_generator(
       config(epochs=20), prepared().base, data, jax.random.fold_in(KEY, seed)
-    ).theta
+    ).state.theta
     for seed in (1, 1, 2)
   )
   chex.assert_trees_all_equal(first, second)
@@ -154,22 +164,32 @@ def test_the_same_key_gives_the_same_generator():
 
 def test_another_catalogue_is_refused():
   other = make_data()
-  with pytest.raises(method_lib.CannotServe, match='another catalogue'):
-    method().adapt(prepared(), other, KEY)
+  with pytest.raises(method_lib.CannotServe, match='train its generator'):
+    method().adapt(shared().state, other, KEY)
   nobody = communities().take_users(np.arange(0))
   with pytest.raises(method_lib.CannotServe, match='without interactions'):
     method().prepare(nobody, KEY)
 
 
-def test_flops_are_those_of_the_products():
-  data = communities()
-  counted = method(epochs=20).prepare_flops(data, prepared())
+def test_the_cost_is_of_base_and_generator():
   step_fn, tx = generated_head.train_step(config(epochs=20), NUM_ITEMS, 60)
   state = step_lib.init_state(prepared().theta, tx, KEY)
-  batch = {'x': np.zeros((20, NUM_ITEMS), bool), 'base': prepared().base.params}
+  batch = {'x': np.zeros((20, NUM_ITEMS), bool), 'base': prepared().base}
   expected = 60 * counts.program(step_fn, state, batch)
-  expected += mult_vae.fit_flops(prepared().base)
-  assert counted == pytest.approx(expected, rel=0.15)
+  base_key, _ = jax.random.split(KEY)
+  base = mult_vae.fit(config().base, communities(), base_key)
+  chex.assert_trees_all_equal(base.state, prepared().base)
+  assert shared().cost.operations == base.cost.operations + expected
+
+
+def test_a_user_costs_the_network_that_is_generated():
+  """The products of the last layer of the generator are the most of it."""
+  new = communities(seed=1).take_users([3])
+  cost = method(epochs=20).adapt(shared().state, new, KEY).cost
+  generated = sum(
+    leaf.size for leaf in jax.tree.leaves(prepared().base['hidden_out'])
+  )
+  assert cost.per_user > 2 * GENERATOR['z_dim'] * generated
 
 
 def test_a_base_without_a_generated_layer_is_refused():

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from hyperrec import method as method_lib
-from hyperrec.data import regimes, sources
+from hyperrec.data import sources
 from hyperrec.methods import hyperease, hyperease_learned
 from hyperrec.models import prior_generator
 from hyperrec.models import strength_generator as strengths_lib
+from hyperrec.regimes import new_catalogue
 
 KEY = jax.random.key(0)
 BASE = {'l2': 30.0, 'trust': 0.9, 'relation': 0.2, 'transfer': 0.2,
@@ -30,7 +31,7 @@ def data():
 
 @pytest.fixture(scope='module')
 def task(data):
-  return regimes.make_task(data, 'new_catalogue', 10, 0, 40)
+  return new_catalogue.make_task(data, 10, 0, 40)
 
 
 def catalogues(task, features, config):

@@ -8,9 +8,10 @@ import pytest
 
 from hyperrec import adapting
 from hyperrec import method as method_lib
-from hyperrec.data import interactions, regimes, splits
+from hyperrec.data import interactions, splits
 from hyperrec.methods import ease, hyperease, l3ae
 from hyperrec.models import linear_autoencoder
+from hyperrec.regimes import new_catalogue, new_users
 
 KEY = jax.random.key(0)
 OWN = {'l2': 30.0, 'l2_features': 2.0, 'trust': 0.9}
@@ -33,7 +34,7 @@ def generated(*args, **kwargs):
 
 @pytest.mark.parametrize('budget', [0, 10, 100])
 def test_without_the_source_it_is_l3ae(data, features, budget):
-  task = regimes.make_task(data, 'new_catalogue', budget, 0, 50)
+  task = new_catalogue.make_task(data, budget, 0, 50)
   ours = generated(features, **OWN, **dict.fromkeys(LEARNED, 0.0))
   theirs = adapting.retrained(l3ae.l3ae(features, **OWN))
   np.testing.assert_allclose(
@@ -42,7 +43,7 @@ def test_without_the_source_it_is_l3ae(data, features, budget):
 
 
 def test_without_learned_parts_it_learns_nothing(data, features):
-  task = regimes.make_task(data, 'new_catalogue', 10, 0, 50)
+  task = new_catalogue.make_task(data, 10, 0, 50)
   options = OWN | dict.fromkeys(LEARNED, 0.0) | {'sharpness': 1.0}
   method = generated(features, **options)
   shared = method.prepare(task.source, KEY)
@@ -54,7 +55,7 @@ def test_without_learned_parts_it_learns_nothing(data, features):
 
 @pytest.mark.parametrize('budget', [0, 10, 250])
 def test_without_learned_parts_it_is_l3ae_with_a_kernel(data, features, budget):
-  task = regimes.make_task(data, 'new_catalogue', budget, 0, 50)
+  task = new_catalogue.make_task(data, budget, 0, 50)
   options = {**OWN, 'sharpness': 1.5}
   ours = generated(features, **options, **dict.fromkeys(LEARNED, 0.0))
   theirs = adapting.retrained(l3ae.l3ae(features, **options))
@@ -65,7 +66,7 @@ def test_without_learned_parts_it_is_l3ae_with_a_kernel(data, features, budget):
 
 @pytest.mark.parametrize('budget', [10, 250])
 def test_without_any_prior_it_is_ease(data, features, budget):
-  task = regimes.make_task(data, 'new_catalogue', budget, 0, 50)
+  task = new_catalogue.make_task(data, budget, 0, 50)
   nothing = dict.fromkeys(LEARNED, 0.0) | {'l2_features': 2.0, 'trust': 0.0}
   ours = generated(features, l2=30.0, **nothing)
   theirs = adapting.retrained(ease.ease(l2=30.0))
@@ -76,7 +77,7 @@ def test_without_any_prior_it_is_ease(data, features, budget):
 
 @pytest.mark.parametrize('sharpness', [0.0, 1.0])
 def test_a_catalogue_of_one_item_has_no_weights(data, features, sharpness):
-  task = regimes.make_task(data, 'new_catalogue', 20, 0, 50)
+  task = new_catalogue.make_task(data, 20, 0, 50)
   one = task.test.evidence.take_items([3])
   method = generated(features, **OPTIONS, sharpness=sharpness)
   shared = method.prepare(task.source, KEY)
@@ -86,7 +87,7 @@ def test_a_catalogue_of_one_item_has_no_weights(data, features, sharpness):
 
 @pytest.mark.parametrize('sharpness', [0.0, 1.0])
 def test_the_prior_is_what_no_evidence_leaves(data, features, sharpness):
-  task = regimes.make_task(data, 'new_catalogue', 0, 0, 50)
+  task = new_catalogue.make_task(data, 0, 0, 50)
   options = {**OPTIONS, 'sharpness': sharpness}
   solved = generated(features, **options)
   prior = generated(features, solve=False, **options)
@@ -96,7 +97,7 @@ def test_the_prior_is_what_no_evidence_leaves(data, features, sharpness):
 
 
 def test_weights_have_a_zero_diagonal(data, features):
-  task = regimes.make_task(data, 'new_catalogue', 20, 0, 50)
+  task = new_catalogue.make_task(data, 20, 0, 50)
   for solve in (True, False):
     method = generated(features, solve=solve, **OPTIONS)
     assert not np.diagonal(adapted_weights(method, task)).any()
@@ -106,7 +107,7 @@ def test_much_evidence_falls_back_to_ease(data, features):
   """The more users, the less the prior moves the weights."""
   moved = []
   for budget in (5, 50, 250):
-    task = regimes.make_task(data, 'new_catalogue', budget, 0, 50)
+    task = new_catalogue.make_task(data, budget, 0, 50)
     with_prior, without = (
       adapted_weights(generated(features, **OPTIONS | options), task)
       for options in ({}, dict.fromkeys(LEARNED, 0.0) | {'trust': 1e-9})
@@ -116,7 +117,7 @@ def test_much_evidence_falls_back_to_ease(data, features):
 
 
 def test_of_a_known_catalogue_source_and_evidence_are_solved(data, features):
-  task = regimes.make_task(data, 'new_users', 5, 0, 50)
+  task = new_users.make_task(data, 5, 0, 50)
   model = hyperease.hyperease(features, **OPTIONS)
   grown = adapting.generated(model, on=adapting.everything)
   everything = interactions.join_users(task.source, task.test.evidence)
@@ -126,7 +127,7 @@ def test_of_a_known_catalogue_source_and_evidence_are_solved(data, features):
 
 
 def test_without_a_kernel_the_diagonal_stays_zero(data, features):
-  task = regimes.make_task(data, 'new_catalogue', 5, 0, 50)
+  task = new_catalogue.make_task(data, 5, 0, 50)
   method = generated(features, constrained=False, **OPTIONS)
   with pytest.raises(method_lib.CannotServe, match='zero diagonal only'):
     adapted_weights(method, task)
@@ -165,7 +166,7 @@ def test_domains_teach_by_the_features_that_they_share(features, domains):
 
 
 def test_what_each_part_costs(data, features):
-  task = regimes.make_task(data, 'new_catalogue', 20, 0, 50)
+  task = new_catalogue.make_task(data, 20, 0, 50)
   costs = []
   for model in (
     hyperease.hyperease(features, solve=False, **OPTIONS),

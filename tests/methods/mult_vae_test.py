@@ -1,14 +1,16 @@
-"""Mult-VAE behind the contract: train, keep, retrain, fine-tune, refuse."""
+"""Mult-VAE under the policies: train, keep, retrain, fine-tune, refuse."""
 
 import chex
 import jax
 import numpy as np
 import pytest
 
+from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.data import interactions
 from hyperrec.methods import mult_vae
 from hyperrec.models import variational_autoencoder
+from hyperrec.training import loop
 from hyperrec.training import step as step_lib
 from tests.makers import make_data
 
@@ -42,6 +44,11 @@ def communities(num_users=60, num_items=20, seed=0):
   return interactions.from_columns(*zip(*rows, strict=True))
 
 
+def finetuned(**hyperparameters):
+  model = mult_vae.mult_vae(**hyperparameters)
+  return adapting.finetuned(model, on=adapting.changed_users)
+
+
 def is_equal(first, second):
   same = jax.tree.map(lambda a, b: bool((a == b).all()), first, second)
   return all(jax.tree.leaves(same))
@@ -51,10 +58,10 @@ def is_equal(first, second):
 def test_learns_who_likes_what(build):
   data = communities()
   sizes = {'hidden_dim': 32, 'latent_dim': 16, 'epochs': 60, 'batch_size': 20}
-  method = build(**sizes, lr=1e-2)
-  shared = method.prepare(data, KEY)
+  model = build(**sizes, lr=1e-2)
+  params = model.fit(data, KEY).state
   new = communities(seed=1).take_users(np.arange(10))
-  scores = method.score(shared, histories(new))
+  scores = model.score(params, histories(new))
   seen = new.csr().toarray() > 0
   own = np.arange(20)[None, :] // 10 == np.arange(10)[:, None] % 2
   unseen_own = np.where(own & ~seen, scores, np.inf).min(axis=1)
@@ -63,120 +70,140 @@ def test_learns_who_likes_what(build):
 
 
 def test_the_same_key_gives_the_same_network():
-  method = mult_vae.mult_vae(**SMALL)
-  first, second = (method.prepare(make_data(), KEY) for _ in range(2))
-  other = method.prepare(make_data(), jax.random.key(1))
-  assert is_equal(first.params, second.params)
-  assert not is_equal(first.params, other.params)
+  model = mult_vae.mult_vae(**SMALL)
+  first, second = (model.fit(make_data(), KEY) for _ in range(2))
+  other = model.fit(make_data(), jax.random.key(1))
+  assert is_equal(first.state, second.state)
+  assert not is_equal(first.state, other.state)
 
 
 def test_new_users_need_a_pass_only():
   data = make_data()
-  method = mult_vae.mult_vae(**SMALL)
-  shared = method.prepare(data.take_users(np.arange(30)), KEY)
+  method = adapting.frozen(mult_vae.mult_vae(**SMALL))
+  shared = method.prepare(data.take_users(np.arange(30)), KEY).state
   new = data.take_users([30, 31])
   adapted = method.adapt(shared, new, KEY)
-  assert adapted is shared
-  assert method.adapt_flops(shared, new, adapted) == 0
-  scores = method.score(adapted, histories(new))
+  assert adapted.state is shared.state
+  assert adapted.cost == method_lib.Cost()
+  scores = method.score(adapted.state, histories(new))
   assert scores.shape == (2, data.num_items)
   assert scores.dtype == np.float32
   nothing = new.rows(np.array([], int))
-  empty = method.score(method.adapt(shared, nothing, KEY), histories(nothing))
+  adapted = method.adapt(shared, nothing, KEY)
+  empty = method.score(adapted.state, histories(nothing))
   assert np.isfinite(empty).all()
   assert empty.std() > 0
 
 
 def test_scores_do_not_depend_on_the_batch():
   data = make_data()
-  method = mult_vae.mult_vae(**SMALL)
-  shared = method.prepare(data, KEY)
-  whole = method.score(shared, histories(data))
+  model = mult_vae.mult_vae(**SMALL)
+  params = model.fit(data, KEY).state
+  whole = model.score(params, histories(data))
   for users in ([3], [3, 9, 5]):
-    part = method.score(shared, histories(data, np.array(users)))
+    part = model.score(params, histories(data, np.array(users)))
     np.testing.assert_allclose(part, whole[users], rtol=1e-4, atol=1e-5)
 
 
 def test_retraining_equals_training_on_everyone():
   data = make_data()
   source, new = data.take_users(np.arange(30)), data.take_users([30, 31])
-  method = mult_vae.mult_vae(retrain=True, **SMALL)
+  model = mult_vae.mult_vae(**SMALL)
+  method = adapting.retrained(model)
   shared = method.prepare(source, KEY)
-  assert method.prepare_flops(source, shared) == 0
-  adapted = method.adapt(shared, new, KEY)
-  everyone = interactions.join_users(source, new)
-  expected = mult_vae.mult_vae(**SMALL).prepare(everyone, KEY)
-  assert is_equal(adapted.params, expected.params)
-  assert adapted.source is None
-  assert method.adapt_flops(shared, new, adapted) > 0
+  assert shared.cost == method_lib.Cost()
+  adapted = method.adapt(shared.state, new, KEY)
+  expected = model.fit(interactions.join_users(source, new), KEY)
+  assert is_equal(adapted.state, expected.state)
+  assert adapted.cost == expected.cost
+  assert adapted.cost.operations > 0
 
 
-@pytest.mark.parametrize('retrain', [False, True])
-def test_a_new_catalogue_is_trained_from_the_evidence_alone(retrain):
+def test_retraining_on_a_new_catalogue_is_on_the_evidence_alone():
   data = make_data()
   source, target = data.take_items(range(15)), data.take_items(range(15, 30))
-  method = mult_vae.mult_vae(retrain=retrain, **SMALL)
-  adapted = method.adapt(method.prepare(source, KEY), target, KEY)
-  expected = mult_vae.mult_vae(**SMALL).prepare(target, KEY)
-  assert is_equal(adapted.params, expected.params)
+  model = mult_vae.mult_vae(**SMALL)
+  method = adapting.retrained(model)
+  adapted = method.adapt(method.prepare(source, KEY).state, target, KEY).state
+  assert is_equal(adapted, model.fit(target, KEY).state)
   scores = method.score(adapted, histories(target))
   assert scores.shape == (target.num_users, 15)
+
+
+@pytest.mark.parametrize(
+  'method',
+  [
+    adapting.frozen(mult_vae.mult_vae(**SMALL)),
+    adapting.finetuned(mult_vae.mult_dae(**SMALL)),
+  ],
+  ids=lambda method: method.name,
+)
+def test_what_carries_nothing_refuses_a_new_catalogue(method):
+  data = make_data()
+  source, target = data.take_items(range(15)), data.take_items(range(15, 30))
+  shared = method.prepare(source, KEY).state
+  with pytest.raises(method_lib.CannotServe, match='catalogue is another one'):
+    method.adapt(shared, target, KEY)
 
 
 def test_fine_tuning_goes_on_from_the_source():
   data = make_data()
   source, new = data.take_users(np.arange(30)), data.take_users([30, 31])
-  method = mult_vae.mult_vae_finetune(**SMALL)
-  shared = method.prepare(source, KEY)
-  before = jax.tree.map(np.array, shared.params)
-  adapted = method.adapt(shared, new, KEY)
-  assert is_equal(shared.params, before)
-  assert not is_equal(adapted.params, shared.params)
+  method = finetuned(**SMALL)
+  shared = method.prepare(source, KEY).state
+  before = jax.tree.map(np.array, shared.state)
+  adapted, cost = method.adapt(shared, new, KEY)
+  assert is_equal(shared.state, before)
+  assert not is_equal(adapted, shared.state)
   change = jax.tree.map(
-    lambda a, b: float(abs(a - b).max()), adapted.params, shared.params
+    lambda a, b: float(abs(a - b).max()), adapted, shared.state
   )
-  # Adam moves a weight by at most about lr a step.
-  assert max(jax.tree.leaves(change)) < 2 * adapted.steps * SMALL['lr']
-  assert adapted.steps == 3
+  # Adam moves a weight by at most about lr a step, and there are three.
+  assert max(jax.tree.leaves(change)) < 2 * 3 * SMALL['lr']
+  assert cost.operations == 3 * step_operations(adapted)
   nothing = new.rows(np.array([], int))
-  assert method.adapt(shared, nothing, KEY) is shared
-  assert method.adapt_flops(shared, nothing, shared) == 0
+  unchanged = method.adapt(shared, nothing, KEY)
+  assert unchanged.state is shared.state
+  assert unchanged.cost == method_lib.Cost()
+
+
+def step_operations(params):
+  """Operations of a train step on two users."""
+  layers = variational_autoencoder.layer_sizes(params)
+  return variational_autoencoder.train_step_flops(layers, 2)
 
 
 def test_fine_tuning_on_a_new_catalogue_keeps_the_inner_layers():
   data = make_data()
   source, target = data.take_items(range(15)), data.take_items(range(15, 30))
-  method = mult_vae.mult_vae_finetune(**{**SMALL, 'lr': 1e-6})
-  shared = method.prepare(source, KEY)
-  adapted = method.adapt(shared, target, KEY)
+  method = finetuned(**{**SMALL, 'lr': 1e-6})
+  shared = method.prepare(source, KEY).state
+  adapted = method.adapt(shared, target, KEY).state
   for name in variational_autoencoder.INNER_LAYERS:
-    chex.assert_trees_all_close(
-      adapted.params[name], shared.params[name], atol=1e-4
-    )
-  assert adapted.params['hidden_in']['kernel'].shape == (15, 16)
+    chex.assert_trees_all_close(adapted[name], shared.state[name], atol=1e-4)
+  assert adapted['hidden_in']['kernel'].shape == (15, 16)
   assert method.score(adapted, histories(target)).shape == (40, 15)
 
 
 @pytest.mark.parametrize(
-  'method', [mult_vae.mult_vae(**SMALL), mult_vae.mult_vae_finetune(**SMALL)]
+  'method',
+  [adapting.retrained(mult_vae.mult_vae(**SMALL)), finetuned(**SMALL)],
+  ids=lambda method: method.name,
 )
 def test_a_catalogue_without_interactions_is_refused(method):
   data = make_data()
   nobody = data.take_items(range(15, 30)).take_users(np.arange(0))
-  shared = method.prepare(data.take_items(range(15)), KEY)
+  shared = method.prepare(data.take_items(range(15)), KEY).state
   with pytest.raises(method_lib.CannotServe, match='without interactions'):
     method.adapt(shared, nobody, KEY)
+  with pytest.raises(method_lib.CannotServe, match='without interactions'):
+    method.model.fit(nobody, KEY)
 
 
-def test_flops_count_the_steps_done():
-  data = make_data()
-  method = mult_vae.mult_vae(**SMALL)
-  shared = method.prepare(data, KEY)
-  assert (shared.steps, shared.batch_size) == (40, 2)
-  step = variational_autoencoder.train_step_flops(
-    variational_autoencoder.layer_sizes(shared.params), 2
-  )
-  assert method.prepare_flops(data, shared) == 40 * step
+def test_the_cost_is_of_the_steps_done():
+  """40 users, two a step, twice."""
+  params, cost = mult_vae.mult_vae(**SMALL).fit(make_data(), KEY)
+  assert cost.operations == 40 * step_operations(params)
 
 
 def test_step_flops_are_those_of_the_compiled_step():
@@ -194,11 +221,13 @@ def test_step_flops_are_those_of_the_compiled_step():
 
 
 def test_annealing_rises_to_its_cap():
-  paper = mult_vae._annealing(mult_vae.Config(anneal_steps=200_000), 46_800)
+  paper = mult_vae._annealing(
+    mult_vae.MultVaeConfig(anneal_steps=200_000), 46_800
+  )
   assert paper(0) == 0
   assert paper(20_000) == pytest.approx(0.1)
   assert paper(46_000) == pytest.approx(0.2)
-  scaled = mult_vae._annealing(mult_vae.Config(), 46_800)
+  scaled = mult_vae._annealing(mult_vae.MultVaeConfig(), 46_800)
   for step in (0, 20_000, 40_000, 46_000):
     assert scaled(step) == pytest.approx(paper(step))
 
@@ -223,34 +252,33 @@ def test_a_golden_first_step():
 
 def test_equal_models_are_compiled_once():
   data = make_data()
-  method = mult_vae.mult_vae(**SMALL)
-  model = mult_vae.make_model(mult_vae.Config(**SMALL), data.num_items)
-  step_fn, _ = mult_vae.train_step(model, SMALL['lr'], 0.0)
+  model = mult_vae.mult_vae(**SMALL)
+  network = mult_vae.make_model(model.config, data.num_items)
+  step_fn, _ = mult_vae.train_step(network, SMALL['lr'], 0.0)
   for seed in range(3):
-    method.prepare(data, jax.random.key(seed))
-  assert step_fn is mult_vae.train_step(model, SMALL['lr'], 0.0)[0]
+    model.fit(data, jax.random.key(seed))
+  assert step_fn is mult_vae.train_step(network, SMALL['lr'], 0.0)[0]
   assert step_fn._cache_size() == 1
 
 
 def test_a_run_in_a_workdir_keeps_the_best(tmp_path):
   data = make_data()
-  config = mult_vae.Config(**SMALL)
+  model = mult_vae.mult_vae(**SMALL)
   seen = []
 
   def evaluate(params):
     seen.append(jax.tree.map(np.array, params))
     return {'ndcg@100': {1: 0.1, 2: 0.9}.get(len(seen), 0.2)}
 
-  fitted = mult_vae.fit(
-    config,
-    data,
-    KEY,
+  run = loop.Run(
     evaluate=evaluate,
+    evaluate_every=10,
+    best_metric='ndcg@100',
     workdir=tmp_path,
-    loop={'evaluate_every': 10, 'best_metric': 'ndcg@100'},
   )
+  params = model.fit(data, KEY, run=run).state
   assert len(seen) == 4
-  assert is_equal(fitted.params, seen[1])
+  assert is_equal(params, seen[1])
   assert (tmp_path / 'metrics.jsonl').exists()
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from hyperrec import adapting
 from hyperrec import method as method_lib
-from hyperrec.data import interactions, regimes
+from hyperrec.data import interactions
 from hyperrec.methods import pref_interview
+from hyperrec.regimes import new_users
 from tests import makers
 
 KEY = jax.random.key(0)
@@ -37,8 +38,8 @@ def data():
 
 @pytest.fixture(scope='module')
 def interviewed(data):
-  task = regimes.new_users(data, 6, 0, 20)
-  judged = regimes.interviewed(task.test)
+  task = new_users.make_task(data, 6, 0, 20)
+  judged = new_users.interviewed(task.test)
   method = interviews(6)
   shared = method.prepare(task.source, KEY).state
   return task, judged, method, shared

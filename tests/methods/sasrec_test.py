@@ -1,4 +1,4 @@
-"""SASRec behind the contract: learn an order, keep, retrain, fine-tune."""
+"""SASRec under the policies: learn an order, keep, retrain, fine-tune."""
 
 import dataclasses
 
@@ -7,11 +7,13 @@ import jax
 import numpy as np
 import pytest
 
+from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.data import interactions, sequences
 from hyperrec.evaluation import ranking
 from hyperrec.methods import next_item, popularity, sasrec
-from hyperrec.training import run_log
+from hyperrec.models import sequential_recommender
+from hyperrec.training import loop, run_log
 from tests.makers import make_data
 
 KEY = jax.random.key(0)
@@ -52,13 +54,13 @@ def chain(num_users=200, num_items=30, length=6, seed=0):
   )
 
 
-def hits(method, data):
+def hits(model, data):
   """Hit rate at 1 of the last item, repeats among the candidates."""
   last = data.timestamps == data.timestamps.max()
   shown = data.rows(~last)
-  shared = method.prepare(shown, KEY)
+  state = model.fit(shown, KEY).state
   found = ranking.evaluate(
-    lambda users: method.score(shared, histories(shown, users)),
+    lambda users: model.score(state, histories(shown, users)),
     shown.csr(),
     data.rows(last).csr(),
     metrics=('hr@1',),
@@ -70,39 +72,39 @@ def hits(method, data):
 @pytest.mark.parametrize('num_negatives', [0, 8])
 def test_learns_an_order_that_popularity_cannot(num_negatives):
   sizes = {**SMALL, 'dim': 32, 'dropout': 0.1, 'epochs': 40}
-  method = sasrec.sasrec(**sizes, num_negatives=num_negatives)
+  model = sasrec.sasrec(**sizes, num_negatives=num_negatives)
   data = chain()
-  assert hits(method, data) > 0.75
+  assert hits(model, data) > 0.75
   assert hits(popularity.popularity(), data) < 0.2
 
 
 def test_the_same_key_gives_the_same_network():
-  method = sasrec.sasrec(**SMALL)
-  first, second = (method.prepare(chain(), KEY) for _ in range(2))
+  model = sasrec.sasrec(**SMALL)
+  first, second = (model.fit(chain(), KEY).state for _ in range(2))
   chex.assert_trees_all_equal(first.params, second.params)
-  other = method.prepare(chain(), jax.random.key(1))
+  other = model.fit(chain(), jax.random.key(1)).state
   assert not np.array_equal(first.params['items'], other.params['items'])
 
 
 def test_new_users_need_a_pass_only():
   data = chain()
-  method = sasrec.sasrec(**SMALL)
-  shared = method.prepare(data.take_users(np.arange(150)), KEY)
+  method = adapting.frozen(sasrec.sasrec(**SMALL))
+  shared = method.prepare(data.take_users(np.arange(150)), KEY).state
   new = data.take_users([150, 151])
   adapted = method.adapt(shared, new, KEY)
-  assert adapted is shared
-  assert method.adapt_flops(shared, new, adapted) == 0
-  scores = method.score(adapted, histories(new))
+  assert adapted.state is shared.state
+  assert adapted.cost == method_lib.Cost()
+  scores = method.score(adapted.state, histories(new))
   assert scores.shape == (2, 30)
   assert scores.dtype == np.float32
 
 
 def test_who_has_shown_nothing_gets_the_popular():
   data = chain()
-  method = sasrec.sasrec(**SMALL)
-  shared = method.prepare(data, KEY)
+  model = sasrec.sasrec(**SMALL)
+  state = model.fit(data, KEY).state
   nothing = data.take_users([0, 1]).rows(np.array([], int))
-  scores = method.score(shared, histories(nothing))
+  scores = model.score(state, histories(nothing))
   expected = np.log1p(data.item_counts())
   np.testing.assert_allclose(scores, [expected, expected], rtol=1e-6)
 
@@ -117,22 +119,22 @@ def test_scores_do_not_depend_on_the_batch():
   data = interactions.from_columns(
     *zip(*rows, strict=True), timestamp=range(len(rows)), duplicates='keep'
   )
-  config = sasrec.Config(**{**SMALL, 'length': 12})
-  fitted = sasrec.fit(config, data, KEY)
-  whole = sasrec.score(config, fitted, histories(data))
+  model = sasrec.sasrec(**{**SMALL, 'length': 12})
+  state = model.fit(data, KEY).state
+  whole = model.score(state, histories(data))
   for users in ([3], [4, 0, 3], [5, 5, 1, 2]):
-    part = sasrec.score(config, fitted, histories(data, users))
+    part = model.score(state, histories(data, users))
     np.testing.assert_allclose(part, whole[users], atol=1e-5)
 
 
 def test_only_the_last_items_count():
   data = chain(length=12)
-  method = sasrec.sasrec(**SMALL)
-  shared = method.prepare(data, KEY)
+  model = sasrec.sasrec(**SMALL)
+  state = model.fit(data, KEY).state
   recent = data.rows(data.timestamps >= 4)
   np.testing.assert_allclose(
-    method.score(shared, histories(data)),
-    method.score(shared, histories(recent)),
+    model.score(state, histories(data)),
+    model.score(state, histories(recent)),
     atol=1e-5,
   )
 
@@ -141,24 +143,24 @@ def test_retraining_equals_training_on_everyone():
   data = chain()
   source = data.take_users(np.arange(150))
   new = data.take_users(np.arange(150, 200))
-  method = sasrec.sasrec(retrain=True, **SMALL)
+  model = sasrec.sasrec(**SMALL)
+  method = adapting.retrained(model)
   shared = method.prepare(source, KEY)
-  assert method.prepare_flops(source, shared) == 0
-  adapted = method.adapt(shared, new, KEY)
-  everyone = interactions.join_users(source, new)
-  expected = sasrec.sasrec(**SMALL).prepare(everyone, KEY)
-  chex.assert_trees_all_equal(adapted.params, expected.params)
-  assert adapted.source is None
-  assert method.adapt_flops(shared, new, adapted) > 0
+  assert shared.cost == method_lib.Cost()
+  adapted = method.adapt(shared.state, new, KEY)
+  expected = model.fit(interactions.join_users(source, new), KEY)
+  chex.assert_trees_all_equal(adapted.state, expected.state)
+  assert adapted.cost == expected.cost
+  assert adapted.cost.operations > 0
 
 
 def test_retraining_on_a_new_catalogue_is_on_the_evidence_alone():
   data = make_data()
   source, target = data.take_items(range(15)), data.take_items(range(15, 30))
-  method = sasrec.sasrec(retrain=True, **SMALL)
-  adapted = method.adapt(method.prepare(source, KEY), target, KEY)
-  expected = sasrec.sasrec(**SMALL).prepare(target, KEY)
-  chex.assert_trees_all_equal(adapted.params, expected.params)
+  model = sasrec.sasrec(**SMALL)
+  method = adapting.retrained(model)
+  adapted = method.adapt(method.prepare(source, KEY).state, target, KEY).state
+  chex.assert_trees_all_equal(adapted, model.fit(target, KEY).state)
   scores = method.score(adapted, histories(target))
   assert scores.shape == (target.num_users, 15)
 
@@ -166,23 +168,23 @@ def test_retraining_on_a_new_catalogue_is_on_the_evidence_alone():
 def test_a_new_catalogue_is_refused_without_retraining():
   data = make_data()
   source, target = data.take_items(range(15)), data.take_items(range(15, 30))
-  method = sasrec.sasrec(**SMALL)
-  shared = method.prepare(source, KEY)
+  method = adapting.frozen(sasrec.sasrec(**SMALL))
+  shared = method.prepare(source, KEY).state
   with pytest.raises(method_lib.CannotServe, match='retrain or fine-tune'):
     method.adapt(shared, target, KEY)
 
 
-@pytest.mark.parametrize('retrain', [False, True])
-def test_several_source_domains_are_refused(retrain):
-  method = sasrec.sasrec(retrain=retrain, **SMALL)
+@pytest.mark.parametrize('policy', [adapting.frozen, adapting.finetuned])
+def test_several_source_domains_are_refused(policy):
+  method = policy(sasrec.sasrec(**SMALL))
   with pytest.raises(method_lib.CannotServe, match='2 domains'):
     method.prepare((make_data(), make_data()), KEY)
 
 
 def test_items_without_an_order_are_refused():
-  method = sasrec.sasrec(**SMALL)
+  model = sasrec.sasrec(**SMALL)
   with pytest.raises(method_lib.CannotServe, match='no timestamps'):
-    method.prepare(make_data(timestamps=False), KEY)
+    model.fit(make_data(timestamps=False), KEY)
 
 
 def test_shuffled_it_needs_no_order_and_learns_none():
@@ -190,7 +192,7 @@ def test_shuffled_it_needs_no_order_and_learns_none():
   options = {**SMALL, 'epochs': 30, 'dim': 16}
   timeless = dataclasses.replace(data, timestamps=None)
   shuffled = sasrec.sasrec(shuffled=True, **options)
-  assert shuffled.prepare(timeless, KEY).steps > 0
+  assert shuffled.fit(timeless, KEY).cost.operations > 0
   assert hits(shuffled, data) < 0.5 * hits(sasrec.sasrec(**options), data)
 
 
@@ -201,9 +203,9 @@ def test_shuffled_it_learns_what_goes_together():
   data = interactions.Interactions(
     np.repeat(np.arange(200), 6), items.reshape(-1), 200, 30
   )
-  method = sasrec.sasrec(shuffled=True, **SMALL | {'epochs': 20})
-  shared = method.prepare(data, KEY)
-  scores = method.score(shared, histories(data, [0, 1, 2, 3, 4, 5]))
+  model = sasrec.sasrec(shuffled=True, **SMALL | {'epochs': 20})
+  state = model.fit(data, KEY).state
+  scores = model.score(state, histories(data, [0, 1, 2, 3, 4, 5]))
   means = np.stack([scores[:, :15], scores[:, 15:]]).mean(axis=2)
   np.testing.assert_array_equal(means.argmax(axis=0), half[:6, 0])
 
@@ -230,73 +232,80 @@ def test_fine_tuning_goes_on_from_the_source():
   data = chain()
   source = data.take_users(np.arange(150))
   new = data.take_users(np.arange(150, 200))
-  method = sasrec.sasrec_finetune(**{**SMALL, 'lr': 1e-4})
-  shared = method.prepare(source, KEY)
-  before = jax.tree.map(np.array, shared.params)
-  adapted = method.adapt(shared, new, KEY)
-  chex.assert_trees_all_equal(shared.params, before)
-  # Adam moves a weight by at most about lr a step.
-  chex.assert_trees_all_close(
-    adapted.params, shared.params, atol=2e-4 * adapted.steps
-  )
-  assert not np.array_equal(adapted.params['items'], shared.params['items'])
-  np.testing.assert_array_equal(adapted.popularity, shared.popularity)
-  nothing = new.rows(np.array([], int))
-  assert method.adapt(shared, nothing, KEY) is shared
-  assert method.adapt_flops(shared, nothing, shared) == 0
+  method = adapting.finetuned(sasrec.sasrec(**{**SMALL, 'lr': 1e-4}))
+  shared = method.prepare(source, KEY).state
+  start = shared.state
+  before = jax.tree.map(np.array, start.params)
+  adapted = method.adapt(shared, new, KEY).state
+  chex.assert_trees_all_equal(start.params, before)
+  # Adam moves a weight by at most about lr a step, and there are 25: 50 rows,
+  # 4 a step, twice.
+  chex.assert_trees_all_close(adapted.params, start.params, atol=2e-4 * 25)
+  assert not np.array_equal(adapted.params['items'], start.params['items'])
+  np.testing.assert_array_equal(adapted.popularity, start.popularity)
+  _, first = np.unique(new.users, return_index=True)
+  for evidence in (new.rows(first), new.rows([])):
+    unchanged = method.adapt(shared, evidence, KEY)
+    assert unchanged.state is start
+    assert unchanged.cost == method_lib.Cost()
 
 
 def test_fine_tuning_on_a_new_catalogue_keeps_all_but_the_items():
   data = make_data()
   source, target = data.take_items(range(15)), data.take_items(range(15, 30))
-  method = sasrec.sasrec_finetune(**{**SMALL, 'lr': 1e-6})
-  shared = method.prepare(source, KEY)
-  adapted = method.adapt(shared, target, jax.random.key(1))
+  method = adapting.finetuned(sasrec.sasrec(**{**SMALL, 'lr': 1e-6}))
+  shared = method.prepare(source, KEY).state
+  start = shared.state
+  adapted = method.adapt(shared, target, jax.random.key(1)).state
   for name in ('places', 'block_0', 'norm'):
     chex.assert_trees_all_close(
-      adapted.params[name], shared.params[name], atol=1e-4
+      adapted.params[name], start.params[name], atol=1e-4
     )
-  assert abs(adapted.params['items'] - shared.params['items']).max() > 1e-2
+  assert abs(adapted.params['items'] - start.params['items']).max() > 1e-2
+  expected = np.log1p(target.item_counts())
+  np.testing.assert_allclose(adapted.popularity, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-  'method',
-  [sasrec.sasrec(retrain=True, **SMALL), sasrec.sasrec_finetune(**SMALL)],
-  ids=lambda method: method.name,
-)
-def test_evidence_without_a_next_item_is_refused(method):
+@pytest.mark.parametrize('policy', [adapting.retrained, adapting.finetuned])
+def test_a_catalogue_without_a_next_item_is_refused(policy):
+  method = policy(sasrec.sasrec(**SMALL))
   data = make_data()
   source, target = data.take_items(range(15)), data.take_items(range(15, 30))
   _, first = np.unique(target.users, return_index=True)
-  shared = method.prepare(source, KEY)
-  for evidence in (target.rows(first), target.rows([])):
-    with pytest.raises(method_lib.CannotServe, match='two items or more'):
-      method.adapt(shared, evidence, KEY)
+  shared = method.prepare(source, KEY).state
+  with pytest.raises(method_lib.CannotServe, match='two items or more'):
+    method.adapt(shared, target.rows(first), KEY)
+  with pytest.raises(method_lib.CannotServe, match='without interactions'):
+    method.adapt(shared, target.rows([]), KEY)
 
 
 def test_a_resumed_run_equals_one_that_was_not_stopped(tmp_path):
-  config = sasrec.Config(**SMALL)
-  whole = sasrec.fit(config, chain(), KEY)
+  model = sasrec.sasrec(**SMALL)
+  whole = model.fit(chain(), KEY)
+  shown = histories(chain(), [0, 1])
   validated = []
 
-  def evaluate(params):
-    del params
+  def evaluate(state):
+    assert model.score(state, shown).shape == (2, 30)
     validated.append(len(validated))
     if len(validated) == 3:
       raise KeyboardInterrupt
     return {'quality': float(len(validated))}
 
-  often = {'checkpoint_every': 30, 'evaluate_every': 30}
-  run = {
-    'evaluate': evaluate,
-    'workdir': tmp_path,
-    'loop': {**often, 'best_metric': 'quality'},
-  }
+  run = loop.Run(
+    evaluate=evaluate,
+    evaluate_every=30,
+    best_metric='quality',
+    workdir=tmp_path,
+    checkpoint_every=30,
+  )
   with pytest.raises(KeyboardInterrupt):
-    sasrec.fit(config, chain(), KEY, **run)
-  assert not (tmp_path / 'checkpoints' / str(whole.steps)).exists()
-  resumed = sasrec.fit(config, chain(), KEY, **run)
-  chex.assert_trees_all_equal(resumed.params, whole.params)
+    model.fit(chain(), KEY, run=run)
+  assert not (tmp_path / 'checkpoints' / '100').exists()
+  resumed = model.fit(chain(), KEY, run=run)
+  assert (tmp_path / 'checkpoints' / '100').exists()
+  chex.assert_trees_all_equal(resumed.state, whole.state)
+  assert resumed.cost == whole.cost
   records = run_log.read_metrics(tmp_path / 'metrics.jsonl')
   validations = [r['step'] for r in records if 'quality' in r]
   assert validations == [30, 60, 90, 100]
@@ -306,14 +315,14 @@ def test_equal_models_are_compiled_once():
   config = sasrec.Config(**SMALL, dropout=0.4)
   step_fn = sasrec.train_step(sasrec.make_model(config, 30), 0.0, 0, True, 0.0)
   for seed, epochs in enumerate((1, 1, 3)):
-    one = dataclasses.replace(config, epochs=epochs, lr=1e-2 / epochs)
-    sasrec.fit(one, chain(), jax.random.key(seed))
+    options = {**SMALL, 'dropout': 0.4, 'epochs': epochs, 'lr': 1e-2 / epochs}
+    sasrec.sasrec(**options).fit(chain(), jax.random.key(seed))
   assert step_fn._cache_size() == 1
 
 
 def test_one_trace_for_each_length_of_history():
-  config = sasrec.Config(**{**SMALL, 'length': 32})
-  fitted = sasrec.fit(config, chain(), KEY)
+  model = sasrec.sasrec(**{**SMALL, 'length': 32})
+  state = model.fit(chain(), KEY).state
   before = sasrec._last_hidden._cache_size()
   for seed in range(3):
     random = np.random.default_rng(seed)
@@ -321,18 +330,19 @@ def test_one_trace_for_each_length_of_history():
     sizes = np.repeat([3, 9, 20], 4) + random.integers(0, 5, 12)
     mask = np.arange(40)[None] < sizes[:, None]
     shown = method_lib.Histories(items, mask, 30)
-    assert np.isfinite(sasrec.score(config, fitted, shown)).all()
+    assert np.isfinite(model.score(state, shown)).all()
   assert sasrec._last_hidden._cache_size() - before <= 3
 
 
-def test_flops_count_the_steps_done():
-  method = sasrec.sasrec(**SMALL)
-  shared = method.prepare(chain(), KEY)
-  one = method.prepare_flops(None, shared._replace(steps=1))
-  assert shared.steps > 1
-  assert method.prepare_flops(None, shared) == pytest.approx(shared.steps * one)
-  sampled = dataclasses.replace(sasrec.Config(**SMALL), num_negatives=4)
-  assert sasrec.fit_flops(sampled, shared) < shared.steps * one
+def test_the_cost_is_of_the_steps_done():
+  """200 rows, 4 a step, twice."""
+  model = sasrec.sasrec(**SMALL)
+  operations = model.fit(chain(), KEY).cost.operations
+  network = sasrec.make_model(model.config, 30)
+  forward = sequential_recommender.forward_flops(network, 4, 8, 30)
+  assert operations == 100 * 3 * forward
+  sampled = sasrec.sasrec(**SMALL, num_negatives=4)
+  assert sampled.fit(chain(), KEY).cost.operations < operations
 
 
 @pytest.mark.parametrize(

@@ -21,20 +21,10 @@ def _items(items=ITEMS, mask=MASK):
   return conditioning.MaskedSet(jnp.asarray(items), jnp.asarray(mask))
 
 
-def _rows(rows=ROWS, mask=MASK):
-  return conditioning.MaskedSet(jnp.asarray(rows), jnp.asarray(mask))
-
-
 ENCODERS = {
   'vector': (conditioning.VectorEncoder(F, Z), jnp.asarray(ROWS[0])),
-  'statistics': (
-    conditioning.StatisticsEncoder((0.0, 1.0, 2.0), (1.0, 2.0, 0.0), Z),
-    jnp.asarray(ROWS[0]),
-  ),
-  'features': (conditioning.FeatureSetEncoder(F, Z), _rows()),
   'interactions': (conditioning.InteractionEncoder(V, Z), _items()),
 }
-SETS = {'features': (_rows, ROWS), 'interactions': (_items, ITEMS)}
 
 
 @functools.cache
@@ -81,26 +71,8 @@ def test_numbers_on_the_quarter_circle():
   np.testing.assert_allclose(encoded[np.array([0, 1, 3, 4])], ends, atol=1e-6)
 
 
-def test_statistics_are_standardised_and_saturate():
-  far = _apply('statistics', jnp.array([1e3, -1e4, 2.0]))
-  further = _apply('statistics', jnp.array([1e6, -1e9, 2.0]))
-  np.testing.assert_allclose(far, further, atol=1e-6)
-  x = jnp.array([0.5, 2.0, 2.0])
-  without_std = _apply('statistics', x.at[2].set(99.0))
-  np.testing.assert_allclose(without_std, _apply('statistics', x), atol=1e-6)
-  other = conditioning.StatisticsEncoder((10.0,) * 3, (4.0,) * 3, Z)
-  same = conditioning.StatisticsEncoder((0.0,) * 3, (1.0,) * 3, Z)
-  params = _params('statistics')
-  np.testing.assert_allclose(
-    _apply_with(other, params, 10 + 4 * x),
-    _apply_with(same, params, x),
-    atol=1e-5,
-  )
-
-
-@pytest.mark.parametrize('name', SETS)
-def test_order_and_padding_do_not_matter(name):
-  make, members = SETS[name]
+def test_order_and_padding_do_not_matter():
+  name, make, members = 'interactions', _items, ITEMS
   z = _apply(name, make())
   order = np.array([5, 3, 1, 0, 4, 2])
   shuffled = _apply(name, make(members[order], MASK[order]))
@@ -115,10 +87,9 @@ def test_order_and_padding_do_not_matter(name):
   assert float(jnp.abs(fewer - z).max()) > 1e-2
 
 
-@pytest.mark.parametrize('name', SETS)
-def test_an_empty_set_is_zero_with_finite_gradients(name):
-  make, members = SETS[name]
-  empty = make(members, np.zeros(L, bool))
+def test_an_empty_set_is_zero_with_finite_gradients():
+  name = 'interactions'
+  empty = _items(ITEMS, np.zeros(L, bool))
   np.testing.assert_array_equal(_apply(name, empty), np.zeros(Z))
   encoder = ENCODERS[name][0]
   total = lambda params: encoder.apply(params, empty).sum()  # noqa: E731
@@ -146,14 +117,6 @@ def test_multi_hot_rows_are_sets():
     np.testing.assert_allclose(row, encode(one), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-  ('name', 'wrong'),
-  [
-    ('vector', jnp.ones(F + 1)),
-    ('statistics', jnp.ones(F - 1)),
-    ('features', _rows(np.ones((L, F + 2), np.float32))),
-  ],
-)
-def test_a_wrong_width_is_named(name, wrong):
+def test_a_wrong_width_is_named():
   with pytest.raises(ValueError, match=f'encoder of width {F}'):
-    _apply(name, wrong)
+    _apply('vector', jnp.ones(F + 1))

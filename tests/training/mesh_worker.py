@@ -81,9 +81,23 @@ def _runs() -> Iterator[list[tuple[step_lib.TrainState, step_lib.TrainState]]]:
     yield runs
 
 
-_VAE = mult_vae.Config(
-  hidden_dim=64, latent_dim=16, batch_size=16, epochs=1, dropout=0.0
-)
+_VAE = {
+  'hidden_dim': 64,
+  'latent_dim': 16,
+  'batch_size': 16,
+  'epochs': 1,
+  'dropout': 0.0,
+}
+
+
+def _mult_vae(data, workdir):
+  model = mult_vae.mult_vae(**_VAE)
+  return model.fit(data, key(), run=loop.Run(workdir=workdir)).state
+
+
+def _generated_head(data, _):
+  model = generated_head.generated_head(base=_VAE, epochs=1)
+  return model.fit(data, key()).state
 
 
 def _hyperease_user(data, _):
@@ -94,11 +108,11 @@ def _hyperease_user(data, _):
 
 
 def _sasrec(data, _):
-  config = sasrec.Config(
+  model = sasrec.sasrec(
     length=8, dim=64, num_layers=1, num_heads=2, epochs=1, batch_size=8,
     dropout=0.0,
   )  # fmt: skip
-  return sasrec.fit(config, data, key()).params
+  return model.fit(data, key()).state.params
 
 
 def _vqrec(data, _):
@@ -124,24 +138,20 @@ def _p5(data, _):
 
 
 MODELS = {
-  'mult_vae': lambda data, workdir: (
-    mult_vae.fit(_VAE, data, key(), workdir=workdir).params
-  ),
-  'elsa': lambda data, _: esler.elsa(rank=64, epochs=1).prepare(data, key()),
+  'mult_vae': _mult_vae,
+  'elsa': lambda data, _: esler.elsa(rank=64, epochs=1).fit(data, key()).state,
   'esler': lambda data, _: (
-    esler.esler(l2=50.0, max_steps=5).prepare(data, key()).params
+    esler.esler(l2=50.0, max_steps=5).fit(data, key()).state
   ),
-  'generated_head': lambda data, _: generated_head.fit(
-    generated_head.Config(_VAE, epochs=1), data, key()
-  ),
+  'generated_head': _generated_head,
   'hyperease_user': _hyperease_user,
   'sasrec': _sasrec,
   'two_tower': lambda data, _: (
     two_tower.two_tower(
       _features, hidden_dim=64, dim=64, steps=3, batch_size=16, lr=1e-3
     )
-    .prepare(data, key())
-    .params
+    .fit(data, key())
+    .state.params
   ),
   'vqrec': _vqrec,
   'p5': _p5,

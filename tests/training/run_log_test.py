@@ -1,10 +1,6 @@
 """Tests of hyperrec.training.run_log."""
 
-import sys
-import types
-
 import numpy as np
-import pytest
 
 from hyperrec.training import run_log
 
@@ -25,31 +21,6 @@ def test_reopening_drops_later_records_and_a_torn_line(tmp_path):
   with run_log.MetricsLog(path, step=2) as log:
     log.write(3, {'loss': 30})
   assert [r['loss'] for r in run_log.read_metrics(path)] == [1, 2, 30]
-
-
-def test_tensorboard_is_optional(monkeypatch, tmp_path):
-  monkeypatch.setitem(sys.modules, 'tensorboardX', None)
-  with pytest.raises(ModuleNotFoundError, match='pip install tensorboardX'):
-    run_log.tensorboard_writer(tmp_path)
-
-
-def test_tensorboard_gets_every_scalar(monkeypatch, tmp_path):
-  seen = []
-
-  class Events:
-    def __init__(self, directory):
-      seen.append(directory)
-
-    def add_scalar(self, *scalar):
-      seen.append(scalar)
-
-    def flush(self):
-      seen.append('flush')
-
-  fake = types.SimpleNamespace(SummaryWriter=Events)
-  monkeypatch.setitem(sys.modules, 'tensorboardX', fake)
-  run_log.tensorboard_writer(tmp_path)(3, {'loss': 0.5})
-  assert seen == [str(tmp_path), ('loss', 0.5, 3), 'flush']
 
 
 def test_the_clock_of_a_resumed_run():

@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 
-from hyperrec.data import drift, interactions, regimes
+from hyperrec import regimes
+from hyperrec.data import interactions
+from hyperrec.regimes import drift
 from tests.makers import make_data, pairs
 
 
 def test_the_past_is_known_and_the_next_slice_is_ranked():
   data = make_data(num_users=60)
-  task = drift.drift(data, 2, seed=0, num_heldout=10)
+  task = drift.make_task(data, 2, seed=0, num_heldout=10)
   last = task.source.timestamps.max()
   assert task.test.evidence.timestamps.min() > last
   assert task.test.targets.timestamps.min() > (
@@ -30,7 +32,7 @@ def test_the_past_is_known_and_the_next_slice_is_ranked():
 
 def test_more_slices_hold_those_of_fewer():
   data = make_data(num_users=60)
-  tasks = [drift.drift(data, k, seed=0, num_heldout=10) for k in (0, 1, 3)]
+  tasks = [drift.make_task(data, k, seed=0, num_heldout=10) for k in (0, 1, 3)]
   rows = [pairs(task.test.evidence) for task in tasks]
   assert not rows[0]
   assert rows[0] < rows[1] < rows[2]
@@ -38,7 +40,7 @@ def test_more_slices_hold_those_of_fewer():
 
 
 def test_a_user_may_come_again_in_the_evidence():
-  task = drift.drift(make_data(num_users=60), 2, seed=0, num_heldout=10)
+  task = drift.make_task(make_data(num_users=60), 2, seed=0, num_heldout=10)
   evidence = task.test.evidence
   both = interactions.join_users(task.source, evidence)
   assert both.num_users < task.source.num_users + evidence.num_users
@@ -51,7 +53,7 @@ def test_a_user_may_come_again_in_the_evidence():
 
 
 def test_a_rehearsal_is_the_same_regime_in_the_past():
-  task = drift.drift(make_data(num_users=80), 2, seed=0, num_heldout=10)
+  task = drift.make_task(make_data(num_users=80), 2, seed=0, num_heldout=10)
   (inner,) = regimes.rehearsals(task, seed=0)
   assert inner.regime == 'drift'
   assert inner.test.targets.timestamps.max() <= task.source.timestamps.max()
@@ -60,11 +62,11 @@ def test_a_rehearsal_is_the_same_regime_in_the_past():
 
 def test_what_cannot_be_cut_is_said():
   with pytest.raises(interactions.DataError, match='choose at most 4'):
-    drift.drift(make_data(), 5, seed=0, num_heldout=5)
+    drift.make_task(make_data(), 5, seed=0, num_heldout=5)
   with pytest.raises(interactions.DataError, match='timestamps'):
-    drift.drift(make_data(timestamps=False), 1, seed=0, num_heldout=5)
+    drift.make_task(make_data(timestamps=False), 1, seed=0, num_heldout=5)
   with pytest.raises(interactions.DataError, match='must not be negative'):
-    drift.drift(make_data(), -1, seed=0, num_heldout=5)
+    drift.make_task(make_data(), -1, seed=0, num_heldout=5)
 
 
 def test_new_ids_are_numbered_after_the_known():

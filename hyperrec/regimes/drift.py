@@ -6,7 +6,7 @@ import numpy as np
 
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import splits
-from hyperrec.data import task as task_lib
+from hyperrec.regimes import task as task_lib
 
 DataError = interactions_lib.DataError
 Interactions = interactions_lib.Interactions
@@ -17,21 +17,27 @@ Task = task_lib.Task
 NUM_SLICES = 10
 
 
-def drift(data: Interactions, budget: int, seed: int, num_heldout: int) -> Task:
+def make_task(
+  data: Interactions,
+  budget: int,
+  seed: int,
+  num_heldout: int,
+  sources: tuple[Interactions, ...] = (),
+) -> Task:
   """The source is the past; after `budget` slices of time, rank the next one.
 
   The timeline is cut in `NUM_SLICES` slices of equal row counts. The first half
   is the source, the next `budget` slices the evidence. Judged are users with
   two rows or more in the slice after: they are shown all that they did before
   it and the first half of their rows in it, and what is new in the rest is to
-  be found. The
-  whole catalogue is ranked, items that nobody has touched yet included. The
-  seed draws who of these users is validation and who is test.
+  be found. The whole catalogue is ranked, items that nobody has touched yet
+  included. The seed draws who of these users is validation and who is test.
 
   Raises:
     DataError: no timestamps, a budget without a slice after it, or fewer than
       two users to judge.
   """
+  del sources
   task_lib.check_budget(budget)
   past = NUM_SLICES // 2
   if budget >= NUM_SLICES - past:
@@ -73,6 +79,29 @@ def drift(data: Interactions, budget: int, seed: int, num_heldout: int) -> Task:
   )
 
 
+def rehearse(task: Task, seed: int, num_domains: int = 0) -> tuple[Task]:
+  """Time goes on inside the source, a quarter of whose users are judged."""
+  del num_domains
+  num_heldout = task_lib.quarter_of_users(task.source)
+  return (make_task(task.source, task.budget, seed, num_heldout),)
+
+
 def _joined(slices: list[Interactions]) -> Interactions:
   """Slices of one data set, which number users alike, as one."""
   return functools.reduce(interactions_lib.join_users, slices)
+
+
+REGIME = task_lib.Regime(
+  name='drift',
+  title='Drift',
+  unit='slices seen',
+  flag='drift_budgets',
+  flag_help=(
+    'Amounts of evidence of drift: slices of time that passed, of '
+    f'{NUM_SLICES} in all.'
+  ),
+  budgets=(1, 2, 3, 4),
+  look=('#8a6fb0', 'D'),
+  make_task=make_task,
+  rehearse=rehearse,
+)

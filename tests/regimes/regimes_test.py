@@ -5,13 +5,17 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hyperrec.data import interactions, regimes
+from hyperrec import regimes
+from hyperrec.data import interactions
+from hyperrec.regimes import new_catalogue, new_domain, new_users
 from tests.makers import make_data, pairs
 
 
 def test_new_users_show_nested_budgets_of_the_same_task():
   data = make_data()
-  tasks = [regimes.new_users(data, k, seed=1, num_heldout=8) for k in (0, 1, 5)]
+  tasks = [
+    new_users.make_task(data, k, seed=1, num_heldout=8) for k in (0, 1, 5)
+  ]
   shown = [pairs(task.test.histories) for task in tasks]
   assert len(shown[0]) == 0
   assert shown[0] <= shown[1] <= shown[2]
@@ -25,7 +29,7 @@ def test_new_users_show_nested_budgets_of_the_same_task():
 
 def test_new_catalogue_shares_no_item_with_the_source():
   data = make_data()
-  task = regimes.new_catalogue(data, 5, seed=1, num_heldout=8)
+  task = new_catalogue.make_task(data, 5, seed=1, num_heldout=8)
   target = task.test.evidence
   assert not set(task.source.item_ids) & set(target.item_ids)
   assert target.num_users == 5
@@ -43,7 +47,7 @@ def test_new_catalogue_shares_no_item_with_the_source():
 def test_new_catalogue_budgets_are_nested():
   data = make_data()
   tasks = [
-    regimes.new_catalogue(data, k, seed=1, num_heldout=8) for k in (0, 3, 9)
+    new_catalogue.make_task(data, k, seed=1, num_heldout=8) for k in (0, 3, 9)
   ]
   users = [set(task.test.evidence.user_ids.tolist()) for task in tasks]
   assert users[0] == set()
@@ -71,7 +75,7 @@ def names_of(task):
 
 def test_new_domain_shares_neither_users_nor_items_with_a_source():
   target, sources = domains()
-  task = regimes.new_domain(target, sources, 5, seed=1, num_heldout=8)
+  task = new_domain.make_task(target, 5, seed=1, num_heldout=8, sources=sources)
   assert task.source == sources
   held_out = []
   for judged in (task.validation, task.test):
@@ -90,7 +94,7 @@ def test_new_domain_shares_neither_users_nor_items_with_a_source():
 def test_new_domain_budgets_are_nested_and_judge_the_same_users():
   target, sources = domains()
   tasks = [
-    regimes.new_domain(target, sources, k, seed=1, num_heldout=8)
+    new_domain.make_task(target, k, seed=1, num_heldout=8, sources=sources)
     for k in (0, 3, 9)
   ]
   shown = [pairs(task.test.evidence) for task in tasks]
@@ -102,18 +106,18 @@ def test_new_domain_budgets_are_nested_and_judge_the_same_users():
 def test_evidence_users_have_rows():
   target, sources = domains()
   silent = target.rows(target.users % 2 == 0)
-  task = regimes.new_domain(silent, sources, 6, seed=0, num_heldout=8)
+  task = new_domain.make_task(silent, 6, seed=0, num_heldout=8, sources=sources)
   assert (task.test.evidence.user_counts() > 0).all()
 
 
 def test_a_domain_is_given_once():
   target, sources = domains()
   with pytest.raises(interactions.DataError, match="called 'a' and share"):
-    regimes.new_domain(target, (*sources, sources[0]), 1, 0, 8)
+    new_domain.make_task(target, 1, 0, 8, sources=(*sources, sources[0]))
   with pytest.raises(interactions.DataError, match="called 'target' and share"):
-    regimes.new_domain(target, (target.take_users([0, 1]),), 1, 0, 8)
+    new_domain.make_task(target, 1, 0, 8, sources=(target.take_users([0, 1]),))
   with pytest.raises(interactions.DataError, match='no source domains'):
-    regimes.new_domain(target, (), 1, 0, 8)
+    new_domain.make_task(target, 1, 0, 8, sources=())
 
 
 def test_halves_of_one_set_are_two_domains():
@@ -121,12 +125,14 @@ def test_halves_of_one_set_are_two_domains():
   users, items = np.arange(40), np.arange(30)
   one = data.take_users(users[:20]).take_items(items[:15])
   other = data.take_users(users[20:]).take_items(items[15:])
-  assert regimes.new_domain(one, (other,), 2, 0, 5).source == (other,)
+  assert new_domain.make_task(one, 2, 0, 5, sources=(other,)).source == (other,)
 
 
 def test_each_source_domain_rehearses_and_the_target_never_does():
   target, sources = domains()
-  task = regimes.new_domain(target, sources, 30, seed=1, num_heldout=5)
+  task = new_domain.make_task(
+    target, 30, seed=1, num_heldout=5, sources=sources
+  )
   inner = regimes.rehearsals(task, seed=1)
   assert [t.test.evidence.name for t in inner] == ['a', 'b', 'c']
   assert [t.regime for t in inner] == ['new_domain'] * 3
@@ -142,7 +148,7 @@ def test_each_source_domain_rehearses_and_the_target_never_does():
 def test_a_rehearsal_has_no_more_users_than_there_are():
   target, sources = domains()
   small = domain('small', 4, num_users=12)
-  task = regimes.new_domain(target, (small, *sources), 20, 0, 8)
+  task = new_domain.make_task(target, 20, 0, 8, sources=(small, *sources))
   inner = regimes.rehearsals(task, seed=0)[0]
   assert inner.test.histories.num_users == 3
   assert inner.budget == inner.test.evidence.num_users == 6
@@ -150,10 +156,10 @@ def test_a_rehearsal_has_no_more_users_than_there_are():
 
 def test_one_domain_alone_cannot_rehearse():
   target, sources = domains()
-  task = regimes.new_domain(target, sources[:1], 2, 0, 8)
+  task = new_domain.make_task(target, 2, 0, 8, sources=sources[:1])
   with pytest.raises(interactions.DataError, match='takes two domains'):
     regimes.rehearsals(task, seed=0)
-  task = regimes.new_domain(target, sources, 2, 0, 8)
+  task = new_domain.make_task(target, 2, 0, 8, sources=sources)
   with pytest.raises(interactions.DataError, match='num_domains=0'):
     regimes.rehearsals(task, seed=0, num_domains=0)
 
@@ -161,7 +167,7 @@ def test_one_domain_alone_cannot_rehearse():
 @pytest.mark.parametrize('regime', ['new_users', 'new_catalogue'])
 def test_rehearsal_sees_the_source_only(regime):
   data = make_data(num_users=60)
-  task = regimes.make_task(data, regime, 4, seed=2, num_heldout=8)
+  task = regimes.find(regime).make_task(data, 4, seed=2, num_heldout=8)
   (inner,) = regimes.rehearsals(task, seed=2)
   judged = set(task.test.histories.user_ids) | set(
     task.validation.histories.user_ids
@@ -175,21 +181,21 @@ def test_rehearsal_sees_the_source_only(regime):
 def test_impossible_budgets_are_named():
   data = make_data()
   with pytest.raises(interactions.DataError, match='budget=1000'):
-    regimes.new_catalogue(data, 1000, seed=0, num_heldout=8)
+    new_catalogue.make_task(data, 1000, seed=0, num_heldout=8)
   target, sources = domains()
   with pytest.raises(interactions.DataError, match=r'budget=25 .* only 24'):
-    regimes.new_domain(target, sources, 25, seed=0, num_heldout=8)
+    new_domain.make_task(target, 25, seed=0, num_heldout=8, sources=sources)
   with pytest.raises(interactions.DataError, match='num_heldout=20'):
-    regimes.make_task(target, 'new_domain', 1, 0, 20, sources=sources)
+    new_domain.make_task(target, 1, 0, 20, sources=sources)
   with pytest.raises(interactions.DataError, match='budget=-1'):
-    regimes.new_users(data, -1, seed=0, num_heldout=8)
+    new_users.make_task(data, -1, seed=0, num_heldout=8)
   with pytest.raises(interactions.DataError, match="'drifty' is unknown"):
-    regimes.make_task(data, 'drifty', 1, 0, 8)
+    regimes.find('drifty')
 
 
 def test_every_user_of_the_evidence_is_judged_once_by_the_others():
   target, sources = domains()
-  task = regimes.new_domain(target, sources, 7, seed=1, num_heldout=8)
+  task = new_domain.make_task(target, 7, seed=1, num_heldout=8, sources=sources)
   folds = regimes.evidence_folds(task, 3, seed=0)
   assert len(folds) == 3
   whole = pairs(task.test.evidence)
@@ -210,12 +216,14 @@ def test_every_user_of_the_evidence_is_judged_once_by_the_others():
 def test_fewer_than_two_users_or_another_regime_have_no_folds():
   target, sources = domains()
   for budget in (0, 1):
-    task = regimes.new_domain(target, sources, budget, seed=1, num_heldout=8)
+    task = new_domain.make_task(
+      target, budget, seed=1, num_heldout=8, sources=sources
+    )
     assert regimes.evidence_folds(task, 5, seed=0) == ()
-  task = regimes.new_domain(target, sources, 3, seed=1, num_heldout=8)
+  task = new_domain.make_task(target, 3, seed=1, num_heldout=8, sources=sources)
   assert len(regimes.evidence_folds(task, 5, seed=0)) == 3
   assert regimes.evidence_folds(task, 1, seed=0) == ()
-  task = regimes.new_users(target, 3, seed=1, num_heldout=8)
+  task = new_users.make_task(target, 3, seed=1, num_heldout=8)
   assert regimes.evidence_folds(task, 5, seed=0) == ()
 
 
@@ -227,7 +235,7 @@ def test_what_a_user_repeats_is_never_history_and_target(regime):
     once.rows(order), timestamps=np.arange(2 * len(once))
   )
   for budget in (1, 3):
-    task = regimes.make_task(often, regime, budget, seed=1, num_heldout=9)
+    task = regimes.find(regime).make_task(often, budget, seed=1, num_heldout=9)
     for judged in (task.validation, task.test):
       assert len(judged.targets) > 0
       assert not pairs(judged.targets) & pairs(judged.histories)

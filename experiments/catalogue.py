@@ -1,0 +1,597 @@
+"""The one list of who is compared, and what is known of each.
+
+A method joins the comparison with one entry in `SYSTEMS`: how it is built and
+tuned in each regime, what it is in the comparison, and how it looks in figures.
+The experiment, its flags and its report read everything from here.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from experiments.adaptation import grids
+from hyperrec import adapting
+from hyperrec import features as features_lib
+from hyperrec import method as method_lib
+from hyperrec.methods import (
+  ease,
+  ease_dynamic,
+  ease_sparse,
+  esler,
+  generated_head,
+  hyperease,
+  hyperease_learned,
+  hyperease_user,
+  item_knn,
+  l3ae,
+  mult_vae,
+  p5,
+  popularity,
+  pref,
+  pref_interview,
+  sasrec,
+  slim,
+  two_tower,
+  vqrec,
+)
+from hyperrec.models import output_forms
+
+Features = features_lib.Features
+Method = method_lib.Method
+Model = method_lib.Model
+
+# What a system is in the comparison:
+# rival: an established way of adapting, or of doing without it;
+# trained generator: a hypernetwork that is trained by gradient;
+# transferred prior: a hypernetwork that is fitted in closed form;
+# ablation: a system without one of its parts, or with another in its place;
+# control: a system that is told nothing or something wrong, or a network of a
+#   generator's size that generates nothing.
+Role = Literal[
+  'rival', 'trained generator', 'transferred prior', 'ablation', 'control'
+]
+
+
+class Arm(NamedTuple):
+  """A system in one regime.
+
+  Attributes:
+    policy: how the model is adapted.
+    trials: hyperparameters to choose from, the most promising first.
+    shares: a name that systems have in common which learn the same from the
+      source, so that it is learned once; None where the system is alone.
+    model: (features of items, **trial) -> the model, where it is another one
+      than that of the system.
+  """
+
+  policy: Callable[[Model], Method]
+  trials: tuple[grids.Trial, ...]
+  shares: str | None = None
+  model: Callable[..., Model] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class System:
+  """One entry of the comparison.
+
+  Attributes:
+    name: what --methods and the report call it. What follows a colon names a
+      variant of the system before it.
+    label: the name of the published system; its variants have the same.
+    role: what it is in the comparison.
+    model: (features of items, **trial) -> the model. Of a system that is
+      interviewed it also takes `num_questions`.
+    arms: regime -> the system there; it does not run in other regimes.
+    look: colour and marker in figures; variants look like their system.
+    is_baseline: whether others are held against its full retraining.
+    only_if_named: whether it runs only where --methods names it, as all
+      ablations and controls do.
+    interviews: whether the budget is of questions instead of shown items.
+  """
+
+  name: str
+  label: str
+  role: Role
+  model: Callable[..., Model]
+  arms: dict[str, Arm]
+  look: tuple[str, str] | None = None
+  is_baseline: bool = False
+  only_if_named: bool = False
+  interviews: bool = False
+
+  def build(self, regime: str, features: Features, **trial: Any) -> Method:
+    """The method in a regime.
+
+    Args:
+      regime: one of those in `arms`.
+      features: of the items.
+      **trial: hyperparameters.
+    """
+    arm = self.arms[regime]
+    model = arm.model or self.model
+    return arm.policy(model(features, **trial))
+
+  @property
+  def may_lead(self) -> bool:
+    """Whether it is there to be used: no ablation and no control."""
+    return self.role not in ('ablation', 'control')
+
+  @property
+  def is_hypernetwork(self) -> bool:
+    """Whether its parameters are generated."""
+    return self.role in ('trained generator', 'transferred prior')
+
+  @property
+  def is_run_by_default(self) -> bool:
+    """Whether it runs where --methods names nothing."""
+    return self.may_lead and not self.only_if_named
+
+
+# The palette of Okabe and Ito: a colour is a kind of system, a marker a member.
+_GREY, _BLUE, _SKY, _GREEN = '#8a8a8a', '#2a7fc0', '#56b4e9', '#009e73'
+_PINK, _BROWN, _ORANGE, _RED = '#cc79a7', '#a07a4f', '#e69f00', '#d55e00'
+
+
+def on_everything(policy: Callable[..., Method]) -> Callable[[Model], Method]:
+  """The policy where a known catalogue is served by source and evidence."""
+  return functools.partial(policy, on=adapting.everything)
+
+
+frozen, retrained = adapting.frozen, adapting.retrained
+finetuned, updated = adapting.finetuned, adapting.updated
+generated = adapting.generated
+# Of users who come again Mult-VAE reads all that they have shown.
+finetuned_on_users = functools.partial(finetuned, on=adapting.changed_users)
+
+
+def _shuffled(features: l3ae.Features) -> l3ae.Features:
+  """Each item gets the features of another one of its catalogue."""
+
+  def lookup(part):
+    table = features(part)
+    return table[np.random.default_rng(0).permutation(len(table))]
+
+  return lookup
+
+
+def _constant(features: l3ae.Features) -> l3ae.Features:
+  """Every item gets the mean of its catalogue."""
+
+  def lookup(part):
+    table = features(part)
+    return np.broadcast_to(table.mean(axis=0), table.shape)
+
+  return lookup
+
+
+def _hyperease(features: Features, **trial) -> Model:
+  """HyperEASE of one catalogue, or of a catalogue that is cut in two."""
+  return hyperease.hyperease(features.units, features.own, **trial)
+
+
+def _hyperease_of_domains(features: Features, **trial) -> Model:
+  """HyperEASE that learns from domains by the features that they share."""
+  return hyperease.hyperease(features.units, features.shared, **trial)
+
+
+def _without(part: str, **fixed) -> System:
+  """HyperEASE without a part of its prior."""
+  trials = tuple({**trial, **fixed} for trial in grids.HYPEREASE)
+  return System(
+    f'hyperease:{part}', 'HyperEASE', 'ablation', _hyperease,
+    {
+      'new_catalogue': Arm(generated, trials),
+      'new_domain': Arm(generated, trials, model=_hyperease_of_domains),
+      'drift': Arm(on_everything(generated), trials),
+    },
+  )  # fmt: skip
+
+
+def _misled(what: str, change: Callable) -> System:
+  """HyperEASE with features that say something wrong, or nothing."""
+
+  def misled(build):
+    return lambda features, **trial: build(
+      features._replace(
+        own=change(features.own),
+        units=change(features.units),
+        shared=change(features.shared),
+      ),
+      **trial,
+    )
+
+  of_domains = misled(_hyperease_of_domains)
+  return System(
+    f'hyperease:{what}', 'HyperEASE', 'control', misled(_hyperease),
+    {
+      'new_catalogue': Arm(generated, grids.HYPEREASE),
+      'new_domain': Arm(generated, grids.HYPEREASE, model=of_domains),
+    },
+  )  # fmt: skip
+
+
+def _told(what: str) -> System:
+  """The generator of a user that is not told the user's history."""
+  return System(
+    f'hyperease_user:{what}', 'HyperEASE for users', 'control',
+    lambda f, **t: hyperease_user.hyperease_user(conditioning=what, **t),
+    {'new_users': Arm(generated, grids.HYPEREASE_USER)},
+  )  # fmt: skip
+
+
+def _vqrec_of_one(features: Features, **trial) -> Model:
+  """VQ-Rec that reads the richest features of one data set."""
+  return vqrec.vqrec(features.own, **trial)
+
+
+def _written_as(name: str, form: output_forms.Form) -> System:
+  """The generated head in another form than every number by itself."""
+  return System(
+    f'generated_head:{name}', 'generated head', 'ablation',
+    lambda f, **t: generated_head.generated_head(form=form, **t),
+    {'new_users': Arm(generated, grids.GENERATED_HEAD)},
+  )  # fmt: skip
+
+
+def _p5(name: str, trials: tuple[grids.Trial, ...], **more) -> System:
+  """P5; it names items by their text where they may be new."""
+  by_text = lambda f, **t: p5.p5(names='text', shuffled=True, **t)  # noqa: E731
+  in_order = lambda f, **t: p5.p5(names='collaborative', **t)  # noqa: E731
+  return System(
+    name, 'P5', 'rival',
+    lambda f, **t: p5.p5(names='collaborative', shuffled=True, **t),
+    {
+      'new_users': Arm(frozen, trials),
+      'new_catalogue': Arm(frozen, trials, model=by_text),
+      'new_domain': Arm(frozen, trials, model=by_text),
+      'drift': Arm(frozen, trials, model=in_order),
+    },
+    **more,
+  )  # fmt: skip
+
+
+# Runs go in this order. A model is built of the features `f` of items and the
+# hyperparameters `t` of a trial.
+SYSTEMS = (
+  System(
+    'popularity', 'popularity', 'rival',
+    lambda f, **t: popularity.popularity(**t),
+    {
+      'new_users': Arm(updated, ({},)),
+      'new_catalogue': Arm(retrained, ({},)),
+      'new_domain': Arm(retrained, ({},)),
+      'drift': Arm(updated, ({},)),
+    },
+    look=(_GREY, 's'),
+  ),
+  System(
+    'itemknn', 'ItemKNN', 'rival',
+    lambda f, **t: item_knn.item_knn(**t),
+    {
+      'new_users': Arm(frozen, grids.ITEM_KNN),
+      'new_catalogue': Arm(retrained, grids.ITEM_KNN),
+      'new_domain': Arm(retrained, grids.ITEM_KNN),
+      'drift': Arm(frozen, grids.ITEM_KNN),
+    },
+    look=(_GREY, 'v'),
+  ),
+  System(
+    'itemknn:retrain', 'ItemKNN', 'rival',
+    lambda f, **t: item_knn.item_knn(**t),
+    {'drift': Arm(retrained, grids.ITEM_KNN)},
+  ),
+  System(
+    'ease', 'EASE', 'rival',
+    lambda f, **t: ease.ease(**t),
+    {
+      'new_users': Arm(frozen, grids.EASE_USERS),
+      'new_catalogue': Arm(retrained, grids.EASE),
+      'new_domain': Arm(retrained, grids.EASE),
+      'drift': Arm(frozen, grids.EASE),
+    },
+    look=(_BLUE, 'o'), is_baseline=True,
+  ),
+  System(
+    'ease:retrain', 'EASE', 'rival',
+    lambda f, **t: ease.ease(**t),
+    {
+      'new_users': Arm(retrained, grids.EASE_USERS),
+      'drift': Arm(retrained, grids.EASE),
+    },
+  ),
+  System(
+    'ease_dynamic', 'Dynamic EASE', 'rival',
+    lambda f, **t: ease_dynamic.ease_dynamic(**t),
+    {
+      'new_users': Arm(updated, grids.EASE_USERS),
+      'new_catalogue': Arm(updated, grids.EASE),
+      'drift': Arm(updated, grids.EASE),
+    },
+    look=(_BLUE, 'D'),
+  ),
+  System(
+    'ease_sparse', 'sparse EASE', 'rival',
+    lambda f, **t: ease_sparse.ease_sparse(**t),
+    {
+      'new_users': Arm(frozen, grids.EASE_SPARSE),
+      'new_catalogue': Arm(retrained, grids.EASE_SPARSE),
+      'new_domain': Arm(retrained, grids.EASE_SPARSE),
+      'drift': Arm(frozen, grids.EASE_SPARSE),
+    },
+  ),
+  System(
+    'slim', 'SLIM', 'rival',
+    lambda f, **t: slim.slim(**t),
+    {
+      'new_users': Arm(frozen, grids.SLIM_USERS),
+      'new_catalogue': Arm(retrained, grids.SLIM),
+      'new_domain': Arm(retrained, grids.SLIM),
+      'drift': Arm(frozen, grids.SLIM),
+    },
+    look=(_BLUE, '^'),
+  ),
+  System(
+    'esler', 'ESLER', 'rival',
+    lambda f, **t: esler.esler(**t),
+    {
+      'new_users': Arm(on_everything(finetuned), grids.EASE_USERS),
+      'new_catalogue': Arm(retrained, grids.EASE),
+    },
+    look=(_SKY, 'o'),
+  ),
+  System(
+    'elsa', 'ELSA', 'rival',
+    lambda f, **t: esler.elsa(**t),
+    {
+      'new_users': Arm(on_everything(finetuned), grids.ELSA),
+      'new_catalogue': Arm(retrained, grids.ELSA),
+      'drift': Arm(on_everything(finetuned), grids.ELSA),
+    },
+    look=(_SKY, 's'),
+  ),
+  System(
+    'cease', 'CEASE', 'rival',
+    lambda f, **t: l3ae.cease(f.own, **t),
+    {
+      'new_users': Arm(frozen, grids.CEASE_USERS),
+      'new_catalogue': Arm(retrained, grids.CEASE),
+      'new_domain': Arm(retrained, grids.CEASE),
+    },
+    look=(_GREEN, '^'),
+  ),
+  System(
+    'l3ae', 'L3AE', 'rival',
+    lambda f, **t: l3ae.l3ae(f.own, **t),
+    {
+      'new_users': Arm(frozen, grids.L3AE_USERS),
+      'new_catalogue': Arm(retrained, grids.L3AE),
+      'new_domain': Arm(retrained, grids.L3AE),
+      'drift': Arm(frozen, grids.L3AE),
+    },
+    look=(_GREEN, 'o'),
+  ),
+  System(
+    'l3ae:retrain', 'L3AE', 'rival',
+    lambda f, **t: l3ae.l3ae(f.own, **t),
+    {'drift': Arm(retrained, grids.L3AE)},
+  ),
+  # A kernel of features instead of their products: HyperEASE that no source
+  # teaches.
+  System(
+    'l3ae:kernel', 'L3AE', 'rival',
+    lambda f, **t: l3ae.l3ae(f.units, **t),
+    {
+      'new_catalogue': Arm(retrained, grids.L3AE_KERNEL),
+      'new_domain': Arm(retrained, grids.L3AE_KERNEL),
+      'drift': Arm(retrained, grids.L3AE_KERNEL),
+    },
+  ),
+  System(
+    'mult_vae', 'Mult-VAE', 'rival',
+    lambda f, **t: mult_vae.mult_vae(**t),
+    {
+      'new_users': Arm(frozen, grids.MULT_VAE, 'mult_vae'),
+      'new_catalogue': Arm(retrained, grids.MULT_VAE),
+      'new_domain': Arm(retrained, grids.MULT_VAE),
+      'drift': Arm(frozen, grids.MULT_VAE, 'mult_vae'),
+    },
+    look=(_PINK, 'o'), is_baseline=True,
+  ),
+  System(
+    'mult_vae_finetune', 'Mult-VAE', 'rival',
+    lambda f, **t: mult_vae.mult_vae(**t),
+    {
+      'new_users': Arm(finetuned_on_users, grids.MULT_VAE, 'mult_vae'),
+      'new_catalogue': Arm(finetuned_on_users, grids.MULT_VAE),
+      'drift': Arm(finetuned_on_users, grids.MULT_VAE, 'mult_vae'),
+    },
+    look=(_PINK, 'D'),
+  ),
+  System(
+    'mult_vae:retrain', 'Mult-VAE', 'rival',
+    lambda f, **t: mult_vae.mult_vae(**t),
+    {
+      'new_users': Arm(retrained, grids.MULT_VAE),
+      'drift': Arm(retrained, grids.MULT_VAE),
+    },
+  ),
+  System(
+    'sasrec', 'SASRec', 'rival',
+    lambda f, **t: sasrec.sasrec(**t),
+    {
+      'new_users': Arm(frozen, grids.SASREC_USERS, 'sasrec'),
+      'new_catalogue': Arm(retrained, grids.SASREC_ITEMS),
+      'new_domain': Arm(retrained, grids.SASREC_ITEMS),
+      'drift': Arm(frozen, grids.SASREC, 'sasrec'),
+    },
+    look=(_BROWN, 'o'), is_baseline=True,
+  ),
+  System(
+    'sasrec_finetune', 'SASRec', 'rival',
+    lambda f, **t: sasrec.sasrec(**t),
+    {
+      'new_users': Arm(finetuned, grids.SASREC_USERS, 'sasrec'),
+      'new_catalogue': Arm(finetuned, grids.SASREC_ITEMS),
+      'drift': Arm(finetuned, grids.SASREC, 'sasrec'),
+    },
+    look=(_BROWN, 'D'),
+  ),
+  System(
+    'sasrec:retrain', 'SASRec', 'rival',
+    lambda f, **t: sasrec.sasrec(**t),
+    {
+      'new_users': Arm(retrained, grids.SASREC_USERS),
+      'drift': Arm(retrained, grids.SASREC),
+    },
+  ),
+  System(
+    'pref', 'PReF', 'rival',
+    lambda f, **t: pref_interview.pref_interview(**t),
+    {'new_users': Arm(generated, grids.PREF)},
+    look=(_ORANGE, '^'), interviews=True,
+  ),
+  # Asks only about items that the user knows.
+  System(
+    'pref:known', 'PReF', 'rival',
+    lambda f, **t: pref_interview.pref_interview(only_known=True, **t),
+    {'new_users': Arm(generated, grids.PREF)},
+    interviews=True, only_if_named=True,
+  ),
+  # Sees shown items instead of answers.
+  System(
+    'pref:shown', 'PReF', 'rival',
+    lambda f, **t: pref.pref(**t),
+    {'new_users': Arm(generated, grids.PREF)},
+    only_if_named=True,
+  ),
+  System(
+    'vqrec_lookup', 'VQ-Rec', 'rival',
+    lambda f, **t: vqrec.vqrec(f.shared, **t),
+    {
+      'new_catalogue': Arm(frozen, grids.VQREC, 'vqrec', _vqrec_of_one),
+      'new_domain': Arm(frozen, grids.VQREC_DOMAINS, 'vqrec'),
+    },
+    look=(_ORANGE, 'o'),
+  ),
+  System(
+    'vqrec_finetune', 'VQ-Rec', 'rival',
+    lambda f, **t: vqrec.vqrec(f.shared, **t),
+    {
+      'new_catalogue': Arm(finetuned, grids.VQREC, 'vqrec', _vqrec_of_one),
+      'new_domain': Arm(finetuned, grids.VQREC_DOMAINS, 'vqrec'),
+    },
+    look=(_ORANGE, 'D'),
+  ),
+  # Trained for the seconds that a quick run has, and for minutes.
+  _p5('p5', grids.P5, look=(_ORANGE, 's')),
+  _p5('p5:long', grids.P5_LONG, only_if_named=True),
+  System(
+    'ridge_map', 'ridge map', 'rival',
+    lambda f, **t: hyperease.ridge_map(f.own, **t),
+    {
+      'new_catalogue': Arm(generated, grids.RIDGE_MAP),
+      'new_domain': Arm(
+        generated,
+        grids.RIDGE_MAP,
+        model=lambda f, **t: hyperease.ridge_map(f.units, f.shared, **t),
+      ),
+    },
+    look=(_GREEN, 's'),
+  ),
+  System(
+    'generated_head', 'generated head', 'trained generator',
+    lambda f, **t: generated_head.generated_head(**t),
+    {
+      'new_users': Arm(generated, grids.GENERATED_HEAD),
+      'drift': Arm(generated, grids.GENERATED_HEAD),
+    },
+    look=(_RED, 's'),
+  ),
+  System(
+    'hyperease_user', 'HyperEASE for users', 'trained generator',
+    lambda f, **t: hyperease_user.hyperease_user(**t),
+    {
+      'new_users': Arm(generated, grids.HYPEREASE_USER),
+      'drift': Arm(generated, grids.HYPEREASE_USER),
+    },
+    look=(_RED, '^'),
+  ),
+  # The generated prior alone, without the solve on the evidence.
+  System(
+    'hyperease_zero', 'HyperEASE', 'transferred prior', _hyperease,
+    {
+      'new_catalogue': Arm(generated, grids.HYPEREASE_ZERO),
+      'new_domain': Arm(
+        generated, grids.HYPEREASE_ZERO, model=_hyperease_of_domains
+      ),
+    },
+    look=(_RED, 'v'),
+  ),
+  System(
+    'hyperease', 'HyperEASE', 'transferred prior', _hyperease,
+    {
+      'new_catalogue': Arm(generated, grids.HYPEREASE),
+      'new_domain': Arm(
+        generated, grids.HYPEREASE, model=_hyperease_of_domains
+      ),
+      'drift': Arm(on_everything(generated), grids.HYPEREASE),
+    },
+    look=(_RED, '*'),
+  ),
+  # EASE without its zero diagonal: ridge regression.
+  System(
+    'ease:unconstrained', 'EASE', 'ablation',
+    lambda f, **t: ease.ease(constrained=False, **t),
+    {
+      'new_users': Arm(frozen, grids.EASE),
+      'new_catalogue': Arm(retrained, grids.EASE),
+      'new_domain': Arm(retrained, grids.EASE),
+      'drift': Arm(retrained, grids.EASE),
+    },
+  ),
+  # The strengths of the prior are learned instead of tuned.
+  System(
+    'hyperease:learned', 'HyperEASE', 'ablation',
+    lambda f, **t: hyperease_learned.hyperease_learned(f.units, f.own, **t),
+    {
+      'new_catalogue': Arm(generated, ({},)),
+      'new_domain': Arm(
+        generated,
+        ({},),
+        model=lambda f, **t: hyperease_learned.hyperease_learned(
+          f.units, f.shared, **t
+        ),
+      ),
+    },
+  ),
+  _written_as('film', output_forms.Film()),
+  _written_as('mixture', output_forms.Mixture()),
+  _written_as('low_rank', output_forms.LowRank()),
+  _written_as('chunked', output_forms.Chunked()),
+  _misled('shuffled', _shuffled),
+  _misled('constant', _constant),
+  *(
+    _without(f'no_{part}', **{part: 0.0})
+    for part in ('relation', 'transfer', 'popularity')
+  ),
+  _without('no_kernel', sharpness=0.0),
+  _without('unconstrained', constrained=False),
+  *(_told(what) for what in ('size', 'constant', 'shuffled')),
+  # A network as large as HyperEASE's generator that generates nothing.
+  System(
+    'two_tower', 'two towers', 'control',
+    lambda f, **t: two_tower.two_tower(f.own, **t),
+    {
+      'new_catalogue': Arm(finetuned, grids.TWO_TOWER),
+      'new_domain': Arm(
+        finetuned,
+        grids.TWO_TOWER,
+        model=lambda f, **t: two_tower.two_tower(f.shared, **t),
+      ),
+    },
+  ),
+)  # fmt: skip
+BY_NAME = {system.name: system for system in SYSTEMS}

@@ -1,0 +1,105 @@
+"""Tasks whose evidence is what some users did in a catalogue that is new."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import splits
+from hyperrec.regimes import task as task_lib
+
+Interactions = interactions_lib.Interactions
+Judged = task_lib.Judged
+Task = task_lib.Task
+
+
+class Users(NamedTuple):
+  """Training and held-out users of a data set, in a random order."""
+
+  train: np.ndarray
+  validation: np.ndarray
+  test: np.ndarray
+
+
+def drawn(data: Interactions, seed: int, num_heldout: int) -> Users:
+  """Draws who is held out.
+
+  Raises:
+    DataError: nobody is, or nobody is left to train on.
+  """
+  cut = data.num_users - 2 * num_heldout
+  if num_heldout < 1 or cut < 1:
+    raise task_lib.DataError(
+      f'{data.name}: {data.num_users} users cannot hold out 2 x '
+      f'num_heldout={num_heldout}; {splits.heldout_remedy(data)}'
+    )
+  order = np.random.RandomState(seed).permutation(data.num_users)
+  return Users(order[:cut], order[cut:-num_heldout], order[-num_heldout:])
+
+
+def with_rows(data: Interactions, users: np.ndarray) -> np.ndarray:
+  """Those of the users who did something."""
+  return users[data.user_counts()[users] > 0]
+
+
+def make_task(
+  source,
+  target: Interactions,
+  users: Users,
+  *,
+  regime: str,
+  budget: int,
+  seed: int,
+) -> Task:
+  """A task whose evidence is what `budget` training users did in `target`.
+
+  Raises:
+    DataError: the budget is negative.
+    BudgetError: it exceeds the training users who did something.
+  """
+  task_lib.check_budget(budget)
+  train = with_rows(target, users.train)
+  if budget > len(train):
+    raise task_lib.BudgetError(
+      f'budget={budget} users of evidence, but only {len(train)} training '
+      f'users of {target.name} touched the new catalogue; choose a smaller one'
+    )
+  evidence = target.take_users(train[:budget])
+
+  def judged(held_out: np.ndarray) -> Judged:
+    held = splits.fold_in(target.take_users(held_out), seed)
+    return Judged(held.histories, held.targets, held.histories, evidence)
+
+  return Task(
+    regime, budget, source, judged(users.validation), judged(users.test)
+  )
+
+
+def folds(task: Task, num_folds: int, seed: int) -> tuple[Judged, ...]:
+  """The users of the evidence in turn: each part judged by what others did.
+
+  What a fair arm may be tuned on besides rehearsals: the target itself, but
+  no user that is not evidence. Every part is judged with the rows of all
+  other parts as its evidence. A part none of whose users has five rows hides
+  nothing and is left out.
+
+  Args:
+    task: whose evidence is cut.
+    num_folds: parts, or as many as there are users; below 2 there are none.
+    seed: of the draws.
+
+  Returns:
+    The parts, none where there are fewer than two users.
+  """
+  evidence = task.test.evidence
+  num_folds = min(num_folds, evidence.num_users)
+  if num_folds < 2:
+    return ()
+  order = np.random.default_rng(seed).permutation(evidence.num_users)
+  parts = []
+  for part in np.array_split(order, num_folds):
+    others = evidence.take_users(np.setdiff1d(order, part))
+    held = splits.fold_in(evidence.take_users(part), seed)
+    if len(held.targets):
+      parts.append(Judged(held.histories, held.targets, held.histories, others))
+  return tuple(parts)

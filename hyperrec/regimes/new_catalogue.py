@@ -1,0 +1,66 @@
+"""The regime of a new catalogue: all of its items are new."""
+
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import splits
+from hyperrec.regimes import evidence_of_users
+from hyperrec.regimes import task as task_lib
+
+Interactions = interactions_lib.Interactions
+Task = task_lib.Task
+
+
+def make_task(
+  data: Interactions,
+  budget: int,
+  seed: int,
+  num_heldout: int,
+  sources: tuple[Interactions, ...] = (),
+) -> Task:
+  """Items unseen in the source, and `budget` users' worth of evidence.
+
+  The catalogue is cut in two random halves. The source is what training users
+  did in one half; the evidence what the first `budget` of them (in a random
+  order, so that budgets are nested; users with at least one row) did in the
+  other. Held-out users appear in neither, and are judged on the other half.
+
+  Raises:
+    DataError: the budget exceeds the training users.
+  """
+  del sources
+  users = evidence_of_users.drawn(data, seed, num_heldout)
+  source, target = splits.item_halves(data, seed)
+  source = source.take_users(users.train)
+  return evidence_of_users.make_task(
+    source, target, users, regime='new_catalogue', budget=budget, seed=seed
+  )
+
+
+def rehearse(task: Task, seed: int, num_domains: int = 0) -> tuple[Task]:
+  """Half of the source's items are new to its other half.
+
+  A quarter of its users are held out twice. The budget is capped at the users
+  that remain.
+  """
+  del num_domains
+  source = task.source
+  num_heldout = task_lib.quarter_of_users(source)
+  users = evidence_of_users.drawn(source, seed, num_heldout)
+  _, target = splits.item_halves(source, seed)
+  most = len(evidence_of_users.with_rows(target, users.train))
+  return (make_task(source, min(task.budget, most), seed, num_heldout),)
+
+
+REGIME = task_lib.Regime(
+  name='new_catalogue',
+  title='New catalogue',
+  unit="users' worth of evidence on items that the source lacks",
+  flag='catalogue_budgets',
+  flag_help=(
+    'Amounts of evidence of a new catalogue: users who touched its items.'
+  ),
+  budgets=(0, 5, 20, 100),
+  look=('#009e73', 's'),
+  make_task=make_task,
+  rehearse=rehearse,
+  folds=evidence_of_users.folds,
+)

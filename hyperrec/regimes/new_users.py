@@ -1,0 +1,85 @@
+"""The regime of new users: the catalogue is known, and they show some items."""
+
+import numpy as np
+
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import splits
+from hyperrec.regimes import task as task_lib
+
+Interactions = interactions_lib.Interactions
+Judged = task_lib.Judged
+Task = task_lib.Task
+
+
+def make_task(
+  data: Interactions,
+  budget: int,
+  seed: int,
+  num_heldout: int,
+  sources: tuple[Interactions, ...] = (),
+) -> Task:
+  """Users unseen in the source show `budget` interactions; rank the rest.
+
+  The split is strong generalization. A user's targets are the same at every
+  budget; what is shown is the first `budget` of a random order of the
+  fold-in, so that budgets are nested, and the rest of the fold-in is masked
+  from the ranking. The evidence is what all judged users have shown.
+  """
+  del sources
+  task_lib.check_budget(budget)
+  split = splits.strong_generalization(data, num_heldout, seed=seed)
+
+  def judged(held: splits.HeldOut) -> Judged:
+    shown = _first_rows_per_user(held.histories, budget, seed)
+    return Judged(shown, held.targets, held.histories, shown)
+
+  return Task(
+    'new_users',
+    budget,
+    split.train,
+    judged(split.validation),
+    judged(split.test),
+  )
+
+
+def rehearse(task: Task, seed: int, num_domains: int = 0) -> tuple[Task]:
+  """A quarter of the source's users are new twice."""
+  del num_domains
+  num_heldout = task_lib.quarter_of_users(task.source)
+  return (make_task(task.source, task.budget, seed, num_heldout),)
+
+
+def interviewed(judged: Judged) -> Judged:
+  """The same users, who answer questions instead of showing items.
+
+  The evidence is what their answers come from: all their rows that are masked
+  from every method's ranking. The targets are the same and answer nothing.
+  """
+  nothing = judged.histories.rows(np.zeros(len(judged.histories), bool))
+  return judged._replace(histories=nothing, evidence=judged.seen)
+
+
+def _first_rows_per_user(
+  data: Interactions, count: int, seed: int
+) -> Interactions:
+  """The first `count` rows of each user in a seeded random order (nested)."""
+  shuffled = np.random.default_rng(seed).permutation(len(data))
+  order = shuffled[np.argsort(data.users[shuffled], kind='stable')]
+  place = np.empty(len(data), np.int64)
+  place[order] = interactions_lib.place_in_user(data.rows(order))
+  return data.rows(place < count)
+
+
+REGIME = task_lib.Regime(
+  name='new_users',
+  title='New users',
+  unit='interactions that each new user has shown',
+  flag='user_budgets',
+  flag_help=(
+    'Amounts of evidence of new users: interactions that each has shown.'
+  ),
+  budgets=(0, 1, 5, 20),
+  look=('#2a7fc0', '^'),
+  make_task=make_task,
+  rehearse=rehearse,
+)

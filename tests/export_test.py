@@ -70,8 +70,8 @@ def make(name, data):
     model = exports.vqrec_network(network.config, state)
     return model, lambda h: network.score(state, h)
   if name == 'pref':
-    shared = pref.fit(pref.Config(base='svd', rank=3), data, KEY)
-    return exports.pref_network(shared), lambda h: pref.score(shared, h)
+    state = pref.pref(base='svd', rank=3).fit(data, KEY).state
+    return exports.pref_network(state), lambda h: pref.score(state, h)
   builders = {
     'dense': lambda: (ease.ease(l2=5.0), data),
     'factored': lambda: (ease.ease(l2=5.0), few(data)),

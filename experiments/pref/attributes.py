@@ -92,7 +92,7 @@ def measure(seed: int):
       yield curves.Measured(name, 'attributes', q, 1.0, metrics)
 
 
-def learn(rewards, features, rng, seed: int) -> pref.Shared:
+def learn(rewards, features, rng, seed: int) -> pref.PrefState:
   """Base functions of the training users' pairwise answers, in paper form.
 
   The users' rewards carry as much noise as turns `NOISE` of all pairs round:
@@ -109,7 +109,8 @@ def learn(rewards, features, rng, seed: int) -> pref.Shared:
     ratings=noisy.ravel() - noisy.min() + 1,
     name='attributes',
   )
-  config = pref.Config(
+  model = pref.pref(
+    lambda unused: features,
     base='text',
     rank=RANK,
     consensus=False,
@@ -120,7 +121,7 @@ def learn(rewards, features, rng, seed: int) -> pref.Shared:
     start_items=40,
     per_user=400,
   )
-  return pref.fit(config, data, jax.random.key(seed), features)
+  return model.fit(data, jax.random.key(seed)).state
 
 
 def aucs(predicted, rewards) -> np.ndarray:

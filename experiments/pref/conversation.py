@@ -1,5 +1,6 @@
 """Ten questions at the terminal, and recommendations with reasons."""
 
+import dataclasses
 import math
 
 import jax
@@ -39,9 +40,8 @@ def run(
     )
   data = rated_items(data, min_rows, show)
   show('Learning what people like ...')
-  shared = pref.fit(
-    config, data, jax.random.key(0), text_features(data, config)
-  )
+  model = pref.pref(text_features, **dataclasses.asdict(config))
+  shared = model.fit(data, jax.random.key(0)).state
   items, pool = pref.make_pool(shared, num_pool)
   belief = interview.start(shared.prior, pool, NUM_QUESTIONS)
   ask = jax.jit(
@@ -134,8 +134,6 @@ def poles(data, shared, j: int, sign: float) -> tuple[str, str]:
   return tuple('; '.join(str(data.item_text[i]) for i in end) for end in ends)
 
 
-def text_features(data, config):
-  """Item features where the base functions are made of text."""
-  if config.base != 'text':
-    return None
+def text_features(data):
+  """Item features, for base functions that are made of text."""
   return jnp.asarray(item_features.from_item_text(data, 'tfidf').table)

@@ -13,7 +13,7 @@ from experiments.pref import curves
 from experiments.pref import people as people_lib
 from hyperrec import features as features_lib
 from hyperrec import method as method_lib
-from hyperrec.methods import ease, hyperease, l3ae, pref
+from hyperrec.methods import ease, l3ae, pref
 
 Measured = curves.Measured
 # Likes that trials are compared at.
@@ -24,16 +24,18 @@ class Rival(NamedTuple):
   """One way to use likes.
 
   Attributes:
-    build: trial -> a method that is fitted in `adapt`.
-    trials: hyper-parameters to choose among.
+    build: trial -> a model.
+    trials: hyperparameters to choose among.
   """
 
-  build: Callable[..., method_lib.Method]
+  build: Callable[..., method_lib.Model]
   trials: tuple[grids.Trial, ...]
 
 
 def rivals(features: features_lib.Features, num_trials: int) -> dict:
   """EASE, L3AE, and HyperEASE as it is without a source, by name.
+
+  Without a source HyperEASE is L3AE with a kernel.
 
   Args:
     features: of the items' text.
@@ -41,12 +43,11 @@ def rivals(features: features_lib.Features, num_trials: int) -> dict:
   """
   found = {'ease': Rival(ease.ease, grids.EASE)}
   if features.encoder is not None:
-    kernel = grids.L3AE_KERNEL
     found['l3ae'] = Rival(
       functools.partial(l3ae.l3ae, features.own), grids.L3AE
     )
     found['hyperease'] = Rival(
-      functools.partial(hyperease.hyperease, features.units), kernel
+      functools.partial(l3ae.l3ae, features.units), grids.L3AE_KERNEL
     )
   return {
     name: rival._replace(trials=rival.trials[:num_trials])
@@ -95,24 +96,21 @@ def measure(
       yield Measured(name, 'likes', q, share, metrics)
 
 
-def _fit(method, people, liked, seed):
-  """Score function and fit of a method that makes no use of a source."""
+def _fit(model, people, liked, seed):
+  """Score function and state of a model of the training users' likes."""
   train = people.train.rows(people.train.ratings >= liked)
-  key = jax.random.key(seed)
-  # What HyperEASE learns there counts for nothing, see `grids.L3AE_KERNEL`.
-  nothing = train.take_items(np.arange(2))
-  return method.score, method.adapt(method.prepare(nothing, key), train, key)
+  return model.score, model.fit(train, jax.random.key(seed)).state
 
 
-def _value(method, people, metric, liked, seed) -> float:
+def _value(model, people, metric, liked, seed) -> float:
   shown = people_lib.some_likes(people, _TUNED_AT, liked, seed)
-  arm = _fit(method, people, liked, seed)
+  arm = _fit(model, people, liked, seed)
   return float(_judge(arm, shown, people, metric)[metric].mean())
 
 
 def _judge(arm, shown, people, metric):
-  score, fitted = arm
+  score, state = arm
   users = np.arange(people.answers.shape[0])
   histories = method_lib.Histories.of(shown, users)
-  scores = np.asarray(score(fitted, histories))
+  scores = np.asarray(score(state, histories))
   return people_lib.judge(scores, scores, people, metric)

@@ -70,8 +70,8 @@ def measure(
     taken: an answer also tells that the user took both items up.
   """
   key = jax.random.key(seed)
-  text = features.own(people.train) if config.base == 'text' else None
-  shared = pref.fit(config, people.train, key, text)
+  model = pref.pref(features and features.own, **dataclasses.asdict(config))
+  shared = model.fit(people.train, key).state
   items, pool = pref.make_pool(shared, num_pool, taken=taken)
   ratings = pref.of_pool(people.answers, items)
 
@@ -100,9 +100,9 @@ def measure(
         yield Measured(name, condition, q, answered(found, q), metrics)
       logging.info('%s %s', name, condition)
     if 'published' in arms:
-      single = pref.fit(
-        dataclasses.replace(config, **PUBLISHED), people.train, key
-      )
+      published = dataclasses.replace(config, **PUBLISHED)
+      model = pref.pref(**dataclasses.asdict(published))
+      single = model.fit(people.train, key).state
       _, plain = pref.make_pool(single, num_pool, taken=False)
       found = ask(question_rules.paper, prior=single.prior, pool=plain)
       for q in budgets:

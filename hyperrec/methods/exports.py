@@ -112,12 +112,12 @@ def vqrec_network(
   return made._replace(counts=_counts(state.popularity))
 
 
-def pref_network(shared: pref.Shared) -> export.Model:
+def pref_network(state: pref.PrefState) -> export.Model:
   """PReF that is shown items: each answers against an average one."""
   tensors = {
-    'prior': shared.prior,
-    'against': taken_weight.against_average(shared.choice),
-    'choice': shared.choice,
+    'prior': state.prior,
+    'against': taken_weight.against_average(state.choice),
+    'choice': state.choice,
   }
 
   def score(params, items_BxL: Items, mask_BxL: Mask) -> Float[Array, 'B V']:
@@ -130,7 +130,7 @@ def pref_network(shared: pref.Shared) -> export.Model:
     return found @ params['choice'].T
 
   made = _network(score, tensors, None, platforms=('cpu',))
-  return made._replace(counts=shared.counts)
+  return made._replace(counts=state.counts)
 
 
 def _counts(

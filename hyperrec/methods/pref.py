@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -22,11 +23,14 @@ from hyperrec.models import (
 )
 from hyperrec.models import reward_factorization as rf
 
-CannotServe = method_lib.CannotServe
+Cost = method_lib.Cost
 DataError = interactions_lib.DataError
+# Data -> features of their items, [V, F].
+Features = Callable[[interactions_lib.Interactions], Any]
 Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
-Method = method_lib.Method
+Model = method_lib.Model
+Outcome = method_lib.Outcome
 
 BASES = ('ease', 'svd', 'ials', 'preferences', 'text')
 # Users whose coefficients are inferred at a time.
@@ -101,7 +105,7 @@ class Config:
     config_lib.check(self)
 
 
-class Shared(NamedTuple):
+class PrefState(NamedTuple):
   """What all users share. J coefficients make a user.
 
   Attributes:
@@ -112,7 +116,6 @@ class Shared(NamedTuple):
       `models.taken_weight`.
     counts: [V] training users of each item.
     num_users: training users.
-    item_ids: the catalogue.
   """
 
   taste: Float[Array, 'V J']
@@ -121,65 +124,62 @@ class Shared(NamedTuple):
   taken: float
   counts: np.ndarray
   num_users: int
-  item_ids: np.ndarray
 
 
-def pref(features: Any = None, **hyper_parameters: Any) -> Method:
+def pref(features: Features | None = None, **hyperparameters: Any) -> Model:
   """PReF for users who have shown items rather than answered questions.
 
-  Each shown item counts as one answer: it was chosen before a random one. With
-  nothing shown a user has the prior's mean. Answered questions are the
-  business of `pref_interview`; they give coefficients of the same kind.
+  `fit` learns the base functions and the prior of the population. The
+  coefficients of a user are inferred while she is scored: each shown item
+  counts as one answer, that it was chosen before a random one. A user who has
+  shown nothing has the mean of the prior. Answered questions are the business
+  of `pref_interview`; they give coefficients of the same kind.
 
   Args:
-    features: data -> [V, F] of its items, for base `text`.
-    **hyper_parameters: fields of `Config`.
+    features: of the items, for base `text`.
+    **hyperparameters: fields of `Config`.
   """
-  config = Config(**hyper_parameters)
+  config = Config(**hyperparameters)
 
-  def prepare(source, key):
-    return fit(config, source, key, features and features(source))
+  def fit(data, key, start=None, run=None):
+    del start, run
+    return _fit(config, data, key, features)
 
-  def adapt(shared, evidence, key):
+  def generate(state, data, key):
     del key
-    if not np.array_equal(shared.item_ids, evidence.item_ids):
-      raise CannotServe(
-        'PReF asks about items whose base functions it knows; this catalogue '
-        'is another one'
-      )
-    return shared
+    num_shown = len(data) / max(1, data.num_users)
+    num_coefficients = state.choice.shape[1]
+    operations = rf.posterior_flops(num_shown, num_coefficients, _STEPS_SHOWN)
+    return Outcome(state, Cost(per_user=operations))
 
-  return Method(
-    'pref',
-    prepare,
-    adapt,
-    score,
-    lambda source, shared: fit_flops(config, source, shared),
-  )
+  return Model('pref', config, fit, score, generate=generate)
 
 
-def fit(
-  config: Config, data: Interactions, key: jax.Array, features: Any = None
-) -> Shared:
+def _fit(
+  config: Config, data: Interactions, key: jax.Array, features: Features | None
+) -> Outcome:
   """Base functions and the population's prior.
 
+  The start of a joint fit, and its features, are not counted.
+
   Args:
-    config: hyper-parameters.
+    config: hyperparameters.
     data: with ratings; without them every row counts as liked. Of repeated
       pairs see `one_rating_a_pair`.
     key: of the draws.
-    features: [V, F] of the items, for base `text`.
+    features: of the items, for base `text`.
 
   Raises:
-    DataError: an unknown base, base `text` without features, or a rank that
-      the data cannot give.
+    DataError: base `text` without features, or a rank that the data cannot
+      give.
   """
   _check(config, data, features)
   data = one_rating_a_pair(data)
+  table = features(data) if config.base == 'text' else None
   ratings = rating_matrix(data, config.liked)
   draw_key, fit_key = jax.random.split(key)
   rng = np.random.default_rng(np.asarray(jax.random.key_data(draw_key)))
-  phi_VxJ = _phi(config, ratings, rng, features, fit_key)
+  phi_VxJ, operations = _phi(config, ratings, rng, table, fit_key)
   phi_VxJ = phi_VxJ / np.sqrt((phi_VxJ**2).sum(axis=1).mean())
   if config.consensus:
     both = base_functions.consensus(ratings), phi_VxJ
@@ -198,15 +198,14 @@ def fit(
   taken = taken_weight.estimate(
     taste, choice, prior, ratings, liked=least_liked(config), rng=rng
   )
-  return Shared(
-    taste,
-    choice,
-    prior,
-    taken,
-    data.item_counts(),
-    data.num_users,
-    data.item_ids,
+  operations += rf.population_flops(
+    data.num_users, 2 * config.most_pairs, taste.shape[1], config.rounds
   )
+  operations += taken_weight.flops(data.num_users, taste.shape[1])
+  state = PrefState(
+    taste, choice, prior, taken, data.item_counts(), data.num_users
+  )
+  return Outcome(state, Cost(operations))
 
 
 def least_liked(config: Config) -> float:
@@ -265,12 +264,12 @@ def of_pool(
 
 
 def make_pool(
-  shared: Shared, num_items: int, *, taken: bool = True
+  state: PrefState, num_items: int, *, taken: bool = True
 ) -> tuple[np.ndarray, question_rules.Pool]:
   """The most rated items, and what is known of them.
 
   Args:
-    shared: what all users share.
+    state: what all users share.
     num_items: N.
     taken: an answer is also evidence that the user has chosen both items, by
       the weight that was estimated from the training users.
@@ -279,34 +278,34 @@ def make_pool(
     Their numbers in the catalogue [N], and the pool, in which the chance to
     know an item is the share of training users who rated it.
   """
-  items = np.argsort(-shared.counts, kind='stable')[:num_items]
-  share_N = jnp.asarray(shared.counts[items] / shared.num_users, jnp.float32)
-  importance = shared.taste.T @ shared.taste + shared.choice.T @ shared.choice
-  importance /= len(shared.counts)
+  items = np.argsort(-state.counts, kind='stable')[:num_items]
+  share_N = jnp.asarray(state.counts[items] / state.num_users, jnp.float32)
+  importance = state.taste.T @ state.taste + state.choice.T @ state.choice
+  importance /= len(state.counts)
   told_NxJ = None
   if taken:
-    told_NxJ = taken_weight.against_average(shared.choice)[items]
+    told_NxJ = taken_weight.against_average(state.choice)[items]
   pool = question_rules.Pool(
-    shared.taste[items], share_N, share_N, importance, told_NxJ, shared.taken
+    state.taste[items], share_N, share_N, importance, told_NxJ, state.taken
   )
   return items, pool
 
 
-def score(shared: Shared, histories: Histories) -> Float[np.ndarray, 'B V']:
+def score(state: PrefState, histories: Histories) -> Float[np.ndarray, 'B V']:
   """Scores from shown items, each an answer against a random item."""
-  v_VxJ = taken_weight.against_average(shared.choice)
+  v_VxJ = taken_weight.against_average(state.choice)
   blocks = []
   for start in range(0, len(histories.items), _BLOCK):
     items = jnp.asarray(histories.items[start : start + _BLOCK])
     mask = jnp.asarray(histories.mask[start : start + _BLOCK], jnp.float32)
-    blocks.append(coefficients(shared.prior, v_VxJ, items, mask))
-  return rewards(shared.choice, jnp.concatenate(blocks))
+    blocks.append(coefficients(state.prior, v_VxJ, items, mask))
+  return rewards(state.choice, jnp.concatenate(blocks))
 
 
 def rewards(
   features: Float[Array, 'V J'], coefficients: Float[Array, 'B J']
 ) -> Float[np.ndarray, 'B V']:
-  """Lambda . phi of every item; phi is `Shared.taste` or `Shared.choice`."""
+  """Lambda . phi of every item; phi is `PrefState.taste` or `.choice`."""
   return np.asarray(jnp.asarray(coefficients) @ features.T)
 
 
@@ -320,15 +319,38 @@ def coefficients(prior, v_VxJ, items_BxL, mask_BxL):
   return infer(prior, answers).mean
 
 
-def _phi(config, ratings, rng, features, key) -> np.ndarray:
+def _phi(config, ratings, rng, table, key) -> tuple[np.ndarray, float]:
+  """Base functions [V, J], and the operations that they took."""
   likes = preference_pairs.likes_of(ratings, least_liked(config))
+  rank = config.rank
   if config.base == 'svd':
-    return base_functions.svd_factors(likes, config.rank)
+    phi_VxJ = base_functions.svd_factors(likes, rank)
+    operations = base_functions.truncated_flops(*likes.shape, likes.nnz, rank)
+    return phi_VxJ, operations
   if config.base == 'ials':
-    return base_functions.ials_factors(likes, config.rank)
+    phi_VxJ = base_functions.ials_factors(likes, rank)
+    operations = base_functions.ials_flops(*likes.shape, likes.nnz, rank)
+    return phi_VxJ, operations
   if config.base == 'ease':
-    return base_functions.ease_factors(likes, config.rank, config.ease_l2)
-  used = features if config.base == 'text' else None
+    phi_VxJ = base_functions.ease_factors(likes, rank, config.ease_l2)
+    return phi_VxJ, _ease_operations(likes, rank)
+  phi_VxJ = _joint_phi(config, ratings, rng, table, key)
+  # Both items of a pair, forwards and backwards.
+  return phi_VxJ, 12.0 * config.steps * config.batch_size * rank
+
+
+def _ease_operations(likes, rank: int) -> float:
+  """Operations of EASE, its predictions and their factors."""
+  num_users, num_items = likes.shape
+  solved = linear_autoencoder.solve_flops(likes.getnnz(1), num_items)
+  solved += 2.0 * likes.nnz * num_items
+  return solved + base_functions.truncated_flops(
+    num_users, num_items, num_users * num_items, rank
+  )
+
+
+def _joint_phi(config, ratings, rng, table, key) -> np.ndarray:
+  """The paper's base functions: maximum likelihood that starts from an SVD."""
   made = preference_pairs.draw(
     ratings,
     per_user=config.per_user,
@@ -338,12 +360,12 @@ def _phi(config, ratings, rng, features, key) -> np.ndarray:
     against_rated=config.against_rated,
   )
   start = base_functions.svd_start(
-    ratings, config.rank, used, config.start_items
+    ratings, config.rank, table, config.start_items
   )
   w_FxJ = base_functions.fit_joint(
     start,
     made,
-    used,
+    table,
     l2=config.l2,
     learning_rate=config.learning_rate,
     num_steps=config.steps,
@@ -351,39 +373,13 @@ def _phi(config, ratings, rng, features, key) -> np.ndarray:
     key=key,
   )
   w_FxJ = np.asarray(w_FxJ, np.float64)
-  return w_FxJ if used is None else np.asarray(used, np.float64) @ w_FxJ
-
-
-def fit_flops(config: Config, data: Interactions, shared: Shared) -> float:
-  """Operations of `fit`, but for the start of a joint fit and its features."""
-  j, rank = shared.taste.shape[1], config.rank
-  prior = rf.population_flops(
-    data.num_users, 2 * config.most_pairs, j, config.rounds
-  )
-  prior += taken_weight.flops(data.num_users, j)
-  if config.base in ('preferences', 'text'):
-    # Both items of a pair, forwards and backwards.
-    return prior + 12.0 * config.steps * config.batch_size * rank
-  likes = preference_pairs.likes_of(
-    rating_matrix(data, config.liked), least_liked(config)
-  )
-  shape, counts = likes.shape, likes.getnnz(1)
-  if config.base == 'svd':
-    return prior + base_functions.truncated_flops(*shape, likes.nnz, rank)
-  if config.base == 'ials':
-    return prior + base_functions.ials_flops(*shape, likes.nnz, rank)
-  solved = linear_autoencoder.solve_flops(counts, shape[1])
-  solved += 2.0 * likes.nnz * shape[1]
-  factors = base_functions.truncated_flops(*shape, shape[0] * shape[1], rank)
-  return prior + solved + factors
+  return w_FxJ if table is None else np.asarray(table, np.float64) @ w_FxJ
 
 
 def _check(config, data, features):
-  if config.base not in BASES:
-    raise DataError(f'base={config.base!r} is unknown; use one of {BASES}')
   if config.base == 'text' and features is None:
     raise DataError(f'{data.name}: base text needs features of the items')
-  if not 0 < config.rank < min(data.num_users, data.num_items):
+  if config.rank >= min(data.num_users, data.num_items):
     raise DataError(
       f'{data.name}: PReF with rank={config.rank} base functions needs more '
       f'users and items than that; there are {data.num_users} users and '

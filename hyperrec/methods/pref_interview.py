@@ -4,6 +4,7 @@ The users are simulated: they answer from ratings that the evaluation hides
 from every ranking and never judges.
 """
 
+import dataclasses
 import functools
 from typing import Any, NamedTuple
 
@@ -17,20 +18,21 @@ from hyperrec.models import interview, question_rules
 from hyperrec.models import reward_factorization as rf
 
 CannotServe = method_lib.CannotServe
+Cost = method_lib.Cost
 Histories = method_lib.Histories
-Interactions = method_lib.Interactions
-Method = method_lib.Method
+Model = method_lib.Model
+Outcome = method_lib.Outcome
 
 # Users who are interviewed at a time, and the questions that room is made for:
 # whatever their numbers, one compiled interview serves.
 _BLOCK, _ROOM = 128, 32
 
 
-class Adapted(NamedTuple):
+class Interviewed(NamedTuple):
   """All that is kept of the users.
 
   Attributes:
-    choice: [V, J] of `pref.Shared`.
+    choice: [V, J] of `pref.PrefState`.
     coefficients: [U, J] of the interviewed users.
   """
 
@@ -39,13 +41,13 @@ class Adapted(NamedTuple):
 
 
 def pref_interview(
-  features: Any = None,
+  features: pref.Features | None = None,
   *,
   num_questions: int,
   num_pool: int = 150,
   only_known: bool = False,
-  **hyper_parameters: Any,
-) -> Method:
+  **hyperparameters: Any,
+) -> Model:
   """Asks each user `num_questions` times which of two items she prefers.
 
   Pairs are chosen by mutual information (`question_rules.bald`) among popular
@@ -57,22 +59,21 @@ def pref_interview(
     num_pool: most rated items that may be asked about.
     only_known: the user is asked about nothing that she has not rated, as if
       she had ticked what she knows, which tells more than the answers do.
-    **hyper_parameters: fields of `pref.Config`.
+    **hyperparameters: fields of `pref.Config`.
   """
-  shown = pref.pref(features, **hyper_parameters)
+  shown = pref.pref(features, **hyperparameters)
 
-  def adapt(shared, evidence, key):
-    shown.adapt(shared, evidence, key)
-    if evidence.ratings is None:
+  def generate(state, data, key):
+    if data.ratings is None:
       raise CannotServe(
-        f'{evidence.name}: simulated users answer which of two items they '
+        f'{data.name}: simulated users answer which of two items they '
         'prefer by their ratings; this source has none'
       )
-    items, pool = pref.make_pool(shared, num_pool)
-    ratings_UxN = pref.of_pool(pref.rating_matrix(evidence), items)
+    items, pool = pref.make_pool(state, num_pool)
+    ratings_UxN = pref.of_pool(pref.rating_matrix(data), items)
     found = [
       _interview_block(
-        shared.prior,
+        state.prior,
         pool,
         ratings_UxN[start : start + _BLOCK],
         jax.random.fold_in(key, start),
@@ -81,16 +82,19 @@ def pref_interview(
       )
       for start in range(0, len(ratings_UxN), _BLOCK)
     ]
-    return Adapted(shared.choice, np.concatenate(found))
+    interviewed = Interviewed(state.choice, np.concatenate(found))
+    operations = _interview_operations(
+      num_questions, len(items), state.choice.shape[1]
+    )
+    return Outcome(interviewed, Cost(per_user=operations))
 
-  return Method(
-    'pref',
-    shown.prepare,
-    adapt,
-    score,
-    shown.prepare_flops,
-    functools.partial(adapt_flops, num_questions, num_pool),
-  )
+  settings = {
+    **dataclasses.asdict(shown.config),
+    'num_questions': num_questions,
+    'num_pool': num_pool,
+    'only_known': only_known,
+  }
+  return Model('pref_interview', settings, shown.fit, score, generate=generate)
 
 
 def _interview_block(
@@ -133,24 +137,19 @@ def _interviews(asked_of, ratings_BxN, known_BxN, key, num_questions, *, room):
   return jax.vmap(one)(ratings_BxN, known_BxN, keys)
 
 
-def score(adapted: Adapted, histories: Histories) -> Float[np.ndarray, 'B V']:
+def score(
+  interviewed: Interviewed, histories: Histories
+) -> Float[np.ndarray, 'B V']:
   """Rewards of all items; what was shown plays no part."""
-  return pref.rewards(adapted.choice, adapted.coefficients[histories.users])
+  return pref.rewards(
+    interviewed.choice, interviewed.coefficients[histories.users]
+  )
 
 
-def adapt_flops(
-  num_questions: int,
-  num_pool: int,
-  shared: pref.Shared,
-  evidence: Interactions,
-  adapted: Adapted,
-) -> float:
-  """Operations of all interviews: Newton's steps, and the gains of pairs."""
-  del evidence
-  num_users, j = adapted.coefficients.shape
-  num_pool = min(num_pool, len(shared.counts))
+def _interview_operations(num_questions: int, num_pool: int, j: int) -> float:
+  """Operations of an interview: Newton's steps, and the gains of pairs."""
   # An answer is three: of the pair, and that each of the two was taken up.
   update = rf.posterior_flops(3 * num_questions, j, interview.WARM_STEPS)
   # A triple product and an inverse; some 30 operations a pair and gain.
   ask = 2.0 * num_pool * j * (j + num_pool) + 2 * j**3 + 30.0 * num_pool**2
-  return num_users * num_questions * (update + ask)
+  return num_questions * (update + ask)

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.data import interactions
 from hyperrec.methods import pref_interview
@@ -12,6 +13,14 @@ from tests import makers
 
 KEY = jax.random.key(0)
 SMALL = {'rank': 2, 'rounds': 2, 'num_pool': 12}
+
+
+def interviews(num_questions, **changed):
+  return adapting.generated(
+    pref_interview.pref_interview(
+      num_questions=num_questions, **{**SMALL, **changed}
+    )
+  )
 
 
 @pytest.fixture(scope='module')
@@ -31,8 +40,8 @@ def data():
 def interviewed(data):
   task = new_users.make_task(data, 6, 0, 20)
   judged = new_users.interviewed(task.test)
-  method = pref_interview.pref_interview(num_questions=6, **SMALL)
-  shared = method.prepare(task.source, KEY)
+  method = interviews(6)
+  shared = method.prepare(task.source, KEY).state
   return task, judged, method, shared
 
 
@@ -47,30 +56,34 @@ def test_answers_come_from_what_is_masked_and_never_from_targets(interviewed):
 
 def test_a_user_is_scored_by_her_own_answers(interviewed):
   _, judged, method, shared = interviewed
-  adapted = method.adapt(shared, judged.evidence, KEY)
-  assert adapted.coefficients.shape == (20, shared.choice.shape[1])
+  adapted, cost = method.adapt(shared, judged.evidence, KEY)
+  assert adapted.coefficients.shape == (20, shared.state.choice.shape[1])
   users = np.array([1, 4, 1])
   histories = method_lib.Histories.of(judged.histories, users)
   scores = method.score(adapted, histories)
   np.testing.assert_array_equal(scores[0], scores[2])
   assert np.abs(scores[0] - scores[1]).max() > 1e-3
-  assert method.adapt_flops(shared, judged.evidence, adapted) > 0
+  assert cost.per_user > 0
+  fewer = interviews(3).adapt(shared, judged.evidence, KEY).cost
+  assert 0 < fewer.per_user < cost.per_user
+  # An interview is of one user, however many there are.
+  alone = judged.evidence.take_users([0])
+  assert method.adapt(shared, alone, KEY).cost == cost
 
 
 def test_no_questions_leave_the_prior(interviewed):
   _, judged, _, shared = interviewed
-  method = pref_interview.pref_interview(num_questions=0, **SMALL)
-  adapted = method.adapt(shared, judged.evidence, KEY)
-  want = np.broadcast_to(shared.prior.mean, adapted.coefficients.shape)
+  adapted, cost = interviews(0).adapt(shared, judged.evidence, KEY)
+  want = np.broadcast_to(shared.state.prior.mean, adapted.coefficients.shape)
   np.testing.assert_allclose(adapted.coefficients, want, rtol=1e-6)
-  assert method.adapt_flops(shared, judged.evidence, adapted) == 0
+  assert cost == method_lib.Cost()
 
 
 def test_without_ratings_nobody_can_answer():
   data = makers.make_data()
   assert data.ratings is None
-  method = pref_interview.pref_interview(num_questions=2, **SMALL)
-  shared = method.prepare(data, KEY)
+  method = interviews(2)
+  shared = method.prepare(data, KEY).state
   with pytest.raises(method_lib.CannotServe, match='has none'):
     method.adapt(shared, data, KEY)
 
@@ -90,11 +103,13 @@ def test_where_everybody_rates_most_items_asking_helps(share):
   )
   found = []
   for count in (0, 5, 20):
-    method = pref_interview.pref_interview(
-      num_questions=count, num_pool=40, rank=4, liked=4.0
+    method = adapting.generated(
+      pref_interview.pref_interview(
+        num_questions=count, num_pool=40, rank=4, liked=4.0
+      )
     )
-    shared = method.prepare(train, KEY)
-    adapted = method.adapt(shared, test, KEY)
+    shared = method.prepare(train, KEY).state
+    adapted = method.adapt(shared, test, KEY).state
     histories = method_lib.Histories.of(test, np.arange(80))
     scores = method.score(adapted, histories)
     # How much better liked items are scored than others, of each user.

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.data import interactions
 from hyperrec.methods import pref
@@ -34,8 +35,10 @@ def test_taste_orders_items_as_people_do(rated, base):
   data, _, utility = rated
   features = np.random.default_rng(1).normal(size=(40, 8))
   features[:, :2] = np.linalg.svd(utility)[2][:2].T * 5
-  config = pref.Config(base=base, unseen_share=0.0, **SMALL)
-  shared = pref.fit(config, data, KEY, features)
+  model = pref.pref(
+    lambda unused: features, base=base, unseen_share=0.0, **SMALL
+  )
+  shared = model.fit(data, KEY).state
   assert shared.taste.shape == shared.choice.shape == (40, 10)
   assert np.isfinite(shared.taste).all()
   scores = pref.rewards(shared.taste, shared.prior.mean[None])[0]
@@ -47,17 +50,17 @@ def test_taste_orders_items_as_people_do(rated, base):
 
 def test_one_reward_is_the_papers_form(rated):
   data, *_ = rated
-  config = pref.Config(
+  model = pref.pref(
     base='preferences', consensus=False, separate=False, **SMALL
   )
-  shared = pref.fit(config, data, KEY)
+  shared = model.fit(data, KEY).state
   assert shared.taste.shape == (40, 3)
   np.testing.assert_array_equal(shared.taste, shared.choice)
 
 
 def test_answers_about_taste_reach_choice_through_the_prior(rated):
   data, *_ = rated
-  shared = pref.fit(pref.Config(**SMALL), data, KEY)
+  shared = pref.pref(**SMALL).fit(data, KEY).state
   v = shared.taste[:1] - shared.taste[1:2]
   answers = rf.Answers(v, jnp.ones(1), jnp.ones(1))
   found = rf.posterior(shared.prior, answers)
@@ -68,13 +71,14 @@ def test_answers_about_taste_reach_choice_through_the_prior(rated):
 
 def test_shown_items_move_the_scores_towards_them(rated):
   data, *_ = rated
-  method = pref.pref(**SMALL)
-  shared = method.prepare(data, KEY)
-  adapted = method.adapt(shared, data.rows(np.zeros(0, int)), KEY)
+  method = adapting.generated(pref.pref(**SMALL))
+  shared = method.prepare(data, KEY).state
+  nothing = data.rows(np.zeros(0, int))
+  adapted = method.adapt(shared, nothing, KEY).state
   items = np.array([[3, 0], [0, 0]], np.int32)
   mask = np.array([[True, False], [False, False]])
   scores = method.score(adapted, method_lib.Histories(items, mask, 40))
-  prior = pref.rewards(shared.choice, shared.prior.mean[None])[0]
+  prior = pref.rewards(adapted.choice, adapted.prior.mean[None])[0]
   np.testing.assert_allclose(scores[1], prior, rtol=1e-5, atol=1e-6)
   shift = scores[0] - scores[1]
   assert shift[3] > shift[data.items].mean()
@@ -82,8 +86,8 @@ def test_shown_items_move_the_scores_towards_them(rated):
 
 def test_another_catalogue_is_refused(rated):
   data, *_ = rated
-  method = pref.pref(**SMALL)
-  shared = method.prepare(data, KEY)
+  method = adapting.generated(pref.pref(**SMALL))
+  shared = method.prepare(data, KEY).state
   other = makers.make_data()
   with pytest.raises(method_lib.CannotServe, match='another one'):
     method.adapt(shared, other, KEY)
@@ -91,15 +95,34 @@ def test_another_catalogue_is_refused(rated):
 
 def test_operations_of_fitting_grow_with_the_rank(rated):
   data, *_ = rated
-  counts = [
-    method.prepare_flops(data, method.prepare(data, KEY))
-    for method in (pref.pref(rank=2), pref.pref(rank=6))
+  for base in pref.BASES:
+    counts = [
+      pref.pref(
+        lambda data: np.eye(data.num_items), base=base, **{**SMALL, 'rank': r}
+      )
+      .fit(data, KEY)
+      .cost.operations
+      for r in (2, 6)
+    ]
+    assert 0 < counts[0] < counts[1]
+
+
+def test_a_user_is_paid_for_while_she_is_scored(rated):
+  """The more each user has shown, the more answers are explained."""
+  data, *_ = rated
+  method = adapting.generated(pref.pref(**SMALL))
+  shared = method.prepare(data, KEY).state
+  half = data.rows(np.arange(0, len(data), 2))
+  costs = [
+    method.adapt(shared, evidence, KEY).cost
+    for evidence in (data.rows([]), half, data)
   ]
-  assert 0 < counts[0] < counts[1]
+  assert {cost.operations for cost in costs} == {0.0}
+  assert 0 < costs[0].per_user < costs[1].per_user < costs[2].per_user
 
 
 def test_data_without_ratings_is_likes():
-  shared = pref.fit(pref.Config(**SMALL), makers.make_data(), KEY)
+  shared = pref.pref(**SMALL).fit(makers.make_data(), KEY).state
   assert np.isfinite(shared.prior.mean).all()
   assert jnp.linalg.eigvalsh(shared.prior.precision).min() > 0
 
@@ -115,7 +138,7 @@ def test_of_a_repeated_pair_the_last_row_counts(rated):
   found, want = pref.rating_matrix(twice), pref.rating_matrix(data)
   assert (found != want).nnz == 0
   fitted, once = (
-    pref.fit(pref.Config(**SMALL), each, KEY) for each in (twice, data)
+    pref.pref(**SMALL).fit(each, KEY).state for each in (twice, data)
   )
   np.testing.assert_array_equal(fitted.counts, once.counts)
   np.testing.assert_array_equal(fitted.choice, once.choice)
@@ -131,4 +154,4 @@ def test_of_a_repeated_pair_the_last_row_counts(rated):
 )
 def test_mistakes_are_told(wrong, message):
   with pytest.raises(pref.DataError, match=message):
-    pref.fit(pref.Config(**wrong), makers.make_data(), KEY)
+    pref.pref(**wrong).fit(makers.make_data(), KEY)

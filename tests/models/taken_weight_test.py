@@ -28,8 +28,8 @@ def rated(share_of, num_users=250, num_items=60):
 
 
 def fit(data):
-  config = pref.Config(rank=4, liked=4.0)
-  return pref.fit(config, data, jax.random.key(0))
+  model = pref.pref(rank=4, liked=4.0)
+  return model.fit(data, jax.random.key(0)).state
 
 
 def test_where_people_choose_what_they_would_like_it_weighs_all():

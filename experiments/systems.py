@@ -13,9 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments import script
+from experiments import readme, script
 from experiments.p5 import tables as p5_tables
-from hyperrec.evaluation import report
 
 _ROOT = pathlib.Path('experiments')
 _HEAD = (
@@ -91,7 +90,7 @@ _VQREC_METRICS = ('recall@10', 'ndcg@10')
 def main(argv):
   """Writes the table."""
   del argv
-  report.replace_block('README.md', 'systems', table(ROWS, _ROOT))
+  readme.replace_block('README.md', 'systems', table(ROWS, _ROOT))
 
 
 def table(rows: tuple[Row, ...], root: pathlib.Path) -> str:

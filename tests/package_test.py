@@ -32,7 +32,7 @@ def test_no_module_needs_tensorflow_or_touches_a_device():
   code = (
     'import sys, jax; from jax._src import xla_bridge;'
     'import hyperrec.methods.mult_vae, hyperrec.methods.esler;'
-    'import hyperrec.evaluation.report, hyperrec.data.sources.builder;'
+    'import experiments.adaptation.report, hyperrec.data.sources.builder;'
     'print("tensorflow" in sys.modules, bool(xla_bridge._backends))'
   )
   assert python(code).split() == ['False', 'False']

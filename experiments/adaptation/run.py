@@ -24,12 +24,13 @@ from rich import console as console_lib
 from rich import progress as progress_lib
 
 from experiments import catalogue, needs, script, source_flags
+from experiments.adaptation import report
 from hyperrec import features as features_lib
 from hyperrec import laboratory, regimes
 from hyperrec import method as method_lib
 from hyperrec.cost import memory
 from hyperrec.data import item_features
-from hyperrec.evaluation import report, report_plain, results
+from hyperrec.evaluation import results
 from hyperrec.models import linear_autoencoder
 from hyperrec.regimes import new_users
 
@@ -151,7 +152,7 @@ def main(argv):
   notes = [*(n for d in (data.target, *data.domains) for n in d.notes), *notes]
   advice = report.write_report(rows, workdir / 'report.html', notes)
   console = console_lib.Console()
-  console.print(report_plain.terminal_table(rows))
+  console.print(report.terminal_table(rows))
   for sentence in advice:
     console.print(f'use: {sentence}', markup=False, highlight=False)
   console.print(f'report: {workdir / "report.html"}', soft_wrap=True)

@@ -16,19 +16,11 @@ from collections.abc import Callable
 import matplotlib.figure
 from absl import flags
 
-from experiments import script
-from experiments.adaptation import stored_rows
-from hyperrec.evaluation import (
-  report,
-  report_answer,
-  report_arms,
-  report_figures,
-  report_numbers,
-  report_plain,
-  report_verdicts,
-  report_words,
-  results,
-)
+from experiments import readme, script
+from experiments.adaptation import report, stored_rows
+from experiments.adaptation.report import figures, numbers, roles, words
+from experiments.adaptation.report import tables as tables_lib
+from hyperrec.evaluation import results
 
 _TAKE = flags.DEFINE_list('take', [], 'Workdirs of runs to take in.')
 _REPLACE = flags.DEFINE_bool('replace', False, 'New rows replace old ones.')
@@ -59,17 +51,17 @@ def main(argv):
   if _REPORT.value is not None:
     report.write_report(rows, _REPORT.value)
     return
-  tasks = report_words.in_order(results.by_task(rows))
-  analyses = {t: report_numbers.analyse(cells) for t, cells in tasks.items()}
-  report.replace_block('README.md', 'answer', answer(analyses))
-  report.replace_block('README.md', 'guide', report_words.guide(analyses))
-  report.replace_block(_DETAILS, 'hypotheses', hypotheses(tasks))
-  report.replace_block(_DETAILS, 'verdict', verdict(tasks, analyses))
-  report.replace_block(_DETAILS, 'seeds', seeds(tasks))
-  report.replace_block(
+  tasks = words.in_order(results.by_task(rows))
+  analyses = {t: numbers.analyse(cells) for t, cells in tasks.items()}
+  readme.replace_block('README.md', 'answer', answer(analyses))
+  readme.replace_block('README.md', 'guide', words.guide(analyses))
+  readme.replace_block(_DETAILS, 'hypotheses', hypotheses(tasks))
+  readme.replace_block(_DETAILS, 'verdict', verdict(tasks, analyses))
+  readme.replace_block(_DETAILS, 'seeds', seeds(tasks))
+  readme.replace_block(
     _DETAILS,
     'tables',
-    f'{curves(tasks)}\n\n{report_plain.markdown_table(rows)}',
+    f'{curves(tasks)}\n\n{tables_lib.markdown_table(rows)}',
   )
 
 
@@ -78,7 +70,7 @@ def take_in(rows: list[results.Row], *, replace: bool = False) -> None:
   files: dict[pathlib.Path, list[results.Row]] = {}
   for row in rows:
     name = re.sub(r'\W+', '_', f'{row["dataset"]}-{row["regime"]}')
-    if report_arms.is_oracle(row['method']):
+    if roles.is_oracle(row['method']):
       name += '_oracle'
     files.setdefault(_RESULTS / f'{name}.json', []).append(row)
   merged = {}
@@ -108,34 +100,34 @@ def committed() -> list[results.Row]:
 
 def answer(analyses) -> str:
   """The README's first words and its picture."""
-  told = '\n'.join(f'- {s}' for s in report_answer.sentences(analyses))
+  told = '\n'.join(f'- {s}' for s in words.answer(analyses))
   drawn = picture(
     'answer',
-    lambda: report_answer.picture(analyses),
+    lambda: figures.answer(analyses),
     'Gain in quality over cost of an adaptation, one point a case',
     'experiments/adaptation/results',
   )
   return (
-    f'{told}\n\n{drawn}\n\n{report_answer.CASES} Hollow points are not told '
+    f'{told}\n\n{drawn}\n\n{words.CASES} Hollow points are not told '
     'apart; bars are 95% intervals.'
   )
 
 
 def hypotheses(tasks) -> str:
   """What was stated before any run, judged."""
-  table = report_verdicts.markdown(report_verdicts.hypotheses_table, tasks)
-  return f'{table}\n\n{report_verdicts.HYPOTHESES}'
+  table = tables_lib.as_markdown(tables_lib.hypotheses_table(tasks))
+  return f'{table}\n\n{words.HYPOTHESES}'
 
 
 def verdict(tasks, analyses) -> str:
   """Who wins where, and each task in words."""
-  standings = report_verdicts.markdown(report_verdicts.standings_table, tasks)
+  standings = tables_lib.as_markdown(tables_lib.standings_table(tasks))
   told = '\n\n'.join(
-    f'**{report_words.title(task)}**\n\n'
-    + '\n'.join(f'- {s}' for s in report_words.verdict(found))
+    f'**{words.title(task)}**\n\n'
+    + '\n'.join(f'- {s}' for s in words.verdict(found))
     for task, found in analyses.items()
   )
-  return f'{report_verdicts.STANDINGS}\n\n{standings}\n\n{told}'
+  return f'{words.STANDINGS}\n\n{standings}\n\n{told}'
 
 
 def seeds(tasks) -> str:
@@ -143,29 +135,29 @@ def seeds(tasks) -> str:
   lines = []
   for task, cells in tasks.items():
     ran: dict[str, int] = {}
-    for c in report_arms.fair(cells):
+    for c in roles.fair(cells):
       if c.seeds:
         ran[c.method] = min(len(c.seeds), ran.get(c.method, len(c.seeds)))
     most = max(ran.values(), default=0)
     parts = [
-      f'{fewer}: {report_words.listed(m for m, n in ran.items() if n == fewer)}'
+      f'{fewer}: {words.listed(m for m, n in ran.items() if n == fewer)}'
       for fewer in sorted(set(ran.values()) - {most}, reverse=True)
     ]
     about = f' ({"; ".join(parts)})' if parts else ''
-    lines.append(f'- {report_words.title(task)}: {most}{about}')
+    lines.append(f'- {words.title(task)}: {most}{about}')
   return '\n'.join(lines)
 
 
 def curves(tasks) -> str:
   """Every regime's curves on one data set."""
   fair = {
-    task: report_words.fair(cells)
+    task: roles.fair(cells)
     for task, cells in tasks.items()
     if task.dataset == _FRONT
   }
   return picture(
     'headline',
-    lambda: report_figures.headline(fair),
+    lambda: figures.headline(fair),
     'Quality over the budget of evidence, by regime',
     'results',
   )
@@ -179,7 +171,7 @@ def picture(
 ) -> str:
   """Draws a picture in both schemes; gives what shows it from elsewhere."""
   for scheme, ink in _INKS.items():
-    text = report_figures.svg(draw(), ink, alt)
+    text = figures.svg(draw(), ink, alt)
     (_RESULTS / f'{name}-{scheme}.svg').write_text(text, encoding='utf-8')
   light, dark = (f'{folder}/{name}-{scheme}.svg' for scheme in _INKS)
   return (

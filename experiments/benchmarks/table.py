@@ -8,9 +8,8 @@ import pathlib
 import statistics
 from typing import Any
 
-from experiments import script
+from experiments import readme, script
 from experiments.benchmarks import measure
-from hyperrec.evaluation import report
 
 HERE = pathlib.Path('experiments/benchmarks')
 HEAD = ('input', 'measured', 'hyperrec', 'compared with', '', 'ratio', 'goal')
@@ -21,7 +20,7 @@ def main(argv):
   del argv
   files = sorted((HERE / 'results').glob('*.json'))
   content = '\n\n'.join(section(json.loads(f.read_text())) for f in files)
-  report.replace_block(HERE / 'README.md', 'benchmarks', content)
+  readme.replace_block(HERE / 'README.md', 'benchmarks', content)
 
 
 def section(result: dict[str, Any]) -> str:

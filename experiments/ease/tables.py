@@ -6,9 +6,9 @@ python -m experiments.ease.tables
 import json
 import pathlib
 
-from experiments import script
+from experiments import readme, script
 from experiments.ease import ways
-from hyperrec.evaluation import report, significance
+from hyperrec.evaluation import significance
 
 _FOLDER = pathlib.Path('experiments/ease')
 _ROWS = {
@@ -24,14 +24,14 @@ def main(argv):
   """Writes the table of rows, and the table of claims with its verdicts."""
   del argv
   path = _FOLDER / 'README.md'
-  report.replace_block(path, 'rows', rows_table())
+  readme.replace_block(path, 'rows', rows_table())
   documents = [
     json.loads(file.read_text())
     for file in sorted(_FOLDER.glob('results/claims_*.json'))
   ]
-  report.replace_block(path, 'arms', arms_table(documents))
-  report.replace_block(path, 'diginetica', large_table())
-  report.replace_block(path, 'claims', claims_table(documents))
+  readme.replace_block(path, 'arms', arms_table(documents))
+  readme.replace_block(path, 'diginetica', large_table())
+  readme.replace_block(path, 'claims', claims_table(documents))
 
 
 def rows_table() -> str:

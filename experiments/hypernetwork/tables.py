@@ -20,17 +20,12 @@ import matplotlib.figure
 import numpy as np
 from absl import flags
 
+from experiments import readme as readme_lib
 from experiments import script
 from experiments.adaptation import stored_rows
+from experiments.adaptation.report import figures, labels, words
 from hyperrec import whole_file
-from hyperrec.evaluation import (
-  report,
-  report_figures,
-  report_labels,
-  report_styles,
-  report_words,
-  significance,
-)
+from hyperrec.evaluation import significance
 from hyperrec.regimes import new_catalogue, new_domain
 
 _RUNS = flags.DEFINE_string(
@@ -75,17 +70,17 @@ def main(argv):
   of_folds = _collected(_FOLDS.value, _FOLDS_SUMMARY)
   for scheme, ink in _INKS.items():
     pathlib.Path(_PICTURE.format(scheme)).write_text(
-      report_figures.svg(figure(entries), ink)
+      figures.svg(figure(entries), ink)
     )
   readme = _FOLDER / 'README.md'
-  report.replace_block(readme, 'goals', goals_table(entries))
-  report.replace_block(readme, 'settings', settings_table(entries))
-  report.replace_block(readme, 'arms', arms_table(entries))
-  report.replace_block(readme, 'folds_goals', goals_table(of_folds))
-  report.replace_block(readme, 'folds_settings', settings_table(of_folds))
+  readme_lib.replace_block(readme, 'goals', goals_table(entries))
+  readme_lib.replace_block(readme, 'settings', settings_table(entries))
+  readme_lib.replace_block(readme, 'arms', arms_table(entries))
+  readme_lib.replace_block(readme, 'folds_goals', goals_table(of_folds))
+  readme_lib.replace_block(readme, 'folds_settings', settings_table(of_folds))
   if _COST.exists():
     costs = cost_table(json.loads(_COST.read_text()))
-    report.replace_block(readme, 'cost', costs)
+    readme_lib.replace_block(readme, 'cost', costs)
 
 
 def _collected(runs: str | None, path: pathlib.Path) -> list[dict]:
@@ -316,9 +311,9 @@ def cost_table(document: dict) -> str:
     stored = row['stored_bytes']
     lines.append(
       f'| {row["system"]} | {row["what"]} | {row["batch"] or ""} | '
-      f'{report_words.operations(row["flops"])} | '
-      f'{report_words.seconds(row["seconds"])} | '
-      f'{"" if stored is None else report_words.size(stored)} |'
+      f'{words.operations(row["flops"])} | '
+      f'{words.seconds(row["seconds"])} | '
+      f'{"" if stored is None else words.size(stored)} |'
     )
   found = document['summary']
   word = 'met' if found['is_met'] else 'missed'
@@ -338,7 +333,7 @@ def figure(entries: list[dict]) -> matplotlib.figure.Figure:
   drawn = matplotlib.figure.Figure(figsize=(9.4, 3.6), dpi=72)
   boxes = ((0.06, 0.14, 0.33, 0.76), (0.56, 0.14, 0.33, 0.76))
   for (regime, title), box in zip(_REGIMES.items(), boxes, strict=True):
-    axes = report_styles.axes(drawn, box)
+    axes = figures.make_axes(drawn, box)
     own = _of(entries, regime=regime, method=_METHOD)
     own = [e for e in own if 'l3ae' in e['ratios']]
     if not own:
@@ -360,7 +355,7 @@ def figure(entries: list[dict]) -> matplotlib.figure.Figure:
     axes.set_xticks(range(len(budgets)), [f'{b:,}' for b in budgets])
     axes.set_xlabel('users of evidence')
     axes.set_ylabel('NDCG@100 over that of L3AE')
-    axes.set_title(title, size=10, color=report_styles.INK, loc='left')
+    axes.set_title(title, size=10, color=figures.INK, loc='left')
   return drawn
 
 
@@ -378,7 +373,7 @@ def _draw_lines(axes, lines, place) -> None:
     )
   low, high = axes.get_ylim()
   ends = sorted((list(line.values())[-1], name) for name, line in lines.items())
-  heights = report_labels.spread(
+  heights = labels.spread(
     [value for value, _ in ends], (high - low) / 16, low, high
   )
   for (value, name), height in zip(ends, heights, strict=True):
@@ -390,8 +385,8 @@ def _draw_lines(axes, lines, place) -> None:
       clip_on=False,
     )
     axes.text(
-      len(place) - 0.6, height, name.split('/')[-1], size=report_styles.SMALL,
-      color='#d55e00' if name == 'mean' else report_styles.INK, va='center',
+      len(place) - 0.6, height, name.split('/')[-1], size=figures.SMALL,
+      color='#d55e00' if name == 'mean' else figures.INK, va='center',
       parse_math=False,
     )  # fmt: skip
   axes.set_ylim(low, high)

@@ -9,7 +9,6 @@ import pathlib
 import numpy as np
 
 from experiments import script
-from hyperrec.evaluation import report
 
 _FOLDER = pathlib.Path('experiments/p5')
 _SASREC = pathlib.Path('experiments/sasrec/results/beauty.json')
@@ -42,10 +41,10 @@ def main(argv):
   del argv
   readme = _FOLDER / 'README.md'
   results = _FOLDER / 'results'
-  report.replace_block(readme, 'beauty', beauty_table(results))
-  report.replace_block(readme, 'leak', leak_table(results))
-  report.replace_block(readme, 'families', families_table(results))
-  report.replace_block(readme, 'latency', latency_table(results))
+  readme.replace_block(readme, 'beauty', beauty_table(results))
+  readme.replace_block(readme, 'leak', leak_table(results))
+  readme.replace_block(readme, 'families', families_table(results))
+  readme.replace_block(readme, 'latency', latency_table(results))
 
 
 def runs(results: pathlib.Path, row: str) -> list[dict]:

@@ -9,13 +9,10 @@ import pathlib
 
 import matplotlib.figure
 
+from experiments import readme as readme_lib
 from experiments import script
-from hyperrec.evaluation import (
-  report,
-  report_figures,
-  report_styles,
-  significance,
-)
+from experiments.adaptation.report import figures
+from hyperrec.evaluation import significance
 
 _FOLDER = pathlib.Path('experiments/pref')
 _INKS = {'light': '#1b1f24', 'dark': '#e4e8ec'}
@@ -51,22 +48,22 @@ def main(argv):
       name = metric.split('@')[0]
       image = picture(document, metric, name)
       table = curves_table(document, metric)
-      report.replace_block(readme, name, f'{image}\n\n{table}')
+      readme_lib.replace_block(readme, name, f'{image}\n\n{table}')
     metric = next(iter(document['curves'][0]['metrics']))
     found = against_random(document, metric, 10)
-    report.replace_block(readme, 'random', found)
+    readme_lib.replace_block(readme, 'random', found)
   if document := read(folder / 'noisy.json'):
     metric = next(iter(document['curves'][0]['metrics']))
-    report.replace_block(readme, 'noisy', curves_table(document, metric))
+    readme_lib.replace_block(readme, 'noisy', curves_table(document, metric))
   files = sorted((folder / 'bases').glob('*.json'))
   if files:
-    report.replace_block(readme, 'bases', bases_table(files, 10))
+    readme_lib.replace_block(readme, 'bases', bases_table(files, 10))
   if document := read(folder / 'latency.json'):
-    report.replace_block(readme, 'latency', latency_table(document))
+    readme_lib.replace_block(readme, 'latency', latency_table(document))
   if document := read(folder / 'attributes.json'):
     image = picture(document, 'auc', 'attributes')
     table = curves_table(document, 'auc')
-    report.replace_block(readme, 'attributes', f'{image}\n\n{table}')
+    readme_lib.replace_block(readme, 'attributes', f'{image}\n\n{table}')
 
 
 def read(file: pathlib.Path):
@@ -79,7 +76,7 @@ def picture(document, metric, name) -> str:
   alt = f'{metric} by questions and arm'
   for scheme, ink in _INKS.items():
     path = _FOLDER / 'results' / f'{name}-{scheme}.svg'
-    path.write_text(report_figures.svg(draw(document, metric), ink, alt))
+    path.write_text(figures.svg(draw(document, metric), ink, alt))
   return (
     '<picture><source media="(prefers-color-scheme: dark)" '
     f'srcset="results/{name}-dark.svg">'
@@ -187,14 +184,14 @@ def draw(document, metric) -> matplotlib.figure.Figure:
   budgets = sorted({c['questions'] for c in document['curves']})
   for index, condition in enumerate(panels):
     box = (0.065 + index * (width + 0.035), 0.13, width - 0.02, 0.77)
-    axes = report_styles.axes(figure, box)
+    axes = figures.make_axes(figure, box)
     _draw_lines(axes, sets, condition, metric, colours)
     axes.set_xscale('log')
     axes.set_xticks([q + 1 for q in budgets], [str(q) for q in budgets])
     axes.minorticks_off()
     axes.set_ylim(low - margin, top + margin)
     title = _PANELS.get(condition, '')
-    axes.set_title(title, size=9, color=report_styles.INK, loc='left')
+    axes.set_title(title, size=9, color=figures.INK, loc='left')
     axes.set_xlabel('questions, or likes')
   figure.axes[0].set_ylabel(metric)
   _legend(figure)
@@ -228,7 +225,7 @@ def _legend(figure) -> None:
     loc='center right',
     frameon=False,
     fontsize=8,
-    labelcolor=report_styles.INK,
+    labelcolor=figures.INK,
   )
 
 

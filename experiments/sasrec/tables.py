@@ -13,7 +13,6 @@ from typing import Any
 from absl import app, flags
 
 from experiments import script
-from hyperrec.evaluation import report
 from hyperrec.training import manifest, run_log
 
 _TRIALS = flags.DEFINE_list('trials', [], 'Runs to take in: NAME=WORKDIR.')
@@ -34,8 +33,8 @@ def main(argv):
       _FOLDER / 'results' / 'trials' / f'{name}.json',
     )
   readme = _FOLDER / 'README.md'
-  report.replace_block(readme, 'rows', rows_table(_FOLDER))
-  report.replace_block(readme, 'trials', trials_table(_FOLDER))
+  readme.replace_block(readme, 'rows', rows_table(_FOLDER))
+  readme.replace_block(readme, 'trials', trials_table(_FOLDER))
 
 
 def rows_table(folder: pathlib.Path) -> str:

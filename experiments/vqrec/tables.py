@@ -7,9 +7,8 @@ import json
 import pathlib
 import statistics
 
-from experiments import script
+from experiments import readme, script
 from experiments.vqrec import rows
-from hyperrec.evaluation import report
 
 _FOLDER = pathlib.Path('experiments/vqrec')
 _TARGETS = {
@@ -28,11 +27,11 @@ def main(argv):
   """Writes the tables of targets, of trials, of codes and of quantizers."""
   del argv
   path = _FOLDER / 'README.md'
-  report.replace_block(path, 'arms', arms_tables(_FOLDER))
-  report.replace_block(path, 'trials', trials_table(_FOLDER))
-  report.replace_block(path, 'codes', codes_table(_FOLDER))
-  report.replace_block(path, 'quantizer', quantizer_table(_FOLDER))
-  report.replace_block(path, 'epoch', epoch_table(_FOLDER))
+  readme.replace_block(path, 'arms', arms_tables(_FOLDER))
+  readme.replace_block(path, 'trials', trials_table(_FOLDER))
+  readme.replace_block(path, 'codes', codes_table(_FOLDER))
+  readme.replace_block(path, 'quantizer', quantizer_table(_FOLDER))
+  readme.replace_block(path, 'epoch', epoch_table(_FOLDER))
 
 
 def arms_tables(folder: pathlib.Path) -> str:

@@ -1,1 +1,1 @@
-"""Metrics, full ranking, cost, significance, results and the report."""
+"""Metrics, full ranking, cost, significance and result rows."""

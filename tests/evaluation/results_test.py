@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hyperrec.evaluation import results
-from tests.evaluation.rows import USERS, refusal, row, rows
+from tests.experiments.report.rows import USERS, refusal, row, rows
 
 
 def test_rows_survive_files(tmp_path):

@@ -7,9 +7,10 @@ from absl import flags
 from absl.testing import flagsaver
 
 from experiments.adaptation import tables
-from hyperrec.evaluation import report_numbers, results
-from tests.evaluation.rows import row
+from experiments.adaptation.report import numbers
+from hyperrec.evaluation import results
 from tests.experiments import commands
+from tests.experiments.report.rows import row
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_rows_that_are_there_are_kept(folder):
 def test_the_words_of_the_readmes(folder):
   tables.take_in([row('ease', 0.3), row('hyperease', 0.4)])
   tasks = results.by_task(tables.committed())
-  analyses = {t: report_numbers.analyse(cells) for t, cells in tasks.items()}
+  analyses = {t: numbers.analyse(cells) for t, cells in tasks.items()}
   told = tables.answer(analyses)
   assert '- Better than the cheaper ways of adapting? Yes: it ranks' in told
   assert len(list(folder.glob('answer-*.svg'))) == 2
@@ -51,7 +52,7 @@ def test_every_block_of_the_readmes_is_made(folder, monkeypatch):
   if not flags.FLAGS.is_parsed():
     flags.FLAGS.mark_as_parsed()
   monkeypatch.setattr(
-    tables.report,
+    tables.readme,
     'replace_block',
     lambda path, name, text: made.add((path, name)),
   )

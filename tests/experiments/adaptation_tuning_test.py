@@ -6,11 +6,11 @@ import jax
 import numpy as np
 import pytest
 
+from experiments.adaptation.report import tables
 from hyperrec import adapting, laboratory
 from hyperrec import features as features_lib
 from hyperrec import method as method_lib
 from hyperrec.data import interactions, item_features
-from hyperrec.evaluation import report_tables
 from hyperrec.regimes import new_domain
 from tests import makers
 
@@ -135,7 +135,7 @@ def test_without_its_encoder_text_is_read_by_tfidf_and_that_is_said(
   )
   assert read.encoder == 'tfidf'
   rows = [{'seed': 0, 'text_encoder': read.encoder}]
-  assert 'read by</dt><dd>tfidf' in report_tables.provenance(rows)
+  assert 'read by</dt><dd>tfidf' in tables.provenance(rows)
 
 
 def test_features_are_looked_up_by_the_name_of_the_data_set():

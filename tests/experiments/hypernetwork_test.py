@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from experiments.adaptation.report import figures
 from experiments.hypernetwork import tables
-from hyperrec.evaluation import report_figures
 
 
 def row(dataset, method, budget, seed, quality):
@@ -77,7 +77,7 @@ def test_every_setting_and_arm_has_its_line(rows):
 
 
 def test_the_picture_names_its_lines(rows):
-  svg = report_figures.svg(tables.figure(tables.summary(rows)))
+  svg = figures.svg(tables.figure(tables.summary(rows)))
   for text in ('one', 'two', 'mean', 'users of evidence', 'New catalogue'):
     assert text in svg
 

@@ -9,8 +9,8 @@ from experiments.adaptation import stored_rows, tables
 from hyperrec.data import sources
 from hyperrec.evaluation import results
 from hyperrec.training import manifest
-from tests.evaluation.rows import row
 from tests.experiments import commands
+from tests.experiments.report.rows import row
 
 
 def workdir(folder, *rows, seed=0):

@@ -5,18 +5,14 @@ import re
 import numpy as np
 import pytest
 
-from hyperrec.evaluation import (
-  report_answer,
-  report_figures,
-  report_numbers,
-  results,
-)
-from tests.evaluation.rows import generated_rows, row, rows
+from experiments.adaptation.report import figures, numbers, words
+from hyperrec.evaluation import results
+from tests.experiments.report.rows import generated_rows, row, rows
 
 
 def analysed(some):
   tasks = results.by_task(some)
-  return {t: report_numbers.analyse(c) for t, c in tasks.items()}
+  return {t: numbers.analyse(c) for t, c in tasks.items()}
 
 
 def dearer(some):
@@ -27,7 +23,7 @@ def dearer(some):
 
 
 def test_three_sentences():
-  cost, quality, where = report_answer.sentences(analysed(generated_rows()))
+  cost, quality, where = words.answer(analysed(generated_rows()))
   assert cost == (
     'Cheaper than retraining? Yes: of 3 cases, a hypernetwork takes fewer '
     'operations than the best retrained model in 3 (at least as good in 2, '
@@ -49,14 +45,14 @@ def test_a_trained_network_that_wins_is_named():
     {**one, 'method': one['method'].replace('hyperease', 'hyperease_user')}
     for one in generated_rows()
   ]
-  *_, where = report_answer.sentences(analysed(some))
+  *_, where = words.answer(analysed(some))
   assert where.endswith(
     'Won by hyperease_user (1); by networks trained by gradient: 1.'
   )
 
 
 def test_dearer_is_said():
-  cost, *_ = report_answer.sentences(analysed(dearer(generated_rows())))
+  cost, *_ = words.answer(analysed(dearer(generated_rows())))
   assert cost == (
     'Cheaper than retraining? No: of 3 cases, a '
     'hypernetwork takes fewer operations than the best retrained model in 0; '
@@ -66,7 +62,7 @@ def test_dearer_is_said():
 
 
 def test_without_hypernetworks_there_is_a_bar_alone():
-  (told,) = report_answer.sentences(analysed(rows()))
+  (told,) = words.answer(analysed(rows()))
   assert 'No hypernetwork' in told
 
 
@@ -75,8 +71,8 @@ def test_without_hypernetworks_there_is_a_bar_alone():
 )
 def test_every_case_is_in_the_picture(some):
   analyses = analysed(some)
-  figure = report_answer.picture(analyses)
-  text = report_figures.svg(figure)
+  figure = figures.answer(analyses)
+  text = figures.svg(figure)
   count = sum(
     np.isfinite(one.comparison.relative)
     for found in analyses.values()
@@ -87,6 +83,6 @@ def test_every_case_is_in_the_picture(some):
 
 def test_no_operations_have_a_place():
   some = [*rows(), row('hyperease_user', 0.3, 5, seconds=0.0)]
-  text = report_figures.svg(report_answer.picture(analysed(some)))
+  text = figures.svg(figures.answer(analysed(some)))
   assert 'no operations' in text
   assert '>none<' in text

@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Iterable
 from typing import Any
 
+from experiments.adaptation.report import roles
 from hyperrec import regimes
-from hyperrec.evaluation import report_arms as arms
 from hyperrec.evaluation import results
 
 # Regime -> the flag of its budgets.
@@ -83,6 +83,6 @@ def _choices(rows: list[results.Row]) -> list[str]:
     budgets = sorted({row['budget'] for row in rows})
     chosen.append(f'--{_BUDGETS[regime]}={",".join(map(str, budgets))}')
   chosen.append(f'--seeds={1 + max(row["seed"] for row in rows)}')
-  if not any(arms.is_oracle(row['method']) for row in rows):
+  if not any(roles.is_oracle(row['method']) for row in rows):
     chosen.append('--nooracle')
   return chosen

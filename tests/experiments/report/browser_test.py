@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from hyperrec.evaluation import report
-from tests.evaluation.rows import generated_rows, row
+from experiments.adaptation import report
+from tests.experiments.report.rows import generated_rows, row
 
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
 pytestmark = pytest.mark.skipif(

@@ -1,42 +1,24 @@
-"""One self-contained report.html, and the words and pictures for READMEs."""
+"""The report as one page that needs no other file."""
 
 import pathlib
 from collections.abc import Iterable
 
+from experiments.adaptation.report import (
+  commands,
+  figures,
+  numbers,
+  roles,
+  tables,
+  words,
+)
 from hyperrec import whole_file
-from hyperrec.evaluation import report_answer as answers
-from hyperrec.evaluation import report_arms as arms
-from hyperrec.evaluation import report_commands, results
-from hyperrec.evaluation import report_figures as figures
-from hyperrec.evaluation import report_numbers as numbers
-from hyperrec.evaluation import report_tables as tables
-from hyperrec.evaluation import report_verdicts as verdicts
-from hyperrec.evaluation import report_words as words
+from hyperrec.evaluation import results
 
 Cell = results.Cell
 Row = results.Row
 Task = results.Task
 
 _NAME = 'hyperrec: the adaptation experiment'
-_INTRODUCTION = (
-  'Every method splits its work into what is learned once (prepare) and what '
-  'is paid for each adaptation (adapt). A plain name is the fair arm: its '
-  'hyper-parameters come from the evidence or from the source. :retrain fits '
-  'everything anew at each adaptation. :oracle is tuned on validation users of '
-  'the target, which no adaptation has; it is shown, and never compared.'
-)
-_STATISTICS = (
-  'Intervals are 95%, from a bootstrap over users and seeds; comparisons pair '
-  'the same users. Better and worse (win and loss) are said of differences of '
-  '1% or more whose p-value, corrected by Holm over all comparisons with the '
-  'same baseline, is below 0.05. A tie is a difference below 1% that is known '
-  'well: its interval lies within 1%, or on one side of zero. The rest is not '
-  'told apart (unclear). Cheaper means fewer operations in an adaptation.'
-)
-_ADVICE = (
-  'For data and evidence like these: of the methods within 3% of the best and '
-  'not clearly behind it, the one whose adaptation takes the fewest operations.'
-)
 
 
 def write_report(
@@ -72,10 +54,10 @@ def write_report(
     '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
     '<meta name="viewport" content="width=device-width, initial-scale=1">'
     f'<title>{_NAME}</title><style>{_css()}</style></head><body>'
-    f'<header><p class="soft">{_NAME}</p><h1>{_e(answers.QUESTION)}</h1>'
+    f'<header><p class="soft">{_NAME}</p><h1>{_e(words.QUESTION)}</h1>'
     f'{_answer(analyses)}'
-    f'<p>{_e(_INTRODUCTION)}</p>'
-    f'{_folded("How better and worse are told", _soft(_STATISTICS))}'
+    f'<p>{_e(words.INTRODUCTION)}</p>'
+    f'{_folded("How better and worse are told", _soft(words.STATISTICS))}'
     f'{_chooser(analyses)}'
     f'<nav>{links}<a href="#how">How it was run</a></nav></header>'
     f'<main>{_overall(tasks, analyses)}{sections}'
@@ -90,13 +72,13 @@ def write_report(
 
 def _answer(analyses: dict[Task, numbers.Analysis]) -> str:
   """The answer in words, and where hypernetworks ran in one picture."""
-  told = answers.sentences(analyses)
+  told = words.answer(analyses)
   out = f'<div class="answer">{_list(told)}</div>'
   if any(found.generated_others for found in analyses.values()):
     out += _figure(
-      [answers.picture(analyses)],
+      [figures.answer(analyses)],
       'Gain in quality of the best hypernetwork over its cost, in every case',
-      f'{answers.CASES} Hollow: not told apart. Bars are 95% intervals.',
+      f'{words.CASES} Hollow: not told apart. Bars are 95% intervals.',
     )
   return out
 
@@ -106,7 +88,7 @@ def _chooser(tasks: Iterable[Task]) -> str:
   tasks = list(tasks)
   if len(tasks) < 2:
     return ''
-  regimes = {t.regime: words.REGIME_TITLES.get(t.regime, t.regime)
+  regimes = {t.regime: words.regime_title(t.regime)
              for t in tasks}  # fmt: skip
   boxes = ''.join(
     f'<label>{name} <select data-field="{field}">'
@@ -136,18 +118,18 @@ def _overall(tasks: dict[Task, list[Cell]], analyses) -> str:
     for name, about, found in (
       (
         'What to use',
-        _ADVICE,
+        words.ADVICE,
         _advice(analyses),
       ),
       (
         'The hypotheses',
-        verdicts.HYPOTHESES,
-        verdicts.html(verdicts.hypotheses_table, tasks),
+        words.HYPOTHESES,
+        tables.as_html(tables.hypotheses_table(tasks)),
       ),
       (
         'Who wins where',
-        verdicts.STANDINGS,
-        verdicts.html(verdicts.standings_table, tasks),
+        words.STANDINGS,
+        tables.as_html(tables.standings_table(tasks)),
       ),
     )
     if found
@@ -189,12 +171,12 @@ def _section(task: Task, found: numbers.Analysis, rows: list[Row]) -> str:
       if judged
     ),
   ]
-  if arms.contenders(cells):
+  if roles.contenders(cells):
     parts += ['<h3>Quality over the budget</h3>', _curves(title, cells)]
-  if arms.asides(cells):
+  if roles.asides(cells):
     parts.append(_asides(title, cells))
-  if arms.contenders(cells):
-    parts += [_pareto(title, arms.contenders(cells)), _break_even(found)]
+  if roles.contenders(cells):
+    parts += [_pareto(title, roles.contenders(cells)), _break_even(found)]
   parts.append(f'<h3>All numbers</h3>{tables.quality(cells)}')
   parts += [
     f'<h3>Relative to {_e(name)}</h3>{tables.relative(judged)}'
@@ -207,7 +189,7 @@ def _section(task: Task, found: numbers.Analysis, rows: list[Row]) -> str:
   refused = tables.refusals(cells)
   if refused:
     parts.append(f'<h3>What cannot run, and why</h3>{refused}')
-  again = tables.commands(report_commands.commands(rows))
+  again = tables.commands(commands.commands(rows))
   if again:
     parts.append(_folded('The commands that make these numbers again', again))
   parts.append('</section>')
@@ -216,7 +198,7 @@ def _section(task: Task, found: numbers.Analysis, rows: list[Row]) -> str:
 
 def _curves(title: str, cells: list[Cell]) -> str:
   return _figure(
-    [figures.curves(arms.contenders(cells))],
+    [figures.curves(roles.contenders(cells))],
     f'{words.METRIC} over the budget, {title}',
     'Bars are 95% intervals; dashed is full retraining.',
   )
@@ -224,7 +206,7 @@ def _curves(title: str, cells: list[Cell]) -> str:
 
 def _asides(title: str, cells: list[Cell]) -> str:
   figure = _figure(
-    [figures.curves(arms.asides(cells))],
+    [figures.curves(roles.asides(cells))],
     f'{words.METRIC} of the other arms over the budget, {title}',
     'Oracle arms, tuned on the target, and ablations: no part of the '
     'comparison.',
@@ -235,7 +217,7 @@ def _asides(title: str, cells: list[Cell]) -> str:
 def _pareto(title: str, ran: list[Cell]) -> str:
   middle = figures.middle_budget(ran)
   out = '<h3>Quality against the cost of an adaptation</h3>'
-  for budget in arms.budgets(ran):
+  for budget in roles.budgets(ran):
     here = [cell for cell in ran if cell.budget == budget]
     drawn = _figure(
       [figures.pareto(here, cost) for cost in figures.COSTS],
@@ -303,28 +285,10 @@ _e = tables.escape
 
 
 def _css() -> str:
-  path = pathlib.Path(__file__).with_name('report.css')
+  path = pathlib.Path(__file__).with_name('page.css')
   return path.read_text(encoding='utf-8')
 
 
 def _script() -> str:
-  path = pathlib.Path(__file__).with_name('report.js')
+  path = pathlib.Path(__file__).with_name('page.js')
   return path.read_text(encoding='utf-8')
-
-
-def replace_block(path: str | pathlib.Path, name: str, content: str) -> None:
-  """Puts `content` between the markers `results:begin NAME` and `end`.
-
-  Raises:
-    ResultError: the file lacks the markers.
-  """
-  path = pathlib.Path(path)
-  text = path.read_text(encoding='utf-8')
-  begin, end = (f'<!-- results:{w} {name} -->' for w in ('begin', 'end'))
-  is_one = text.count(begin) == 1 == text.count(end)
-  if not is_one or text.index(begin) > text.index(end):
-    raise results.ResultError(f'{path}: needs one {begin} and one {end}')
-  head, rest = text.split(begin)
-  tail = rest.split(end)[1]
-  made = f'{head}{begin}\n{content.strip()}\n{end}{tail}'
-  whole_file.write_whole(path, made.encode())

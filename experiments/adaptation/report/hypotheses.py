@@ -5,7 +5,7 @@ retraining. H2: it ranks better than each of the cheaper ways of adapting. H3:
 the zero diagonal of the item-item weights, not capacity, is what helps.
 
 A case is a task (data set and regime) at a budget. Words of a case are those of
-`report_numbers`; what is said of all cases follows from them.
+`numbers`; what is said of all cases follows from them.
 """
 
 import itertools
@@ -15,23 +15,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hyperrec.evaluation import report_arms as arms
-from hyperrec.evaluation import report_numbers as numbers
+from experiments.adaptation.report import numbers, roles
 from hyperrec.evaluation import results
 
 Cell = results.Cell
 Judged = numbers.Judged
 Task = results.Task
 
-# H2: who is held against the hypernetwork, by the families of their arms.
-RIVALS = {
-  'PReF': ('pref',),
-  'VQ-Rec': ('vqrec_lookup', 'vqrec_finetune'),
-  'P5': ('p5',),
-  'EASE': ('ease',),
-  'Dynamic EASE': ('ease_dynamic',),
-  'L3AE': ('l3ae',),
-}
+# H2: the labels of the systems that are held against the hypernetwork.
+RIVALS = ('PReF', 'VQ-Rec', 'P5', 'EASE', 'Dynamic EASE', 'L3AE')
 _UNCONSTRAINED = 'unconstrained'
 
 
@@ -76,8 +68,8 @@ class Finding(NamedTuple):
 
 def findings(tasks: dict[Task, list[Cell]]) -> list[Finding]:
   """Every hypothesis that the cells can say something of."""
-  found = [_cheaper(tasks, family) for family in arms.RETRAINED]
-  found += [_against(tasks, name, own) for name, own in RIVALS.items()]
+  found = [_cheaper(tasks, family) for family in roles.BASELINES]
+  found += [_against(tasks, label) for label in RIVALS]
   found += [_constraint(tasks, name) for name in _ablated(tasks)]
   return [one for one in found if one.cases or one.misses]
 
@@ -86,11 +78,11 @@ def _cheaper(tasks, family: str) -> Finding:
   """H1 against one family; what is not cheaper cannot be a challenger."""
 
   def is_champion(cell: Cell) -> bool:
-    return arms.is_retrained(cell) and arms.family(cell.method) == family
+    return roles.is_retrained(cell) and roles.family(cell.method) == family
 
   def is_challenger(cell: Cell, champion: Cell) -> bool:
     fewer = cell.adapt['flops'] < champion.adapt['flops']
-    return arms.is_hypernetwork(cell) and fewer
+    return roles.is_hypernetwork(cell) and fewer
 
   cases = [
     Case(task, one)
@@ -109,35 +101,35 @@ def _cheaper(tasks, family: str) -> Finding:
 
 def _both(cells: list[Cell], is_champion: Callable[[Cell], bool]) -> set[int]:
   """Budgets at which both a hypernetwork and the retrained model ran."""
-  own = arms.contenders(cells)
-  generated = {c.budget for c in own if arms.is_hypernetwork(c)}
+  own = roles.contenders(cells)
+  generated = {c.budget for c in own if roles.is_hypernetwork(c)}
   return generated & {c.budget for c in own if is_champion(c)}
 
 
-def _against(tasks, name: str, families: tuple[str, ...]) -> Finding:
+def _against(tasks, label: str) -> Finding:
   """H2 against one rival."""
 
   def is_rival(cell: Cell) -> bool:
-    return arms.family(cell.method) in families
+    return roles.label(cell.method) == label
 
   def is_challenger(cell: Cell, champion: Cell) -> bool:
     del champion
-    return arms.is_hypernetwork(cell)
+    return roles.is_hypernetwork(cell)
 
   cases = [
     Case(task, one)
     for task, cells in tasks.items()
     for one in numbers.contests(cells, is_rival, is_challenger)
   ]
-  return _finding(f'H2, {name}', f'ranks better than {name}', cases, ('win',))
+  return _finding(f'H2, {label}', f'ranks better than {label}', cases, ('win',))
 
 
 def _ablated(tasks) -> list[str]:
   names = {
-    arms.family(cell.method)
+    roles.family(cell.method)
     for cells in tasks.values()
     for cell in cells
-    if _UNCONSTRAINED in arms.suffixes(cell.method)
+    if _UNCONSTRAINED in roles.suffixes(cell.method)
   }
   return sorted(names)
 
@@ -146,14 +138,14 @@ def _constraint(tasks, family: str) -> Finding:
   """H3: an arm against the same without its zero diagonal."""
   cases = []
   for task, cells in tasks.items():
-    ran = [c for c in arms.fair(cells) if c.quality is not None]
+    ran = [c for c in roles.fair(cells) if c.quality is not None]
     free = {c.budget: c for c in ran if c.method == f'{family}:unconstrained'}
     # Where one is refitted and one is not, the ablation is refitted.
     bound = {
       c.budget: c
-      for c in sorted(ran, key=lambda c: len(arms.suffixes(c.method)))
-      if arms.family(c.method) == family
-      and set(arms.suffixes(c.method)) <= {'retrain'}
+      for c in sorted(ran, key=lambda c: len(roles.suffixes(c.method)))
+      if roles.family(c.method) == family
+      and set(roles.suffixes(c.method)) <= {'retrain'}
     }
     pairs = [(bound[b], free[b]) for b in sorted(free) if b in bound]
     cases += [Case(task, one) for one in numbers.judge(pairs)]
@@ -242,13 +234,13 @@ def standings(
   """
   out: dict[str, dict[str, dict[str, int]]] = {}
   for task, cells in tasks.items():
-    own = arms.contenders(cells)
+    own = roles.contenders(cells)
     best = {
-      budget: arms.ranked(c for c in own if c.budget == budget)[0]
-      for budget in arms.budgets(own)
+      budget: roles.ranked(c for c in own if c.budget == budget)[0]
+      for budget in roles.budgets(own)
     }
-    for cell in arms.fair(cells):
-      if cell.budget in best and arms.may_lead(cell.method):
+    for cell in roles.fair(cells):
+      if cell.budget in best and roles.may_lead(cell.method):
         word = _standing(cell, best[cell.budget])
         counts = out.setdefault(cell.method, {}).setdefault(task.regime, {})
         counts[word] = counts.get(word, 0) + 1

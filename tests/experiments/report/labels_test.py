@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperrec.evaluation import report_labels as labels
+from experiments.adaptation.report import labels
 
 PAGE = labels.Box(0, 0, 230, 190)
 

@@ -5,10 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from hyperrec.evaluation import report_arms as arms
-from hyperrec.evaluation import report_numbers as numbers
+from experiments.adaptation.report import numbers, roles
 from hyperrec.evaluation import results
-from tests.evaluation.rows import generated_rows, retrained, row, rows
+from tests.experiments.report.rows import generated_rows, retrained, row, rows
 
 
 def cells_of(some):
@@ -62,17 +61,17 @@ def test_a_baseline_that_finds_nothing():
 
 def test_arms():
   (plain,) = cells_of([row('ease', 0.3)])
-  assert not arms.is_retrained(plain)
+  assert not roles.is_retrained(plain)
   (bare,) = cells_of([retrained('ease', 0.3)])
-  assert arms.is_retrained(bare)
+  assert roles.is_retrained(bare)
   (other,) = cells_of([retrained('slim', 0.3)])
-  assert not arms.is_retrained(other)
-  assert arms.is_oracle('ease:retrain:oracle')
-  assert arms.may_lead('ridge_map') and not arms.may_lead('two_tower')
-  assert arms.may_lead('p5:long') and not arms.may_lead('p5:other')
+  assert not roles.is_retrained(other)
+  assert roles.is_oracle('ease:retrain:oracle')
+  assert roles.may_lead('ridge_map') and not roles.may_lead('two_tower')
+  assert roles.may_lead('p5:long') and not roles.may_lead('p5:other')
   cells = cells_of(generated_rows())
-  assert 'hyperease:shuffled' in {c.method for c in arms.fair(cells)}
-  assert {c.method for c in arms.asides(cells)} == {
+  assert 'hyperease:shuffled' in {c.method for c in roles.fair(cells)}
+  assert {c.method for c in roles.asides(cells)} == {
     'hyperease:shuffled',
     'l3ae:oracle',
   }

@@ -1,16 +1,28 @@
-"""Tables of the report in HTML; all text is escaped here."""
+"""Tables: in HTML for the page, in Markdown for READMEs, for the terminal.
+
+All text of the HTML is escaped here.
+"""
 
 import html
 import json
 import math
 from collections.abc import Iterable, Sequence
 
-from hyperrec.evaluation import report_arms as arms
-from hyperrec.evaluation import report_numbers as numbers
-from hyperrec.evaluation import report_words as words
+import rich.box
+import rich.console
+import rich.table
+import rich.text
+
+from experiments.adaptation.report import hypotheses, numbers, roles, words
 from hyperrec.evaluation import results
 
 Cell = results.Cell
+Finding = hypotheses.Finding
+Row = results.Row
+Task = results.Task
+
+# Head and rows of a table in plain text.
+Plain = tuple[list[str], list[list[str]]]
 
 _COSTS = (
   ('prepare', 'seconds', 'prepare: time', words.seconds),
@@ -27,6 +39,13 @@ _MORE_COSTS = (
   ('score', 'seconds_1024', 'score 1024 users', words.seconds),
   ('tuning', 'seconds', 'tuning', words.seconds),
 )
+_PLAIN_COSTS = ('time', 'FLOP', 'stored')
+_STANDINGS = {
+  'win': 'best',
+  'tie': 'near',
+  'loss': 'behind',
+  'cannot': 'cannot',
+}
 
 
 def escape(text: object) -> str:
@@ -36,12 +55,12 @@ def escape(text: object) -> str:
 
 def quality(cells: list[Cell]) -> str:
   """Methods by budgets, and what they cost at the largest one they ran."""
-  budgets = arms.budgets(cells)
+  budgets = roles.budgets(cells)
   by_key = {(cell.method, cell.budget): cell for cell in cells}
-  own = arms.contenders(cells)
+  own = roles.contenders(cells)
   leading = {
-    arms.ranked(cell for cell in own if cell.budget == budget)[0][:2]
-    for budget in arms.budgets(own)
+    roles.ranked(cell for cell in own if cell.budget == budget)[0][:2]
+    for budget in roles.budgets(own)
   }
   most = max((len(cell.seeds) for cell in cells), default=0)
   rows = []
@@ -81,7 +100,7 @@ def _costs(cell: Cell, which=_COSTS) -> list[str]:
 
 def relative(judged: list[numbers.Judged]) -> str:
   """Every method relative to a baseline, by budgets."""
-  budgets = arms.budgets(one.cell for one in judged)
+  budgets = roles.budgets(one.cell for one in judged)
   by_key = {(one.cell.method, one.cell.budget): one for one in judged}
   rows = [
     [td(escape(method))]
@@ -257,3 +276,143 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def td(content: object, kind: str = '') -> str:
   """A cell of markup that is escaped already."""
   return f'<td class="{kind}">{content}</td>' if kind else f'<td>{content}</td>'
+
+
+def hypotheses_table(tasks: dict[Task, list[Cell]]) -> Plain:
+  """Head and rows, in plain text."""
+  head = ['hypothesis', 'verdict', 'win, tie, unclear, loss',
+          'effect on quality [95%]', 'operations', 'flips']  # fmt: skip
+  return head, [_finding_row(one) for one in hypotheses.findings(tasks)]
+
+
+def _finding_row(found: Finding) -> list[str]:
+  counts = [found.count(w) for w in ('win', 'tie')]
+  counts += [found.count('unclear', 'untested'), found.count('loss')]
+  told = ', '.join(map(str, counts))
+  if found.misses:
+    told += f'; none cheaper in {found.misses}'
+  effect = ''
+  if math.isfinite(found.effect):
+    effect = f'{found.effect:+.1%} [{found.low:+.1%} to {found.high:+.1%}]'
+  spent = ''
+  if math.isfinite(found.operations):
+    spent = f'{words.digits(found.operations)} times'
+  where = '; '.join(
+    f'{words.title(task)}, between {a} and {b}'
+    for task, a, b in hypotheses.flips(found)
+  )
+  name = f'{found.name}: {found.claim}'
+  return [name, found.verdict, told, effect, spent, where or 'nowhere']
+
+
+def standings_table(tasks: dict[Task, list[Cell]]) -> Plain:
+  """Methods by regimes, in plain text; those that win most come first."""
+  found = hypotheses.standings(tasks)
+  regimes = list(dict.fromkeys(task.regime for task in tasks))
+  total = lambda by: sum(c.get('win', 0) for c in by.values())  # noqa: E731
+  rows = [
+    [method, *(_counts(found[method].get(regime)) for regime in regimes)]
+    for method in sorted(found, key=lambda m: -total(found[m]))
+  ]
+  titles = [words.regime_title(regime) for regime in regimes]
+  return ['method', *titles], rows
+
+
+def _counts(counts: dict[str, int] | None) -> str:
+  if not counts:
+    return ''
+  told = [
+    f'{counts[w]} {name}' for w, name in _STANDINGS.items() if w in counts
+  ]
+  return ', '.join(told)
+
+
+def as_html(plain: Plain) -> str:
+  """A table of the page; nothing where it has no rows."""
+  head, rows = plain
+  if not rows:
+    return ''
+  return table(
+    head,
+    [[td(escape(text), 'words') for text in row] for row in rows],
+  )
+
+
+def as_markdown(plain: Plain) -> str:
+  """A table of a README."""
+  head, rows = plain
+  lines = [f'| {" | ".join(head)} |', f'|{"---|" * len(head)}']
+  for row in rows:
+    safe = [text.replace('|', r'\|') for text in row]
+    lines.append(f'| {" | ".join(safe)} |')
+  return '\n'.join(lines)
+
+
+def terminal_table(rows: Iterable[Row]) -> rich.console.Group:
+  """Quality by budget and the cost of an adaptation, one table a task."""
+  drawn = []
+  for task, cells in results.by_task(rows).items():
+    budgets = roles.budgets(cells)
+    title = f'{words.title(task)} ({words.METRIC} by budget)'
+    table = rich.table.Table(
+      title=rich.text.Text(title),
+      title_justify='left',
+      box=rich.box.SIMPLE_HEAD,
+      padding=(0, 1, 0, 0),
+      pad_edge=False,
+    )
+    table.add_column('method', no_wrap=True)
+    for name in (*map(str, budgets), *_PLAIN_COSTS):
+      table.add_column(name, justify='right')
+    for row in _plain_rows(cells, budgets):
+      table.add_row(*map(rich.text.Text, row))
+    drawn.append(table)
+  return rich.console.Group(*drawn)
+
+
+def markdown_table(rows: Iterable[Row]) -> str:
+  """The same tables of the fair arms in Markdown, for a README."""
+  parts = []
+  for task, cells in results.by_task(rows).items():
+    budgets = roles.budgets(cells)
+    about = words.BUDGETS.get(task.regime, 'budget')
+    head = ['method', *map(str, budgets), *_PLAIN_COSTS]
+    lines = [f'| {" | ".join(head)} |', f'|---|{"---:|" * (len(head) - 1)}']
+    for row in _plain_rows(roles.fair(cells), budgets):
+      safe = [text.replace('|', r'\|') for text in row]
+      lines.append(f'| {" | ".join(safe)} |')
+    parts.append(
+      f'**{words.title(task)}** ({words.METRIC} by {about}, in brackets the '
+      'number of seeds where others have more; costs of one adaptation at the '
+      'largest budget):\n\n' + '\n'.join(lines)
+    )
+  return '\n\n'.join(parts)
+
+
+def _plain_rows(cells: list[Cell], budgets: list[int]) -> list[list[str]]:
+  by_key = {(cell.method, cell.budget): cell for cell in cells}
+  most = max((len(cell.seeds) for cell in cells), default=0)
+  out = []
+  for method in dict.fromkeys(cell.method for cell in cells):
+    own = [by_key.get((method, budget)) for budget in budgets]
+    ran = [cell for cell in own if cell and cell.quality is not None]
+    text = [_plain_quality(cell, most) for cell in own]
+    costs = [''] * len(_PLAIN_COSTS)
+    if ran:
+      last = ran[-1].adapt
+      costs = [
+        words.seconds(last['seconds']),
+        words.operations(last['flops']).removesuffix('FLOP').strip(),
+        words.size(last['stored_bytes']),
+      ]
+    out.append([method, *text, *costs])
+  return out
+
+
+def _plain_quality(cell: Cell | None, most_seeds: int) -> str:
+  if cell is None:
+    return ''
+  if cell.quality is None:
+    return 'cannot'
+  few = len(cell.seeds) < most_seeds
+  return f'{cell.quality:.3f}' + f' ({len(cell.seeds)})' * few

@@ -9,16 +9,11 @@ import xml.etree.ElementTree as ET
 import pytest
 import rich.console
 
-from hyperrec.evaluation import (
-  report,
-  report_figures,
-  report_numbers,
-  report_plain,
-  report_styles,
-  report_words,
-  results,
-)
-from tests.evaluation.rows import generated_rows, refusal, row, rows
+from experiments import catalogue, readme
+from experiments.adaptation import report
+from experiments.adaptation.report import figures, numbers, tables, words
+from hyperrec.evaluation import results
+from tests.experiments.report.rows import generated_rows, refusal, row, rows
 
 VOID = {'meta', 'br'}
 
@@ -63,8 +58,8 @@ def checked(page):
 
 def sentences(some):
   (cells,) = results.by_task(some).values()
-  found = report_numbers.analyse(cells)
-  told = report_words.verdict(found) + report_words.leads(found)
+  found = numbers.analyse(cells)
+  told = words.verdict(found) + words.leads(found)
   return ' '.join(told)
 
 
@@ -183,17 +178,17 @@ def test_provenance_is_shown(tmp_path):
 @pytest.mark.parametrize(
   ('show', 'value', 'text'),
   [
-    (report_words.seconds, 0.0, '0 s'),
-    (report_words.seconds, 1.73e-5, '17.3 µs'),
-    (report_words.seconds, 0.9996, '1 s'),
-    (report_words.seconds, 12345.0, '3.43 h'),
-    (report_words.operations, 0.0, '0 FLOP'),
-    (report_words.operations, 1.5e9, '1.5 GFLOP'),
-    (report_words.operations, 1.234e19, '12,300 PFLOP'),
-    (report_words.size, 2048, '2 KiB'),
-    (report_words.size, 1000, '1,000 B'),
-    (report_words.digits, 65889.0, '65,900'),
-    (report_words.digits, 0.001234, '0.00123'),
+    (words.seconds, 0.0, '0 s'),
+    (words.seconds, 1.73e-5, '17.3 µs'),
+    (words.seconds, 0.9996, '1 s'),
+    (words.seconds, 12345.0, '3.43 h'),
+    (words.operations, 0.0, '0 FLOP'),
+    (words.operations, 1.5e9, '1.5 GFLOP'),
+    (words.operations, 1.234e19, '12,300 PFLOP'),
+    (words.size, 2048, '2 KiB'),
+    (words.size, 1000, '1,000 B'),
+    (words.digits, 65889.0, '65,900'),
+    (words.digits, 0.001234, '0.00123'),
   ],
 )
 def test_units(show, value, text):
@@ -202,16 +197,20 @@ def test_units(show, value, text):
 
 def test_every_method_has_a_look_of_its_own():
   looks = {}
-  for method in (*report_styles.STYLES, 'ease:retrain', 'mult_vae:retrain'):
-    looks.setdefault(report_styles.style(method), []).append(method)
+  for method in (
+    *(s.name for s in catalogue.SYSTEMS if s.look),
+    'ease:retrain',
+    'mult_vae:retrain',
+  ):
+    looks.setdefault(figures.style(method), []).append(method)
   assert [names for names in looks.values() if len(names) > 1] == []
-  assert report_styles.style('ease:oracle') == report_styles.style('ease')
-  assert report_styles.style('unheard of')
+  assert figures.style('ease:oracle') == figures.style('ease')
+  assert figures.style('unheard of')
 
 
 def test_curves_label_every_line_apart():
   ((_, cells),) = results.by_task(generated_rows()).items()
-  figure = report_figures.curves([c for c in cells if ':' not in c.method])
+  figure = figures.curves([c for c in cells if ':' not in c.method])
   texts = [t for t in figure.axes[0].texts if t.get_text()]
   assert {t.get_text() for t in texts} == {
     'popularity', 'ease', 'l3ae', 'hyperease',
@@ -223,8 +222,7 @@ def test_curves_label_every_line_apart():
 def test_the_headline_is_a_picture_of_fair_arms():
   tasks = results.by_task(generated_rows())
   light, dark = (
-    report_figures.svg(report_figures.headline(tasks), ink)
-    for ink in ('#000000', '#ffffff')
+    figures.svg(figures.headline(tasks), ink) for ink in ('#000000', '#ffffff')
   )
   ET.fromstring(light)
   assert light != dark
@@ -235,7 +233,7 @@ def test_the_headline_is_a_picture_of_fair_arms():
 
 def test_terminal_table_fits():
   console = rich.console.Console(width=80, file=io.StringIO())
-  console.print(report_plain.terminal_table([*rows(), row('[bold]x', 0.1)]))
+  console.print(tables.terminal_table([*rows(), row('[bold]x', 0.1)]))
   text = console.file.getvalue()
   assert 'New users: made' in text
   assert re.search(r'slim +cannot', text)
@@ -245,7 +243,7 @@ def test_terminal_table_fits():
 
 def test_a_plain_table_tells_who_ran_on_fewer_seeds():
   some = [row('ease', 0.2), row('ease', 0.4, seed=1), row('slim', 0.5)]
-  table = report_plain.markdown_table(some)
+  table = tables.markdown_table(some)
   assert re.search(r'\| ease \| 0\.30\d \|', table)
   assert '| slim | 0.501 (1) |' in table
 
@@ -253,7 +251,7 @@ def test_a_plain_table_tells_who_ran_on_fewer_seeds():
 def test_readme_block(tmp_path):
   path = tmp_path / 'README.md'
   path.write_text('a\n<!-- results:begin x -->\nold\n<!-- results:end x -->\nb')
-  report.replace_block(path, 'x', report_plain.markdown_table(rows()))
+  readme.replace_block(path, 'x', tables.markdown_table(rows()))
   text = path.read_text()
   assert text.startswith('a\n')
   assert text.endswith('\nb')
@@ -261,10 +259,10 @@ def test_readme_block(tmp_path):
   assert 'old' not in text
   assert 'oracle' not in text
   with pytest.raises(results.ResultError, match='results:begin y'):
-    report.replace_block(path, 'y', '')
+    readme.replace_block(path, 'y', '')
   path.write_text('<!-- results:end x --> <!-- results:begin x -->')
   with pytest.raises(results.ResultError, match='results:begin x'):
-    report.replace_block(path, 'x', '')
+    readme.replace_block(path, 'x', '')
 
 
 def test_every_number_has_its_command(tmp_path):

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from hyperrec.evaluation import report_hypotheses as hypotheses
-from hyperrec.evaluation import report_verdicts, results
-from tests.evaluation.rows import generated_rows, row
+from experiments.adaptation.report import hypotheses, tables
+from hyperrec.evaluation import results
+from tests.experiments.report.rows import generated_rows, row
 
 
 def found(rows):
@@ -52,8 +52,8 @@ def test_standings_count_wins_ties_losses_and_refusals():
   assert standing['hyperease']['new_users'] == {'win': 2, 'loss': 1}
   assert standing['l3ae']['new_users'] == {'loss': 1, 'win': 2}
   assert 'hyperease:shuffled' not in standing
-  head, rows = report_verdicts.standings_table(tasks)
+  head, rows = tables.standings_table(tasks)
   assert head == ['method', 'New users']
   assert {row[0] for row in rows[:2]} == {'hyperease', 'l3ae'}
-  text = report_verdicts.markdown(report_verdicts.hypotheses_table, tasks)
+  text = tables.as_markdown(tables.hypotheses_table(tasks))
   assert '| H1, ease: at equal quality' in text

@@ -1,26 +1,38 @@
-"""Figures of the report: curves over the budget, and Pareto plots."""
+"""Figures of the report: how they look, curves, Pareto plots, all cases."""
 
 import html
 import io
 import itertools
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import matplotlib
 import matplotlib.figure
+import matplotlib.lines
 import matplotlib.spines
+import matplotlib.transforms
 import numpy as np
 
-from hyperrec.evaluation import report_arms as arms
-from hyperrec.evaluation import report_labels as labels
-from hyperrec.evaluation import report_numbers as numbers
-from hyperrec.evaluation import report_styles as styles
-from hyperrec.evaluation import report_words as words
+from experiments import catalogue
+from experiments.adaptation.report import labels, numbers, roles, words
+from hyperrec import regimes
 from hyperrec.evaluation import results
 
+Analysis = numbers.Analysis
 Cell = results.Cell
+Judged = numbers.Judged
+Task = results.Task
 
-_GAP = 1.3 * styles.SMALL
+# Colours of methods that the catalogue gives no look.
+_OTHERS = ('#7d6bd0', '#8aa02c', '#b0506a', '#3d8f86')
+# Written into the figure for "the colour of the text around it".
+INK = '#010203'
+SMALL = 8
+# Regime -> colour and marker of its cases.
+_LOOKS = {regime.name: regime.look for regime in regimes.ALL}
+_OTHER_LOOK = ('#8a8a8a', 'h')
+_GAP = 1.3 * SMALL
 
 # Cost of an adaptation -> its axis, units, and the base of its ticks.
 COSTS = {
@@ -30,16 +42,67 @@ COSTS = {
 }
 
 
+def style(method: str) -> tuple[str, str]:
+  """Colour and marker of a method; full retraining is a plus of its colour."""
+  family = roles.family(method)
+  system = catalogue.BY_NAME.get(family)
+  look = None if system is None else system.look
+  if look is None:
+    look = _OTHERS[sum(map(ord, family)) % len(_OTHERS)], 'h'
+  colour, marker = look
+  return colour, 'P' if 'retrain' in roles.suffixes(method) else marker
+
+
+def make_axes(
+  figure: matplotlib.figure.Figure, place: tuple[float, float, float, float]
+):
+  """Axes in the style of the report, at (left, bottom, width, height)."""
+  made = figure.add_axes(place)
+  made.patch.set_alpha(0)
+  made.grid(visible=True, color=INK, alpha=0.12, lw=0.6)
+  made.set_axisbelow(True)
+  for side, spine in made.spines.items():
+    spine.set_visible(side in ('left', 'bottom'))
+    spine.set_color(INK)
+    spine.set_alpha(0.4)
+  made.tick_params(which='both', color=INK, labelcolor=INK, labelsize=8)
+  for label in (made.xaxis.label, made.yaxis.label):
+    label.set_color(INK)
+    label.set_size(8.5)
+  return made
+
+
+def page_line(axes, x, y, **look) -> None:
+  """A line in points of the page, wherever the axes end."""
+  axes.add_artist(
+    matplotlib.lines.Line2D(x, y, transform=_page(axes), clip_on=False, **look)
+  )
+
+
+def page_text(axes, x: float, y: float, text: str, **look) -> None:
+  """A small text at points of the page."""
+  axes.text(
+    x, y, text, transform=_page(axes), size=SMALL, color=INK, va='center',
+    parse_math=False, **look,
+  )  # fmt: skip
+
+
+def _page(axes) -> matplotlib.transforms.Transform:
+  """From points, which are pixels at 72 dpi, to whatever is drawn on."""
+  to_inches = matplotlib.transforms.Affine2D().scale(1 / 72)
+  return to_inches + axes.figure.dpi_scale_trans
+
+
 def curves(cells: list[Cell]) -> matplotlib.figure.Figure:
   """Quality over the budget with 95% intervals; one labelled line a method."""
   figure = matplotlib.figure.Figure(figsize=(7.6, 4.4), dpi=72)
-  draw_curves(styles.axes(figure, (0.085, 0.12, 0.695, 0.85)), cells)
+  draw_curves(make_axes(figure, (0.085, 0.12, 0.695, 0.85)), cells)
   return figure
 
 
 def draw_curves(axes, cells: list[Cell]) -> None:
   """The curves on given axes; budgets stand at equal distances."""
-  budgets = arms.budgets(cells)
+  budgets = roles.budgets(cells)
   place = {budget: i for i, budget in enumerate(budgets)}
   ran = [cell for cell in cells if cell.quality is not None]
   lines = {c.method: [d for d in ran if d.method == c.method] for c in ran}
@@ -56,8 +119,8 @@ def draw_curves(axes, cells: list[Cell]) -> None:
 
 
 def _draw_curve(axes, method: str, x: np.ndarray, own: list[Cell]) -> None:
-  colour, marker = styles.style(method)
-  dashes = '--' if arms.suffixes(method) else '-'
+  colour, marker = style(method)
+  dashes = '--' if roles.suffixes(method) else '-'
   axes.plot(x, [c.quality for c in own], color=colour, lw=1.3, ls=dashes)
   for place, cell in zip(x, own, strict=True):
     if cell.interval:
@@ -79,22 +142,22 @@ def _label_ends(axes, ends: dict[str, tuple[float, Cell]]) -> None:
   for (method, (x, cell)), own, slot in zip(
     ends.items(), y, height, strict=True
   ):
-    colour, marker = styles.style(method)
+    colour, marker = style(method)
     start = to_points((x, cell.quality))[0]
-    styles.page_line(
+    page_line(
       axes, [max(start, box.x1 - 4), box.x1 + 8], [own, slot], color=colour,
       lw=0.7, alpha=0.7,
     )  # fmt: skip
-    styles.page_line(
+    page_line(
       axes, [box.x1 + 13], [slot], color=colour, marker=marker, ms=5, ls=''
     )
-    styles.page_text(axes, box.x1 + 20, slot, method)
+    page_text(axes, box.x1 + 20, slot, method)
 
 
 def pareto(cells: list[Cell], cost: str) -> matplotlib.figure.Figure:
   """Quality against one cost at one budget; dominated points are hollow."""
   figure = matplotlib.figure.Figure(figsize=(4.2, 3.8), dpi=72)
-  draw_pareto(styles.axes(figure, (0.15, 0.13, 0.84, 0.85)), cells, cost)
+  draw_pareto(make_axes(figure, (0.15, 0.13, 0.84, 0.85)), cells, cost)
   return figure
 
 
@@ -110,11 +173,11 @@ def draw_pareto(axes, cells: list[Cell], cost: str) -> None:
   front = numbers.pareto_front(costs, quality)
   order = np.flatnonzero(front)[np.argsort(x[front], kind='stable')]
   axes.step(
-    x[order], quality[order], where='post', color=styles.INK, lw=0.9, alpha=0.5,
+    x[order], quality[order], where='post', color=INK, lw=0.9, alpha=0.5,
     zorder=1,
   )  # fmt: skip
   for cell, place, is_best in zip(cells, x, front, strict=True):
-    colour, marker = styles.style(cell.method)
+    colour, marker = style(cell.method)
     axes.plot(
       place, cell.quality, marker=marker, ms=7, mec=colour, ls='', zorder=3,
       mfc=colour if is_best else 'none', alpha=1.0 if is_best else 0.7,
@@ -141,9 +204,7 @@ def _cost_axis(
   names = [show(float(10**tick)).removesuffix('FLOP') for tick in ticks]
   if has_zero:
     ticks, names = [zero, *ticks], ['0', *names]
-    axes.axvline(
-      zero + 0.11 * width, color=styles.INK, lw=0.8, ls=':', alpha=0.7
-    )
+    axes.axvline(zero + 0.11 * width, color=INK, lw=0.8, ls=':', alpha=0.7)
   axes.set_xticks(ticks, names)
   axes.set_xlim((zero if has_zero else low) - 0.06 * width, high + 0.1 * width)
   return np.where(costs > 0, np.log10(np.where(costs > 0, costs, 1)), zero)
@@ -169,9 +230,7 @@ def _label_points(axes, cells, x, quality, front) -> None:
   names = [cells[i].method for i in order]
   box = labels.Box(*axes.get_window_extent().extents)
   corners = points[: front.sum()][np.argsort(x[order[: front.sum()]])]
-  boxes = labels.place(
-    points, names, styles.SMALL, box, obstacles=_steps(corners)
-  )
+  boxes = labels.place(points, names, SMALL, box, obstacles=_steps(corners))
   for index, point, name, place in zip(
     order, points, names, boxes, strict=True
   ):
@@ -186,13 +245,13 @@ def _label_points(axes, cells, x, quality, front) -> None:
       side, start = 'right', place.right
     height = (place.bottom + place.top) / 2
     alpha = 1.0 if front[index] else 0.75
-    styles.page_text(axes, start, height, name, ha=side, alpha=alpha)
+    page_text(axes, start, height, name, ha=side, alpha=alpha)
     nearest = np.clip(
       point, (place.left, place.bottom), (place.right, place.top)
     )
     if np.hypot(*(nearest - point)) > 8:
-      styles.page_line(
-        axes, [point[0], nearest[0]], [point[1], nearest[1]], color=styles.INK,
+      page_line(
+        axes, [point[0], nearest[0]], [point[1], nearest[1]], color=INK,
         lw=0.5, alpha=0.4, zorder=0,
       )  # fmt: skip
 
@@ -209,7 +268,7 @@ def _steps(corners: np.ndarray) -> list[labels.Box]:
 
 
 def headline(
-  tasks: dict[results.Task, list[Cell]],
+  tasks: dict[Task, list[Cell]],
 ) -> matplotlib.figure.Figure:
   """The README's picture: of each task the curves, and quality against time."""
   rows = max(1, len(tasks))
@@ -217,28 +276,140 @@ def headline(
   figure = matplotlib.figure.Figure(figsize=(11, height * rows), dpi=72)
   for row, (task, cells) in enumerate(tasks.items()):
     bottom = (rows - 1 - row + 0.15) / rows
-    own = arms.contenders(cells)
+    own = roles.contenders(cells)
     if not own:
       continue
-    left = styles.axes(figure, (0.06, bottom, 0.37, 0.73 / rows))
+    left = make_axes(figure, (0.06, bottom, 0.37, 0.73 / rows))
     draw_curves(left, own)
     middle = middle_budget(own)
-    right = styles.axes(figure, (0.635, bottom, 0.355, 0.73 / rows))
+    right = make_axes(figure, (0.635, bottom, 0.355, 0.73 / rows))
     draw_pareto(right, [c for c in own if c.budget == middle], 'seconds')
     for axes, text in (
       (left, f'{words.title(task)}'),
       (right, f'at budget {middle:,}; the line is the Pareto front'),
     ):
-      axes.set_title(
-        text, size=10, color=styles.INK, loc='left', parse_math=False
-      )
+      axes.set_title(text, size=10, color=INK, loc='left', parse_math=False)
   return figure
 
 
 def middle_budget(cells: list[Cell]) -> int:
   """The budget that stands for all where only one is shown."""
-  budgets = arms.budgets(cells)
+  budgets = roles.budgets(cells)
   return budgets[len(budgets) // 2]
+
+
+def answer(analyses: dict[Task, Analysis]) -> matplotlib.figure.Figure:
+  """Every case: gain in quality over cost, against both kinds of rivals."""
+  figure = matplotlib.figure.Figure(figsize=(11, 4.7), dpi=72)
+  for left, name, title in (
+    (0.065, 'generated', 'against the best full retraining'),
+    (0.565, 'generated_others', 'against the best cheaper way of adapting'),
+  ):
+    axes = make_axes(figure, (left, 0.135, 0.42, 0.7))
+    axes.set_title(
+      f'The best hypernetwork {title}', size=10.5, color=INK, loc='left'
+    )
+    _draw_cases(axes, {task: getattr(a, name) for task, a in analyses.items()})
+  _regime_legend(figure, dict.fromkeys(task.regime for task in analyses))
+  return figure
+
+
+def _draw_cases(axes, judged: dict[Task, list[Judged]]) -> None:
+  """One point a case; filled where the difference is clear."""
+  shown = [
+    (task, one)
+    for task, own in judged.items()
+    for one in own
+    if math.isfinite(one.comparison.relative) and one.comparison.relative > -1
+  ]
+  x = _case_places(axes, [numbers.ratio(one) for _, one in shown])
+  axes.set_yscale('log')
+  for place, (task, one) in zip(x, shown, strict=True):
+    colour, marker = _LOOKS.get(task.regime, _OTHER_LOOK)
+    found = one.comparison
+    if math.isfinite(found.low) and found.low > -1:
+      axes.vlines(
+        place, 1 + found.low, 1 + found.high, color=colour, lw=0.9, alpha=0.5
+      )
+    is_clear = one.word in ('win', 'loss')
+    axes.plot(
+      place, 1 + found.relative, marker=marker, ms=6, ls='', mec=colour,
+      mfc=colour if is_clear else 'none', gid=_case_tip(task, one),
+    )  # fmt: skip
+  axes.axhline(1, color=INK, lw=0.9, alpha=0.7)
+  _y_ticks(axes)
+  axes.set_xlabel("operations of an adaptation, times the rival's")
+  axes.set_ylabel(f"{words.METRIC}, times the rival's")
+
+
+def _case_places(axes, ratios: list[float]) -> np.ndarray:
+  """Logarithms of cost; none and without end have places at the sides."""
+  logs = [math.log10(r) for r in ratios if 0 < r < math.inf]
+  low, high = min([*logs, -1.0]), max([*logs, 1.0])
+  step = max(1, math.ceil((high - low) / 7))
+  ticks = list(range(math.ceil(low / step) * step, math.floor(high) + 1, step))
+  names = [_times(tick) for tick in ticks]
+  gap = 0.12 * (high - low)
+  ends = {0.0: (low - gap, 'none'), math.inf: (high + gap, 'rival\nnone')}
+  for end, (place, name) in ends.items():
+    if end in ratios:
+      ticks.append(place)
+      names.append(name)
+  axes.set_xticks(ticks, names)
+  axes.axvline(0, color=INK, lw=0.9, alpha=0.7)
+  axes.set_xlim(low - 1.6 * gap, high + 1.6 * gap)
+  for side, place, text in (
+    ('right', -0.02, '\u2190 cheaper'), ('left', 0.02, 'dearer \u2192')
+  ):  # fmt: skip
+    axes.text(
+      place * (high - low), 0.985, text, ha=side, va='top', size=8.5,
+      color=INK, transform=axes.get_xaxis_transform(),
+    )  # fmt: skip
+  inner = lambda r: ends[r][0] if r in ends else math.log10(r)  # noqa: E731
+  return np.array([inner(r) for r in ratios])
+
+
+def _times(tick: int) -> str:
+  if abs(tick) > 3:
+    sign = '\u2212' if tick < 0 else ''
+    digits = str(abs(tick)).translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))
+    return f'10{"⁻" if sign else ""}{digits}'
+  return f'{10**tick:,}' if tick >= 0 else f'1/{10**-tick:,}'
+
+
+def _y_ticks(axes) -> None:
+  low, high = axes.get_ylim()
+  low, high = min(low, 0.9), max(high, 1.12)
+  wide = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)
+  fine = (0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.5, 2)
+  ticks = [t for t in (wide if high / low > 4 else fine) if low <= t <= high]
+  axes.set_ylim(low, high)
+  axes.set_yticks(ticks, [f'{tick:g}' for tick in ticks])
+  axes.minorticks_off()
+
+
+def _regime_legend(figure, regimes: Iterable[str]) -> None:
+  """Kinds of news, and what a hollow marker is."""
+  handle = lambda look, **more: matplotlib.lines.Line2D(  # noqa: E731
+    [], [], color=look[0], marker=look[1], ls='', ms=6, **more
+  )
+  handles = {
+    words.regime_title(r): handle(_LOOKS.get(r, _OTHER_LOOK)) for r in regimes
+  }
+  handles['not told apart'] = handle((INK, 'o'), mfc='none')
+  figure.legend(
+    handles.values(), handles.keys(), loc='upper left', ncols=len(handles),
+    bbox_to_anchor=(0.055, 1.0), frameon=False, fontsize=9,
+    labelcolor=INK, handletextpad=0.1, columnspacing=1.4,
+  )  # fmt: skip
+
+
+def _case_tip(task: Task, one: Judged) -> str:
+  return (
+    f'tip:{words.title(task)}, budget {one.cell.budget:,}: {one.cell.method} '
+    f'against {one.against.method}: {words.relative(one)}, '
+    f'{words.share(one)}, {one.word}'
+  )
 
 
 def svg(
@@ -258,7 +429,7 @@ def svg(
       buffer, format='svg', transparent=True, metadata={'Date': None}
     )
   text = buffer.getvalue()
-  text = text[text.index('<svg') :].replace(styles.INK, ink)
+  text = text[text.index('<svg') :].replace(INK, ink)
   text = re.sub(r'\s*<metadata>.*?</metadata>', '', text, flags=re.DOTALL)
   # Several figures share a page: only what is referred to keeps its id.
   text = re.sub(

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments.adaptation.report import roles
 from hyperrec.cost import measure
-from hyperrec.evaluation import report_arms as arms
 from hyperrec.evaluation import results, significance
 
 Cell = results.Cell
@@ -78,9 +78,17 @@ def _word(found: significance.Comparison, adjusted_p: float) -> str:
   return 'win' if found.difference > 0 else 'loss'
 
 
+def ratio(one: Judged) -> float:
+  """An adaptation's operations over the rival's; inf where that needs none."""
+  own, rival = one.cell.adapt['flops'], one.against.adapt['flops']
+  if not rival:
+    return math.inf if own else 1.0
+  return own / rival
+
+
 def compare(cells: Iterable[Cell], against: str) -> list[Judged]:
   """Every fair method against one, at each budget where both ran."""
-  ran = [cell for cell in arms.fair(cells) if cell.quality is not None]
+  ran = [cell for cell in roles.fair(cells) if cell.quality is not None]
   base = {cell.budget: cell for cell in ran if cell.method == against}
   return judge(
     [
@@ -105,9 +113,9 @@ class Leader(NamedTuple):
 
 def leaders(cells: Iterable[Cell]) -> list[Leader]:
   """The leader of every budget, and the others, the best of them first."""
-  own = sorted(arms.contenders(cells), key=lambda cell: cell.budget)
+  own = sorted(roles.contenders(cells), key=lambda cell: cell.budget)
   groups = [
-    arms.ranked(group)
+    roles.ranked(group)
     for _, group in itertools.groupby(own, lambda c: c.budget)
   ]
   judged = iter(judge([(cell, g[0]) for g in groups for cell in g[1:]]))
@@ -142,10 +150,10 @@ def contests(
     is_champion: of a contender.
     is_challenger: of a contender and the champion.
   """
-  own = arms.contenders(cells)
+  own = roles.contenders(cells)
   pairs = []
-  for budget in arms.budgets(own):
-    here = arms.ranked(cell for cell in own if cell.budget == budget)
+  for budget in roles.budgets(own):
+    here = roles.ranked(cell for cell in own if cell.budget == budget)
     champion = next(filter(is_champion, here), None)
     if champion is not None:
       pairs += [(c, champion) for c in here if is_challenger(c, champion)]
@@ -156,21 +164,21 @@ def contests(
 
 
 def _is_other_way(cell: Cell) -> bool:
-  return not arms.is_retrained(cell) and not arms.is_hypernetwork(cell)
+  return not roles.is_retrained(cell) and not roles.is_hypernetwork(cell)
 
 
 def _is_cheaper(cell: Cell, retrained: Cell) -> bool:
   fewer = cell.adapt['flops'] < retrained.adapt['flops']
-  return fewer and not arms.is_retrained(cell)
+  return fewer and not roles.is_retrained(cell)
 
 
 def _is_generated(cell: Cell, champion: Cell) -> bool:
   del champion
-  return arms.is_hypernetwork(cell)
+  return roles.is_hypernetwork(cell)
 
 
 def _is_cheaply_generated(cell: Cell, retrained: Cell) -> bool:
-  return arms.is_hypernetwork(cell) and _is_cheaper(cell, retrained)
+  return roles.is_hypernetwork(cell) and _is_cheaper(cell, retrained)
 
 
 class Analysis(NamedTuple):
@@ -204,9 +212,11 @@ def analyse(cells: list[Cell]) -> Analysis:
   return Analysis(
     cells=cells,
     leaders=leaders(cells),
-    cheaper=contests(cells, arms.is_retrained, _is_cheaper),
-    generated=contests(cells, arms.is_retrained, _is_generated),
-    generated_cheaper=contests(cells, arms.is_retrained, _is_cheaply_generated),
+    cheaper=contests(cells, roles.is_retrained, _is_cheaper),
+    generated=contests(cells, roles.is_retrained, _is_generated),
+    generated_cheaper=contests(
+      cells, roles.is_retrained, _is_cheaply_generated
+    ),
     generated_others=contests(cells, _is_other_way, _is_generated),
     against={name: compare(cells, name) for name in names},
     break_even=break_even(cells, names),
@@ -215,17 +225,17 @@ def analyse(cells: list[Cell]) -> Analysis:
 
 def baselines(cells: Iterable[Cell]) -> list[str]:
   """Full retraining of each family; last the best other way, at most data."""
-  own = arms.contenders(cells)
+  own = roles.contenders(cells)
   names = []
-  for name in arms.RETRAINED:
+  for name in roles.BASELINES:
     arm = [
-      c for c in own if arms.family(c.method) == name and arms.is_retrained(c)
+      c for c in own if roles.family(c.method) == name and roles.is_retrained(c)
     ]
-    arm.sort(key=lambda cell: 'retrain' not in arms.suffixes(cell.method))
+    arm.sort(key=lambda cell: 'retrain' not in roles.suffixes(cell.method))
     names += [cell.method for cell in arm[:1]]
   others = [c for c in own if _is_other_way(c)]
   largest = max((cell.budget for cell in others), default=None)
-  best = arms.ranked(cell for cell in others if cell.budget == largest)
+  best = roles.ranked(cell for cell in others if cell.budget == largest)
   return [*names, *(cell.method for cell in best[:1])]
 
 
@@ -241,7 +251,7 @@ class BreakEven(NamedTuple):
 
 def break_even(cells: Iterable[Cell], names: list[str]) -> list[BreakEven]:
   """N* of every contender that prepares something, at the largest budget."""
-  own = arms.contenders(cells)
+  own = roles.contenders(cells)
   largest = max((cell.budget for cell in own), default=None)
   here = {cell.method: cell for cell in own if cell.budget == largest}
   paid = {method: paid_once(own, method) for method in here}

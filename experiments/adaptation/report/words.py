@@ -1,13 +1,14 @@
-"""The verdict in words, and numbers with their units."""
+"""All that the report says: the answer, verdicts, advice, and units."""
 
 import collections
 import itertools
 import math
 from collections.abc import Iterable
 
+import numpy as np
+
+from experiments.adaptation.report import numbers, roles
 from hyperrec import regimes
-from hyperrec.evaluation import report_arms as arms
-from hyperrec.evaluation import report_numbers as numbers
 from hyperrec.evaluation import results
 
 Analysis = numbers.Analysis
@@ -19,6 +20,50 @@ REGIME_TITLES = {regime.name: regime.title for regime in regimes.ALL}
 BUDGETS = {regime.name: regime.unit for regime in regimes.ALL}
 
 METRIC = results.PRIMARY.upper()
+QUESTION = (
+  'Can a hypernetwork generate a recommender more efficiently than retraining '
+  'it, and does it beat the cheaper ways of adapting?'
+)
+CASES = (
+  'A case is one data set and one kind of news (users, a catalogue, a domain, '
+  'time that passes) at one amount of evidence; cases of one data set share '
+  'their users. Better and worse are beyond chance, after a correction for the '
+  'comparisons within each data set and kind of news.'
+)
+INTRODUCTION = (
+  'Every method splits its work into what is learned once (prepare) and what '
+  'is paid for each adaptation (adapt). A plain name is the fair arm: its '
+  'hyper-parameters come from the evidence or from the source. :retrain fits '
+  'everything anew at each adaptation. :oracle is tuned on validation users of '
+  'the target, which no adaptation has; it is shown, and never compared.'
+)
+STATISTICS = (
+  'Intervals are 95%, from a bootstrap over users and seeds; comparisons pair '
+  'the same users. Better and worse (win and loss) are said of differences of '
+  '1% or more whose p-value, corrected by Holm over all comparisons with the '
+  'same baseline, is below 0.05. A tie is a difference below 1% that is known '
+  'well: its interval lies within 1%, or on one side of zero. The rest is not '
+  'told apart (unclear). Cheaper means fewer operations in an adaptation.'
+)
+ADVICE = (
+  'For data and evidence like these: of the methods within 3% of the best and '
+  'not clearly behind it, the one whose adaptation takes the fewest operations.'
+)
+HYPOTHESES = (
+  'A case is a data set and regime at a budget; the best hypernetwork is held '
+  'against the best arm of its rival. Win, tie, unclear and loss are those of '
+  'the comparisons below. The effect is the geometric mean of the ratio of '
+  'quality, less one, over the cases that have an interval and a rival that '
+  'ranks something; the cases of one data set and regime are taken as wholly '
+  'dependent, data sets and regimes as independent. Operations leave out who '
+  'needs none. H1 counts hypernetworks that need fewer operations than full '
+  'retraining of one model, and holds in a case that they win or tie; where '
+  'none is cheaper it fails.'
+)
+STANDINGS = (
+  'At every budget of every data set: who ranks best, who is within 1% of it, '
+  'and who is behind, whether beyond chance or not; "cannot" is a refusal.'
+)
 # How a contest went; the order is the order of telling.
 _OUTCOMES = {
   'win': 'better',
@@ -35,12 +80,15 @@ _BEHIND = {
 }
 _MANY = 5
 
-fair = arms.fair
+
+def regime_title(name: str) -> str:
+  """A regime in a heading; its name where it is unknown."""
+  return REGIME_TITLES.get(name, name)
 
 
 def title(task: Task) -> str:
   """The task in a heading."""
-  return f'{REGIME_TITLES.get(task.regime, task.regime)}: {task.dataset}'
+  return f'{regime_title(task.regime)}: {task.dataset}'
 
 
 def in_order(tasks: dict[Task, list[Cell]]) -> dict[Task, list[Cell]]:
@@ -52,6 +100,141 @@ def in_order(tasks: dict[Task, list[Cell]]) -> dict[Task, list[Cell]]:
     task.dataset,
   )
   return {task: tasks[task] for task in sorted(tasks, key=rank)}
+
+
+def answer(analyses: dict[Task, Analysis]) -> list[str]:
+  """Whether it costs less, whether it ranks better, and where."""
+  others = _all(analyses, 'generated_others')
+  out = [_on_cost(analyses), _on_quality(others), _on_places(analyses)]
+  out = [sentence for sentence in out if sentence]
+  return out or [
+    'No hypernetwork is among these results: what follows is the bar that it '
+    'has to clear.'
+  ]
+
+
+def _all(analyses: dict[Task, Analysis], name: str) -> list[Judged]:
+  return [one for found in analyses.values() for one in getattr(found, name)]
+
+
+def _on_cost(analyses: dict[Task, Analysis]) -> str:
+  best = _all(analyses, 'generated')
+  if not best:
+    return ''
+  cheaper = _all(analyses, 'generated_cheaper')
+  text = f'Cheaper than retraining? {_often(len(cheaper), len(best))}: '
+  text += (
+    f'of {_cases(len(best))}, a hypernetwork takes fewer operations than the '
+    f'best retrained model in {len(cheaper)}'
+  )
+  if cheaper:
+    good = _count(cheaper, 'win', 'tie')
+    text += f' (at least as good in {good}, {_rest(cheaper)})'
+  dearer = [
+    one
+    for found in analyses.values()
+    for one in found.generated
+    if one.cell.budget not in {c.cell.budget for c in found.generated_cheaper}
+  ]
+  if dearer:
+    text += (
+      f'; in the other {len(dearer)} it takes more, {_median(dearer)}, and '
+      f'ranks better in {_count(dearer, "win")}'
+    )
+  return f'{text}.'
+
+
+def _on_quality(judged: list[Judged]) -> str:
+  if not judged:
+    return ''
+  wins = _count(judged, 'win')
+  return (
+    f'Better than the cheaper ways of adapting? {_often(wins, len(judged))}: '
+    'it ranks better than the best of them in '
+    f'{wins} of {_cases(len(judged))} ({_rest(judged, with_ties=True)}), with '
+    f'{_median(judged)}.'
+  )
+
+
+def _rest(judged: list[Judged], *, with_ties: bool = False) -> str:
+  """How the cases went that it did not win."""
+  told = {'worse': _count(judged, 'loss')}
+  if with_ties:
+    told['level'] = _count(judged, 'tie')
+  told['not told apart'] = _count(judged, 'unclear', 'untested')
+  return listed(
+    f'{outcome} in {count or "none"}'
+    for outcome, count in told.items()
+    if count or outcome == 'worse'
+  )
+
+
+def _on_places(analyses: dict[Task, Analysis]) -> str:
+  """In which regimes it beats the cheaper ways, by the share of cases."""
+  groups: dict[str, list[str]] = {'most': [], 'some': [], 'none': []}
+  for regime in dict.fromkeys(task.regime for task in analyses):
+    own = {t: found for t, found in analyses.items() if t.regime == regime}
+    judged = _all(own, 'generated_others')
+    if judged:
+      wins = _count(judged, 'win')
+      kind = 'most' if 2 * wins > len(judged) else 'some' if wins else 'none'
+      name = regime_title(regime).lower()
+      sets = f'{len(own)} data set{"s" * (len(own) != 1)}'
+      groups[kind].append(f'{name} ({wins} of {len(judged)}, {sets})')
+  parts = [
+    f'in {kind} of the cases of {listed(named)}'
+    for kind, named in groups.items()
+    if named
+  ]
+  if not parts:
+    return ''
+  whose = _on_whose(_all(analyses, 'generated_others'))
+  return f'Where is it better? {capital("; ".join(parts))}.{whose}'
+
+
+def _on_whose(judged: list[Judged]) -> str:
+  """Which hypernetworks won: closed forms, or networks trained by gradient."""
+  wins = collections.Counter(
+    one.cell.method for one in judged if one.word == 'win'
+  )
+  if not wins:
+    return ''
+  told = listed(f'{name} ({n})' for name, n in wins.most_common())
+  trained = sum(
+    n for name, n in wins.items() if roles.is_trained_generator(name)
+  )
+  kind = (
+    'none by a network trained by gradient: they are fitted in closed form'
+    if not trained
+    else f'by networks trained by gradient: {trained}'
+  )
+  return f' Won by {told}; {kind}.'
+
+
+def _cases(count: int) -> str:
+  return f'{count} case{"s" * (count != 1)}'
+
+
+def _count(judged: Iterable[Judged], *outcomes: str) -> int:
+  return sum(one.word in outcomes for one in judged)
+
+
+def _often(count: int, total: int) -> str:
+  if not count:
+    return 'No'
+  if count == total:
+    return 'Yes'
+  share = count / total
+  return (
+    'Seldom' if share < 1 / 3 else 'Mostly' if share > 2 / 3 else 'At times'
+  )
+
+
+def _median(judged: list[Judged]) -> str:
+  middle = float(np.median([numbers.ratio(one) for one in judged]))
+  if not math.isfinite(middle):
+    return 'operations where mostly none were needed'
+  return f'{digits(middle)} times the operations in the median'
 
 
 def advice(analyses: dict[Task, Analysis]) -> list[str]:
@@ -120,9 +303,9 @@ def leads(found: Analysis) -> list[str]:
 
 def _missing(found: Analysis) -> str:
   """Where full retraining could not run and something else did."""
-  ran = arms.contenders(found.cells)
-  done = {cell.budget for cell in ran if arms.is_retrained(cell)}
-  without = [str(b) for b in arms.budgets(ran) if b not in done]
+  ran = roles.contenders(found.cells)
+  done = {cell.budget for cell in ran if roles.is_retrained(cell)}
+  without = [str(b) for b in roles.budgets(ran) if b not in done]
   if not done or not without:
     return ''
   return f'Full retraining did not run at budget {listed(without)}.'

@@ -43,7 +43,10 @@ from experiments.adaptation import grids
 from hyperrec import adapting, laboratory
 from hyperrec import features as features_lib
 from hyperrec.data import sources
-from hyperrec.methods import ease, hyperease, l3ae, mult_vae
+from hyperrec.systems.linear import ease
+from hyperrec.systems.hyperease import hyperease
+from hyperrec.systems.linear import l3ae
+from hyperrec.systems.mult_vae import mult_vae
 from hyperrec.regimes import new_catalogue
 
 FAST = bool(os.environ.get('HYPERREC_FAST'))

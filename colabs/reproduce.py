@@ -42,7 +42,7 @@ import experiments.ease
 from hyperrec import method as method_lib
 from hyperrec.data import sources, splits
 from hyperrec.evaluation import ranking
-from hyperrec.methods import ease
+from hyperrec.systems.linear import ease
 
 FAST = bool(os.environ.get('HYPERREC_FAST'))
 

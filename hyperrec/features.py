@@ -10,7 +10,7 @@ from jaxtyping import Float
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import item_features
-from hyperrec.methods import l3ae
+from hyperrec.systems.linear import l3ae
 
 Interactions = interactions_lib.Interactions
 

@@ -31,7 +31,7 @@ def test_import_is_quick_and_computes_nothing():
 def test_no_module_needs_tensorflow_or_touches_a_device():
   code = (
     'import sys, jax; from jax._src import xla_bridge;'
-    'import hyperrec.methods.mult_vae, hyperrec.methods.esler;'
+    'import hyperrec.systems.mult_vae.mult_vae, hyperrec.systems.linear.esler;'
     'import experiments.adaptation.report, hyperrec.data.sources.builder;'
     'print("tensorflow" in sys.modules, bool(xla_bridge._backends))'
   )

@@ -31,7 +31,7 @@ from hyperrec import method as method_lib
 from hyperrec.cost import memory
 from hyperrec.data import item_features
 from hyperrec.evaluation import results
-from hyperrec.models import linear_autoencoder
+from hyperrec.systems.linear import linear_autoencoder
 from hyperrec.regimes import new_users
 
 _REGIMES = flags.DEFINE_list(

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from hyperrec.data import interactions, sources
-from hyperrec.methods import mult_vae
+from hyperrec.systems.mult_vae import mult_vae
 from hyperrec.training import loop
 
 _USERS, _BATCH = 200, 20

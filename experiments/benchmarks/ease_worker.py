@@ -41,7 +41,7 @@ def main(system: str, path: str, l2: float) -> None:
 def _hyperrec(data, l2):
   import jax
 
-  from hyperrec.methods import ease
+  from hyperrec.systems.linear import ease
 
   model, key = ease.ease(l2=l2), jax.random.key(0)
   return lambda: model.fit(data, key).state

@@ -18,8 +18,8 @@ from experiments.benchmarks import inputs, measure, peers
 from hyperrec import method as method_lib
 from hyperrec.data import splits
 from hyperrec.evaluation import ranking
-from hyperrec.methods import item_item
-from hyperrec.models import linear_autoencoder
+from hyperrec.systems.linear import item_item
+from hyperrec.systems.linear import linear_autoencoder
 
 Comparison = measure.Comparison
 CUTOFFS = (20, 100)

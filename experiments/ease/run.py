@@ -19,7 +19,7 @@ from experiments import script, source_flags
 from hyperrec.cost import measure
 from hyperrec.data import splits
 from hyperrec.evaluation import held_out, significance
-from hyperrec.methods import ease
+from hyperrec.systems.linear import ease
 
 _ROW = flags.DEFINE_string('row', None, 'Name of the row.', required=True)
 _SPLIT = flags.DEFINE_enum(

@@ -26,8 +26,9 @@ from experiments.adaptation import grids
 from experiments.benchmarks import inputs
 from hyperrec import method as method_lib
 from hyperrec.cost import counts, measure
-from hyperrec.methods import hyperease, hyperease_user
-from hyperrec.models import linear_autoencoder
+from hyperrec.systems.hyperease import hyperease
+from hyperrec.systems.hyperease import hyperease_user
+from hyperrec.systems.linear import linear_autoencoder
 
 _NUM_ITEMS = flags.DEFINE_integer(
   'num_items', 20_000, 'Items of either catalogue.', lower_bound=2

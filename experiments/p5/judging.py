@@ -6,11 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hyperrec.data import interactions, item_ids, prompt_tasks, prompts, splits
-from hyperrec.data import tokenizer as tokenizer_lib
+from hyperrec.data import interactions, splits
+from hyperrec.systems.p5 import item_ids
+from hyperrec.systems.p5 import prompt_tasks
+from hyperrec.systems.p5 import prompts
+from hyperrec.systems.p5 import tokenizer as tokenizer_lib
 from hyperrec.evaluation import ranking, text_metrics
-from hyperrec.methods import p5
-from hyperrec.models import decoding
+from hyperrec.systems.p5 import p5
+from hyperrec.systems.p5 import decoding
 
 METRICS = ('hr@5', 'ndcg@5', 'hr@10', 'ndcg@10')
 # What no text or ranking tells: yes or no, and lists to pick from.

@@ -13,10 +13,14 @@ from absl import flags
 
 from experiments import script
 from hyperrec.cost import measure
-from hyperrec.data import item_ids, prompt_tasks, sources
-from hyperrec.data import tokenizer as tokenizer_lib
-from hyperrec.methods import p5
-from hyperrec.models import decoding, prefix_tree, t5
+from hyperrec.data import sources
+from hyperrec.systems.p5 import item_ids
+from hyperrec.systems.p5 import prompt_tasks
+from hyperrec.systems.p5 import tokenizer as tokenizer_lib
+from hyperrec.systems.p5 import p5
+from hyperrec.systems.p5 import decoding
+from hyperrec.systems.p5 import prefix_tree
+from hyperrec.systems.p5 import t5
 
 _OUTPUT = flags.DEFINE_string(
   'output', 'results/p5/latency.json', 'JSON file that is written.'

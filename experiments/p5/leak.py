@@ -12,7 +12,8 @@ the training interactions do not.
 from absl import app, flags, logging
 
 from experiments import script
-from hyperrec.data import item_ids, sources, splits
+from hyperrec.data import sources, splits
+from hyperrec.systems.p5 import item_ids
 from hyperrec.evaluation import held_out
 
 SETS = {

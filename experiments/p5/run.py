@@ -25,15 +25,12 @@ from experiments import config_flags, script, source_flags
 from experiments.p5 import judging
 from hyperrec import method as method_lib
 from hyperrec.cost import measure
-from hyperrec.data import (
-  item_ids,
-  prompt_tasks,
-  prompts,
-  sequences,
-  splits,
-)
-from hyperrec.data import tokenizer as tokenizer_lib
-from hyperrec.methods import p5
+from hyperrec.data import sequences, splits
+from hyperrec.systems.p5 import item_ids
+from hyperrec.systems.p5 import prompt_tasks
+from hyperrec.systems.p5 import prompts
+from hyperrec.systems.p5 import tokenizer as tokenizer_lib
+from hyperrec.systems.p5 import p5
 from hyperrec.training import manifest, run_log
 
 _ROW = flags.DEFINE_string('row', None, 'Name of the row.', required=True)

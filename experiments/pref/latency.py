@@ -17,8 +17,9 @@ from absl import flags
 from experiments import script
 from experiments.pref import curves
 from hyperrec import whole_file
-from hyperrec.models import interview, question_rules
-from hyperrec.models import reward_factorization as rf
+from hyperrec.systems.pref import interview
+from hyperrec.systems.pref import question_rules
+from hyperrec.systems.pref import reward_factorization as rf
 
 _OUTPUT = flags.DEFINE_string(
   'output', 'results/pref/latency.json', 'JSON file that is written.'

@@ -8,8 +8,8 @@ import scipy.sparse
 
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.evaluation import ranking
-from hyperrec.methods import pref
-from hyperrec.models import preference_pairs
+from hyperrec.systems.pref import pref
+from hyperrec.systems.pref import preference_pairs
 
 Interactions = interactions_lib.Interactions
 

@@ -23,7 +23,7 @@ from experiments.pref import (
 from hyperrec import features as features_lib
 from hyperrec.data import item_features
 from hyperrec.evaluation import metrics, results
-from hyperrec.methods import pref
+from hyperrec.systems.pref import pref
 
 _SEEDS = flags.DEFINE_integer(
   'seeds', 5, 'Number of random splits.', lower_bound=1

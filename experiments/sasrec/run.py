@@ -22,7 +22,7 @@ from experiments import config_flags, script, source_flags
 from hyperrec.cost import measure
 from hyperrec.data import sequences, splits
 from hyperrec.evaluation import held_out, significance
-from hyperrec.methods import sasrec
+from hyperrec.systems.sequential import sasrec
 from hyperrec.training import loop, mesh, run_log
 
 _ROW = flags.DEFINE_string('row', None, 'Name of the row.', required=True)

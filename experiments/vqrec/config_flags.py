@@ -3,7 +3,7 @@
 from absl import flags
 
 from experiments import config_flags as config_flags_lib
-from hyperrec.methods import vqrec_stages
+from hyperrec.systems.vqrec import stages as vqrec_stages
 
 # The arms choose the fields that are left out.
 _CONFIG = config_flags_lib.define(

@@ -20,7 +20,8 @@ from absl import flags
 from experiments import script, source_flags
 from experiments.vqrec import config_flags
 from hyperrec.data import sequences, splits
-from hyperrec.methods import vqrec_stages, vqrec_training
+from hyperrec.systems.vqrec import stages as vqrec_stages
+from hyperrec.systems.vqrec import training as vqrec_training
 from hyperrec.training import optimizers
 from hyperrec.training import step as step_lib
 

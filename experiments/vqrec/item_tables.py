@@ -8,7 +8,7 @@ from absl import flags
 
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import item_features, item_text
-from hyperrec.models import text_encoder
+from hyperrec.nn import bert as text_encoder
 
 DataError = interactions_lib.DataError
 Interactions = interactions_lib.Interactions

@@ -12,12 +12,10 @@ import numpy as np
 
 from hyperrec import whole_file
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.methods import (
-  vqrec_index,
-  vqrec_stages,
-  vqrec_training,
-)
-from hyperrec.models import product_quantizer
+from hyperrec.systems.vqrec import index as vqrec_index
+from hyperrec.systems.vqrec import stages as vqrec_stages
+from hyperrec.systems.vqrec import training as vqrec_training
+from hyperrec.systems.vqrec import product_quantizer
 
 DataError = interactions_lib.DataError
 

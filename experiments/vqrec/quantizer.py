@@ -21,7 +21,7 @@ from jaxtyping import Float
 
 from experiments import script, source_flags
 from experiments.vqrec import item_tables
-from hyperrec.models import product_quantizer
+from hyperrec.systems.vqrec import product_quantizer
 
 _NUM_GROUPS = flags.DEFINE_integer(
   'num_groups',

@@ -10,7 +10,7 @@ from absl import app
 
 from hyperrec import whole_file
 from hyperrec.evaluation import significance
-from hyperrec.models import product_quantizer
+from hyperrec.systems.vqrec import product_quantizer
 
 METRICS = ('recall@10', 'ndcg@10', 'recall@50', 'ndcg@50')
 BASELINE = 'scratch'

@@ -23,7 +23,7 @@ from jaxtyping import Float
 from hyperrec import whole_file
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data.sources import files
-from hyperrec.models import text_encoder
+from hyperrec.nn import bert as text_encoder
 
 DataError = interactions_lib.DataError
 

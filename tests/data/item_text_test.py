@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hyperrec.data import interactions, item_text
-from hyperrec.models import text_encoder
+from hyperrec.nn import bert as text_encoder
 
 DataError = interactions.DataError
 WORDS = ('[PAD]', '[UNK]', '[CLS]', '[SEP]', 'green', 'black', 'tea', 'nail')

@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 from experiments import config_flags
 from hyperrec import config as config_lib
 from hyperrec.data import interactions
-from hyperrec.methods import p5, pref, sasrec, vqrec_stages
+from hyperrec.systems.p5 import p5
+from hyperrec.systems.pref import pref
+from hyperrec.systems.sequential import sasrec
+from hyperrec.systems.vqrec import stages as vqrec_stages
 from tests.experiments import commands
 
 

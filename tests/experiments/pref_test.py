@@ -19,7 +19,7 @@ from experiments.pref import (
 )
 from hyperrec import features
 from hyperrec.data import interactions
-from hyperrec.methods import pref
+from hyperrec.systems.pref import pref
 from tests.experiments import commands
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -17,16 +17,14 @@ import numpy as np
 import optax
 
 from hyperrec.data import sources
-from hyperrec.methods import (
-  esler,
-  generated_head,
-  hyperease_user,
-  mult_vae,
-  p5,
-  sasrec,
-  two_tower,
-  vqrec,
-)
+from hyperrec.systems.linear import esler
+from hyperrec.systems.hypernetwork import generated_head
+from hyperrec.systems.hyperease import hyperease_user
+from hyperrec.systems.mult_vae import mult_vae
+from hyperrec.systems.p5 import p5
+from hyperrec.systems.sequential import sasrec
+from hyperrec.systems.baselines import two_tower
+from hyperrec.systems.vqrec import vqrec
 from hyperrec.training import loop, mesh
 from hyperrec.training import step as step_lib
 

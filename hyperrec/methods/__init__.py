@@ -1,1 +1,0 @@
-"""One file per system of the comparison, behind the `Method` contract."""

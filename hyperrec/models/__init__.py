@@ -1,1 +1,0 @@
-"""Pure Flax modules and math: no I/O, no knowledge of the other packages."""

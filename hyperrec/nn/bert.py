@@ -1,0 +1,253 @@
+"""BERT as an encoder of short texts: tokens -> one vector a text.
+
+Devlin et al.: "BERT" (NAACL 2019, arXiv 1810.04805); mean pooling after
+Reimers and Gurevych: "Sentence-BERT" (EMNLP 2019, arXiv 1908.10084).
+Weights come from files of the Hugging Face form.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import flax.traverse_util
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from hyperrec.nn import transformer
+
+POOLINGS = ('mean', 'cls')
+
+_ACTIVATIONS = {'gelu': transformer.gelu, 'relu': jax.nn.relu}
+# What a file may hold beyond the encoder: heads of the pre-training.
+_UNUSED = ('pooler.', 'cls.', 'embeddings.position_ids')
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """The sizes of a BERT, named as in its config.json."""
+
+  vocab_size: int
+  hidden_size: int
+  num_hidden_layers: int
+  num_attention_heads: int
+  intermediate_size: int
+  max_position_embeddings: int
+  type_vocab_size: int = 2
+  layer_norm_eps: float = 1e-12
+  hidden_act: str = 'gelu'
+
+
+def parse_config(values: Mapping[str, Any]) -> Config:
+  """The configuration that a config.json states.
+
+  Raises:
+    ValueError: not a BERT of absolute positions, a size that is missing or
+      no positive number, or an activation that is unknown.
+  """
+  for name, known in (
+    ('model_type', ('bert',)),
+    ('position_embedding_type', ('absolute',)),
+    ('hidden_act', tuple(_ACTIVATIONS)),
+  ):
+    if values.get(name, known[0]) not in known:
+      raise ValueError(f'{name}={values[name]!r} is not one of {known}')
+  fields = {field.name: field for field in dataclasses.fields(Config)}
+  chosen = {name: values[name] for name in fields if name in values}
+  for name, field in fields.items():
+    if name not in chosen and field.default is dataclasses.MISSING:
+      raise ValueError(f'{name} is missing')
+    value = chosen.get(name, field.default)
+    if field.type in (int, float) and not (
+      isinstance(value, (int, field.type)) and value > 0
+    ):
+      raise ValueError(f'{name}={value!r} is not a positive number')
+  config = Config(**chosen)
+  if config.hidden_size % config.num_attention_heads:
+    raise ValueError(
+      f'hidden_size={config.hidden_size} is not a multiple of '
+      f'num_attention_heads={config.num_attention_heads}'
+    )
+  return config
+
+
+class Bert(nn.Module):
+  """Word, position and type embeddings, then post-LN Transformer blocks."""
+
+  config: Config
+
+  @nn.compact
+  def __call__(
+    self, tokens_BxL: Int[Array, 'B L'], mask_BxL: Bool[Array, 'B L']
+  ) -> Float[Array, 'B L D']:
+    """The last layer's state of each token of B single texts (type 0)."""
+    config = self.config
+    L, limit = tokens_BxL.shape[1], config.max_position_embeddings
+    if limit < L:
+      raise ValueError(
+        f'{L} tokens are more than the {limit} positions of the encoder'
+      )
+
+    def embed(size, name):
+      return nn.Embed(size, config.hidden_size, name=name)
+
+    x_BxLxD = embed(config.vocab_size, 'words')(tokens_BxL)
+    positions = embed(limit, 'positions')
+    x_BxLxD += positions(jnp.arange(L)[None])
+    types = embed(config.type_vocab_size, 'types')
+    x_BxLxD += types(jnp.zeros((1, 1), jnp.int32))
+    epsilon = config.layer_norm_eps
+    x_BxLxD = nn.LayerNorm(epsilon=epsilon, name='norm')(x_BxLxD)
+    allowed_BxLxL = transformer.attention_mask(mask_BxL)
+    for layer in range(config.num_hidden_layers):
+      x_BxLxD = transformer.Block(
+        num_heads=config.num_attention_heads,
+        hidden_dim=config.intermediate_size,
+        norm_first=False,
+        activation=_ACTIVATIONS[config.hidden_act],
+        norm_epsilon=epsilon,
+        name=f'layer_{layer}',
+      )(x_BxLxD, allowed_BxLxL)
+    return x_BxLxD
+
+
+def pool(
+  states_BxLxD: Float[Array, 'B L D'],
+  mask_BxL: Bool[Array, 'B L'],
+  *,
+  pooling: str,
+  normalise: bool,
+) -> Float[Array, 'B D']:
+  """One vector a text: the mean of its tokens, or its first token ('cls').
+
+  Args:
+    states_BxLxD: the states of the tokens.
+    mask_BxL: True where a token is.
+    pooling: one of `POOLINGS`.
+    normalise: whether to scale the vectors to length 1.
+
+  Raises:
+    ValueError: `pooling` is unknown.
+  """
+  if pooling not in POOLINGS:
+    raise ValueError(f'pooling={pooling!r} is unknown; use one of {POOLINGS}')
+  if pooling == 'cls':
+    pooled_BxD = states_BxLxD[:, 0]
+  else:
+    weight_BxLx1 = mask_BxL[..., None].astype(states_BxLxD.dtype)
+    count_Bx1 = jnp.maximum(weight_BxLx1.sum(axis=1), 1)
+    pooled_BxD = (states_BxLxD * weight_BxLx1).sum(axis=1) / count_Bx1
+  if normalise:
+    square_Bx1 = (pooled_BxD**2).sum(axis=-1, keepdims=True)
+    pooled_BxD *= jax.lax.rsqrt(jnp.maximum(square_Bx1, 1e-24))
+  return pooled_BxD
+
+
+@functools.partial(jax.jit, static_argnames=('config', 'pooling', 'normalise'))
+def embed(
+  params: dict,
+  tokens_BxL: Int[Array, 'B L'],
+  mask_BxL: Bool[Array, 'B L'],
+  *,
+  config: Config,
+  pooling: str = 'mean',
+  normalise: bool = True,
+) -> Float[Array, 'B D']:
+  """B texts as vectors, in full float32 on every kind of device."""
+  with jax.default_matmul_precision('float32'):
+    states = Bert(config).apply({'params': params}, tokens_BxL, mask_BxL)
+  return pool(states, mask_BxL, pooling=pooling, normalise=normalise)
+
+
+def convert_params(
+  tensors: Mapping[str, np.ndarray], config: Config
+) -> dict[str, Any]:
+  """The parameters of `Bert` from the tensors of a Hugging Face file.
+
+  Args:
+    tensors: name -> array, as in model.safetensors of a BERT. The heads of the
+      pre-training are left out, and so is the prefix 'bert.'.
+    config: the sizes to expect.
+
+  Raises:
+    ValueError: a tensor is missing or unknown, has another shape or kind than
+      `config` says, or is not finite.
+  """
+  found = {_modern_name(name): array for name, array in tensors.items()}
+  found = {k: v for k, v in found.items() if not k.startswith(_UNUSED)}
+  expected = _expected(config)
+  missing = sorted(set(expected) - set(found))
+  extra = sorted(set(found) - set(expected))
+  if missing or extra:
+    raise ValueError(
+      f'the tensors are not those of a BERT of {config.num_hidden_layers} '
+      f'layers: missing {_some(missing)}; unknown {_some(extra)}'
+    )
+  flat = {}
+  for name, (path, shape) in expected.items():
+    array = np.asarray(found[name])
+    if array.shape != shape:
+      raise ValueError(f'{name} has shape {array.shape}, expected {shape}')
+    if not np.issubdtype(array.dtype, np.floating):
+      raise ValueError(f'{name} is {array.dtype}, expected floating point')
+    array = array.astype(np.float32)
+    if not np.isfinite(array).all():
+      raise ValueError(f'{name} is not finite')
+    flat[path] = array.T if path[-1] == 'kernel' else array
+  return flax.traverse_util.unflatten_dict(flat)
+
+
+_FILE_NAMES = {
+  'words': 'embeddings.word_embeddings',
+  'positions': 'embeddings.position_embeddings',
+  'types': 'embeddings.token_type_embeddings',
+  'norm': 'embeddings.LayerNorm',
+  'attention.query': 'attention.self.query',
+  'attention.key': 'attention.self.key',
+  'attention.value': 'attention.self.value',
+  'attention.out': 'attention.output.dense',
+  'attention_norm': 'attention.output.LayerNorm',
+  'expand': 'intermediate.dense',
+  'contract': 'output.dense',
+  'net_norm': 'output.LayerNorm',
+}
+
+
+def _expected(config: Config) -> dict[str, tuple[tuple, tuple]]:
+  """File name of each parameter -> its path in `Bert`, shape in the file."""
+  tokens = jax.ShapeDtypeStruct((1, 1), jnp.int32)
+  mask = jax.ShapeDtypeStruct((1, 1), jnp.bool_)
+  init = functools.partial(Bert(config).init, jax.random.key(0))
+  template = jax.eval_shape(init, tokens, mask)['params']
+  expected = {}
+  for path, leaf in flax.traverse_util.flatten_dict(template).items():
+    *parts, kind = path
+    prefix = ''
+    if parts[0].startswith('layer_'):
+      prefix = parts[0].replace('layer_', 'encoder.layer.') + '.'
+      parts = parts[1:]
+    suffix = 'bias' if kind == 'bias' else 'weight'
+    name = f'{prefix}{_FILE_NAMES[".".join(parts)]}.{suffix}'
+    shape = leaf.shape[::-1] if kind == 'kernel' else leaf.shape
+    expected[name] = (path, shape)
+  return expected
+
+
+def _modern_name(name: str) -> str:
+  """A tensor's name without the prefix and the endings of older files."""
+  name = name.removeprefix('bert.')
+  for old, new in (('.gamma', '.weight'), ('.beta', '.bias')):
+    if name.endswith(old):
+      name = name.removesuffix(old) + new
+  return name
+
+
+def _some(names: list[str], limit: int = 5) -> str:
+  """The first few names, and how many more there are."""
+  if not names:
+    return 'none'
+  more = f' and {len(names) - limit} more' if len(names) > limit else ''
+  return ', '.join(names[:limit]) + more

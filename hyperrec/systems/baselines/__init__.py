@@ -1,0 +1,1 @@
+"""Systems that others are held against: popularity, and two towers."""

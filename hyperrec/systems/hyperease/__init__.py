@@ -1,0 +1,1 @@
+"""HyperEASE: generated weights, and exact solves around them."""

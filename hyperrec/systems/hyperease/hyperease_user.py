@@ -1,0 +1,339 @@
+"""HyperEASE for users: EASE, and a correction generated for each of them.
+
+EASE has one B for all, of a ridge that suits long histories: who has shown one
+item is served worse by it than by popularity. Here a generator reads what a
+user has shown and changes B in a low rank (`user_correction`). It starts
+at EASE exactly, and learns from users of the source who show a random part of
+their items, against an EASE that was fitted without them.
+"""
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import scipy.sparse
+from jaxtyping import Array, Bool, Float
+
+from hyperrec import method as method_lib
+from hyperrec.cost import counts
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.systems.linear import linear_autoencoder
+from hyperrec.systems.hyperease import simulated_users
+from hyperrec.systems.hyperease import user_correction
+from hyperrec.systems.mult_vae import variational_autoencoder
+from hyperrec.training import loop
+from hyperrec.training import step as step_lib
+
+CannotServe = method_lib.CannotServe
+Cost = method_lib.Cost
+Csr = scipy.sparse.csr_matrix
+Histories = method_lib.Histories
+Interactions = interactions_lib.Interactions
+Model = method_lib.Model
+Outcome = method_lib.Outcome
+
+# A logit of what is shown and hence not asked for.
+_NEVER = -1e9
+# Held-out users that are simulated; each as often as they go into that, and at
+# most 8 times.
+_JUDGED = 1024
+_DRAWS = 8
+_STRANGERS = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class UserConfig:
+  """Hyperparameters.
+
+  Attributes:
+    l2: EASE's ridge.
+    conditioning: one of `user_correction.CONDITIONINGS`, what the generator is
+      told of a user; all but 'history' are controls.
+    rank: of the correction.
+    z_dim: width of the user's encoding.
+    hidden_dim: width of the encoder's hidden layer.
+    dropout: share of the factors, and of the items in them, that is dropped.
+    steps: of training; those with the lowest validation loss count.
+    batch_size: users a step; all of them where there are fewer.
+    lr: AdamW's, after a warm-up over a tenth of the steps.
+    weight_decay: AdamW's; pulls towards EASE.
+    max_norm: of the gradient, clipped beyond.
+    heldout_share: of the users that the generator does not learn from; they
+      tell when to stop. EASE is fitted on all.
+    evaluate_every: steps between looks at them.
+  """
+
+  l2: float = 300.0
+  conditioning: str = 'history'
+  rank: int = 32
+  z_dim: int = 32
+  hidden_dim: int = 64
+  dropout: float = 0.5
+  steps: int = 500
+  batch_size: int = 100
+  lr: float = 1e-3
+  weight_decay: float = 1e-2
+  max_norm: float = 1.0
+  heldout_share: float = 0.2
+  evaluate_every: int = 25
+
+
+class Params(NamedTuple):
+  """What is learned: the items' factors and the generator's weights."""
+
+  factors: user_correction.Factors
+  generator: Any
+
+
+class UserState(NamedTuple):
+  """EASE and its generator over one catalogue.
+
+  Attributes:
+    weights: B.
+    params: see `Params`.
+    strangers: bool [S, V], whose histories the control is told.
+  """
+
+  weights: linear_autoencoder.Weights
+  params: Params
+  strangers: Bool[np.ndarray, 'S V']
+
+
+def hyperease_user(**hyperparameters: Any) -> Model:
+  """EASE with a generated correction for each user.
+
+  New users need nothing but the pass that generates and scores; who has shown
+  nothing gets a generated popularity.
+
+  Args:
+    **hyperparameters: fields of `UserConfig`.
+
+  Raises:
+    ValueError: an unknown conditioning, or a number out of its range.
+  """
+  config = UserConfig(**hyperparameters)
+  _check(config)
+
+  def generate(state, data, key):
+    del key
+    user_1xV = jax.ShapeDtypeStruct((1, data.num_items), jnp.float32)
+    operations = counts.program(
+      functools.partial(corrections, config),
+      state.params,
+      user_1xV,
+      state.strangers,
+    )
+    return Outcome(state, Cost(per_user=operations))
+
+  return Model(
+    'hyperease_user',
+    config,
+    functools.partial(fit, config),
+    functools.partial(score, config),
+    generate=generate,
+  )
+
+
+def _check(config: UserConfig) -> None:
+  known = user_correction.CONDITIONINGS
+  if config.conditioning not in known:
+    raise ValueError(
+      f'conditioning={config.conditioning!r} is unknown; use one of {known}'
+    )
+  for name in ('dropout', 'heldout_share'):
+    if not 0 <= getattr(config, name) < 1:
+      raise ValueError(f'{name}={getattr(config, name)} must be in [0, 1)')
+
+
+def fit(
+  config: UserConfig,
+  data: Interactions,
+  key: jax.Array,
+  start: Any = None,
+  run: Any = None,
+) -> Outcome:
+  """Fits EASE, then trains its generator.
+
+  Raises:
+    CannotServe: fewer than two users have rows, or there is one item.
+  """
+  del start, run
+  x_UxV = data.csr()
+  rows_U = x_UxV.getnnz(axis=1)
+  active = np.flatnonzero(rows_U)
+  if min(len(active), data.num_items) < 2:
+    raise CannotServe(
+      'a correction is learned from two users of two items at least; '
+      f'{data.name or "the source"} has {len(active)} and {data.num_items}'
+    )
+  ridge = linear_autoencoder.denoising_ridge(x_UxV.getnnz(axis=0), config.l2)
+  weights = linear_autoencoder.solve(x_UxV, ridge)
+  precision = linear_autoencoder.precision_cheapest(x_UxV, ridge)
+  params, strangers, trained = _train(config, x_UxV[active], precision, key)
+  solved = linear_autoencoder.solve_flops(rows_U, data.num_items)
+  solved += linear_autoencoder.precision_flops(rows_U, data.num_items)
+  return Outcome(UserState(weights, params, strangers), Cost(solved + trained))
+
+
+def init(config: UserConfig, x: Csr, key: jax.Array) -> Params:
+  """Factors of X [U, V] and a generator that says 0."""
+  factors = user_correction.init_factors(x, config.rank)
+  shown_V = jnp.zeros(x.shape[1])
+  told = user_correction.read(factors.left, shown_V)
+  generator = _generator(config, factors).init(key, told, shown_V.sum())
+  return Params(factors, generator['params'])
+
+
+def coefficients(
+  config: UserConfig,
+  params: Params,
+  shown_BxV: Float[Array, 'B V'],
+  strangers_SxV: Bool[Array, 'S V'],
+) -> user_correction.Coefficients:
+  """What is generated for each of B users: `Coefficients` of [B, ...]."""
+  told_BxT = user_correction.tell(
+    config.conditioning, params.factors.left, shown_BxV, strangers_SxV
+  )
+  apply = _generator(config, params.factors).apply
+  generate = functools.partial(apply, {'params': params.generator})
+  return jax.vmap(generate)(told_BxT, shown_BxV.sum(axis=1))
+
+
+def score(
+  config: UserConfig, state: UserState, histories: Histories
+) -> np.ndarray:
+  """Scores [B, V]: EASE's, and each user's correction.
+
+  Rows are padded to a power of two, so that few sizes are ever compiled.
+  """
+  x_BxV = histories.csr()
+  padding = (1 << max(0, x_BxV.shape[0] - 1).bit_length()) - x_BxV.shape[0]
+  shown_BxV = np.pad(x_BxV.toarray(), ((0, padding), (0, 0)))
+  added_BxV = corrections(config, state.params, shown_BxV, state.strangers)
+  base_BxV = linear_autoencoder.scores(x_BxV, state.weights)
+  return base_BxV + np.asarray(added_BxV)[: len(base_BxV)]
+
+
+@functools.partial(jax.jit, static_argnames='config')
+def corrections(
+  config: UserConfig,
+  params: Params,
+  shown_BxV: Float[Array, 'B V'],
+  strangers_SxV: Bool[Array, 'S V'],
+) -> Float[Array, 'B V']:
+  """What is generated, as scores to add to EASE's."""
+  c = coefficients(config, params, shown_BxV, strangers_SxV)
+  return _correct(params.factors, shown_BxV, c)
+
+
+_correct = jax.vmap(user_correction.correction, in_axes=(None, 0, 0))
+
+
+def _train(config: UserConfig, x: Csr, precision: np.ndarray, key: jax.Array):
+  """What is best for held-out users, strangers, and the operations it took."""
+  draw_key, init_key, noise_key = jax.random.split(key, 3)
+  seed = int(jax.random.bits(draw_key))
+  order = np.random.default_rng(seed).permutation(x.shape[0])
+  cut = max(1, min(_JUDGED, int(config.heldout_share * len(order))))
+  heldout = x[np.resize(order[:cut], min(_JUDGED, _DRAWS * cut))]
+  x = x[order[cut:]]
+  size = min(config.batch_size, x.shape[0])
+  strangers = _strangers(config, x, seed)
+
+  def batch_at(step):
+    rows = x[loop.batch_rows(step, size, x.shape[0], seed)]
+    return simulated_users.simulate(precision, rows, (seed, step)), strangers
+
+  judged = simulated_users.simulate(precision, heldout, seed), strangers
+  params = init(config, x, init_key)
+  step_fn, tx, mean_loss = train_step(config)
+  state = step_lib.init_state(params, tx, noise_key)
+  every = config.evaluate_every
+  result = loop.train(
+    step_fn,
+    state,
+    batch_at,
+    config.steps,
+    loop.Run(
+      lambda found: {'likelihood': -mean_loss(found, judged)},
+      best_metric='likelihood',
+      evaluate_every=every,
+    ),
+  )
+  if result.best.step > 0:
+    params = result.best.params
+  draws = config.steps * size + heldout.shape[0]
+  operations = simulated_users.simulate_flops(x, draws)
+  operations += config.steps * counts.program(step_fn, state, batch_at(0))
+  looks = -(-config.steps // every)
+  operations += looks * counts.program(mean_loss, params, judged)
+  return jax.device_get(params), strangers, operations
+
+
+@functools.lru_cache(maxsize=16)
+def train_step(config: UserConfig):
+  """The step, its optimizer, and the loss without dropout; compiled once."""
+  warmup = max(1, config.steps // 10)
+  lr = optax.schedules.linear_schedule(0.0, config.lr, warmup)
+  tx = optax.chain(
+    optax.clip_by_global_norm(config.max_norm),
+    optax.adamw(lr, weight_decay=config.weight_decay),
+  )
+
+  def loss_fn(params, batch, key, step):
+    del step
+    return _loss(config, params, batch, key), {}
+
+  mean_loss = jax.jit(functools.partial(_loss, config))
+  return step_lib.make_train_step(loss_fn, tx), tx, mean_loss
+
+
+def _loss(
+  config: UserConfig, params: Params, batch, key: jax.Array | None = None
+):
+  """Multinomial loss per item asked for, each user of equal weight.
+
+  Args:
+    config: hyperparameters.
+    params: what is learned.
+    batch: simulated users, and strangers.
+    key: to drop; None drops nothing.
+  """
+  users, strangers_SxV = batch
+  c = coefficients(config, params, users.shown, strangers_SxV)
+  factors = params.factors
+  if key is not None:
+    item_key, factor_key = jax.random.split(key)
+    keep = functools.partial(_keep, config.dropout)
+    items_Vx1 = keep(item_key, (len(factors.left), 1))
+    factors = factors._replace(left=factors.left * items_Vx1)
+    c = c._replace(factors=c.factors * keep(factor_key, c.factors.shape))
+  scores_BxV = users.base + _correct(factors, users.shown, c)
+  logits_BxV = scores_BxV * c.temperature[:, None]
+  nll_B = variational_autoencoder.multinomial_nll(
+    jnp.where(users.shown > 0, _NEVER, logits_BxV), users.asked
+  )
+  return (nll_B / jnp.maximum(users.asked.sum(axis=1), 1.0)).mean()
+
+
+def _keep(rate: float, key: jax.Array, shape: tuple[int, ...]):
+  """Factors of inverted dropout."""
+  return jax.random.bernoulli(key, 1 - rate, shape) / (1 - rate)
+
+
+def _generator(config: UserConfig, factors: user_correction.Factors):
+  rank = factors.left.shape[1]
+  return user_correction.Generator(rank, config.z_dim, config.hidden_dim)
+
+
+def _strangers(config: UserConfig, x: Csr, seed: int) -> np.ndarray:
+  """Histories for the control that is told of someone else; else none."""
+  if config.conditioning != 'shuffled':
+    return np.zeros((0, x.shape[1]), bool)
+  random = np.random.default_rng((seed, 1))
+  rows = random.choice(x.shape[0], min(_STRANGERS, x.shape[0]), replace=False)
+  return simulated_users.shown_part(x[rows], random).toarray() > 0

@@ -1,0 +1,1 @@
+"""Hypernetworks: parameters of any Flax module, written by a network."""

@@ -1,0 +1,286 @@
+"""Mult-VAE with a part generated for each user: hypernetworks as in print.
+
+The form of DUET (Lv et al., WWW 2023, arXiv 2209.05227): what reads a user and
+the items' own vectors are shared, and the small layer between, here the
+decoder's hidden layer, is generated from what the user has shown. Unlike DUET,
+the generated part is a change of the trained one and starts at zero.
+"""
+
+import dataclasses
+import functools
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float
+
+from hyperrec import method as method_lib
+from hyperrec.cost import counts
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.systems.mult_vae import mult_vae
+from hyperrec.systems.hypernetwork import conditioning
+from hyperrec.systems.hypernetwork import hypernetwork
+from hyperrec.systems.hypernetwork import output_forms
+from hyperrec.systems.mult_vae import variational_autoencoder
+from hyperrec.training import loop
+from hyperrec.training import step as step_lib
+
+Cost = method_lib.Cost
+Histories = method_lib.Histories
+Interactions = interactions_lib.Interactions
+Model = method_lib.Model
+Outcome = method_lib.Outcome
+
+# Users whose networks are in memory at once in scoring.
+_USERS_AT_ONCE = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadConfig:
+  """Hyperparameters of the generator; those of the base are Mult-VAE's.
+
+  Attributes:
+    base: Of the Mult-VAE, which is trained first and then fixed.
+    form: What is generated, see `output_forms`.
+    parts: Paths of the Mult-VAE's parameters that are generated.
+    z_dim: Width of the user's encoding.
+    hidden_dim: Width of the encoder's layers and item embeddings.
+    condition_dropout: Share of users that get the base in training.
+    epochs: Passes over the users.
+    batch_size: Users of a step; all of them where there are fewer.
+    lr: Learning rate of AdamW, after a warm-up over a tenth of the steps.
+    weight_decay: Weight decay of AdamW; it pulls towards the base.
+    max_norm: Largest norm of the gradient, which is clipped beyond it.
+  """
+
+  base: mult_vae.MultVaeConfig = dataclasses.field(
+    default_factory=mult_vae.MultVaeConfig
+  )
+  form: output_forms.Form = dataclasses.field(default_factory=output_forms.Full)
+  parts: tuple[hypernetwork.Path, ...] = (('hidden_out',),)
+  z_dim: int = 32
+  hidden_dim: int = 64
+  condition_dropout: float = 0.1
+  epochs: int = 20
+  batch_size: int = 100
+  lr: float = 1e-3
+  weight_decay: float = 1e-2
+  max_norm: float = 1.0
+
+
+class HeadState(NamedTuple):
+  """A base and its generator over one catalogue.
+
+  Attributes:
+    base: the Mult-VAE's parameters.
+    theta: the generator's parameters.
+  """
+
+  base: Any
+  theta: Any
+
+
+def generated_head(
+  *, base: dict[str, Any] | None = None, **hyperparameters: Any
+) -> Model:
+  """A Mult-VAE whose decoder a hypernetwork adapts to each user.
+
+  New users need nothing but the pass that generates and scores.
+
+  Args:
+    base: fields of `mult_vae.MultVaeConfig`.
+    **hyperparameters: the other fields of `HeadConfig`.
+  """
+  config = HeadConfig(mult_vae.MultVaeConfig(**(base or {})), **hyperparameters)
+  if not config.base.variational:
+    raise ValueError('base: only Mult-VAE (variational=True) can be generated')
+  return Model(
+    'generated_head',
+    config,
+    functools.partial(fit, config),
+    functools.partial(score, config),
+    generate=functools.partial(_serve, config),
+  )
+
+
+def fit(
+  config: HeadConfig,
+  data: Interactions,
+  key: jax.Array,
+  start: HeadState | None = None,
+  run: loop.Run = loop.Run(),
+) -> Outcome:
+  """Trains the Mult-VAE, then its generator, on the users of `data`.
+
+  Args:
+    config: hyperparameters.
+    data: the users' items.
+    key: a typed key.
+    start: ignored; base and generator are always trained from scratch.
+    run: how the generator's training is evaluated, logged and kept.
+
+  Raises:
+    CannotServe: no user has a row.
+  """
+  del start
+  base_key, generator_key = jax.random.split(key)
+  base = mult_vae.fit(config.base, data, base_key)
+  head = fit_generator(config, base.state, data, generator_key, run)
+  return Outcome(head.state, base.cost + head.cost)
+
+
+def fit_generator(
+  config: HeadConfig,
+  base: Any,
+  data: Interactions,
+  key: jax.Array,
+  run: loop.Run = loop.Run(),
+) -> Outcome:
+  """Trains the generator of a trained base: simulated new users.
+
+  Each step shows a random share of each user's items, from none to all, to
+  base and generator; the loss is Mult-VAE's, on all of them.
+
+  Args:
+    config: hyperparameters.
+    base: parameters of a Mult-VAE over the catalogue of `data`.
+    data: the users' items.
+    key: a typed key: initialisation, order of the users, what is shown.
+    run: how the training is evaluated, logged and kept.
+  """
+  x_UxV = data.csr(bool)
+  x_UxV = x_UxV[np.flatnonzero(np.diff(x_UxV.indptr))]
+  init_key, order_key, noise_key = jax.random.split(key, 3)
+  batch_size = min(config.batch_size, x_UxV.shape[0])
+  num_steps = math.ceil(config.epochs * x_UxV.shape[0] / batch_size)
+  order_seed = int(jax.random.bits(order_key))
+  base = jax.tree.map(jnp.asarray, base)
+
+  def batch_at(step):
+    rows = loop.batch_rows(step, batch_size, x_UxV.shape[0], order_seed)
+    return {'x': x_UxV[rows].toarray(), 'base': base}
+
+  theta = hypernetwork.init(
+    _network(config, data.num_items),
+    init_key,
+    _as_set(jnp.zeros(data.num_items, bool)),
+    base,
+    config.parts,
+  )
+  step_fn, tx = train_step(config, data.num_items, num_steps)
+  state = step_lib.init_state(theta, tx, noise_key)
+  operations = num_steps * counts.program(step_fn, state, batch_at(0))
+  result = loop.train(
+    step_fn,
+    state,
+    batch_at,
+    num_steps,
+    run.of(lambda theta: HeadState(base, theta)),
+  )
+  return Outcome(HeadState(base, result.params), Cost(operations))
+
+
+def _serve(
+  config: HeadConfig, state: HeadState, data: Interactions, key: jax.Array
+) -> Outcome:
+  """The same state: scoring generates each user's network, and pays for it."""
+  del key
+  nothing_V = jnp.zeros(data.num_items, bool)
+  operations = counts.program(
+    functools.partial(generate, config), state.theta, state.base, nothing_V
+  )
+  return Outcome(state, Cost(per_user=operations))
+
+
+def score(
+  config: HeadConfig, state: HeadState, histories: Histories
+) -> np.ndarray:
+  """Logits [B, V], each user's by a network of their own.
+
+  Rows are padded to a power of two, so that few sizes are ever compiled.
+  """
+  x_BxV = histories.csr(bool).toarray()
+  padding = (1 << max(0, len(x_BxV) - 1).bit_length()) - len(x_BxV)
+  x_BxV = np.pad(x_BxV, ((0, padding), (0, 0)))
+  logits_BxV = _logits(config, state.theta, state.base, x_BxV)
+  return np.asarray(logits_BxV)[: len(histories.items)]
+
+
+@functools.partial(jax.jit, static_argnames='config')
+def _logits(config: HeadConfig, theta: Any, base: Any, x_BxV: jax.Array):
+  def score_user(x_V):
+    return apply(config, generate(config, theta, base, x_V), x_V)
+
+  return jax.lax.map(score_user, x_BxV, batch_size=_USERS_AT_ONCE)
+
+
+def generate(
+  config: HeadConfig,
+  theta: Any,
+  base: Any,
+  shown_V: Bool[Array, ' V'],
+  dropout_key: jax.Array | None = None,
+) -> Any:
+  """The Mult-VAE's parameters for one user; see `hypernetwork.generate`."""
+  return hypernetwork.generate(
+    _network(config, len(shown_V)),
+    theta,
+    _as_set(shown_V),
+    base,
+    config.parts,
+    dropout_key=dropout_key,
+  )
+
+
+def apply(
+  config: HeadConfig, params: Any, shown_V: Bool[Array, ' V']
+) -> Float[Array, ' V']:
+  """One user's logits by a network of their own."""
+  sizes = config.base.hidden_dim, config.base.latent_dim
+  model = variational_autoencoder.MultVAE(len(shown_V), *sizes)
+  return model.apply({'params': params}, shown_V[None], train=False).logits[0]
+
+
+@functools.lru_cache(maxsize=16)
+def train_step(config: HeadConfig, num_items: int, num_steps: int):
+  """The step and its optimizer; cached, so equal runs compile once."""
+  warmup = max(1, num_steps // 10)
+  lr = optax.schedules.linear_schedule(0.0, config.lr, warmup)
+  tx = optax.chain(
+    optax.clip_by_global_norm(config.max_norm),
+    optax.adamw(lr, weight_decay=config.weight_decay),
+  )
+
+  def user_loss(theta, base, x_V, key):
+    share_key, shown_key, dropout_key = jax.random.split(key, 3)
+    share = jax.random.uniform(share_key)
+    shown_V = x_V & (jax.random.uniform(shown_key, (num_items,)) < share)
+    params = generate(config, theta, base, shown_V, dropout_key)
+    logits_V = apply(config, params, shown_V)
+    return variational_autoencoder.multinomial_nll(
+      logits_V, x_V.astype(logits_V.dtype)
+    )
+
+  def loss_fn(theta, batch, key, step):
+    del step
+    keys = jax.random.split(key, len(batch['x']))
+    users = jax.vmap(user_loss, in_axes=(None, None, 0, 0))
+    return users(theta, batch['base'], batch['x'], keys).mean(), {}
+
+  return step_lib.make_train_step(loss_fn, tx), tx
+
+
+def _network(config: HeadConfig, num_items: int) -> hypernetwork.Hypernetwork:
+  encoder = conditioning.InteractionEncoder(
+    num_items, config.z_dim, config.hidden_dim
+  )
+  return hypernetwork.Hypernetwork(
+    encoder, config.form, config.condition_dropout
+  )
+
+
+def _as_set(x_V: Bool[Array, ' V']) -> conditioning.MaskedSet:
+  return conditioning.MaskedSet(jnp.arange(len(x_V)), x_V)

@@ -1,0 +1,1 @@
+"""Item-item linear models: EASE and its relatives."""

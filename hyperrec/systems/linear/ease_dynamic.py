@@ -1,0 +1,104 @@
+"""Dynamic EASE: keep the inverse and update it, or refit where that is dear."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from hyperrec import method as method_lib
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.systems.linear import linear_autoencoder
+from hyperrec.systems.linear import woodbury
+
+Cost = method_lib.Cost
+Interactions = interactions_lib.Interactions
+Model = method_lib.Model
+Outcome = method_lib.Outcome
+
+
+@dataclasses.dataclass(frozen=True)
+class DynamicConfig:
+  """Hyperparameters of Dynamic EASE.
+
+  Attributes:
+    l2: Ridge lambda, above 0.
+    max_drift: Refit where the updated inverse is further off than this
+      (`woodbury.drift`); float32 accumulates rounding over many updates.
+  """
+
+  l2: float
+  max_drift: float = 1e-2
+
+
+class Inverse(NamedTuple):
+  """P over one catalogue, and the weights made of it."""
+
+  precision: Float[np.ndarray, 'V V']
+  weights: Float[np.ndarray, 'V V']
+
+
+def ease_dynamic(**hyperparameters: Any) -> Model:
+  """Dynamic EASE (Jeunen et al., UMUAI 2022); see `woodbury`.
+
+  Users may be new, or may have more rows than the source has of them.
+
+  Args:
+    **hyperparameters: fields of `DynamicConfig`.
+  """
+  config = DynamicConfig(**hyperparameters)
+
+  def fit(data, key=None, start=None, run=None):
+    del key, start, run
+    x_UxV = data.csr()
+    ridge = np.full(data.num_items, float(config.l2))
+    p_VxV = linear_autoencoder.precision_cheapest(x_UxV, ridge)
+    operations = linear_autoencoder.precision_flops(
+      x_UxV.getnnz(1), data.num_items
+    )
+    return _outcome(p_VxV, operations)
+
+  def update(state, source, evidence):
+    data = interactions_lib.join_users(source, evidence)
+    added, removed = changed_rows(source, evidence)
+    counts = np.concatenate([added.getnnz(1), removed.getnnz(1)])
+    operations = woodbury.update_flops(data.num_items, len(counts), counts)
+    refit = linear_autoencoder.precision_flops(
+      data.csr().getnnz(1), data.num_items
+    )
+    if refit < operations:
+      return fit(data)
+    p_VxV = woodbury.update(state.precision, added, removed)
+    if woodbury.drift(p_VxV, data.csr(), config.l2) > config.max_drift:
+      refitted = fit(data)
+      return Outcome(refitted.state, Cost(operations) + refitted.cost)
+    return _outcome(p_VxV, operations)
+
+  return Model(
+    'ease_dynamic',
+    config,
+    fit,
+    lambda state, histories: linear_autoencoder.scores(
+      histories.csr(), state.weights
+    ),
+    update=update,
+    needs_history=True,
+  )
+
+
+def _outcome(p_VxV: Float[np.ndarray, 'V V'], operations: float) -> Outcome:
+  """P and the weights made of it: V^2 operations more."""
+  weights = linear_autoencoder.weights_from_precision(p_VxV.copy())
+  cost = Cost(operations + float(len(p_VxV)) ** 2)
+  return Outcome(Inverse(p_VxV, weights), cost)
+
+
+def changed_rows(source: Interactions, evidence: Interactions):
+  """Rows of X as the evidence leaves them, and as they were: [K, V], [R, V].
+
+  A user whom the source knows leaves an old row behind; a new one does not.
+  """
+  grown = interactions_lib.grown_users(source, evidence)
+  is_known = np.isin(source.user_ids, grown.user_ids)
+  old = source.take_users(np.flatnonzero(is_known)).csr()
+  return grown.csr(), old[np.diff(old.indptr) > 0]

@@ -1,0 +1,76 @@
+"""EASE whose weights stay sparse, for catalogues beyond the closed form."""
+
+import dataclasses
+from typing import Any
+
+from hyperrec import method as method_lib
+from hyperrec.systems.linear import item_item
+from hyperrec.systems.linear import sparse_autoencoder
+
+Cost = method_lib.Cost
+Model = method_lib.Model
+Outcome = method_lib.Outcome
+
+
+@dataclasses.dataclass(frozen=True)
+class SparseConfig:
+  """Hyperparameters of EASE on neighbours.
+
+  Attributes:
+    l2: Ridge lambda, above 0.
+    neighbours: Most weights of an item.
+  """
+
+  l2: float
+  neighbours: int
+
+
+@dataclasses.dataclass(frozen=True)
+class SansaConfig:
+  """Hyperparameters of SANSA.
+
+  Attributes:
+    l2: Ridge lambda of a matrix whose columns were scaled.
+    density: Share of V^2 that each of two sparse factors keeps.
+  """
+
+  l2: float
+  density: float
+
+
+def ease_sparse(**hyperparameters: Any) -> Model:
+  """EASE on each item's nearest neighbours, each column solved exactly.
+
+  Args:
+    **hyperparameters: fields of `SparseConfig`.
+  """
+  config = SparseConfig(**hyperparameters)
+
+  def fit(data):
+    x_UxV = data.csr()
+    weights = sparse_autoencoder.solve_on_neighbours(
+      x_UxV, config.l2, config.neighbours
+    )
+    operations = sparse_autoencoder.neighbour_flops(x_UxV, config.neighbours)
+    return Outcome(weights, Cost(operations))
+
+  return item_item.closed_form('ease_sparse', config, fit)
+
+
+def sansa(**hyperparameters: Any) -> Model:
+  """SANSA (Spisak et al., RecSys 2023), by its authors' package `sansa`.
+
+  Args:
+    **hyperparameters: fields of `SansaConfig`.
+  """
+  config = SansaConfig(**hyperparameters)
+
+  def fit(data):
+    x_UxV = data.csr()
+    weights = sparse_autoencoder.solve_by_sansa(
+      x_UxV, config.l2, config.density
+    )
+    operations = sparse_autoencoder.sansa_flops(x_UxV, config.density)
+    return Outcome(weights, Cost(operations))
+
+  return item_item.closed_form('sansa', config, fit)

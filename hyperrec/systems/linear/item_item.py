@@ -1,0 +1,49 @@
+"""What every item-item model shares: fit weights on users, score by x B."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hyperrec import method as method_lib
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.systems.linear import linear_autoencoder
+
+Histories = method_lib.Histories
+Interactions = interactions_lib.Interactions
+Model = method_lib.Model
+Outcome = method_lib.Outcome
+Weights = linear_autoencoder.Weights
+
+
+def closed_form(
+  name: str,
+  config: Any,
+  fit: Callable[[Interactions], Outcome],
+  *,
+  needs_interactions: bool = True,
+) -> Model:
+  """A `Model` from a function that fits weights; they are its whole state.
+
+  Args:
+    name: the model's name.
+    config: its hyperparameters.
+    fit: interactions -> `Outcome` of the weights of their catalogue.
+    needs_interactions: see `Model`.
+  """
+
+  def fit_weights(data, key, start=None, run=None):
+    del key, start, run
+    return fit(data)
+
+  return Model(
+    name,
+    config,
+    fit_weights,
+    score,
+    needs_history=True,
+    needs_interactions=needs_interactions,
+  )
+
+
+def score(weights: Weights, histories: Histories):
+  """Scores [B, V] = x B."""
+  return linear_autoencoder.scores(histories.csr(), weights)

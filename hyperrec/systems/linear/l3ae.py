@@ -1,0 +1,99 @@
+"""Linear models with item features: L3AE and CEASE."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from hyperrec import method as method_lib
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.systems.linear import item_item
+from hyperrec.systems.linear import linear_autoencoder
+from hyperrec.systems.hyperease import prior_generator
+
+Cost = method_lib.Cost
+# Interactions -> features of the items of their catalogue, float [V, F].
+Features = Callable[[interactions_lib.Interactions], np.ndarray]
+Model = method_lib.Model
+Outcome = method_lib.Outcome
+
+
+@dataclasses.dataclass(frozen=True)
+class L3aeConfig:
+  """Hyperparameters of L3AE.
+
+  Attributes:
+    l2: Ridge of the distance to the relation of features, in all; in the
+      paper's letters lambda_X + lambda_E.
+    l2_features: Ridge lambda_F of that relation, C.
+    trust: Share lambda_E / (lambda_X + lambda_E) of the ridge that pulls to C
+      and not to zero, from 0 to 1; 0 is EASE.
+    sharpness: Sharpness of the kernel that C is made of (`item_kernel`); 0 is
+      the linear C of the paper.
+  """
+
+  l2: float
+  l2_features: float
+  trust: float
+  sharpness: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class CeaseConfig:
+  """Hyperparameters of CEASE.
+
+  Attributes:
+    l2: Ridge lambda, above 0.
+    alpha: Scale of the feature rows; its square enters the Gram matrix.
+  """
+
+  l2: float
+  alpha: float
+
+
+def l3ae(features: Features, **hyperparameters: Any) -> Model:
+  """L3AE (CIKM 2025, arXiv 2508.13500): EASE around a relation of features.
+
+  min ||X - XB||^2 + l2 (1 - trust) ||B||^2 + l2 trust ||B - C||^2 with a zero
+  diagonal, where C is EASE on the features.
+
+  Args:
+    features: of the items.
+    **hyperparameters: fields of `L3aeConfig`.
+  """
+  config = L3aeConfig(**hyperparameters)
+
+  def fit(data):
+    relation = prior_generator.own_relation(
+      features(data), config.l2_features, config.trust, config.sharpness
+    )
+    ridge = np.full(data.num_items, float(config.l2))
+    weights, operations = linear_autoencoder.solve_from_prior(
+      data.csr(), ridge, relation.prior
+    )
+    return Outcome(weights, relation.cost + Cost(operations))
+
+  return item_item.closed_form('l3ae', config, fit, needs_interactions=False)
+
+
+def cease(features: Features, **hyperparameters: Any) -> Model:
+  """CEASE (Jeunen et al., RecSys 2020): EASE on users stacked with features.
+
+  Args:
+    features: of the items.
+    **hyperparameters: fields of `CeaseConfig`.
+  """
+  config = CeaseConfig(**hyperparameters)
+
+  def fit(data):
+    rows = scipy.sparse.csr_matrix(config.alpha * features(data).T)
+    stacked = scipy.sparse.vstack([data.csr(), rows], format='csr')
+    ridge = np.full(data.num_items, float(config.l2))
+    operations = linear_autoencoder.solve_flops(
+      stacked.getnnz(1), data.num_items
+    )
+    return Outcome(linear_autoencoder.solve(stacked, ridge), Cost(operations))
+
+  return item_item.closed_form('cease', config, fit, needs_interactions=False)

@@ -1,0 +1,437 @@
+"""Item-item linear models with a zero diagonal, in closed form.
+
+All of them are one problem. X [U, V] holds the users' items, Lambda =
+diag(ridge) the strength of the penalty and B0 a prior mean of the weights:
+
+    min_B ||X - X B||^2 + ||Lambda^(1/2) (B - B0)||^2,  diag(B) = 0
+
+Its solution is, with P = (X'X + Lambda)^-1 and A = P Lambda B0,
+
+    B = I + A - P diag((1 + diag(A)) / diag(P)).
+
+(From DESIGN's M = P (X'X + Lambda B0) = I - P Lambda + A; the diagonal of B0
+drops out, since diag(B) is fixed.) B0 = 0 and a constant ridge give EASE
+(Steck, WWW 2019, arXiv 1905.03375); a ridge that grows with popularity gives
+EDLAE (Steck, NeurIPS 2020); B0 from item features gives L3AE (arXiv
+2508.13500). The prior is held as factors, B0 = left @ right, never densely.
+
+There are two ways to P. The *primal* one inverts a V x V matrix, O(V^3). The
+*dual* one uses P = Lambda^-1 - W'W with W [U, V] and costs O(V U^2): with fewer
+users than items it is far cheaper, and B then is low rank plus diagonal.
+"""
+
+import concurrent.futures
+import os
+from typing import NamedTuple
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse
+from jaxtyping import Float, Int
+
+from hyperrec.cost import counts, memory
+from hyperrec.systems.linear import spd_inverse as spd_inverse_lib
+from hyperrec.systems.linear import woodbury
+
+Csr = scipy.sparse.csr_matrix
+
+_WORKERS = min(4, os.cpu_count() or 1)
+
+
+class ConstraintError(ValueError):
+  """Weights without a zero diagonal were asked for where none can be solved."""
+
+
+class Prior(NamedTuple):
+  """A prior mean B0 = left @ right; what its diagonal holds is ignored."""
+
+  left: Float[np.ndarray, 'V r']
+  right: Float[np.ndarray, 'r V']
+
+
+class FactoredWeights(NamedTuple):
+  """B = left @ right + diag(diagonal), whose diagonal is zero.
+
+  Sparse factors are of shape [V, V].
+  """
+
+  left: Float[np.ndarray, 'V r'] | Csr
+  right: Float[np.ndarray, 'r V'] | Csr
+  diagonal: Float[np.ndarray, ' V']
+
+  def dense(self) -> Float[np.ndarray, 'V V']:
+    """The same weights as a matrix."""
+    weights = _dense(self.left @ self.right)
+    np.fill_diagonal(weights, 0)
+    return weights
+
+  def sparse(self) -> Csr:
+    """The same weights, of sparse factors, as one sparse matrix."""
+    weights = (self.left @ self.right).tocsr()
+    weights.setdiag(0)
+    weights.eliminate_zeros()
+    return weights
+
+
+def _dense(matrix: np.ndarray | Csr) -> np.ndarray:
+  return matrix.toarray() if scipy.sparse.issparse(matrix) else matrix
+
+
+def factored(left, right, dtype=np.float32) -> FactoredWeights:
+  """The weights left @ right off the diagonal."""
+  left, right = left.astype(dtype), right.astype(dtype)
+  return FactoredWeights(left, right, -np.einsum('vr,rv->v', left, right))
+
+
+class SubsetWeights(NamedTuple):
+  """B whose rows and columns are zero outside `items` (n of V)."""
+
+  weights: Float[np.ndarray, 'n n']
+  items: Int[np.ndarray, ' n']
+  num_items: int
+
+  def dense(self) -> Float[np.ndarray, 'V V']:
+    """The same weights as a matrix."""
+    out = np.zeros((self.num_items,) * 2, self.weights.dtype)
+    out[np.ix_(self.items, self.items)] = self.weights
+    return out
+
+
+Weights = Float[np.ndarray, 'V V'] | Csr | FactoredWeights | SubsetWeights
+
+
+def gram(x: Csr, dtype=np.float32, block: int = 512):
+  """X'X as a dense matrix [V, V], from sparse X [U, V].
+
+  Row blocks of the lower triangle, mirrored, on several threads: scipy's
+  sparse product takes one, and releases the interpreter's lock.
+  """
+  num_items = x.shape[1]
+  out = np.empty((num_items, num_items), dtype)
+  x_VxU = x.T.tocsr()
+
+  def fill(start):
+    end = min(start + block, num_items)
+    rows = (x_VxU[start:end] @ x[:, :end]).toarray()
+    out[start:end, :end] = rows
+    out[:start, start:end] = rows[:, :start].T
+
+  with concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool:
+    # The longest rows first, so that the threads end together.
+    list(pool.map(fill, reversed(range(0, num_items, block))))
+  return out
+
+
+def denoising_ridge(
+  item_counts: np.ndarray, l2: float, dropout: float = 0.0
+) -> Float[np.ndarray, ' V']:
+  """The per-item ridge l2 + c_j p / (1 - p) (EDLAE, Steck 2020, eq. 5).
+
+  Args:
+    item_counts: [V], c_j = diag(X'X).
+    l2: lambda > 0.
+    dropout: p in [0, 1); 0 is EASE.
+  """
+  if not 0 <= dropout < 1:
+    raise ValueError(f'dropout={dropout} must be in [0, 1)')
+  if l2 <= 0:
+    raise ValueError(f'l2={l2} must be positive')
+  rows_V = np.asarray(item_counts, np.float64)
+  return l2 + rows_V * dropout / (1 - dropout)
+
+
+def precision(x: Csr, ridge: np.ndarray, dtype=np.float32):
+  """P = (X'X + diag(ridge))^-1 [V, V], by the primal way, in one matrix."""
+  num_items = x.shape[1]
+  memory.check_memory(
+    spd_inverse_lib.spd_inverse_peak_bytes(num_items, dtype),
+    f'the inverse of a {num_items} x {num_items} item Gram matrix',
+  )
+  p_VxV = gram(x, dtype)
+  p_VxV[np.diag_indices(num_items)] += ridge.astype(dtype)
+  return spd_inverse_lib.spd_inverse(p_VxV)
+
+
+def precision_cheapest(x: Csr, ridge: np.ndarray, dtype=np.float32):
+  """P [V, V] as `precision`, by the dual way where users are few: O(U V^2)."""
+  if not is_dual_cheaper(*x.shape):
+    return precision(x, ridge, dtype)
+  w_UxV = woodbury.dual_factor(x, np.asarray(ridge, np.float64)).astype(dtype)
+  p_VxV = w_UxV.T @ -w_UxV
+  p_VxV[np.diag_indices(len(p_VxV))] += (1 / ridge).astype(dtype)
+  return p_VxV
+
+
+def precision_flops(row_counts: np.ndarray, num_items: int) -> float:
+  """Operations of `precision_cheapest`."""
+  solve = solve_flops(row_counts, num_items)
+  users = len(row_counts)
+  if is_dual_cheaper(users, num_items):
+    return solve + 2.0 * users * num_items**2
+  return solve
+
+
+def weights_from_precision(
+  precision_VxV: np.ndarray,
+  *,
+  ridge: np.ndarray | None = None,
+  prior: Prior | None = None,
+  relax: float = 0.0,
+  constrained: bool = True,
+) -> Float[np.ndarray, 'V V']:
+  """B from P, overwriting P.
+
+  Args:
+    precision_VxV: P = (X'X + diag(ridge))^-1, float [V, V]; destroyed.
+    ridge: [V], needed with `prior`, `relax` or without the constraint.
+    prior: B0; None is zero.
+    relax: xi >= 0 of RLAE (Moon et al., SIGIR 2023, arXiv 2305.12922): the
+      diagonal may reach xi. 0 is the zero diagonal. Not with a prior.
+    constrained: False drops the constraint: plain ridge, B = I - P Lambda.
+  """
+  p_diag = np.diagonal(precision_VxV).copy()
+  num_items = len(p_diag)
+  product = None
+  scale = 1 / p_diag
+  if not constrained:
+    scale = ridge
+  elif relax:
+    shrunk = ridge * p_diag
+    scale = np.where(1 - shrunk > relax, (1 - relax) / p_diag, ridge)
+  elif prior is not None:
+    scaled = prior.left * ridge[:, None]
+    a_Vxr = precision_VxV @ scaled.astype(precision_VxV.dtype)
+    product = a_Vxr, prior.right.astype(precision_VxV.dtype)
+    scale = (1 + np.einsum('vr,rv->v', *product)) / p_diag
+  weights = precision_VxV
+  weights *= -scale.astype(weights.dtype)
+  if product is not None:
+    _add_product(weights, *product)
+  diagonal = np.diag_indices(num_items)
+  weights[diagonal] = 0 if constrained else 1 - p_diag * scale
+  return weights
+
+
+def _add_product(out, left, right, block: int = 2048) -> None:
+  """Adds left @ right to out by row blocks: no second matrix of its size."""
+  for start in range(0, len(out), block):
+    out[start : start + block] += left[start : start + block] @ right
+
+
+def solve_primal(
+  x: Csr,
+  ridge: np.ndarray,
+  prior: Prior | None = None,
+  dtype=np.float32,
+) -> Float[np.ndarray, 'V V']:
+  """The general closed form by a V x V inverse: O(V^3 + V^2 r)."""
+  p_VxV = precision(x, ridge, dtype)
+  return weights_from_precision(p_VxV, ridge=ridge, prior=prior)
+
+
+def solve_peak_bytes(num_users: int, num_items: int) -> int:
+  """The most that `solve` holds beside its argument, without a prior."""
+  if is_dual_cheaper(num_users, num_items):
+    return woodbury.dual_peak_bytes(num_users, num_items)
+  return spd_inverse_lib.spd_inverse_peak_bytes(num_items)
+
+
+def solve_dual(
+  x: Csr,
+  ridge: np.ndarray,
+  prior: Prior | None = None,
+  dtype=np.float32,
+) -> FactoredWeights:
+  """The same solution by a U x U system: O(V (U + r)^2); B stays factored."""
+  ridge = np.asarray(ridge, np.float64)
+  active = np.flatnonzero(np.diff(x.indptr))
+  w_UxV = woodbury.dual_factor(x[active], ridge)
+  p_diag = 1 / ridge - np.einsum('uv,uv->v', w_UxV, w_UxV)
+  left, right, product_diag = w_UxV.T, w_UxV, 0.0
+  if prior is not None:
+    a_Vxr = prior.left - w_UxV.T @ (w_UxV @ (prior.left * ridge[:, None]))
+    product_diag = np.einsum('vr,rv->v', a_Vxr, prior.right)
+  scale = (1 + product_diag) / p_diag
+  right = w_UxV * scale
+  if prior is not None:
+    left = np.concatenate([left, a_Vxr], axis=1)
+    right = np.concatenate([right, prior.right])
+  return factored(left, right, dtype)
+
+
+def is_dual_cheaper(num_users: int, num_items: int, rank: int = 0) -> bool:
+  """Whether the factored solution is also the smaller and faster to apply."""
+  return 2 * (num_users + rank) < num_items
+
+
+def solve_around(
+  x: Csr,
+  ridge: np.ndarray,
+  prior_VxV: Float[np.ndarray, 'V V'],
+  *,
+  constrained: bool = True,
+) -> Float[np.ndarray, 'V V']:
+  """The same solution around a dense B0, which is overwritten with B.
+
+  O(U V^2) for few users, else O(V^3); in the precision of B0, whose diagonal
+  must be 0. Not constrained is the ablation: B = P (X'X + Lambda B0), whose
+  diagonal is what it comes to.
+  """
+  weights, dtype = prior_VxV, prior_VxV.dtype
+  active = np.flatnonzero(np.diff(x.indptr))
+  ridge_V = np.asarray(ridge, dtype)
+  if is_dual_cheaper(len(active), x.shape[1]):
+    w_UxV = woodbury.dual_factor(x[active], np.asarray(ridge, np.float64))
+    p_diag = 1 / ridge - np.einsum('uv,uv->v', w_UxV, w_UxV)
+    w_UxV = w_UxV.astype(dtype)
+    weights -= w_UxV.T @ (w_UxV @ (weights * ridge_V[:, None]))
+    # I - P Lambda is W'W Lambda: what stands for X where nothing binds.
+    scale = (1 + np.diagonal(weights)) / p_diag if constrained else ridge_V
+    weights += w_UxV.T @ (w_UxV * scale.astype(dtype))
+  else:
+    p_VxV = precision(x, ridge, dtype)
+    weights *= ridge_V[:, None]
+    weights[...] = p_VxV @ weights
+    p_diag = np.diagonal(p_VxV)
+    scale = (1 + np.diagonal(weights)) / p_diag if constrained else ridge_V
+    weights -= p_VxV * scale
+    if not constrained:
+      weights[np.diag_indices(len(weights))] += 1
+  if constrained:
+    np.fill_diagonal(weights, 0)
+  return weights
+
+
+def solve(
+  x: Csr,
+  ridge: np.ndarray,
+  prior: Prior | None = None,
+  dtype=np.float32,
+) -> Weights:
+  """The general closed form by the cheaper of the two ways."""
+  rank = 0 if prior is None else prior.left.shape[1]
+  if is_dual_cheaper(x.shape[0], x.shape[1], rank):
+    return solve_dual(x, ridge, prior, dtype)
+  return solve_primal(x, ridge, prior, dtype)
+
+
+def feature_prior(
+  features: Float[np.ndarray, 'V F'], l2: float, weight: float = 1.0
+) -> Prior:
+  """EASE on item features times `weight`, as a prior in factors of rank F.
+
+  C = EASE(F'; l2) has the off-diagonal of W'W diag(1 / diag P) (dual form),
+  so it never needs a V x V matrix (L3AE, arXiv 2508.13500, its first step).
+  """
+  features = np.asarray(features, np.float64)
+  inner = features.T @ features
+  inner[np.diag_indices(len(inner))] += l2
+  lower = scipy.linalg.cholesky(inner, lower=True)
+  w_FxV = scipy.linalg.solve_triangular(lower, features.T, lower=True)
+  # (F F' + l2 I)^-1 = (I - W'W) / l2: the factor l2 cancels in W'W / diag P.
+  shrink = weight / (1 - np.einsum('fv,fv->v', w_FxV, w_FxV))
+  return Prior(w_FxV.T, w_FxV * shrink)
+
+
+def scores(x: Csr, weights: Weights) -> Float[np.ndarray, 'B V']:
+  """Scores x B of sparse histories x [B, V] (B is not symmetric: not B x)."""
+  if isinstance(weights, FactoredWeights):
+    out = _dense((x @ weights.left) @ weights.right)
+    row = np.repeat(np.arange(x.shape[0]), np.diff(x.indptr))
+    out[row, x.indices] += x.data * weights.diagonal[x.indices]
+    return out
+  if isinstance(weights, SubsetWeights):
+    out = np.zeros(x.shape, weights.weights.dtype)
+    out[:, weights.items] = x[:, weights.items] @ weights.weights
+    return out
+  return _dense(x @ weights)
+
+
+def solve_from_prior(
+  x: Csr,
+  ridge: np.ndarray,
+  prior: Prior | Float[np.ndarray, 'V V'],
+  *,
+  constrained: bool = True,
+) -> tuple[Weights, float]:
+  """The closed form around a prior, in factors or dense, and its operations.
+
+  Args:
+    x: users' items [U, V].
+    ridge: [V].
+    prior: B0; a dense one is overwritten, see `solve_around`.
+    constrained: False drops the zero diagonal, of a dense prior only.
+
+  Raises:
+    ConstraintError: not constrained, and the prior is in factors.
+  """
+  rows_U = x.getnnz(1)
+  if isinstance(prior, np.ndarray):
+    weights = solve_around(x, ridge, prior, constrained=constrained)
+    return weights, solve_around_flops(rows_U, len(prior))
+  if not constrained:
+    raise ConstraintError(
+      'a prior in factors, as that of a large catalogue or without a kernel, '
+      'is solved with the zero diagonal only'
+    )
+  operations = solve_flops(rows_U, x.shape[1], prior.left.shape[1])
+  return solve(x, ridge, prior), operations
+
+
+def feature_prior_flops(num_items: int, width: int) -> float:
+  """Operations of `feature_prior`."""
+  return (
+    counts.matmul(width, width, num_items)
+    + counts.cholesky(width)
+    + counts.triangular_solve(width, num_items)
+  )
+
+
+def prior_weights(prior: Prior | Float[np.ndarray, 'V V']) -> Weights:
+  """A prior as weights; the diagonal of one in factors is set to zero."""
+  return prior if isinstance(prior, np.ndarray) else factored(*prior)
+
+
+def solve_flops(
+  row_counts: np.ndarray, num_items: int, rank: int = 0, primal: bool = False
+) -> float:
+  """Operations of `solve` (or of `solve_primal`): the published counts.
+
+  Args:
+    row_counts: [U], items of each user; sum of squares builds a Gram.
+    num_items: V.
+    rank: r of the prior.
+    primal: count the primal way whatever is cheaper.
+  """
+  rows_U = np.asarray(row_counts, np.float64)
+  users, items = float((rows_U > 0).sum()), float(num_items)
+  if primal or not is_dual_cheaper(len(rows_U), num_items, rank):
+    inverse = counts.gram(rows_U) + counts.spd_inverse(num_items)
+    return inverse + 4 * items**2 * rank + items**2
+  inner = 2 * users * rows_U.sum() + counts.cholesky(users)
+  factor = users**2 * items + 3 * users * items
+  return inner + factor + 4 * users * items * rank + 3 * rank * items
+
+
+def solve_around_flops(row_counts: np.ndarray, num_items: int) -> float:
+  """Operations of `solve_around`; see `solve_flops`."""
+  users, items = float(np.count_nonzero(row_counts)), float(num_items)
+  if not is_dual_cheaper(int(users), num_items):
+    return counts.gram(row_counts) + 3 * items**3 + 4 * items**2
+  return solve_flops(row_counts, num_items) + 6 * users * items**2
+
+
+def add_prior(weights: Weights, scale: float, prior: Prior) -> Weights:
+  """Gives scale * weights + prior off the diagonal; overwrites if dense."""
+  if not isinstance(weights, FactoredWeights):
+    weights *= weights.dtype.type(scale)
+    _add_product(
+      weights,
+      prior.left.astype(weights.dtype),
+      prior.right.astype(weights.dtype),
+    )
+    np.fill_diagonal(weights, 0)
+    return weights
+  left = np.concatenate([weights.left, prior.left], axis=1)
+  right = np.concatenate([scale * weights.right, prior.right])
+  return factored(left, right, weights.left.dtype)

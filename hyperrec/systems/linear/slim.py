@@ -1,0 +1,58 @@
+"""SLIM: item-item weights that may not be negative."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from hyperrec import method as method_lib
+from hyperrec.systems.linear import item_item
+from hyperrec.systems.linear import linear_autoencoder
+from hyperrec.systems.linear import slim_admm as slim_lib
+
+Cost = method_lib.Cost
+Model = method_lib.Model
+Outcome = method_lib.Outcome
+
+
+@dataclasses.dataclass(frozen=True)
+class SlimConfig:
+  """Hyperparameters of SLIM.
+
+  Attributes:
+    l1: Penalty of the sum of the weights.
+    l2: Ridge, above 0.
+    max_iterations: Most iterations of ADMM.
+  """
+
+  l1: float
+  l2: float
+  max_iterations: int = 30
+
+
+def slim(**hyperparameters: Any) -> Model:
+  """SLIM (Ning & Karypis, ICDM 2011) by ADMM; see `slim_admm`.
+
+  An item that no user has touched has no weights, so only the touched ones
+  enter the solve: exact, and far cheaper when the evidence is small.
+
+  Args:
+    **hyperparameters: fields of `SlimConfig`.
+  """
+  config = SlimConfig(**hyperparameters)
+
+  def fit(data):
+    touched = np.flatnonzero(data.item_counts())
+    x_UxT = data.csr()[:, touched]
+    fitted = slim_lib.slim(
+      x_UxT, l1=config.l1, l2=config.l2, max_iterations=config.max_iterations
+    )
+    operations = slim_lib.slim_flops(
+      x_UxT.getnnz(1), len(touched), fitted.iterations
+    )
+    weights = linear_autoencoder.SubsetWeights(
+      fitted.weights, touched, data.num_items
+    )
+    return Outcome(weights, Cost(operations))
+
+  return item_item.closed_form('slim', config, fit)

@@ -1,0 +1,1 @@
+"""Mult-VAE and Mult-DAE."""

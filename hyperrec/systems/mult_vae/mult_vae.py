@@ -1,0 +1,226 @@
+"""Mult-VAE and Mult-DAE: autoencoders of a user's whole row of items."""
+
+import dataclasses
+import functools
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from hyperrec import method as method_lib
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.systems.mult_vae import variational_autoencoder
+from hyperrec.training import loop
+from hyperrec.training import step as step_lib
+
+CannotServe = method_lib.CannotServe
+Cost = method_lib.Cost
+Histories = method_lib.Histories
+Interactions = interactions_lib.Interactions
+Model = method_lib.Model
+Outcome = method_lib.Outcome
+
+# Liang et al. on ML-20M: the KL weight stops rising at step 40,000 of 46,800.
+_ANNEALED_SHARE = 40_000 / 46_800
+
+
+@dataclasses.dataclass(frozen=True)
+class MultVaeConfig:
+  """Hyperparameters; the defaults are those of Liang et al. (WWW 2018).
+
+  Attributes:
+    variational: True is Mult-VAE, False is Mult-DAE.
+    hidden_dim: Width of the layers around the code (Mult-VAE only).
+    latent_dim: Width of the code.
+    dropout: Share of the input that is dropped in training, from 0 to below 1.
+    epochs: Passes over the users.
+    batch_size: Users of a step; all of them where there are fewer.
+    lr: Learning rate of Adam.
+    anneal_cap: Largest weight of the KL term, beta.
+    anneal_steps: The weight is min(anneal_cap, step / anneal_steps); 200,000
+      in the paper. None reaches the cap at the same share of a run of any
+      length as the paper's run on ML-20M did.
+    weight_decay: Times the sum of squared weights, added to the loss.
+    finetune_epochs: Passes over the users in fine-tuning.
+  """
+
+  variational: bool = True
+  hidden_dim: int = 600
+  latent_dim: int = 200
+  dropout: float = 0.5
+  epochs: int = 200
+  batch_size: int = 500
+  lr: float = 1e-3
+  anneal_cap: float = 0.2
+  anneal_steps: int | None = None
+  weight_decay: float = 0.0
+  finetune_epochs: int = 20
+
+
+def mult_vae(**hyperparameters: Any) -> Model:
+  """Mult-VAE (Liang et al., WWW 2018); its state is the network's parameters.
+
+  New users need a forward pass only. To another catalogue it carries the inner
+  layers (hidden -> latent -> hidden); those that face the items start anew.
+
+  Args:
+    **hyperparameters: fields of `MultVaeConfig`.
+  """
+  return _model('mult_vae', MultVaeConfig(**hyperparameters))
+
+
+def mult_dae(**hyperparameters: Any) -> Model:
+  """Mult-DAE of the same paper: one hidden layer, which carries nothing.
+
+  Args:
+    **hyperparameters: fields of `MultVaeConfig`.
+  """
+  defaults = {'variational': False, 'weight_decay': 0.01 / 500}
+  config = MultVaeConfig(**{**defaults, **hyperparameters})
+  return _model('mult_dae', config)
+
+
+def _model(name: str, config: MultVaeConfig) -> Model:
+  return Model(
+    name,
+    config,
+    functools.partial(fit, config),
+    functools.partial(score, config),
+    carry=functools.partial(_carry, config) if config.variational else None,
+  )
+
+
+def fit(
+  config: MultVaeConfig,
+  data: Interactions,
+  key: jax.Array,
+  start: Any = None,
+  run: loop.Run = loop.Run(),
+) -> Outcome:
+  """Trains on the users of `data` that have a row.
+
+  Args:
+    config: hyperparameters.
+    data: the users' items.
+    key: a typed key: initialisation, order of the users, noise.
+    start: parameters to fine-tune for `config.finetune_epochs`, with the KL
+      weight at its cap; None trains from scratch for `config.epochs`.
+    run: how the training is evaluated, logged and kept.
+
+  Raises:
+    CannotServe: no user has a row.
+  """
+  x_UxV = data.csr(bool)
+  x_UxV = x_UxV[np.flatnonzero(np.diff(x_UxV.indptr))]
+  if x_UxV.shape[0] == 0:
+    raise CannotServe(
+      'a network cannot be trained for a catalogue without interactions'
+    )
+  if start is not None:
+    _, key = jax.random.split(key)  # the first part is `_carry`'s
+  init_key, order_key, noise_key = jax.random.split(key, 3)
+  batch_size = min(config.batch_size, x_UxV.shape[0])
+  epochs = config.epochs if start is None else config.finetune_epochs
+  num_steps = math.ceil(epochs * x_UxV.shape[0] / batch_size)
+  beta = _annealing(config, num_steps if start is None else 0)
+  order_seed = int(jax.random.bits(order_key))
+
+  def batch_at(step):
+    rows = loop.batch_rows(step, batch_size, x_UxV.shape[0], order_seed)
+    return {'x': x_UxV[rows].toarray(), 'beta': np.float32(beta(step))}
+
+  model = make_model(config, data.num_items)
+  params = _init(model, init_key) if start is None else start
+  step_fn, tx = train_step(model, config.lr, config.weight_decay)
+  result = loop.train(
+    step_fn,
+    step_lib.init_state(params, tx, noise_key),
+    batch_at,
+    num_steps,
+    run,
+  )
+  operations = num_steps * variational_autoencoder.train_step_flops(
+    variational_autoencoder.layer_sizes(params), batch_size
+  )
+  return Outcome(result.params, Cost(operations))
+
+
+def _carry(
+  config: MultVaeConfig, params: Any, data: Interactions, key: jax.Array
+) -> Outcome:
+  """The inner layers of `params`, with new item layers for a catalogue."""
+  init_key, _ = jax.random.split(key)  # the second part is `fit`'s
+  fresh = _init(make_model(config, data.num_items), init_key)
+  return Outcome(variational_autoencoder.keep_inner_layers(params, fresh))
+
+
+def score(
+  config: MultVaeConfig, params: Any, histories: Histories
+) -> np.ndarray:
+  """Logits [B, V], from the mean of the code.
+
+  Rows are padded to a power of two, so that few sizes are ever compiled.
+  """
+  x_BxV = histories.csr(bool).toarray()
+  padding = (1 << max(0, len(x_BxV) - 1).bit_length()) - len(x_BxV)
+  model = make_model(config, histories.num_items)
+  x_BxV = np.pad(x_BxV, ((0, padding), (0, 0)))
+  logits_BxV = np.asarray(logits(model, params, x_BxV))
+  return logits_BxV[: len(histories.items)]
+
+
+def _annealing(config: MultVaeConfig, num_steps: int):
+  """The weight of the KL term by step; at its cap with num_steps=0."""
+  cap, steps = config.anneal_cap, config.anneal_steps
+  if num_steps == 0:
+    return lambda step: cap
+  if steps is None:
+    return lambda step: cap * min(1.0, step / (_ANNEALED_SHARE * num_steps))
+  return lambda step: min(cap, step / steps)
+
+
+def make_model(config: MultVaeConfig, num_items: int) -> nn.Module:
+  """The network of a configuration, without parameters."""
+  sizes = {'latent_dim': config.latent_dim, 'dropout': config.dropout}
+  if not config.variational:
+    return variational_autoencoder.MultDAE(num_items, **sizes)
+  return variational_autoencoder.MultVAE(
+    num_items, hidden_dim=config.hidden_dim, **sizes
+  )
+
+
+@functools.partial(jax.jit, static_argnames='model')
+def _init(model: nn.Module, key: jax.Array):
+  x_1xV = jnp.zeros((1, model.num_items))
+  return model.init(key, x_1xV, train=False)['params']
+
+
+@functools.partial(jax.jit, static_argnames='model')
+def logits(model: nn.Module, params: Any, x_BxV: jax.Array):
+  """Logits [B, V] of 0/1 histories, from the mean of the code."""
+  return model.apply({'params': params}, x_BxV, train=False).logits
+
+
+@functools.lru_cache(maxsize=16)
+def train_step(model: nn.Module, lr: float, weight_decay: float):
+  """The step and its optimizer; cached, so equal models compile once."""
+
+  def loss_fn(params, batch, key, step):
+    del step
+    dropout_key, sample_key = jax.random.split(key)
+    rngs = {'dropout': dropout_key, 'sample': sample_key}
+    out = model.apply({'params': params}, batch['x'], train=True, rngs=rngs)
+    nll_B = variational_autoencoder.multinomial_nll(out.logits, batch['x'])
+    nll, kl = nll_B.mean(), out.kl.mean()
+    loss = nll + batch['beta'] * kl
+    if weight_decay:
+      penalty = variational_autoencoder.kernel_penalty(params)
+      loss += weight_decay * penalty
+    return loss, {'nll': nll, 'kl': kl}
+
+  tx = optax.adam(lr)
+  return step_lib.make_train_step(loss_fn, tx), tx

@@ -1,0 +1,1 @@
+"""P5: one text-to-text model that is asked by prompts."""

@@ -1,0 +1,272 @@
+"""P5 behind the contract: one text-to-text model, adapted by its prompt alone.
+
+Geng et al.: "Recommendation as language processing" (RecSys 2022, arXiv
+2203.13366), trained from scratch in a small size. Nothing is paid for an
+adaptation: a user's history is what the prompt says, and new items are known
+by the text that names them.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from hyperrec import method as method_lib
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.systems.p5 import item_ids
+from hyperrec.systems.p5 import prompt_tasks
+from hyperrec.systems.p5 import prompts
+from hyperrec.systems.p5 import tokenizer as tokenizer_lib
+from hyperrec.systems.p5 import training as p5_training
+from hyperrec.systems.p5 import decoding
+from hyperrec.systems.p5 import prefix_tree
+
+CannotServe = method_lib.CannotServe
+Config = p5_training.Config
+Histories = method_lib.Histories
+Interactions = interactions_lib.Interactions
+Model = method_lib.Model
+Outcome = method_lib.Outcome
+Run = method_lib.Run
+Tokenizer = tokenizer_lib.Tokenizer
+
+# Numbers that are made of one batch while it is scored, at most: 128 MB.
+_MOST_NUMBERS = 2**25
+_MOST_USERS = 64
+
+
+class Catalogue(NamedTuple):
+  """What items are called.
+
+  Attributes:
+    names: [V] tokens of each.
+    tree: of the names.
+  """
+
+  names: tuple[tuple[int, ...], ...]
+  tree: prefix_tree.PrefixTree
+
+  @classmethod
+  def of(cls, names: Sequence[Sequence[int]]) -> 'Catalogue':
+    """The items that are called so."""
+    tree = prefix_tree.build(names, tokenizer_lib.EOS)
+    return cls(tuple(map(tuple, names)), tree)
+
+
+class P5State(NamedTuple):
+  """A network, and a catalogue that it is asked about.
+
+  Attributes:
+    params: of `t5.T5`; None before training.
+    tokenizer: reads prompts.
+    catalogue: None where it learned from several domains, and no target is
+      chosen.
+  """
+
+  params: Any
+  tokenizer: Tokenizer
+  catalogue: Catalogue | None
+
+
+# Users to rank for are new, and have no number that a prompt could say.
+_NEXT_ITEM = next(
+  template
+  for template in prompts.TEMPLATES
+  if template.family == 'sequential' and 'user' not in template.fields
+)
+
+
+def p5(
+  *,
+  families: Sequence[str] = ('sequential',),
+  user_seed: int | None = None,
+  **hyperparameters: Any,
+) -> Model:
+  """P5, trained on prompts, by default about the next item.
+
+  Args:
+    families: families of the prompts that it is trained on.
+    user_seed: seed of the numbers that prompts call the users by; None leaves
+      out the prompts that name a user.
+    **hyperparameters: fields of `Config`. Only names='text' can serve another
+      catalogue, or learn from several domains.
+  """
+  config = Config(**hyperparameters)
+
+  def fit(data, key, start=None, run=None):
+    domains = (data,) if isinstance(data, Interactions) else data
+    if start is None:
+      name_key, key = jax.random.split(key)
+      start, names = _untrained(config, domains, name_key)
+    else:
+      names = [start.catalogue.names]
+    tasks = [
+      make_tasks(config, domain, called, start.tokenizer, user_seed)
+      for domain, called in zip(domains, names, strict=True)
+    ]
+    fields = frozenset.intersection(*(each.fields for each in tasks))
+    templates, _ = prompts.usable(families, fields)
+    run = (run or Run()).of(lambda params: start._replace(params=params))
+    params, cost = p5_training.fit(
+      config,
+      tasks,
+      start.tokenizer,
+      templates,
+      key=key,
+      start=start.params,
+      run=run,
+    )
+    return Outcome(start._replace(params=params), cost)
+
+  return Model(
+    'p5',
+    config,
+    fit,
+    functools.partial(score, config),
+    look_up=functools.partial(look_up, config),
+    takes_domains=True,
+    needs_interactions=False,
+  )
+
+
+def look_up(config: Config, state: P5State, data: Interactions) -> Outcome:
+  """The same network, which is told the names of another catalogue.
+
+  Raises:
+    CannotServe: numbers name the items, or the new ones have no text.
+  """
+  if config.names != 'text':
+    raise CannotServe('numbers of items mean nothing in another catalogue')
+  names = name_items(config, data, state.tokenizer, 0)
+  return Outcome(state._replace(catalogue=Catalogue.of(names)))
+
+
+def make_tasks(
+  config: Config,
+  data: Interactions,
+  names: Sequence[Sequence[int]],
+  tokenizer: Tokenizer,
+  user_seed: int | None,
+) -> prompt_tasks.Tasks:
+  """The rows of a data set, ready to be asked about.
+
+  Args:
+    config: hyperparameters.
+    data: the rows.
+    names: [V] tokens of what each item is called.
+    tokenizer: reads prompts.
+    user_seed: see `p5`.
+  """
+  asked = prompt_tasks.Config(
+    max_history=config.max_history, shuffled=config.shuffled
+  )
+  return prompt_tasks.Tasks(data, names, tokenizer, asked, user_seed=user_seed)
+
+
+def _untrained(
+  config: Config, domains: Sequence[Interactions], key: jax.Array
+) -> tuple[P5State, list[list[tuple[int, ...]]]]:
+  """A tokenizer, and the names of the items of each domain.
+
+  Raises:
+    CannotServe: several domains, or names by text, without item text.
+  """
+  if len(domains) > 1 and config.names != 'text':
+    raise CannotServe('numbers of items mean nothing in another domain')
+  texts = [text for data in domains for text in prompt_tasks.corpus(data)]
+  tokenizer = tokenizer_lib.train(texts, config.vocab_size)
+  seed = int(jax.random.bits(key))
+  names = [name_items(config, data, tokenizer, seed) for data in domains]
+  catalogue = Catalogue.of(names[0]) if len(domains) == 1 else None
+  return P5State(None, tokenizer, catalogue), names
+
+
+def name_items(
+  config: Config, data: Interactions, tokenizer: Tokenizer, seed: int
+) -> list[tuple[int, ...]]:
+  """Tokens of what each item is called, by number or by text.
+
+  Raises:
+    CannotServe: names by text, and there is none.
+  """
+  if config.names == 'text':
+    if data.item_text is None:
+      raise CannotServe(f'{data.name} has no item text to name items by')
+    return _names_by_text(config, data.item_text, tokenizer)
+  numbers = item_ids.number_items(data, config.names, seed)
+  return [
+    tuple(tokenizer.encode(name)) for name in prompt_tasks.item_names(numbers)
+  ]
+
+
+def _names_by_text(config, texts, tokenizer) -> list[tuple[int, ...]]:
+  """The first tokens of titles; a number tells equal ones apart."""
+  names, taken = [], set()
+  for text in texts:
+    title, _ = prompt_tasks.split_text(str(text))
+    name = tuple(tokenizer.encode(title or 'item')[: config.name_tokens])
+    number, unique = 1, name
+    while not unique or unique in taken:
+      number += 1
+      unique = (*name, *tokenizer.encode(str(number)))
+    taken.add(unique)
+    names.append(unique)
+  return names
+
+
+def score(config: Config, state: P5State, histories: Histories) -> np.ndarray:
+  """Log-probabilities [B, V] of each item's name as the next of a history.
+
+  Raises:
+    DataError: a history holds an item that the catalogue lacks.
+  """
+  names = state.catalogue.names
+  nothing = state.tokenizer.encode(prompt_tasks.NOTHING)
+  writer = config.writer(state.tokenizer)
+  sources = []
+  for items, mask in zip(histories.items, histories.mask, strict=True):
+    last = items[mask][-config.max_history :]
+    shown = prompt_tasks.names_of(names, last) or [nothing]
+    sources.append(writer.source(_NEXT_ITEM, {'history': shown}))
+  return score_sources(config, state, writer, sources)
+
+
+def score_sources(
+  config: Config,
+  state: P5State,
+  writer: prompts.Writer,
+  sources: Sequence[prompts.Tokens],
+) -> np.ndarray:
+  """Log-probabilities [N, V] of each item's name as the answer to prompts.
+
+  The last batch is filled up with prompts that count for nothing.
+  """
+  tree = state.catalogue.tree
+  network = config.t5(state.tokenizer.vocab_size)
+  size = batch_size(config, tree, len(sources))
+  scores = []
+  for first in range(0, len(sources), size):
+    part = sources[first : first + size]
+    padded = [*part, *[part[0]] * (size - len(part))]
+    found = decoding.score_catalogue(
+      state.params, writer.batch(padded).source, tree, config=network
+    )
+    scores.append(np.asarray(found)[: len(part)])
+  return np.concatenate(scores)
+
+
+def batch_size(
+  config: Config, tree: prefix_tree.PrefixTree, num_prompts: int
+) -> int:
+  """Prompts to score at a time: one, or as many as fit in memory.
+
+  Two shapes are all that is ever compiled, which takes seconds each.
+  """
+  if num_prompts == 1:
+    return 1
+  widest = max(len(tree.alphabet), tree.num_steps * config.dim)
+  numbers = len(tree.tokens) * widest + tree.path_nodes.size
+  size = min(_MOST_USERS, max(1, _MOST_NUMBERS // numbers))
+  return 1 << (size.bit_length() - 1)

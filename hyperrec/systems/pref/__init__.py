@@ -1,0 +1,1 @@
+"""PReF: a few coefficients for each user, inferred from answers."""

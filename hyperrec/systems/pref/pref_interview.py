@@ -1,0 +1,156 @@
+"""PReF for users who answer questions: to adapt is to interview them.
+
+The users are simulated: they answer from ratings that the evaluation hides
+from every ranking and never judges.
+"""
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+
+from hyperrec import method as method_lib
+from hyperrec.systems.pref import pref
+from hyperrec.systems.pref import interview
+from hyperrec.systems.pref import question_rules
+from hyperrec.systems.pref import reward_factorization as rf
+
+CannotServe = method_lib.CannotServe
+Cost = method_lib.Cost
+Histories = method_lib.Histories
+Model = method_lib.Model
+Outcome = method_lib.Outcome
+
+# Users who are interviewed at a time, and the questions that room is made for:
+# whatever their numbers, one compiled interview serves.
+_BLOCK, _ROOM = 128, 32
+
+
+class Interviewed(NamedTuple):
+  """All that is kept of the users.
+
+  Attributes:
+    choice: [V, J] of `pref.PrefState`.
+    coefficients: [U, J] of the interviewed users.
+  """
+
+  choice: Float[Array, 'V J']
+  coefficients: Float[np.ndarray, 'U J']
+
+
+def pref_interview(
+  features: pref.Features | None = None,
+  *,
+  num_questions: int,
+  num_pool: int = 150,
+  only_known: bool = False,
+  **hyperparameters: Any,
+) -> Model:
+  """Asks each user `num_questions` times which of two items she prefers.
+
+  Pairs are chosen by mutual information (`question_rules.bald`) among popular
+  items. "I don't know" costs a question.
+
+  Args:
+    features: see `pref.pref`.
+    num_questions: Q, of a user.
+    num_pool: most rated items that may be asked about.
+    only_known: the user is asked about nothing that she has not rated, as if
+      she had ticked what she knows, which tells more than the answers do.
+    **hyperparameters: fields of `pref.Config`.
+  """
+  shown = pref.pref(features, **hyperparameters)
+
+  def generate(state, data, key):
+    if data.ratings is None:
+      raise CannotServe(
+        f'{data.name}: simulated users answer which of two items they '
+        'prefer by their ratings; this source has none'
+      )
+    items, pool = pref.make_pool(state, num_pool)
+    ratings_UxN = pref.of_pool(pref.rating_matrix(data), items)
+    found = [
+      _interview_block(
+        state.prior,
+        pool,
+        ratings_UxN[start : start + _BLOCK],
+        jax.random.fold_in(key, start),
+        num_questions=num_questions,
+        only_known=only_known,
+      )
+      for start in range(0, len(ratings_UxN), _BLOCK)
+    ]
+    interviewed = Interviewed(state.choice, np.concatenate(found))
+    operations = _interview_operations(
+      num_questions, len(items), state.choice.shape[1]
+    )
+    return Outcome(interviewed, Cost(per_user=operations))
+
+  settings = {
+    **dataclasses.asdict(shown.config),
+    'num_questions': num_questions,
+    'num_pool': num_pool,
+    'only_known': only_known,
+  }
+  return Model('pref_interview', settings, shown.fit, score, generate=generate)
+
+
+def _interview_block(
+  prior, pool, ratings_BxN, key, *, num_questions, only_known
+):
+  """Coefficients [B, J] of a block of users, filled up with unknown ones."""
+  count = len(ratings_BxN)
+  filled = np.full((_BLOCK, ratings_BxN.shape[1]), np.nan, np.float32)
+  filled[:count] = ratings_BxN
+  known_BxN = np.broadcast_to(pool.known, filled.shape)
+  if only_known:
+    known_BxN = np.where(np.isnan(filled), 0.0, 1.0).astype(np.float32)
+  room = _ROOM * max(1, -(-num_questions // _ROOM))
+  found = _interviews(
+    (prior, pool), filled, known_BxN, key, num_questions, room=room
+  )
+  return np.asarray(found)[:count]
+
+
+@functools.partial(jax.jit, static_argnames='room')
+def _interviews(asked_of, ratings_BxN, known_BxN, key, num_questions, *, room):
+  prior, pool = asked_of
+
+  def one(ratings_N, known_N, key):
+    own = pool._replace(known=known_N)
+
+    def step(number, belief):
+      return interview.turn(
+        question_rules.bald,
+        own,
+        belief,
+        ratings_N,
+        jax.random.fold_in(key, number),
+      )[0]
+
+    belief = interview.start(prior, own, room)
+    return jax.lax.fori_loop(0, num_questions, step, belief).posterior.mean
+
+  keys = jax.random.split(key, len(ratings_BxN))
+  return jax.vmap(one)(ratings_BxN, known_BxN, keys)
+
+
+def score(
+  interviewed: Interviewed, histories: Histories
+) -> Float[np.ndarray, 'B V']:
+  """Rewards of all items; what was shown plays no part."""
+  return pref.rewards(
+    interviewed.choice, interviewed.coefficients[histories.users]
+  )
+
+
+def _interview_operations(num_questions: int, num_pool: int, j: int) -> float:
+  """Operations of an interview: Newton's steps, and the gains of pairs."""
+  # An answer is three: of the pair, and that each of the two was taken up.
+  update = rf.posterior_flops(3 * num_questions, j, interview.WARM_STEPS)
+  # A triple product and an inverse; some 30 operations a pair and gain.
+  ask = 2.0 * num_pool * j * (j + num_pool) + 2 * j**3 + 30.0 * num_pool**2
+  return num_questions * (update + ask)

@@ -1,0 +1,299 @@
+"""SASRec: a causal Transformer over a user's items, in the order of time.
+
+Kang & McAuley: "Self-attentive sequential recommendation" (ICDM 2018, arXiv
+1808.09781), with the loss over the whole catalogue instead of one negative,
+which is what its weak published figures come from (Klenitskiy & Vasilev,
+RecSys 2023, arXiv 2309.07602; Petrov & Macdonald, RecSys 2023).
+"""
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from hyperrec.nn import transformer
+
+
+class Block(nn.Module):
+  """A block as SASRec's authors wrote it.
+
+  Only the queries are normalised, and what attention gives is added to them,
+  not to what came in: so an item's own embedding, tiny at first, counts from
+  the first step on. In a pre-LN block what attention adds drowns it.
+
+  Attributes:
+    num_heads: H; must divide D.
+    hidden_dim: width inside the two-layer net.
+    dropout: share dropped in training, of the attention weights and in the net.
+  """
+
+  num_heads: int
+  hidden_dim: int
+  dropout: float
+
+  @nn.compact
+  def __call__(
+    self,
+    x_BxLxD: Float[Array, 'B L D'],
+    allowed_BxLxL: Bool[Array, 'B L L'],
+    num_empty_BxL: Int[Array, 'B L'] | None,
+    *,
+    train: bool = False,
+  ) -> Float[Array, 'B L D']:
+    """Transforms each position by what it may see."""
+    attend = transformer.Attention(
+      self.num_heads, self.dropout, name='attention'
+    )
+    drop = nn.Dropout(self.dropout, deterministic=not train)
+    q_BxLxD = nn.LayerNorm(name='query_norm')(x_BxLxD)
+    x_BxLxD = q_BxLxD + attend(
+      x_BxLxD,
+      allowed_BxLxL,
+      queries_BxLxD=q_BxLxD,
+      num_empty_BxL=num_empty_BxL,
+      train=train,
+    )
+    x_BxLxD = nn.LayerNorm(name='net_norm')(x_BxLxD)
+    hidden_BxLxF = nn.relu(nn.Dense(self.hidden_dim, name='expand')(x_BxLxD))
+    contract = nn.Dense(x_BxLxD.shape[-1], name='contract')
+    return x_BxLxD + drop(contract(drop(hidden_BxLxF)))
+
+
+class SASRec(nn.Module):
+  """Item and position embeddings, causal blocks, a layer norm.
+
+  The scores are inner products with the same item embeddings (tied).
+
+  Attributes:
+    num_items: V.
+    length: L, the longest history.
+    dim: D.
+    num_layers: blocks.
+    num_heads: H; must divide D.
+    hidden_dim: width inside a block's two-layer net.
+    dropout: share dropped in training, of the embeddings and in the blocks.
+    from_the_end: a history's last item is at place L - 1, not its first at 0.
+    sees_padding: attention also goes to the empty places before the first item,
+      as in eSASRec's benchmark. The fewer the items, the less then comes from
+      attention, and the more from the last item itself.
+  """
+
+  num_items: int
+  length: int = 50
+  dim: int = 64
+  num_layers: int = 2
+  num_heads: int = 2
+  hidden_dim: int = 256
+  dropout: float = 0.5
+  from_the_end: bool = False
+  sees_padding: bool = False
+
+  @nn.compact
+  def __call__(
+    self,
+    items_BxL: Int[Array, 'B L'],
+    segments_BxL: Int[Array, 'B L'],
+    places_BxL: Int[Array, 'B L'],
+    *,
+    train: bool = False,
+  ) -> Float[Array, 'B L D']:
+    """What each position says of the next item.
+
+    Args:
+      items_BxL: items; arbitrary, but within 0..V-1, where there is padding.
+      segments_BxL: which sequence of the row a position is of, 0 is padding.
+      places_BxL: position within its sequence, 0..L-1.
+      train: drops out, with the rng "dropout".
+    """
+    init = nn.initializers.xavier_normal()
+    table_VxD = self.param('items', init, (self.num_items, self.dim))
+    places_LxD = self.param('places', init, (self.length, self.dim))
+    x_BxLxD = table_VxD[items_BxL] + places_LxD[places_BxL]
+    x_BxLxD = nn.Dropout(self.dropout)(x_BxLxD, deterministic=not train)
+    allowed_BxLxL = transformer.segment_mask(segments_BxL)
+    num_empty_BxL = None
+    if self.sees_padding:
+      num_empty_BxL = first_places(segments_BxL, places_BxL)
+    for i in range(self.num_layers):
+      block = Block(
+        self.num_heads, self.hidden_dim, self.dropout, name=f'block_{i}'
+      )
+      x_BxLxD = block(x_BxLxD, allowed_BxLxL, num_empty_BxL, train=train)
+    return nn.LayerNorm(name='norm')(x_BxLxD)
+
+
+def first_places(
+  segments_BxL: Int[Array, 'B L'], places_BxL: Int[Array, 'B L']
+) -> Int[Array, 'B L']:
+  """Where the sequence of each position starts."""
+  same_BxLxL = segments_BxL[:, :, None] == segments_BxL[:, None, :]
+  far = jnp.iinfo(places_BxL.dtype).max
+  return jnp.where(same_BxLxL, places_BxL[:, None, :], far).min(axis=-1)
+
+
+class Negatives(NamedTuple):
+  """Items drawn to stand for the catalogue.
+
+  Attributes:
+    items: [M], drawn with replacement.
+    log_q: [M], log-probability of each to be drawn; -log M for all leaves the
+      logits as they are.
+  """
+
+  items: Int[Array, ' M']
+  log_q: Float[Array, ' M']
+
+
+def draw_negatives(
+  key: jax.Array, counts_V: Float[Array, ' V'], num: int
+) -> Negatives:
+  """Draws `num` items in proportion to their count plus one."""
+  weights_V = counts_V + 1.0
+  log_q_V = jnp.log(weights_V) - jnp.log(weights_V.sum())
+  cumulated_V = jnp.cumsum(weights_V)
+  draws_M = jax.random.uniform(key, (num,)) * cumulated_V[-1]
+  items_M = jnp.searchsorted(cumulated_V, draws_M, side='right')
+  items_M = jnp.minimum(items_M, len(counts_V) - 1)
+  return Negatives(items_M, log_q_V[items_M])
+
+
+def draw_uniform_negatives(
+  key: jax.Array, num_items: int, num: int
+) -> Negatives:
+  """Draws `num` items, all alike, whose logits are not corrected.
+
+  The sum over them stands for M items instead of V: the sampled softmax of the
+  well-trained figures (Klenitskiy & Vasilev, arXiv 2309.07602). A position has
+  won when it ranks its target first among M, which weakens the pull on it.
+  """
+  items_M = jax.random.randint(key, (num,), 0, num_items)
+  return Negatives(items_M, jnp.full(num, -jnp.log(num)))
+
+
+def next_item_nll(
+  hidden_NxD: Float[Array, 'N D'],
+  table_VxD: Float[Array, 'V D'],
+  targets_N: Int[Array, ' N'],
+  negatives: Negatives | None = None,
+) -> Float[Array, ' N']:
+  """-log softmax of each target, over the catalogue or an estimate of it.
+
+  Under M `negatives` the sum over the other items is estimated without bias,
+  sum_j exp(s_j) / (M q_j) over the draws that are not the target itself: the
+  logQ correction (Bengio & Senecal, 2008), of the negatives only.
+  """
+  scores_N = jnp.einsum('nd,nd->n', hidden_NxD, table_VxD[targets_N])
+  if negatives is None:
+    return jax.nn.logsumexp(hidden_NxD @ table_VxD.T, axis=-1) - scores_N
+  logits_NxM = hidden_NxD @ table_VxD[negatives.items].T
+  log_expected_M = negatives.log_q + jnp.log(len(negatives.items))
+  logits_NxM = jnp.where(
+    negatives.items[None] == targets_N[:, None],
+    -jnp.inf,
+    logits_NxM - log_expected_M[None],
+  )
+  logits_NxM = jnp.concatenate([scores_N[:, None], logits_NxM], axis=1)
+  return jax.nn.logsumexp(logits_NxM, axis=-1) - scores_N
+
+
+def next_item_loss(
+  model: SASRec,
+  params: Any,
+  rows: Any,
+  key: jax.Array,
+  *,
+  counts_V: Float[Array, ' V'],
+  num_negatives: int = 0,
+  logq: bool = True,
+  item_dropout: float = 0.0,
+) -> Float[Array, '']:
+  """The mean `next_item_nll` of a batch's real positions, in training.
+
+  Args:
+    model: the network.
+    params: its parameters.
+    rows: `inputs`, `targets`, `segments` and `places`, int [B, L] each.
+    key: of dropout and negatives.
+    counts_V: how often each item occurs.
+    num_negatives: drawn for the batch; 0 is the full softmax.
+    logq: draw them by count and correct for it, or all alike and do not.
+    item_dropout: share of the item embeddings' numbers dropped, the same ones
+      wherever an item stands: in histories, as a target, as a negative.
+  """
+  dropout_key, negatives_key, item_key = jax.random.split(key, 3)
+  table_VxD = params['items']
+  if item_dropout:
+    kept = jax.random.bernoulli(item_key, 1 - item_dropout, table_VxD.shape)
+    table_VxD = jnp.where(kept, table_VxD / (1 - item_dropout), 0)
+  hidden_BxLxD = model.apply(
+    {'params': {**params, 'items': table_VxD}},
+    rows.inputs,
+    rows.segments,
+    rows.places,
+    train=True,
+    rngs={'dropout': dropout_key},
+  )
+  negatives = None
+  if num_negatives and logq:
+    negatives = draw_negatives(negatives_key, counts_V, num_negatives)
+  elif num_negatives:
+    negatives = draw_uniform_negatives(
+      negatives_key, model.num_items, num_negatives
+    )
+  nll_N = next_item_nll(
+    hidden_BxLxD.reshape(-1, model.dim),
+    table_VxD,
+    rows.targets.reshape(-1),
+    negatives,
+  )
+  is_real_N = rows.segments.reshape(-1) > 0
+  return jnp.where(is_real_N, nll_N, 0).sum() / is_real_N.sum()
+
+
+def last_hidden(
+  model: SASRec,
+  params: Any,
+  items_BxL: Int[Array, 'B L'],
+  sizes_B: Int[Array, ' B'],
+) -> Float[Array, 'B D']:
+  """What the last item of each history says of the next one.
+
+  Args:
+    model: the network.
+    params: its parameters.
+    items_BxL: histories from column 0 on.
+    sizes_B: items of each, at least 1.
+  """
+  segments_BxL, places_BxL = transformer.one_sequence_a_row(
+    sizes_B, items_BxL.shape[1], model.length, from_the_end=model.from_the_end
+  )
+  hidden_BxLxD = model.apply(
+    {'params': params}, items_BxL, segments_BxL, places_BxL
+  )
+  return hidden_BxLxD[jnp.arange(sizes_B.shape[0]), sizes_B - 1]
+
+
+def forward_flops(
+  model: SASRec, num_rows: int, length: int, num_candidates: int
+) -> float:
+  """Multiply-adds (two operations) of all positions of some rows.
+
+  Embedding look-ups, norms and softmax are left out.
+
+  Args:
+    model: the sizes.
+    num_rows: B.
+    length: positions of a row.
+    num_candidates: items that each position scores.
+  """
+  D = model.dim
+  block = 4 * D * D + 2 * D * model.hidden_dim + 2 * length * D
+  position = model.num_layers * block + D * num_candidates
+  return 2.0 * num_rows * length * position
+
+
+def keep_all_but_items(source: Any, fresh: Any) -> Any:
+  """Parameters for another catalogue: its items' own, the rest learned."""
+  return {**source, 'items': fresh['items']}

@@ -1,0 +1,1 @@
+"""VQ-Rec: items known by the codes of their text."""

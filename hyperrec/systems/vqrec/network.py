@@ -1,0 +1,306 @@
+"""VQ-Rec: an item is the mean of the embeddings of its text's codes.
+
+Hou, He, McAuley & Zhao: "Learning vector-quantized item representation for
+transferable sequential recommenders" (WWW 2023, arXiv 2210.12316). Since codes
+come from text (`product_quantizer`), an item never seen has a vector without a
+training step.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from hyperrec.nn import transformer
+
+_TINY = 1e-12
+
+
+class SequenceEncoder(nn.Module):
+  """Positions, a layer norm and causal blocks (post-LN) over item vectors.
+
+  Attributes:
+    length: L, the longest history.
+    num_layers: blocks.
+    num_heads: H; must divide D.
+    hidden_dim: width inside a block's two-layer net.
+    dropout: share dropped in training, of the input and in the blocks.
+    from_the_end: a history's last item is at place L - 1, not its first at 0.
+  """
+
+  length: int = 50
+  num_layers: int = 2
+  num_heads: int = 2
+  hidden_dim: int = 256
+  dropout: float = 0.5
+  from_the_end: bool = False
+
+  @nn.compact
+  def __call__(
+    self,
+    x_BxLxD: Float[Array, 'B L D'],
+    segments_BxL: Int[Array, 'B L'],
+    places_BxL: Int[Array, 'B L'],
+    *,
+    train: bool = False,
+  ) -> Float[Array, 'B L D']:
+    """What each position says of the next item.
+
+    Args:
+      x_BxLxD: vectors of the items.
+      segments_BxL: which sequence of the row a position is of, 0 is padding.
+      places_BxL: position within its sequence, 0..L-1.
+      train: drops out, with the rng "dropout".
+    """
+    places_LxD = self.param(
+      'places', nn.initializers.normal(0.02), (self.length, x_BxLxD.shape[-1])
+    )
+    x_BxLxD = nn.LayerNorm(name='input_norm')(x_BxLxD + places_LxD[places_BxL])
+    x_BxLxD = nn.Dropout(self.dropout)(x_BxLxD, deterministic=not train)
+    allowed_BxLxL = transformer.segment_mask(segments_BxL)
+    for i in range(self.num_layers):
+      block = transformer.Block(
+        self.num_heads,
+        self.hidden_dim,
+        norm_first=False,
+        dropout=self.dropout,
+        name=f'block_{i}',
+      )
+      x_BxLxD = block(x_BxLxD, allowed_BxLxL, train=train)
+    return x_BxLxD
+
+
+def init(
+  encoder: SequenceEncoder,
+  key: jax.Array,
+  *,
+  num_groups: int,
+  num_codes: int,
+  dim: int,
+) -> dict[str, Any]:
+  """Parameters: `codes`, the embeddings [G, M, D], and the `encoder`'s own."""
+  codes_key, encoder_key = jax.random.split(key)
+  shape = num_groups, num_codes, dim
+  row = jnp.zeros((1, encoder.length), jnp.int32)
+  x = jnp.zeros((*row.shape, dim))
+  return {
+    # So that the mean of G of them is as large as the positions.
+    'codes': 0.02 * num_groups**0.5 * jax.random.normal(codes_key, shape),
+    'encoder': encoder.init(encoder_key, x, row, row)['params'],
+  }
+
+
+def embed(
+  table_GxMxD: Float[Array, 'G M D'], codes_NxG: Int[Array, 'N G']
+) -> Float[Array, 'N D']:
+  """Item vectors: the mean of the embeddings of their codes."""
+
+  # One group after the other: all at once would fill N G D numbers.
+  def add(total_NxD, group):
+    table_MxD, codes_N = group
+    return total_NxD + table_MxD[codes_N], None
+
+  zeros_NxD = jnp.zeros((len(codes_NxG), table_GxMxD.shape[-1]))
+  total_NxD, _ = jax.lax.scan(add, zeros_NxD, (table_GxMxD, codes_NxG.T))
+  return total_NxD / len(table_GxMxD)
+
+
+def unit(x: Float[Array, '*N D']) -> Float[Array, '*N D']:
+  """Vectors of length 1; those of length 0 stay."""
+  squared = jnp.square(x).sum(axis=-1, keepdims=True)
+  return x * jax.lax.rsqrt(jnp.maximum(squared, _TINY))
+
+
+def catalogue_loss(
+  encoder: SequenceEncoder,
+  params: Any,
+  rows: Any,
+  codes_VxG: Int[Array, 'V G'],
+  key: jax.Array,
+  *,
+  temperature: float,
+) -> Float[Array, '']:
+  """Mean -log softmax of each next item over the whole catalogue.
+
+  The scores are cosines over the temperature (paper, section 3.3).
+
+  Args:
+    encoder: the network.
+    params: see `init`.
+    rows: `inputs`, `targets`, `segments` and `places`, int [B, L] each.
+    codes_VxG: codes of the catalogue.
+    key: of dropout.
+    temperature: tau.
+  """
+  table_VxD = embed(params['codes'], codes_VxG)
+  hidden_NxD = _hidden(encoder, params, table_VxD[rows.inputs], rows, key)
+  # Scaled and picked before the product: one pass less over N V numbers.
+  hidden_NxD = hidden_NxD / temperature
+  unit_VxD = unit(table_VxD)
+  targets_NxD = unit_VxD[rows.targets.reshape(-1)]
+  nll_N = jax.nn.logsumexp(hidden_NxD @ unit_VxD.T, axis=-1)
+  nll_N -= (hidden_NxD * targets_NxD).sum(axis=-1)
+  return _mean_of_real(nll_N, rows)
+
+
+def contrastive_loss(
+  encoder: SequenceEncoder,
+  params: Any,
+  rows: Any,
+  codes_VxG: Int[Array, 'V G'],
+  key: jax.Array,
+  *,
+  temperature: float,
+  replaced: float,
+) -> Float[Array, '']:
+  """Mean -log softmax of each next item over those of the batch and a fake.
+
+  Equation 5 of the paper. The negatives are the targets of all users of the
+  batch, of whatever domain, and a semi-synthetic item: the target's codes, each
+  of them replaced with some probability. What is no negative is masked: the
+  target itself elsewhere in the batch (the published code leaves a logit of 0
+  there), the user's other items, and a fake with the target's own codes.
+
+  Args:
+    encoder: the network.
+    params: see `init`.
+    rows: `inputs`, `targets`, `segments` and `places`, int [B, L] each.
+    codes_VxG: codes of all items that rows refer to.
+    key: of dropout and fakes.
+    temperature: tau.
+    replaced: rho, probability of each code to be replaced; with 0 there are no
+      fakes.
+  """
+  dropout_key, fake_key = jax.random.split(key)
+  B, L = rows.inputs.shape
+  targets_N = rows.targets.reshape(-1)
+  codes_NxG = codes_VxG[targets_N]
+  fake_NxG = fake_codes(fake_key, codes_NxG, params['codes'].shape[1], replaced)
+  inputs_NxG = codes_VxG[rows.inputs.reshape(-1)]
+  both_NxG = jnp.concatenate([inputs_NxG, codes_NxG, fake_NxG])
+  x_NxD, targets_NxD, fakes_NxD = jnp.split(embed(params['codes'], both_NxG), 3)
+  hidden_NxD = _hidden(
+    encoder, params, x_NxD.reshape(B, L, -1), rows, dropout_key
+  )
+  logits_NxN = hidden_NxD @ unit(targets_NxD).T / temperature
+  fake_N = (hidden_NxD * unit(fakes_NxD)).sum(axis=-1) / temperature
+  is_fake_N = (fake_NxG != codes_NxG).any(axis=1)
+  logits_NxN = jnp.where(is_negative(rows), logits_NxN, -jnp.inf)
+  target_N = (hidden_NxD * unit(targets_NxD)).sum(axis=-1) / temperature
+  others_Nx2 = jnp.stack(
+    [target_N, jnp.where(is_fake_N, fake_N, -jnp.inf)], axis=1
+  )
+  logits_NxC = jnp.concatenate([logits_NxN, others_Nx2], axis=1)
+  nll_N = jax.nn.logsumexp(logits_NxC, axis=-1) - target_N
+  return _mean_of_real(nll_N, rows)
+
+
+def is_negative(rows: Any) -> Bool[Array, 'N N']:
+  """[i, j] is True where the target of j is a negative of position i."""
+  B, L = rows.targets.shape
+  row_N = jnp.repeat(jnp.arange(B, dtype=jnp.int32), L)
+  segments_N, targets_N = rows.segments.reshape(-1), rows.targets.reshape(-1)
+
+  def equal(x_N):
+    return x_N[:, None] == x_N[None]
+
+  same_user_NxN = equal(row_N) & equal(segments_N)
+  return ~same_user_NxN & ~equal(targets_N) & (segments_N > 0)[None]
+
+
+def fake_codes(
+  key: jax.Array,
+  codes_NxG: Int[Array, 'N G'],
+  num_codes: int,
+  replaced: float,
+) -> Int[Array, 'N G']:
+  """Codes of which each is replaced, with a probability, by any of its group.
+
+  Paper, section 3.2.2: a mixture of codes that no item may have, near enough
+  to be hard.
+  """
+  which_key, code_key = jax.random.split(key)
+  is_replaced = jax.random.bernoulli(which_key, replaced, codes_NxG.shape)
+  drawn = jax.random.randint(code_key, codes_NxG.shape, 0, num_codes)
+  return jnp.where(is_replaced, drawn, codes_NxG)
+
+
+def aligned(
+  table_GxMxD: Float[Array, 'G M D'], weights_GxMxM: Float[Array, 'G M M']
+) -> Float[Array, 'G M D']:
+  """Embeddings of another index's codes: row m of group g mixes the source's.
+
+  Paper, section 3.3; `weights` are permutations, soft ones while learned.
+  """
+  return jnp.einsum('gmn,gnd->gmd', weights_GxMxM, table_GxMxD)
+
+
+def last_hidden(
+  encoder: SequenceEncoder,
+  params: Any,
+  x_BxLxD: Float[Array, 'B L D'],
+  sizes_B: Int[Array, ' B'],
+) -> Float[Array, 'B D']:
+  """What the last item of each history says of the next one, of length 1.
+
+  Args:
+    encoder: the network.
+    params: see `init`.
+    x_BxLxD: vectors of the items, from position 0 on.
+    sizes_B: items of each history, at least 1.
+  """
+  B, L, _ = x_BxLxD.shape
+  segments_BxL, places_BxL = transformer.one_sequence_a_row(
+    sizes_B, L, encoder.length, from_the_end=encoder.from_the_end
+  )
+  hidden_BxLxD = encoder.apply(
+    {'params': params['encoder']}, x_BxLxD, segments_BxL, places_BxL
+  )
+  return unit(hidden_BxLxD[jnp.arange(B), sizes_B - 1])
+
+
+def forward_flops(
+  encoder: SequenceEncoder,
+  *,
+  num_rows: int,
+  dim: int,
+  num_candidates: int,
+  num_looked_up: int,
+  num_groups: int,
+) -> float:
+  """Operations of all positions of some rows of L, look-ups included.
+
+  Norms and softmax are left out; a multiply-add is two operations.
+
+  Args:
+    encoder: the sizes.
+    num_rows: B.
+    dim: D.
+    num_candidates: items that each position scores.
+    num_looked_up: items whose vectors are made of codes.
+    num_groups: G, codes of an item.
+  """
+  L = encoder.length
+  block = 4 * dim**2 + 2 * dim * encoder.hidden_dim + 2 * L * dim
+  position = encoder.num_layers * block + dim * num_candidates
+  look_ups = num_looked_up * num_groups * dim
+  return 2.0 * num_rows * L * position + look_ups
+
+
+def _hidden(encoder, params, x_BxLxD, rows, key) -> Float[Array, 'N D']:
+  hidden_BxLxD = encoder.apply(
+    {'params': params['encoder']},
+    x_BxLxD,
+    rows.segments,
+    rows.places,
+    train=True,
+    rngs={'dropout': key},
+  )
+  return unit(hidden_BxLxD).reshape(-1, hidden_BxLxD.shape[-1])
+
+
+def _mean_of_real(nll_N, rows) -> Float[Array, '']:
+  is_real_N = rows.segments.reshape(-1) > 0
+  return jnp.where(is_real_N, nll_N, 0).sum() / is_real_N.sum()

@@ -1,0 +1,74 @@
+"""Simulated users: left out exactly, and shown in part."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from hyperrec.systems.linear import linear_autoencoder
+from hyperrec.systems.hyperease import simulated_users
+
+U, V, L2 = 25, 12, 5.0
+
+
+def made(seed=0):
+  random = np.random.default_rng(seed)
+  dense = (random.random((U, V)) < 0.4).astype(np.float32)
+  return scipy.sparse.csr_matrix(dense)
+
+
+def precision(x):
+  ridge = np.full(V, L2)
+  return linear_autoencoder.precision(x, ridge, np.float64)
+
+
+def test_left_out_scores_are_those_of_a_fit_without_the_user():
+  x = made()
+  shown = simulated_users.shown_part(x, np.random.default_rng(1))
+  found = simulated_users.left_out_scores(precision(x), x, shown)
+  assert found.dtype == np.float32
+  for user in range(U):
+    others = x[np.arange(U) != user]
+    weights = linear_autoencoder.solve_primal(
+      others, np.full(V, L2), dtype=np.float64
+    )
+    expected = (shown[user] @ weights).ravel()
+    np.testing.assert_allclose(found[user], expected, atol=2e-6)
+
+
+def test_left_out_scores_differ_from_those_of_the_fit():
+  x = made()
+  weights = linear_autoencoder.solve_primal(x, np.full(V, L2))
+  found = simulated_users.left_out_scores(precision(x), x, x)
+  assert abs(found - x @ weights).max() > 0.02
+
+
+def test_what_is_shown_is_not_asked_for():
+  x = made()
+  users = simulated_users.simulate(precision(x), x, seed=3)
+  np.testing.assert_array_equal(users.shown + users.asked, x.toarray())
+  assert set(np.unique(users.shown)) <= {0.0, 1.0}
+  again = simulated_users.simulate(precision(x), x, seed=3)
+  np.testing.assert_array_equal(users.shown, again.shown)
+  other = simulated_users.simulate(precision(x), x, seed=4)
+  assert (users.shown != other.shown).any()
+
+
+def test_few_and_many_items_are_shown_alike_often():
+  x = scipy.sparse.csr_matrix(np.ones((4000, 100), np.float32))
+  part = simulated_users.shown_part(x, np.random.default_rng(0))
+  sizes = np.asarray(part.sum(axis=1)).ravel()
+  few, some, many = (
+    np.mean((sizes >= low) & (sizes < high))
+    for low, high in ((0, 4), (4, 18), (18, 101))
+  )
+  assert min(few, some, many) > 0.25
+  assert np.mean(sizes == 0) < 0.2
+  assert sizes.max() <= 95
+
+
+@pytest.mark.parametrize('num_users', [0, 10])
+def test_flops_grow_with_the_users(num_users):
+  x = made()
+  count = simulated_users.simulate_flops(x, num_users)
+  dense = 2 * 2 * x.nnz / U * num_users * V
+  assert dense <= count <= 3 * dense + 1

@@ -41,12 +41,13 @@ import treescope
 from experiments.adaptation import grids
 from hyperrec import features as features_lib
 from hyperrec.data import sources
-from hyperrec.systems.hyperease import hyperease
-from hyperrec.systems.hypernetwork import conditioning
-from hyperrec.systems.hypernetwork import hypernetwork
-from hyperrec.systems.hypernetwork import output_forms
-from hyperrec.systems.hyperease import prior_generator
 from hyperrec.regimes import new_catalogue
+from hyperrec.systems.hyperease import hyperease, prior_generator
+from hyperrec.systems.hypernetwork import (
+  conditioning,
+  hypernetwork,
+  output_forms,
+)
 
 FAST = bool(os.environ.get('HYPERREC_FAST'))
 

@@ -43,11 +43,10 @@ from experiments.adaptation import grids
 from hyperrec import adapting, laboratory
 from hyperrec import features as features_lib
 from hyperrec.data import sources
-from hyperrec.systems.linear import ease
-from hyperrec.systems.hyperease import hyperease
-from hyperrec.systems.linear import l3ae
-from hyperrec.systems.mult_vae import mult_vae
 from hyperrec.regimes import new_catalogue
+from hyperrec.systems.hyperease import hyperease
+from hyperrec.systems.linear import ease, l3ae
+from hyperrec.systems.mult_vae import mult_vae
 
 FAST = bool(os.environ.get('HYPERREC_FAST'))
 BUDGETS = (0, 20) if FAST else (0, 5, 20, 50, 200)

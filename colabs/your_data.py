@@ -41,12 +41,11 @@ from experiments.adaptation import grids
 from hyperrec import adapting, export, laboratory
 from hyperrec import features as features_lib
 from hyperrec.data import sources
-from hyperrec.systems.linear import ease
-from hyperrec.systems import exports
-from hyperrec.systems.hyperease import hyperease
-from hyperrec.systems.linear import l3ae
-from hyperrec.systems.baselines import popularity
 from hyperrec.regimes import new_catalogue
+from hyperrec.systems import exports
+from hyperrec.systems.baselines import popularity
+from hyperrec.systems.hyperease import hyperease
+from hyperrec.systems.linear import ease, l3ae
 
 FAST = bool(os.environ.get('HYPERREC_FAST'))
 folder = pathlib.Path(tempfile.mkdtemp())

@@ -16,26 +16,27 @@ from experiments.adaptation import grids
 from hyperrec import adapting
 from hyperrec import features as features_lib
 from hyperrec import method as method_lib
-from hyperrec.systems.linear import ease
-from hyperrec.systems.linear import ease_dynamic
-from hyperrec.systems.linear import ease_sparse
-from hyperrec.systems.linear import esler
-from hyperrec.systems.hypernetwork import generated_head
-from hyperrec.systems.hyperease import hyperease
-from hyperrec.systems.hyperease import hyperease_learned
-from hyperrec.systems.hyperease import hyperease_user
-from hyperrec.systems.linear import item_knn
-from hyperrec.systems.linear import l3ae
+from hyperrec.systems.baselines import popularity, two_tower
+from hyperrec.systems.hyperease import (
+  hyperease,
+  hyperease_learned,
+  hyperease_user,
+)
+from hyperrec.systems.hypernetwork import generated_head, output_forms
+from hyperrec.systems.linear import (
+  ease,
+  ease_dynamic,
+  ease_sparse,
+  esler,
+  item_knn,
+  l3ae,
+  slim,
+)
 from hyperrec.systems.mult_vae import mult_vae
 from hyperrec.systems.p5 import p5
-from hyperrec.systems.baselines import popularity
-from hyperrec.systems.pref import pref
-from hyperrec.systems.pref import pref_interview
+from hyperrec.systems.pref import pref, pref_interview
 from hyperrec.systems.sequential import sasrec
-from hyperrec.systems.linear import slim
-from hyperrec.systems.baselines import two_tower
 from hyperrec.systems.vqrec import vqrec
-from hyperrec.systems.hypernetwork import output_forms
 
 Features = features_lib.Features
 Method = method_lib.Method

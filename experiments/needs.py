@@ -8,12 +8,14 @@ import numpy as np
 from experiments.adaptation import grids
 from hyperrec.cost import counts, memory
 from hyperrec.data import interactions
+from hyperrec.systems.linear import (
+  item_kernel,
+  linear_autoencoder,
+  sparse_autoencoder,
+  spd_inverse,
+)
 from hyperrec.systems.linear import slim as slim_method
-from hyperrec.systems.linear import item_kernel
-from hyperrec.systems.linear import linear_autoencoder
 from hyperrec.systems.linear import slim_admm as slim
-from hyperrec.systems.linear import sparse_autoencoder
-from hyperrec.systems.linear import spd_inverse
 
 # Side of the product whose time tells how fast the machine is.
 _SIDE = 1500

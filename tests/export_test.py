@@ -16,11 +16,10 @@ from experiments.export import run as export_run
 from hyperrec import export
 from hyperrec import method as method_lib
 from hyperrec.data import sources
-from hyperrec.systems.linear import ease
 from hyperrec.systems import exports
-from hyperrec.systems.linear import item_knn
-from hyperrec.systems.mult_vae import mult_vae
 from hyperrec.systems.baselines import popularity
+from hyperrec.systems.linear import ease, item_knn
+from hyperrec.systems.mult_vae import mult_vae
 from hyperrec.systems.pref import pref
 from hyperrec.systems.sequential import sasrec
 from hyperrec.systems.vqrec import vqrec

@@ -31,8 +31,8 @@ from hyperrec import method as method_lib
 from hyperrec.cost import memory
 from hyperrec.data import item_features
 from hyperrec.evaluation import results
-from hyperrec.systems.linear import linear_autoencoder
 from hyperrec.regimes import new_users
+from hyperrec.systems.linear import linear_autoencoder
 
 _REGIMES = flags.DEFINE_list(
   'regimes', ['new_users', 'new_catalogue'], 'The adaptation regimes.'

@@ -21,8 +21,7 @@ from experiments import script
 from experiments.benchmarks import inputs, measure, peers
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import sources
-from hyperrec.systems.linear import linear_autoencoder
-from hyperrec.systems.linear import spd_inverse
+from hyperrec.systems.linear import linear_autoencoder, spd_inverse
 
 Comparison = measure.Comparison
 L2 = 250.0  # RecBole's default.

@@ -18,8 +18,7 @@ from experiments.benchmarks import inputs, measure, peers
 from hyperrec import method as method_lib
 from hyperrec.data import splits
 from hyperrec.evaluation import ranking
-from hyperrec.systems.linear import item_item
-from hyperrec.systems.linear import linear_autoencoder
+from hyperrec.systems.linear import item_item, linear_autoencoder
 
 Comparison = measure.Comparison
 CUTOFFS = (20, 100)

@@ -12,8 +12,7 @@ import numpy as np
 
 from experiments import script
 from experiments.benchmarks import inputs, measure, peers
-from hyperrec.systems.mult_vae import mult_vae
-from hyperrec.systems.mult_vae import variational_autoencoder
+from hyperrec.systems.mult_vae import mult_vae, variational_autoencoder
 from hyperrec.training import step as step_lib
 
 Comparison = measure.Comparison

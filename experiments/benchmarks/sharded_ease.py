@@ -17,8 +17,7 @@ from absl import flags
 
 from experiments import script
 from experiments.benchmarks import inputs
-from hyperrec.systems.linear import ease_sharded
-from hyperrec.systems.linear import linear_autoencoder
+from hyperrec.systems.linear import ease_sharded, linear_autoencoder
 from hyperrec.training import mesh as mesh_lib
 
 _ITEMS = flags.DEFINE_integer(

@@ -23,14 +23,16 @@ from experiments.adaptation import grids
 from hyperrec import adapting, laboratory
 from hyperrec import method as method_lib
 from hyperrec.evaluation import significance
-from hyperrec.systems.linear import ease
-from hyperrec.systems.linear import item_item
-from hyperrec.systems.linear import item_knn
-from hyperrec.systems.mult_vae import mult_vae
-from hyperrec.systems.baselines import popularity
-from hyperrec.systems.linear import slim
-from hyperrec.systems.linear import linear_autoencoder
 from hyperrec.regimes import new_users
+from hyperrec.systems.baselines import popularity
+from hyperrec.systems.linear import (
+  ease,
+  item_item,
+  item_knn,
+  linear_autoencoder,
+  slim,
+)
+from hyperrec.systems.mult_vae import mult_vae
 
 _NUM_HELDOUT = flags.DEFINE_integer(
   'num_heldout',

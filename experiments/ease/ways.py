@@ -12,13 +12,15 @@ from hyperrec import method as method_lib
 from hyperrec.cost import measure
 from hyperrec.data import interactions, splits
 from hyperrec.evaluation import held_out, ranking, significance
-from hyperrec.systems.linear import ease
-from hyperrec.systems.linear import ease_sparse
-from hyperrec.systems.linear import esler
-from hyperrec.systems.linear import item_knn
-from hyperrec.systems.linear import gradient_autoencoder
-from hyperrec.systems.linear import sparse_autoencoder
-from hyperrec.systems.linear import spd_inverse
+from hyperrec.systems.linear import (
+  ease,
+  ease_sparse,
+  esler,
+  gradient_autoencoder,
+  item_knn,
+  sparse_autoencoder,
+  spd_inverse,
+)
 
 METRICS = ('recall@20', 'mrr@20')
 

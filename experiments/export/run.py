@@ -23,16 +23,12 @@ from experiments.adaptation import grids
 from hyperrec import export
 from hyperrec import features as features_lib
 from hyperrec.data import interactions, item_features
-from hyperrec.systems.linear import ease
-from hyperrec.systems.linear import ease_sparse
 from hyperrec.systems import exports
-from hyperrec.systems.linear import item_knn
-from hyperrec.systems.linear import l3ae
-from hyperrec.systems.mult_vae import mult_vae
 from hyperrec.systems.baselines import popularity
+from hyperrec.systems.linear import ease, ease_sparse, item_knn, l3ae, slim
+from hyperrec.systems.mult_vae import mult_vae
 from hyperrec.systems.pref import pref
 from hyperrec.systems.sequential import sasrec
-from hyperrec.systems.linear import slim
 
 # At once, also where the output is a file.
 _show = functools.partial(print, flush=True)

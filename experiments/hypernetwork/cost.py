@@ -26,8 +26,7 @@ from experiments.adaptation import grids
 from experiments.benchmarks import inputs
 from hyperrec import method as method_lib
 from hyperrec.cost import counts, measure
-from hyperrec.systems.hyperease import hyperease
-from hyperrec.systems.hyperease import hyperease_user
+from hyperrec.systems.hyperease import hyperease, hyperease_user
 from hyperrec.systems.linear import linear_autoencoder
 
 _NUM_ITEMS = flags.DEFINE_integer(

@@ -7,13 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from hyperrec.data import interactions, splits
-from hyperrec.systems.p5 import item_ids
-from hyperrec.systems.p5 import prompt_tasks
-from hyperrec.systems.p5 import prompts
-from hyperrec.systems.p5 import tokenizer as tokenizer_lib
 from hyperrec.evaluation import ranking, text_metrics
-from hyperrec.systems.p5 import p5
-from hyperrec.systems.p5 import decoding
+from hyperrec.systems.p5 import decoding, item_ids, p5, prompt_tasks, prompts
+from hyperrec.systems.p5 import tokenizer as tokenizer_lib
 
 METRICS = ('hr@5', 'ndcg@5', 'hr@10', 'ndcg@10')
 # What no text or ranking tells: yes or no, and lists to pick from.

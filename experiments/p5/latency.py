@@ -14,13 +14,15 @@ from absl import flags
 from experiments import script
 from hyperrec.cost import measure
 from hyperrec.data import sources
-from hyperrec.systems.p5 import item_ids
-from hyperrec.systems.p5 import prompt_tasks
+from hyperrec.systems.p5 import (
+  decoding,
+  item_ids,
+  p5,
+  prefix_tree,
+  prompt_tasks,
+  t5,
+)
 from hyperrec.systems.p5 import tokenizer as tokenizer_lib
-from hyperrec.systems.p5 import p5
-from hyperrec.systems.p5 import decoding
-from hyperrec.systems.p5 import prefix_tree
-from hyperrec.systems.p5 import t5
 
 _OUTPUT = flags.DEFINE_string(
   'output', 'results/p5/latency.json', 'JSON file that is written.'

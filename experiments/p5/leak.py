@@ -13,8 +13,8 @@ from absl import app, flags, logging
 
 from experiments import script
 from hyperrec.data import sources, splits
-from hyperrec.systems.p5 import item_ids
 from hyperrec.evaluation import held_out
+from hyperrec.systems.p5 import item_ids
 
 SETS = {
   'beauty': ('amazon_2014', {'domain': 'Beauty'}),

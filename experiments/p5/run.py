@@ -26,11 +26,8 @@ from experiments.p5 import judging
 from hyperrec import method as method_lib
 from hyperrec.cost import measure
 from hyperrec.data import sequences, splits
-from hyperrec.systems.p5 import item_ids
-from hyperrec.systems.p5 import prompt_tasks
-from hyperrec.systems.p5 import prompts
+from hyperrec.systems.p5 import item_ids, p5, prompt_tasks, prompts
 from hyperrec.systems.p5 import tokenizer as tokenizer_lib
-from hyperrec.systems.p5 import p5
 from hyperrec.training import manifest, run_log
 
 _ROW = flags.DEFINE_string('row', None, 'Name of the row.', required=True)

@@ -20,8 +20,7 @@ from absl import flags
 from experiments import script
 from experiments.pref import curves, recommendation
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.systems.pref import pref
-from hyperrec.systems.pref import question_rules
+from hyperrec.systems.pref import pref, question_rules
 
 _OUTPUT = flags.DEFINE_string(
   'output', 'results/pref/attributes.json', 'JSON file that is written.'

@@ -9,9 +9,7 @@ import numpy as np
 
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import item_features
-from hyperrec.systems.pref import pref
-from hyperrec.systems.pref import interview
-from hyperrec.systems.pref import question_rules
+from hyperrec.systems.pref import interview, pref, question_rules
 
 NUM_QUESTIONS = 10
 # Standard deviations from the average person that are worth a word.

@@ -17,8 +17,7 @@ from absl import flags
 from experiments import script
 from experiments.pref import curves
 from hyperrec import whole_file
-from hyperrec.systems.pref import interview
-from hyperrec.systems.pref import question_rules
+from hyperrec.systems.pref import interview, question_rules
 from hyperrec.systems.pref import reward_factorization as rf
 
 _OUTPUT = flags.DEFINE_string(

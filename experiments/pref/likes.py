@@ -13,8 +13,7 @@ from experiments.pref import curves
 from experiments.pref import people as people_lib
 from hyperrec import features as features_lib
 from hyperrec import method as method_lib
-from hyperrec.systems.linear import ease
-from hyperrec.systems.linear import l3ae
+from hyperrec.systems.linear import ease, l3ae
 from hyperrec.systems.pref import pref
 
 Measured = curves.Measured

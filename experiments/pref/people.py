@@ -8,8 +8,7 @@ import scipy.sparse
 
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.evaluation import ranking
-from hyperrec.systems.pref import pref
-from hyperrec.systems.pref import preference_pairs
+from hyperrec.systems.pref import pref, preference_pairs
 
 Interactions = interactions_lib.Interactions
 

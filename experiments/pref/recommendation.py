@@ -11,10 +11,12 @@ from absl import logging
 from experiments.pref import curves
 from experiments.pref import likes as likes_lib
 from experiments.pref import people as people_lib
-from hyperrec.systems.pref import pref
-from hyperrec.systems.pref import interview
-from hyperrec.systems.pref import interview_tree
-from hyperrec.systems.pref import question_rules
+from hyperrec.systems.pref import (
+  interview,
+  interview_tree,
+  pref,
+  question_rules,
+)
 from hyperrec.systems.pref import reward_factorization as rf
 
 Measured = curves.Measured

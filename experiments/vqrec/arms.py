@@ -8,9 +8,9 @@ from absl import app
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.systems.vqrec import vqrec
 from hyperrec.systems.vqrec import index as vqrec_index
 from hyperrec.systems.vqrec import stages as vqrec_stages
+from hyperrec.systems.vqrec import vqrec
 
 Config = vqrec_stages.Config
 Model = method_lib.Model

@@ -9,8 +9,8 @@ from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data.sources import columns, reading
 from hyperrec.evaluation import ranking
-from hyperrec.systems.vqrec import vqrec
 from hyperrec.systems.vqrec import index as vqrec_index
+from hyperrec.systems.vqrec import vqrec
 
 DataError = interactions_lib.DataError
 SavedModel = model_file.SavedModel

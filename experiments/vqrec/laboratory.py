@@ -20,9 +20,9 @@ from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import sequences, splits
 from hyperrec.evaluation import held_out, ranking
-from hyperrec.systems.vqrec import vqrec
 from hyperrec.systems.vqrec import index as vqrec_index
 from hyperrec.systems.vqrec import stages as vqrec_stages
+from hyperrec.systems.vqrec import vqrec
 
 Config = vqrec_stages.Config
 Interactions = interactions_lib.Interactions

@@ -13,9 +13,9 @@ import numpy as np
 from hyperrec import whole_file
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.systems.vqrec import index as vqrec_index
+from hyperrec.systems.vqrec import product_quantizer
 from hyperrec.systems.vqrec import stages as vqrec_stages
 from hyperrec.systems.vqrec import training as vqrec_training
-from hyperrec.systems.vqrec import product_quantizer
 
 DataError = interactions_lib.DataError
 

@@ -15,14 +15,12 @@ import scipy.sparse
 from jaxtyping import Array, Bool, Float, Int
 
 from hyperrec import export
-from hyperrec.systems.mult_vae import mult_vae
-from hyperrec.systems.pref import pref
-from hyperrec.systems.sequential import sasrec
-from hyperrec.systems.vqrec import vqrec
 from hyperrec.systems.linear import linear_autoencoder
-from hyperrec.systems.sequential import sequential_recommender
-from hyperrec.systems.pref import taken_weight
+from hyperrec.systems.mult_vae import mult_vae
+from hyperrec.systems.pref import pref, taken_weight
+from hyperrec.systems.sequential import sasrec, sequential_recommender
 from hyperrec.systems.vqrec import network as vqrec_lib
+from hyperrec.systems.vqrec import vqrec
 
 Items = Int[Array, 'B L']
 Mask = Bool[Array, 'B L']

@@ -11,9 +11,9 @@ from absl import app
 from experiments.vqrec import arms, extension, model_file, rows
 from hyperrec.data import interactions, item_text
 from hyperrec.systems.vqrec import index as vqrec_index
+from hyperrec.systems.vqrec import product_quantizer
 from hyperrec.systems.vqrec import stages as vqrec_stages
 from hyperrec.systems.vqrec import training as vqrec_training
-from hyperrec.systems.vqrec import product_quantizer
 from tests.data import item_text_test
 from tests.experiments import commands
 

@@ -17,13 +17,13 @@ import numpy as np
 import optax
 
 from hyperrec.data import sources
-from hyperrec.systems.linear import esler
-from hyperrec.systems.hypernetwork import generated_head
+from hyperrec.systems.baselines import two_tower
 from hyperrec.systems.hyperease import hyperease_user
+from hyperrec.systems.hypernetwork import generated_head
+from hyperrec.systems.linear import esler
 from hyperrec.systems.mult_vae import mult_vae
 from hyperrec.systems.p5 import p5
 from hyperrec.systems.sequential import sasrec
-from hyperrec.systems.baselines import two_tower
 from hyperrec.systems.vqrec import vqrec
 from hyperrec.training import loop, mesh
 from hyperrec.training import step as step_lib

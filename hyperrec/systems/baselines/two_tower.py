@@ -18,8 +18,8 @@ from jaxtyping import Float
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.systems.linear import l3ae
 from hyperrec.systems.baselines import towers as model_lib
+from hyperrec.systems.linear import l3ae
 from hyperrec.systems.mult_vae import variational_autoencoder
 from hyperrec.training import loop, optimizers
 from hyperrec.training import step as step_lib

@@ -12,10 +12,8 @@ import numpy as np
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.systems.linear import item_item
-from hyperrec.systems.linear import l3ae
-from hyperrec.systems.linear import linear_autoencoder
 from hyperrec.systems.hyperease import prior_generator
+from hyperrec.systems.linear import item_item, l3ae, linear_autoencoder
 
 Cost = method_lib.Cost
 Features = l3ae.Features

@@ -13,11 +13,13 @@ import scipy.sparse
 
 from hyperrec import method as method_lib
 from hyperrec.cost import counts
-from hyperrec.systems.hyperease import hyperease
-from hyperrec.systems.linear import item_item
-from hyperrec.systems.hyperease import item_popularity
-from hyperrec.systems.hyperease import prior_generator
+from hyperrec.systems.hyperease import (
+  hyperease,
+  item_popularity,
+  prior_generator,
+)
 from hyperrec.systems.hyperease import strength_generator as strengths_lib
+from hyperrec.systems.linear import item_item
 
 Cost = method_lib.Cost
 Csr = scipy.sparse.csr_matrix

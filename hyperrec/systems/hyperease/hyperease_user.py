@@ -21,9 +21,8 @@ from jaxtyping import Array, Bool, Float
 from hyperrec import method as method_lib
 from hyperrec.cost import counts
 from hyperrec.data import interactions as interactions_lib
+from hyperrec.systems.hyperease import simulated_users, user_correction
 from hyperrec.systems.linear import linear_autoencoder
-from hyperrec.systems.hyperease import simulated_users
-from hyperrec.systems.hyperease import user_correction
 from hyperrec.systems.mult_vae import variational_autoencoder
 from hyperrec.training import loop
 from hyperrec.training import step as step_lib

@@ -21,11 +21,12 @@ import scipy.sparse
 from jaxtyping import Float
 
 from hyperrec.cost import counts
-from hyperrec.systems.linear import item_kernel
-from hyperrec.systems.hyperease import item_popularity
-from hyperrec.systems.linear import linear_autoencoder
-from hyperrec.systems.hyperease import relation_map
-from hyperrec.systems.hyperease import relation_transfer
+from hyperrec.systems.hyperease import (
+  item_popularity,
+  relation_map,
+  relation_transfer,
+)
+from hyperrec.systems.linear import item_kernel, linear_autoencoder
 
 Cost = counts.Cost
 Csr = scipy.sparse.csr_matrix

@@ -20,11 +20,12 @@ from jaxtyping import Array, Bool, Float
 from hyperrec import method as method_lib
 from hyperrec.cost import counts
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.systems.mult_vae import mult_vae
-from hyperrec.systems.hypernetwork import conditioning
-from hyperrec.systems.hypernetwork import hypernetwork
-from hyperrec.systems.hypernetwork import output_forms
-from hyperrec.systems.mult_vae import variational_autoencoder
+from hyperrec.systems.hypernetwork import (
+  conditioning,
+  hypernetwork,
+  output_forms,
+)
+from hyperrec.systems.mult_vae import mult_vae, variational_autoencoder
 from hyperrec.training import loop
 from hyperrec.training import step as step_lib
 

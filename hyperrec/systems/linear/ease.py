@@ -4,8 +4,7 @@ import dataclasses
 from typing import Any
 
 from hyperrec import method as method_lib
-from hyperrec.systems.linear import item_item
-from hyperrec.systems.linear import linear_autoencoder
+from hyperrec.systems.linear import item_item, linear_autoencoder
 
 Cost = method_lib.Cost
 Model = method_lib.Model

@@ -8,8 +8,7 @@ from jaxtyping import Float
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.systems.linear import linear_autoencoder
-from hyperrec.systems.linear import woodbury
+from hyperrec.systems.linear import linear_autoencoder, woodbury
 
 Cost = method_lib.Cost
 Interactions = interactions_lib.Interactions

@@ -15,8 +15,7 @@ from jaxtyping import Array, Float
 
 from hyperrec import method as method_lib
 from hyperrec.cost import counts
-from hyperrec.systems.linear import item_item
-from hyperrec.systems.linear import gauss_jordan
+from hyperrec.systems.linear import gauss_jordan, item_item
 from hyperrec.training import mesh as mesh_lib
 
 Cost = method_lib.Cost

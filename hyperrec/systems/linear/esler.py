@@ -13,9 +13,11 @@ import optax
 from hyperrec import method as method_lib
 from hyperrec.cost import counts, memory
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.systems.linear import item_item
-from hyperrec.systems.linear import gradient_autoencoder
-from hyperrec.systems.linear import linear_autoencoder
+from hyperrec.systems.linear import (
+  gradient_autoencoder,
+  item_item,
+  linear_autoencoder,
+)
 from hyperrec.training import loop
 from hyperrec.training import step as step_lib
 

@@ -9,9 +9,8 @@ import scipy.sparse
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.systems.linear import item_item
-from hyperrec.systems.linear import linear_autoencoder
 from hyperrec.systems.hyperease import prior_generator
+from hyperrec.systems.linear import item_item, linear_autoencoder
 
 Cost = method_lib.Cost
 # Interactions -> features of the items of their catalogue, float [V, F].

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from hyperrec import method as method_lib
-from hyperrec.systems.linear import item_item
-from hyperrec.systems.linear import linear_autoencoder
+from hyperrec.systems.linear import item_item, linear_autoencoder
 from hyperrec.systems.linear import slim_admm as slim_lib
 
 Cost = method_lib.Cost

@@ -15,8 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from hyperrec.cost import memory
-from hyperrec.systems.linear import linear_autoencoder
-from hyperrec.systems.linear import woodbury
+from hyperrec.systems.linear import linear_autoencoder, woodbury
 
 Csr = linear_autoencoder.Csr
 

@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from hyperrec.systems.p5 import prefix_tree
-from hyperrec.systems.p5 import t5
+from hyperrec.systems.p5 import prefix_tree, t5
 
 PrefixTree = prefix_tree.PrefixTree
 

@@ -15,13 +15,15 @@ import numpy as np
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.systems.p5 import item_ids
-from hyperrec.systems.p5 import prompt_tasks
-from hyperrec.systems.p5 import prompts
+from hyperrec.systems.p5 import (
+  decoding,
+  item_ids,
+  prefix_tree,
+  prompt_tasks,
+  prompts,
+)
 from hyperrec.systems.p5 import tokenizer as tokenizer_lib
 from hyperrec.systems.p5 import training as p5_training
-from hyperrec.systems.p5 import decoding
-from hyperrec.systems.p5 import prefix_tree
 
 CannotServe = method_lib.CannotServe
 Config = p5_training.Config

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.systems.p5 import item_ids
-from hyperrec.systems.p5 import prompts
+from hyperrec.systems.p5 import item_ids, prompts
 from hyperrec.systems.p5 import tokenizer as tokenizer_lib
 
 DataError = interactions_lib.DataError

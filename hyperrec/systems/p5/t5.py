@@ -13,8 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from hyperrec.nn import t5_layers
-from hyperrec.nn import transformer
+from hyperrec.nn import t5_layers, transformer
 
 Config = t5_layers.Config
 KeysValues = t5_layers.KeysValues

@@ -12,10 +12,8 @@ import numpy as np
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.systems.p5 import prompt_tasks
-from hyperrec.systems.p5 import prompts
+from hyperrec.systems.p5 import prompt_tasks, prompts, t5
 from hyperrec.systems.p5 import tokenizer as tokenizer_lib
-from hyperrec.systems.p5 import t5
 from hyperrec.training import loop, optimizers
 from hyperrec.training import step as step_lib
 

@@ -14,11 +14,13 @@ from jaxtyping import Array, Float
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.systems.pref import base_functions
 from hyperrec.systems.linear import linear_autoencoder
-from hyperrec.systems.pref import preference_pairs
-from hyperrec.systems.pref import question_rules
-from hyperrec.systems.pref import taken_weight
+from hyperrec.systems.pref import (
+  base_functions,
+  preference_pairs,
+  question_rules,
+  taken_weight,
+)
 from hyperrec.systems.pref import reward_factorization as rf
 
 Cost = method_lib.Cost

@@ -13,9 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from hyperrec import method as method_lib
-from hyperrec.systems.pref import pref
-from hyperrec.systems.pref import interview
-from hyperrec.systems.pref import question_rules
+from hyperrec.systems.pref import interview, pref, question_rules
 from hyperrec.systems.pref import reward_factorization as rf
 
 CannotServe = method_lib.CannotServe

@@ -13,8 +13,7 @@ from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import sequences as sequences_lib
-from hyperrec.systems.sequential import next_item
-from hyperrec.systems.sequential import sequential_recommender
+from hyperrec.systems.sequential import next_item, sequential_recommender
 from hyperrec.training import loop, optimizers
 from hyperrec.training import step as step_lib
 

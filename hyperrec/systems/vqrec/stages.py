@@ -14,8 +14,8 @@ from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import sequences as sequences_lib
 from hyperrec.systems.sequential import next_item
 from hyperrec.systems.vqrec import index as vqrec_index
-from hyperrec.systems.vqrec import permutation
 from hyperrec.systems.vqrec import network as vqrec
+from hyperrec.systems.vqrec import permutation
 from hyperrec.training import loop, optimizers
 from hyperrec.training import step as step_lib
 

@@ -17,10 +17,10 @@ from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.systems.sequential import next_item
 from hyperrec.systems.vqrec import index as vqrec_index
+from hyperrec.systems.vqrec import network as vqrec_lib
+from hyperrec.systems.vqrec import product_quantizer
 from hyperrec.systems.vqrec import stages as vqrec_stages
 from hyperrec.systems.vqrec import training as vqrec_training
-from hyperrec.systems.vqrec import product_quantizer
-from hyperrec.systems.vqrec import network as vqrec_lib
 
 Config = vqrec_stages.Config
 Features = Callable[[interactions_lib.Interactions], np.ndarray]

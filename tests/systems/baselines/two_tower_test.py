@@ -7,8 +7,8 @@ import pytest
 from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.data import interactions
-from hyperrec.systems.baselines import two_tower
 from hyperrec.regimes import new_catalogue
+from hyperrec.systems.baselines import two_tower
 
 KEY = jax.random.key(0)
 SMALL = {'hidden_dim': 16, 'dim': 8, 'batch_size': 50, 'finetune_epochs': 2}

@@ -7,11 +7,13 @@ import pytest
 
 from hyperrec import method as method_lib
 from hyperrec.data import sources
-from hyperrec.systems.hyperease import hyperease
-from hyperrec.systems.hyperease import hyperease_learned
-from hyperrec.systems.hyperease import prior_generator
-from hyperrec.systems.hyperease import strength_generator as strengths_lib
 from hyperrec.regimes import new_catalogue
+from hyperrec.systems.hyperease import (
+  hyperease,
+  hyperease_learned,
+  prior_generator,
+)
+from hyperrec.systems.hyperease import strength_generator as strengths_lib
 
 KEY = jax.random.key(0)
 BASE = {'l2': 30.0, 'trust': 0.9, 'relation': 0.2, 'transfer': 0.2,

@@ -9,11 +9,9 @@ import pytest
 from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.data import interactions, splits
-from hyperrec.systems.linear import ease
-from hyperrec.systems.hyperease import hyperease
-from hyperrec.systems.linear import l3ae
-from hyperrec.systems.linear import linear_autoencoder
 from hyperrec.regimes import new_catalogue, new_users
+from hyperrec.systems.hyperease import hyperease
+from hyperrec.systems.linear import ease, l3ae, linear_autoencoder
 
 KEY = jax.random.key(0)
 OWN = {'l2': 30.0, 'l2_features': 2.0, 'trust': 0.9}

@@ -11,9 +11,8 @@ from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.cost import counts
 from hyperrec.data import interactions
+from hyperrec.systems.hyperease import hyperease_user, simulated_users
 from hyperrec.systems.linear import ease
-from hyperrec.systems.hyperease import hyperease_user
-from hyperrec.systems.hyperease import simulated_users
 from tests.makers import make_data
 
 # An implementation of random numbers that compiles fast.

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from hyperrec.systems.linear import item_kernel
-from hyperrec.systems.linear import linear_autoencoder
 from hyperrec.systems.hyperease import prior_generator
+from hyperrec.systems.linear import item_kernel, linear_autoencoder
 
 STRENGTHS = prior_generator.Strengths(2.0, 0.9, 0.2, 0.3, 0.15)
 ALONE = STRENGTHS._replace(relation=0.0, transfer=0.0, popularity=0.0)

@@ -11,8 +11,8 @@ import scipy.optimize
 import scipy.sparse
 from jax import test_util
 
-from hyperrec.systems.linear import linear_autoencoder
 from hyperrec.systems.hyperease import prior_solve
+from hyperrec.systems.linear import linear_autoencoder
 
 
 @pytest.fixture(params=[np.float32, np.float64])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from hyperrec.systems.linear import linear_autoencoder
 from hyperrec.systems.hyperease import relation_transfer
+from hyperrec.systems.linear import linear_autoencoder
 
 
 def make(num_users=60, num_items=14, width=5, seed=0):

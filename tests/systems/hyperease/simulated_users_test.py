@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from hyperrec.systems.linear import linear_autoencoder
 from hyperrec.systems.hyperease import simulated_users
+from hyperrec.systems.linear import linear_autoencoder
 
 U, V, L2 = 25, 12, 5.0
 

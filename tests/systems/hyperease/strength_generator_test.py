@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from hyperrec.systems.hyperease import item_popularity
-from hyperrec.systems.linear import linear_autoencoder
-from hyperrec.systems.hyperease import prior_generator
+from hyperrec.systems.hyperease import item_popularity, prior_generator
 from hyperrec.systems.hyperease import strength_generator as strengths_lib
+from hyperrec.systems.linear import linear_autoencoder
 
 BASE = strengths_lib.Generated(30.0, 0.9, 0.2, 0.3, 0.15)
 

@@ -12,10 +12,8 @@ from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.cost import counts
 from hyperrec.data import interactions
-from hyperrec.systems.hypernetwork import generated_head
-from hyperrec.systems.mult_vae import mult_vae
-from hyperrec.systems.hypernetwork import output_forms
-from hyperrec.systems.mult_vae import variational_autoencoder
+from hyperrec.systems.hypernetwork import generated_head, output_forms
+from hyperrec.systems.mult_vae import mult_vae, variational_autoencoder
 from hyperrec.training import step as step_lib
 from tests.makers import make_data
 

@@ -1,4 +1,4 @@
-"""Tests of hyperrec.systems.hypernetwork.hypernetwork and of its output forms."""
+"""Tests of hypernetworks and of their output forms."""
 
 import functools
 
@@ -10,9 +10,11 @@ import numpy as np
 import optax
 import pytest
 
-from hyperrec.systems.hypernetwork import conditioning
-from hyperrec.systems.hypernetwork import hypernetwork
-from hyperrec.systems.hypernetwork import output_forms
+from hyperrec.systems.hypernetwork import (
+  conditioning,
+  hypernetwork,
+  output_forms,
+)
 
 # An implementation of random numbers that compiles fast.
 KEY = jax.random.key(0, impl='unsafe_rbg')

@@ -7,8 +7,7 @@ import pytest
 from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.data import interactions
-from hyperrec.systems.linear import ease
-from hyperrec.systems.linear import esler
+from hyperrec.systems.linear import ease, esler
 from tests.makers import make_data
 
 KEY = jax.random.key(0)

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from hyperrec.systems.linear import item_kernel
-from hyperrec.systems.linear import linear_autoencoder
+from hyperrec.systems.linear import item_kernel, linear_autoencoder
 
 
 def make(num_items=80, width=6, seed=0):

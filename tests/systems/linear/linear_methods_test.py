@@ -8,13 +8,15 @@ import scipy.sparse
 from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.data import interactions
-from hyperrec.systems.linear import ease
-from hyperrec.systems.linear import ease_dynamic
-from hyperrec.systems.linear import item_knn
-from hyperrec.systems.linear import l3ae
 from hyperrec.systems.baselines import popularity
-from hyperrec.systems.linear import slim
-from hyperrec.systems.linear import woodbury
+from hyperrec.systems.linear import (
+  ease,
+  ease_dynamic,
+  item_knn,
+  l3ae,
+  slim,
+  woodbury,
+)
 from tests.makers import make_data
 
 KEY = jax.random.key(0)

@@ -9,10 +9,8 @@ import pytest
 from hyperrec import method as method_lib
 from hyperrec.data import sources, splits
 from hyperrec.evaluation import ranking
-from hyperrec.systems.linear import ease
-from hyperrec.systems.linear import esler
-from hyperrec.systems.linear import item_knn
 from hyperrec.systems.baselines import popularity
+from hyperrec.systems.linear import ease, esler, item_knn
 
 KEY = jax.random.key(0)
 

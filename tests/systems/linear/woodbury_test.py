@@ -3,8 +3,7 @@
 import numpy as np
 import scipy.sparse
 
-from hyperrec.systems.linear import linear_autoencoder
-from hyperrec.systems.linear import woodbury
+from hyperrec.systems.linear import linear_autoencoder, woodbury
 
 L2, NUM_ITEMS = 3.0, 25
 

@@ -8,8 +8,7 @@ import pytest
 from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.data import interactions
-from hyperrec.systems.mult_vae import mult_vae
-from hyperrec.systems.mult_vae import variational_autoencoder
+from hyperrec.systems.mult_vae import mult_vae, variational_autoencoder
 from hyperrec.training import loop
 from hyperrec.training import step as step_lib
 from tests.makers import make_data

@@ -6,8 +6,8 @@ import threadpoolctl
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions, splits
-from hyperrec.systems.p5 import item_ids
 from hyperrec.evaluation import ranking
+from hyperrec.systems.p5 import item_ids
 from tests.makers import make_data
 
 

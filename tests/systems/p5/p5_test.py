@@ -9,10 +9,7 @@ import pytest
 from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.data import interactions
-from hyperrec.systems.p5 import prompt_tasks
-from hyperrec.systems.p5 import prompts
-from hyperrec.systems.p5 import tokenizer
-from hyperrec.systems.p5 import p5
+from hyperrec.systems.p5 import p5, prompt_tasks, prompts, tokenizer
 from hyperrec.systems.p5 import training as p5_training
 
 pytest.importorskip('sentencepiece')

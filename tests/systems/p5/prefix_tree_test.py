@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hyperrec.systems.p5 import decoding
-from hyperrec.systems.p5 import prefix_tree
+from hyperrec.systems.p5 import decoding, prefix_tree
 from tests.systems.p5.t5_test import CONFIG, apply, random_params, source
 
 END = 1

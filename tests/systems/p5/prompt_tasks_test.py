@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 
 from hyperrec.data import interactions
-from hyperrec.systems.p5 import prompt_tasks
-from hyperrec.systems.p5 import prompts
-from hyperrec.systems.p5 import tokenizer
+from hyperrec.systems.p5 import prompt_tasks, prompts, tokenizer
 from tests.makers import make_data
 
 pytest.importorskip('sentencepiece')

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from hyperrec.data import interactions
-from hyperrec.systems.p5 import prompts
-from hyperrec.systems.p5 import tokenizer
+from hyperrec.systems.p5 import prompts, tokenizer
 
 pytest.importorskip('sentencepiece')
 FIELDS = frozenset().union(*(t.fields for t in prompts.TEMPLATES))

@@ -11,9 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hyperrec.systems.p5 import t5
 from hyperrec.nn import t5_layers
-from hyperrec.systems.p5 import t5_weights
+from hyperrec.systems.p5 import t5, t5_weights
 
 CONFIG = t5.Config(
   20, d_model=8, d_kv=4, d_ff=12, num_layers=1, num_decoder_layers=2,

@@ -4,8 +4,7 @@ import jax
 import numpy as np
 import scipy.sparse
 
-from hyperrec.systems.pref import base_functions
-from hyperrec.systems.pref import preference_pairs
+from hyperrec.systems.pref import base_functions, preference_pairs
 
 
 def made(seed=0, users=60, items=25):

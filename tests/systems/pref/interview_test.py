@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hyperrec.systems.pref import interview
-from hyperrec.systems.pref import question_rules
+from hyperrec.systems.pref import interview, question_rules
 from hyperrec.systems.pref import reward_factorization as rf
 
 N, J, Q = 12, 3, 8

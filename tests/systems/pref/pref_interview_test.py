@@ -7,8 +7,8 @@ import pytest
 from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.data import interactions
-from hyperrec.systems.pref import pref_interview
 from hyperrec.regimes import new_users
+from hyperrec.systems.pref import pref_interview
 from tests import makers
 
 KEY = jax.random.key(0)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hyperrec.systems.pref import interview
-from hyperrec.systems.pref import question_rules
+from hyperrec.systems.pref import interview, question_rules
 from hyperrec.systems.pref import reward_factorization as rf
 
 N, J = 7, 3

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from hyperrec.data import interactions
-from hyperrec.systems.pref import pref
-from hyperrec.systems.pref import taken_weight
+from hyperrec.systems.pref import pref, taken_weight
 
 
 def rated(share_of, num_users=250, num_items=60):

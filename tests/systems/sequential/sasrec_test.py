@@ -11,10 +11,12 @@ from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.data import interactions, sequences
 from hyperrec.evaluation import ranking
-from hyperrec.systems.sequential import next_item
 from hyperrec.systems.baselines import popularity
-from hyperrec.systems.sequential import sasrec
-from hyperrec.systems.sequential import sequential_recommender
+from hyperrec.systems.sequential import (
+  next_item,
+  sasrec,
+  sequential_recommender,
+)
 from hyperrec.training import loop, run_log
 from tests.makers import make_data
 

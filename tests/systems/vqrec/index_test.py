@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from hyperrec.data import interactions
-from hyperrec.systems.vqrec import vqrec
 from hyperrec.systems.vqrec import index as vqrec_index
-from hyperrec.systems.vqrec import product_quantizer
+from hyperrec.systems.vqrec import product_quantizer, vqrec
 from tests.systems.vqrec import kind_data
 
 KEY = jax.random.key(0)

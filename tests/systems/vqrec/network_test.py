@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from hyperrec.data import sequences
-from hyperrec.systems.vqrec import permutation
 from hyperrec.systems.vqrec import network as vqrec
+from hyperrec.systems.vqrec import permutation
 
 KEY = jax.random.key(0)
 GROUPS, CODES, WIDTH, LENGTH, ITEMS = 3, 4, 8, 6, 10

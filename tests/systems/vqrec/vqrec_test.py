@@ -11,10 +11,10 @@ from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.cost import measure
 from hyperrec.data import interactions
-from hyperrec.systems.vqrec import vqrec
 from hyperrec.systems.vqrec import index as vqrec_index
 from hyperrec.systems.vqrec import stages as vqrec_stages
 from hyperrec.systems.vqrec import training as vqrec_training
+from hyperrec.systems.vqrec import vqrec
 from tests.systems.vqrec import kind_data
 
 KEY = jax.random.key(0)

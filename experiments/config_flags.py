@@ -1,6 +1,6 @@
 """Flags that are made from a dataclass of hyperparameters.
 
-  _CONFIG = config_flags.define(sasrec.Config())
+  _CONFIG = config_flags.define(sasrec.SasrecConfig())
 
   def main(argv):
     config = _CONFIG.value()

@@ -152,7 +152,7 @@ def test_a_network_is_read_without_the_code_that_trained_it(tmp_path, data):
     'from hyperrec import export\n'
     f'found = export.load({str(tmp_path / "m")!r})\n'
     f'print(found.score([[{str(data.item_ids[0])!r}]]).sum())\n'
-    'for name in ("methods", "models", "training", "data"):\n'
+    'for name in ("systems", "nn", "training", "data"):\n'
     '  assert not any(m.startswith("hyperrec." + name) for m in sys.modules)\n'
     'assert "flax" not in sys.modules\n'
   )

@@ -122,8 +122,8 @@ def train(
     state = model.fit(data, key).state
     return exports.sasrec_network(model.config, state), settings
   if name == 'pref':
-    config = pref.Config(**grids.PREF[0])
-    return exports.pref_network(pref.fit(config, data, key)), grids.PREF[0]
+    fitted = pref.pref(**grids.PREF[0]).fit(data, key)
+    return exports.pref_network(fitted.state), grids.PREF[0]
   return _linear(data, name, l2, key)
 
 

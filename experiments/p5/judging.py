@@ -28,7 +28,7 @@ class Judged(NamedTuple):
     tasks: the training rows.
   """
 
-  config: p5.Config
+  config: p5.P5Config
   state: p5.P5State
   tasks: prompt_tasks.Tasks
 

@@ -41,9 +41,9 @@ def main(argv):
     np.argsort(-data.item_counts(), kind='stable')[:2000]
   )
   tokenizer = tokenizer_lib.train(prompt_tasks.corpus(data), 2000)
-  network = p5.Config().t5(tokenizer.vocab_size)
+  network = p5.P5Config().t5(tokenizer.vocab_size)
   params = jax.jit(t5.init_params, static_argnums=0)(network, jax.random.key(0))
-  by_text = p5.Config(names='text')
+  by_text = p5.P5Config(names='text')
   rows = []
   for what, names in (
     ('2,000 numbers', numbers(tokenizer, 2_000)),
@@ -73,7 +73,7 @@ def numbers(tokenizer, num_items: int) -> list[list[int]]:
 def measured(what, names, network, params) -> list[dict]:
   """Seconds for 1,000 users of each way to rank."""
   tree = jax.tree.map(jnp.asarray, prefix_tree.build(names, tokenizer_lib.EOS))
-  size = p5.batch_size(p5.Config(), tree, _BATCH)
+  size = p5.batch_size(p5.P5Config(), tree, _BATCH)
   ways = {
     'tree': (size, lambda s: decoding.score_catalogue(
       params, s, tree, config=network)),

@@ -38,14 +38,14 @@ _FAMILIES = flags.DEFINE_list(
 )
 _NAMES = flags.DEFINE_enum(
   'names',
-  p5.Config.names,
+  p5.P5Config.names,
   item_ids.INDEXINGS,
   'Kind of item numbers; those of kind given leak the test items.',
 )
 # Items have numbers here, never texts as names, and narrow heads where the
 # network is narrow.
 _CONFIG = config_flags.define(
-  p5.Config(), leave_out=['names', 'head_dim', 'name_tokens']
+  p5.P5Config(), leave_out=['names', 'head_dim', 'name_tokens']
 )
 _SEED = script.define_seed('seed', 'Seed of all random draws.')
 _EVALUATE_EVERY = flags.DEFINE_integer(
@@ -273,7 +273,7 @@ def _number_rule(numbers, held):
   )
 
 
-def _config() -> p5.Config:
+def _config() -> p5.P5Config:
   return _CONFIG.value(
     names=_NAMES.value, head_dim=min(32, _CONFIG.holders['dim'].value)
   )

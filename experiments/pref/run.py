@@ -73,7 +73,7 @@ _ENCODER = flags.DEFINE_enum(
   'Encoder that reads the text of the items.',
 )
 # By default the data tell which ratings count as liked.
-_CONFIG = config_flags.define(pref.Config(), leave_out=['liked'])
+_CONFIG = config_flags.define(pref.PrefConfig(), leave_out=['liked'])
 _LIKED = flags.DEFINE_float(
   'liked',
   None,

@@ -27,7 +27,9 @@ from hyperrec.training import loop, mesh, run_log
 
 _ROW = flags.DEFINE_string('row', None, 'Name of the row.', required=True)
 # A row is trained once, and never fine-tuned.
-_CONFIG = config_flags.define(sasrec.Config(), leave_out=['finetune_epochs'])
+_CONFIG = config_flags.define(
+  sasrec.SasrecConfig(), leave_out=['finetune_epochs']
+)
 _SEED = script.define_seed('seed', 'Seed of all random draws.')
 _MASK_SEEN = flags.DEFINE_bool(
   'mask_seen', True, 'Leave the history out of the ranking.'

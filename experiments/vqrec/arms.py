@@ -12,7 +12,7 @@ from hyperrec.systems.vqrec import index as vqrec_index
 from hyperrec.systems.vqrec import stages as vqrec_stages
 from hyperrec.systems.vqrec import vqrec
 
-Config = vqrec_stages.Config
+VqrecConfig = vqrec_stages.VqrecConfig
 Model = method_lib.Model
 Outcome = method_lib.Outcome
 
@@ -22,7 +22,7 @@ class Arm(NamedTuple):
 
   Attributes:
     title: what it is, for the table.
-    changes: fields of `Config` that differ from the flags'.
+    changes: fields of `VqrecConfig` that differ from the flags'.
     pretrained: whether it starts from the sources.
     finetuned: whether it learns from the target.
     has_text: whether the target's codes come from its text.
@@ -57,19 +57,19 @@ ARMS = {
 }
 
 
-def configured(arm: Arm, config: Config) -> Config:
+def configured(arm: Arm, config: VqrecConfig) -> VqrecConfig:
   """The hyperparameters of an arm."""
   return dataclasses.replace(config, **arm.changes)
 
 
 def parse_trial(text: str) -> tuple[str, dict[str, Any]]:
-  """The arm, and the fields of `Config` that differ: "dim=64 lr=0.01".
+  """The arm, and the fields of `VqrecConfig` that differ: "dim=64 lr=0.01".
 
   Raises:
     UsageError: an unknown arm or field, a value that is not of its type, or a
       field that this arm would not heed.
   """
-  known = {f.name: f.type for f in dataclasses.fields(Config)}
+  known = {f.name: f.type for f in dataclasses.fields(VqrecConfig)}
   changes = {}
   arm = 'scratch'
   for entry in text.split():
@@ -105,7 +105,7 @@ def _check_heeded(text: str, arm: str, changes: dict[str, Any]) -> None:
 
 def make_model(
   arm: Arm,
-  config: Config,
+  config: VqrecConfig,
   features: vqrec.Features,
   make_index: vqrec_index.MakeIndex,
 ) -> Model:

@@ -7,7 +7,7 @@ from hyperrec.systems.vqrec import stages as vqrec_stages
 
 # The arms choose the fields that are left out.
 _CONFIG = config_flags_lib.define(
-  vqrec_stages.Config(), leave_out=['index', 'alignment', 'finetune_all']
+  vqrec_stages.VqrecConfig(), leave_out=['index', 'alignment', 'finetune_all']
 )
 _PRETRAIN_EPOCHS = flags.DEFINE_integer(
   'pretrain_epochs',
@@ -18,11 +18,11 @@ _PRETRAIN_EPOCHS = flags.DEFINE_integer(
 )
 
 
-def pretraining(replaced: float) -> vqrec_stages.Config:
+def pretraining(replaced: float) -> vqrec_stages.VqrecConfig:
   """What the flags say, for the sources."""
   return _CONFIG.value(epochs=_PRETRAIN_EPOCHS.value, replaced=replaced)
 
 
-def config() -> vqrec_stages.Config:
+def config() -> vqrec_stages.VqrecConfig:
   """What the flags say, for the target."""
   return _CONFIG.value()

@@ -55,7 +55,7 @@ def main(argv):
 
 
 def step_seconds(
-  config: vqrec_stages.Config,
+  config: vqrec_stages.VqrecConfig,
   packed: sequences.PackedRows,
   num_items: int,
   num_steps: int,

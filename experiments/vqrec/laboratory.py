@@ -24,7 +24,7 @@ from hyperrec.systems.vqrec import index as vqrec_index
 from hyperrec.systems.vqrec import stages as vqrec_stages
 from hyperrec.systems.vqrec import vqrec
 
-Config = vqrec_stages.Config
+VqrecConfig = vqrec_stages.VqrecConfig
 Interactions = interactions_lib.Interactions
 Model = method_lib.Model
 Outcome = method_lib.Outcome
@@ -158,7 +158,7 @@ class Start(NamedTuple):
 
 def under_seed(
   data: Data, seed: int
-) -> Callable[[arms_lib.Arm, Config], Start]:
+) -> Callable[[arms_lib.Arm, VqrecConfig], Start]:
   """What an arm starts from; what arms share is made once, when asked for."""
   tables = {True: data.table, False: item_tables.random(len(data.table), seed)}
   index_of = functools.cache(lambda has_text: _index(tables[has_text], seed))

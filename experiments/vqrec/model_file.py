@@ -33,7 +33,7 @@ class SavedModel(NamedTuple):
     origin: the run and the arm that made it.
   """
 
-  config: vqrec_stages.Config
+  config: vqrec_stages.VqrecConfig
   text_encoder: str
   state: vqrec_index.VqrecState
   item_ids: np.ndarray
@@ -80,7 +80,7 @@ def load(path: str | os.PathLike) -> SavedModel:
     with np.load(path, allow_pickle=False) as file:
       arrays = dict(file)
     about = json.loads(str(arrays.pop(_ABOUT)))
-    config = vqrec_stages.Config(**about['config'])
+    config = vqrec_stages.VqrecConfig(**about['config'])
     index = product_quantizer.ProductQuantizer(
       *(
         arrays[f'index/{k}'] for k in product_quantizer.ProductQuantizer._fields

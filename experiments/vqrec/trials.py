@@ -4,8 +4,8 @@
     --flagfile=experiments/vqrec/scientific_trials.flags
 
 Each `--trial` names what differs from the other flags: an arm, and fields of
-`vqrec_stages.Config`. No test user is looked at. The same command with the same
-workdir resumes.
+`VqrecConfig`. No test user is looked at. The same command with the same workdir
+resumes.
 """
 
 import dataclasses

@@ -59,7 +59,7 @@ class Encoder:
     digest: sha256 of the files.
   """
 
-  config: text_encoder.Config
+  config: text_encoder.BertConfig
   params: dict[str, Any]
   tokenizer: Any
   pooling: str
@@ -248,7 +248,7 @@ def _parsed(path: pathlib.Path, parse: Callable[[], Any]) -> Any:
 
 
 def _check_tokens(
-  tokenizer: Any, config: text_encoder.Config, path: pathlib.Path
+  tokenizer: Any, config: text_encoder.BertConfig, path: pathlib.Path
 ) -> None:
   """Raises DataError on tokens that the encoder has no row for."""
   largest = max(tokenizer.get_vocab().values(), default=0)

@@ -27,7 +27,7 @@ _UNUSED = ('pooler.', 'cls.', 'embeddings.position_ids')
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class BertConfig:
   """The sizes of a BERT, named as in its config.json."""
 
   vocab_size: int
@@ -41,7 +41,7 @@ class Config:
   hidden_act: str = 'gelu'
 
 
-def parse_config(values: Mapping[str, Any]) -> Config:
+def parse_config(values: Mapping[str, Any]) -> BertConfig:
   """The configuration that a config.json states.
 
   Raises:
@@ -55,7 +55,7 @@ def parse_config(values: Mapping[str, Any]) -> Config:
   ):
     if values.get(name, known[0]) not in known:
       raise ValueError(f'{name}={values[name]!r} is not one of {known}')
-  fields = {field.name: field for field in dataclasses.fields(Config)}
+  fields = {field.name: field for field in dataclasses.fields(BertConfig)}
   chosen = {name: values[name] for name in fields if name in values}
   for name, field in fields.items():
     if name not in chosen and field.default is dataclasses.MISSING:
@@ -65,7 +65,7 @@ def parse_config(values: Mapping[str, Any]) -> Config:
       isinstance(value, (int, field.type)) and value > 0
     ):
       raise ValueError(f'{name}={value!r} is not a positive number')
-  config = Config(**chosen)
+  config = BertConfig(**chosen)
   if config.hidden_size % config.num_attention_heads:
     raise ValueError(
       f'hidden_size={config.hidden_size} is not a multiple of '
@@ -77,7 +77,7 @@ def parse_config(values: Mapping[str, Any]) -> Config:
 class Bert(nn.Module):
   """Word, position and type embeddings, then post-LN Transformer blocks."""
 
-  config: Config
+  config: BertConfig
 
   @nn.compact
   def __call__(
@@ -152,7 +152,7 @@ def embed(
   tokens_BxL: Int[Array, 'B L'],
   mask_BxL: Bool[Array, 'B L'],
   *,
-  config: Config,
+  config: BertConfig,
   pooling: str = 'mean',
   normalise: bool = True,
 ) -> Float[Array, 'B D']:
@@ -163,7 +163,7 @@ def embed(
 
 
 def convert_params(
-  tensors: Mapping[str, np.ndarray], config: Config
+  tensors: Mapping[str, np.ndarray], config: BertConfig
 ) -> dict[str, Any]:
   """The parameters of `Bert` from the tensors of a Hugging Face file.
 
@@ -216,7 +216,7 @@ _FILE_NAMES = {
 }
 
 
-def _expected(config: Config) -> dict[str, tuple[tuple, tuple]]:
+def _expected(config: BertConfig) -> dict[str, tuple[tuple, tuple]]:
   """File name of each parameter -> its path in `Bert`, shape in the file."""
   tokens = jax.ShapeDtypeStruct((1, 1), jnp.int32)
   mask = jax.ShapeDtypeStruct((1, 1), jnp.bool_)

@@ -18,7 +18,7 @@ from hyperrec.nn import transformer
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class T5Config:
   """The sizes of a T5, named as in its config.json.
 
   Attributes:
@@ -123,7 +123,7 @@ def relative_buckets(
 class Stack(nn.Module):
   """The layers of the encoder, or of the decoder."""
 
-  config: Config
+  config: T5Config
   is_decoder: bool
 
   def setup(self):
@@ -187,7 +187,7 @@ class Stack(nn.Module):
 class _Layer(nn.Module):
   """Attention, in the decoder attention to the source, and a two-layer net."""
 
-  config: Config
+  config: T5Config
   is_decoder: bool
 
   def setup(self):
@@ -218,7 +218,7 @@ class _Layer(nn.Module):
 class _Attention(nn.Module):
   """Heads without biases and without a scale: T5's initial weights hold it."""
 
-  config: Config
+  config: T5Config
 
   def setup(self):
     config = self.config
@@ -246,7 +246,7 @@ class _Attention(nn.Module):
     return x.reshape(*x.shape[:-1], self.config.num_heads, self.config.d_kv)
 
 
-def _dropout(config: Config) -> nn.Dropout:
+def _dropout(config: T5Config) -> nn.Dropout:
   return nn.Dropout(config.dropout_rate, broadcast_dims=(-2,))
 
 

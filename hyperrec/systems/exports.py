@@ -77,7 +77,9 @@ def mult_vae_network(
   return _network(score, params, None)
 
 
-def sasrec_network(config: sasrec.Config, state: sasrec.State) -> export.Model:
+def sasrec_network(
+  config: sasrec.SasrecConfig, state: sasrec.State
+) -> export.Model:
   """SASRec."""
   network = sasrec.make_model(config, len(state.popularity))
 
@@ -92,7 +94,7 @@ def sasrec_network(config: sasrec.Config, state: sasrec.State) -> export.Model:
 
 
 def vqrec_network(
-  config: vqrec.Config, state: vqrec.VqrecState
+  config: vqrec.VqrecConfig, state: vqrec.VqrecState
 ) -> export.Model:
   """VQ-Rec over the table that its codes look up."""
   encoder = config.encoder()

@@ -132,11 +132,20 @@ def test_values_that_do_not_fit_together_are_told():
     made.value()
 
 
-@pytest.mark.parametrize('config', [sasrec, vqrec_stages, p5, pref])
+@pytest.mark.parametrize(
+  'config',
+  [
+    sasrec.SasrecConfig(),
+    vqrec_stages.VqrecConfig(),
+    p5.P5Config(),
+    pref.PrefConfig(),
+  ],
+  ids=['sasrec', 'vqrec', 'p5', 'pref'],
+)
 @hypothesis.given(data=st.data())
 @hypothesis.settings(max_examples=200, deadline=None, derandomize=True)
 def test_any_value_is_taken_or_refused(config, data):
-  made, values = define(config.Config())
+  made, values = define(config)
   usual = st.sampled_from(
     ['', '0', '1', '-1', '2', '7', '1e3', '0.5', '1.0', 'nan', 'inf', '-inf',
      'true', 'x', '1' * 5000, 'random', 'text', ',', '\u00e9']
@@ -172,19 +181,22 @@ def test_fields_without_a_text_or_not_there_are_told():
 
 # Fields of its configuration for which a script has no flag, and why.
 LEFT_OUT = {
-  'sasrec.run': (sasrec.Config, {'finetune_epochs': 'it never fine-tunes'}),
+  'sasrec.run': (
+    sasrec.SasrecConfig,
+    {'finetune_epochs': 'it never fine-tunes'},
+  ),
   'vqrec.run': (
-    vqrec_stages.Config,
+    vqrec_stages.VqrecConfig,
     dict.fromkeys(('index', 'alignment', 'finetune_all'), 'arms choose them'),
   ),
   'p5.run': (
-    p5.Config,
+    p5.P5Config,
     {
       'head_dim': 'it follows from dim',
       'name_tokens': 'items are not called by texts',
     },
   ),
-  'pref.run': (pref.Config, {}),
+  'pref.run': (pref.PrefConfig, {}),
 }
 # Other scripts that load data by `source_flags`.
 OTHERS = ('adaptation.run', 'ease.claims', 'export.run')

@@ -161,7 +161,7 @@ def talk(data, keys):
     except StopIteration:
       raise EOFError from None
 
-  config = pref.Config(rank=3, steps=20, per_user=20, batch_size=64)
+  config = pref.PrefConfig(rank=3, steps=20, per_user=20, batch_size=64)
   code = conversation.run(
     data, config, num_pool=8, read=read, show=lines.append
   )
@@ -248,7 +248,7 @@ def test_every_arm_is_measured_and_compared(data):
   measured = list(
     recommendation.measure(
       drawn,
-      pref.Config(rank=3, liked=4.0),
+      pref.PrefConfig(rank=3, liked=4.0),
       budgets=[0, 3],
       num_pool=8,
       metric='ndcg@5',

@@ -120,7 +120,7 @@ def test_mistakes_are_told(flags, told, tmp_path, shop):
 def model():
   """A network that has learned nothing."""
   random = np.random.default_rng(0)
-  config = vqrec_stages.Config(**SIZES)
+  config = vqrec_stages.VqrecConfig(**SIZES)
   index = product_quantizer.ProductQuantizer(
     np.zeros(WIDTH, np.float32),
     np.eye(WIDTH, dtype=np.float32),

@@ -99,10 +99,10 @@ def _generated_head(data, _):
 
 
 def _hyperease_user(data, _):
-  config = hyperease_user.Config(
+  model = hyperease_user.hyperease_user(
     rank=64, z_dim=8, hidden_dim=16, dropout=0.0, steps=3, batch_size=16
   )
-  return hyperease_user.fit(config, data, key()).params
+  return model.fit(data, key()).state.params
 
 
 def _sasrec(data, _):

@@ -29,7 +29,7 @@ class Beams(NamedTuple):
 
 @functools.partial(jax.jit, static_argnames='config')
 def score_catalogue(
-  params: Any, source: tuple, tree: PrefixTree, *, config: t5.Config
+  params: Any, source: tuple, tree: PrefixTree, *, config: t5.T5Config
 ) -> Float[Array, 'B V']:
   """Log-probability of every item's name, exact: each node is decoded once.
 
@@ -73,7 +73,7 @@ def beam_search(
   source: tuple,
   tree: PrefixTree,
   *,
-  config: t5.Config,
+  config: t5.T5Config,
   num_beams: int,
 ) -> Beams:
   """The most probable names that a beam finds; all are of the catalogue.
@@ -179,7 +179,7 @@ def _decode_one(model, tokens_BxK, memory, cache, step):
 
 @functools.partial(jax.jit, static_argnames=('config', 'length', 'end'))
 def greedy(
-  params: Any, source: tuple, *, config: t5.Config, length: int, end: int
+  params: Any, source: tuple, *, config: t5.T5Config, length: int, end: int
 ) -> Int[Array, 'B T']:
   """The text of the most probable token at each place, 0 after the end.
 

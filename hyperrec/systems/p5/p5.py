@@ -26,7 +26,7 @@ from hyperrec.systems.p5 import tokenizer as tokenizer_lib
 from hyperrec.systems.p5 import training as p5_training
 
 CannotServe = method_lib.CannotServe
-Config = p5_training.Config
+P5Config = p5_training.P5Config
 Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
 Model = method_lib.Model
@@ -92,10 +92,10 @@ def p5(
     families: families of the prompts that it is trained on.
     user_seed: seed of the numbers that prompts call the users by; None leaves
       out the prompts that name a user.
-    **hyperparameters: fields of `Config`. Only names='text' can serve another
+    **hyperparameters: fields of `P5Config`. Only names='text' can serve another
       catalogue, or learn from several domains.
   """
-  config = Config(**hyperparameters)
+  config = P5Config(**hyperparameters)
 
   def fit(data, key, start=None, run=None):
     domains = (data,) if isinstance(data, Interactions) else data
@@ -133,7 +133,7 @@ def p5(
   )
 
 
-def look_up(config: Config, state: P5State, data: Interactions) -> Outcome:
+def look_up(config: P5Config, state: P5State, data: Interactions) -> Outcome:
   """The same network, which is told the names of another catalogue.
 
   Raises:
@@ -146,7 +146,7 @@ def look_up(config: Config, state: P5State, data: Interactions) -> Outcome:
 
 
 def make_tasks(
-  config: Config,
+  config: P5Config,
   data: Interactions,
   names: Sequence[Sequence[int]],
   tokenizer: Tokenizer,
@@ -161,14 +161,14 @@ def make_tasks(
     tokenizer: reads prompts.
     user_seed: see `p5`.
   """
-  asked = prompt_tasks.Config(
+  asked = prompt_tasks.PromptConfig(
     max_history=config.max_history, shuffled=config.shuffled
   )
   return prompt_tasks.Tasks(data, names, tokenizer, asked, user_seed=user_seed)
 
 
 def _untrained(
-  config: Config, domains: Sequence[Interactions], key: jax.Array
+  config: P5Config, domains: Sequence[Interactions], key: jax.Array
 ) -> tuple[P5State, list[list[tuple[int, ...]]]]:
   """A tokenizer, and the names of the items of each domain.
 
@@ -186,7 +186,7 @@ def _untrained(
 
 
 def name_items(
-  config: Config, data: Interactions, tokenizer: Tokenizer, seed: int
+  config: P5Config, data: Interactions, tokenizer: Tokenizer, seed: int
 ) -> list[tuple[int, ...]]:
   """Tokens of what each item is called, by number or by text.
 
@@ -218,7 +218,7 @@ def _names_by_text(config, texts, tokenizer) -> list[tuple[int, ...]]:
   return names
 
 
-def score(config: Config, state: P5State, histories: Histories) -> np.ndarray:
+def score(config: P5Config, state: P5State, histories: Histories) -> np.ndarray:
   """Log-probabilities [B, V] of each item's name as the next of a history.
 
   Raises:
@@ -236,7 +236,7 @@ def score(config: Config, state: P5State, histories: Histories) -> np.ndarray:
 
 
 def score_sources(
-  config: Config,
+  config: P5Config,
   state: P5State,
   writer: prompts.Writer,
   sources: Sequence[prompts.Tokens],
@@ -260,7 +260,7 @@ def score_sources(
 
 
 def batch_size(
-  config: Config, tree: prefix_tree.PrefixTree, num_prompts: int
+  config: P5Config, tree: prefix_tree.PrefixTree, num_prompts: int
 ) -> int:
   """Prompts to score at a time: one, or as many as fit in memory.
 

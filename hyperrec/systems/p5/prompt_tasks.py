@@ -24,7 +24,7 @@ NOTHING = 'nothing'
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class PromptConfig:
   """What prompts are like.
 
   Attributes:
@@ -101,7 +101,7 @@ class Tasks:
     train: Interactions,
     names: Sequence[Tokens],
     tokenizer: tokenizer_lib.Tokenizer,
-    config: Config,
+    config: PromptConfig,
     *,
     user_seed: int | None = None,
   ):
@@ -111,7 +111,7 @@ class Tasks:
       train: all that is known; nothing held out.
       names: [V] tokens of what each item is called.
       tokenizer: reads names and texts.
-      config: see `Config`.
+      config: see `PromptConfig`.
       user_seed: numbers the users by chance; None: users have no number.
     """
     if len(train) == 0:

@@ -15,14 +15,14 @@ from jaxtyping import Array, Bool, Float, Int
 
 from hyperrec.nn import t5_layers, transformer
 
-Config = t5_layers.Config
+T5Config = t5_layers.T5Config
 KeysValues = t5_layers.KeysValues
 Look = t5_layers.Look
 Memory = t5_layers.Memory
 View = t5_layers.View
 
 # P5-small: T5-small with P5's vocabulary and whole-word rows, 60.75M.
-P5_SMALL = Config(
+P5_SMALL = T5Config(
   32_100, d_model=512, d_kv=64, d_ff=2048, num_layers=6, num_decoder_layers=6,
   num_heads=8,
 )  # fmt: skip
@@ -31,7 +31,7 @@ P5_SMALL = Config(
 class T5(nn.Module):
   """The network; `encode`, `remember`, `decode` and `logits` are its parts."""
 
-  config: Config
+  config: T5Config
 
   def setup(self):
     """The shared table and the two stacks."""
@@ -144,12 +144,12 @@ class T5(nn.Module):
     return hidden @ table_WxD.T * self.config.d_model**-0.5
 
 
-def abstract_params(config: Config) -> Any:
+def abstract_params(config: T5Config) -> Any:
   """Shapes of the parameters."""
   return jax.eval_shape(lambda: init_params(config, jax.random.key(0)))
 
 
-def init_params(config: Config, key: jax.Array) -> Any:
+def init_params(config: T5Config, key: jax.Array) -> Any:
   """Initial parameters, by the rule of T5's authors."""
   one = jnp.zeros((1, 1), jnp.int32)
   source = one, one, one == 0
@@ -157,7 +157,7 @@ def init_params(config: Config, key: jax.Array) -> Any:
 
 
 def forward_flops(
-  config: Config, num_rows: int, source: int, positions: int
+  config: T5Config, num_rows: int, source: int, positions: int
 ) -> float:
   """Multiply-adds (two operations) of encoding and decoding some rows.
 

@@ -30,7 +30,7 @@ _PARTS = {
 
 def parse_config(
   values: Mapping[str, Any], *, num_whole_words: int = 0
-) -> t5.Config:
+) -> t5.T5Config:
   """The configuration that a config.json states.
 
   Args:
@@ -49,7 +49,7 @@ def parse_config(
     if values.get(name, known) != known:
       raise ValueError(f'{name}={values[name]!r} is not {known!r}')
   chosen = {'num_whole_words': num_whole_words}
-  for field in dataclasses.fields(t5.Config):
+  for field in dataclasses.fields(t5.T5Config):
     if field.name == 'num_whole_words':
       continue
     value = values.get(field.name)
@@ -64,11 +64,11 @@ def parse_config(
     if not is_number or value < 0 or (field.type is int and value == 0):
       raise ValueError(f'{field.name}={value!r} is not a positive number')
     chosen[field.name] = value
-  return t5.Config(**chosen)
+  return t5.T5Config(**chosen)
 
 
 def convert_params(
-  tensors: Mapping[str, np.ndarray], config: t5.Config
+  tensors: Mapping[str, np.ndarray], config: t5.T5Config
 ) -> dict[str, Any]:
   """The parameters of `t5.T5` from the tensors of a Hugging Face file.
 
@@ -153,7 +153,7 @@ def _file_name(path: tuple[str, ...]) -> str:
 
 def load(
   folder: str | os.PathLike, *, num_whole_words: int = 0
-) -> tuple[t5.Config, dict[str, Any]]:
+) -> tuple[t5.T5Config, dict[str, Any]]:
   """Reads config.json and model.safetensors of a folder.
 
   Raises:

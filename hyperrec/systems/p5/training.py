@@ -29,7 +29,7 @@ _TELLING_APART = 4
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class P5Config:
   """Hyperparameters.
 
   Attributes:
@@ -92,9 +92,9 @@ class Config:
         'a name and tell equal ones apart'
       )
 
-  def t5(self, vocab_size: int) -> t5.Config:
+  def t5(self, vocab_size: int) -> t5.T5Config:
     """The network's own configuration."""
-    return t5.Config(
+    return t5.T5Config(
       vocab_size,
       d_model=self.dim,
       d_kv=self.head_dim,
@@ -112,7 +112,7 @@ class Config:
 
 
 def fit(
-  config: Config,
+  config: P5Config,
   tasks: Sequence[prompt_tasks.Tasks],
   tokenizer: Tokenizer,
   templates: Sequence[prompts.Template],
@@ -165,13 +165,13 @@ def _check_names(tasks: prompt_tasks.Tasks, target_length: int) -> None:
 
 
 def batches(
-  config: Config,
+  config: P5Config,
   tasks: Sequence[prompt_tasks.Tasks],
   tokenizer: Tokenizer,
   templates: Sequence[prompts.Template],
   seed: int,
 ) -> Callable[[int], prompts.Batch]:
-  """Step -> batch, a pure function; see `fit` and `Config.steps_alike`."""
+  """Step -> batch, a pure function; see `fit` and `P5Config.steps_alike`."""
   writer = config.writer(tokenizer)
 
   @functools.lru_cache(maxsize=1)  # drawn once for all its steps
@@ -205,7 +205,7 @@ def _padded_lengths(pair) -> tuple[int, int]:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _init(network: t5.Config, key: jax.Array):
+def _init(network: t5.T5Config, key: jax.Array):
   return t5.init_params(network, _quick_key(key))
 
 
@@ -219,7 +219,7 @@ def _quick_key(key: jax.Array) -> jax.Array:
 
 
 @functools.lru_cache(maxsize=16)
-def train_step(network: t5.Config, weight_decay: float) -> step_lib.Step:
+def train_step(network: t5.T5Config, weight_decay: float) -> step_lib.Step:
   """The step; cached, so that equal models compile once."""
 
   def loss_fn(params, batch, key, step):
@@ -245,7 +245,7 @@ def train_step(network: t5.Config, weight_decay: float) -> step_lib.Step:
   )
 
 
-def _training_operations(config: Config, vocab_size: int) -> float:
+def _training_operations(config: P5Config, vocab_size: int) -> float:
   """Operations of training: three forward passes a step.
 
   Batches count as padded to the limits; those of `steps_alike` cost less.

@@ -39,7 +39,7 @@ _STEPS_SHOWN = 4
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class PrefConfig:
   """Hyperparameters.
 
   Attributes:
@@ -137,13 +137,13 @@ def pref(features: Features | None = None, **hyperparameters: Any) -> Model:
 
   Args:
     features: of the items, for base `text`.
-    **hyperparameters: fields of `Config`.
+    **hyperparameters: fields of `PrefConfig`.
   """
-  config = Config(**hyperparameters)
+  config = PrefConfig(**hyperparameters)
 
-  def fit(data, key, start=None, run=None):
+  def fit_shared(data, key, start=None, run=None):
     del start, run
-    return _fit(config, data, key, features)
+    return fit(config, data, key, features)
 
   def generate(state, data, key):
     del key
@@ -152,11 +152,14 @@ def pref(features: Features | None = None, **hyperparameters: Any) -> Model:
     operations = rf.posterior_flops(num_shown, num_coefficients, _STEPS_SHOWN)
     return Outcome(state, Cost(per_user=operations))
 
-  return Model('pref', config, fit, score, generate=generate)
+  return Model('pref', config, fit_shared, score, generate=generate)
 
 
-def _fit(
-  config: Config, data: Interactions, key: jax.Array, features: Features | None
+def fit(
+  config: PrefConfig,
+  data: Interactions,
+  key: jax.Array,
+  features: Features | None,
 ) -> Outcome:
   """Base functions and the population's prior.
 
@@ -208,13 +211,13 @@ def _fit(
   return Outcome(state, Cost(operations))
 
 
-def least_liked(config: Config) -> float:
+def least_liked(config: PrefConfig) -> float:
   """The least rating that counts as liked."""
   return -np.inf if config.liked is None else config.liked
 
 
 def training_answers(
-  config: Config, taste, choice, ratings, rng: np.random.Generator
+  config: PrefConfig, taste, choice, ratings, rng: np.random.Generator
 ) -> rf.Answers:
   """What the training users would have answered [U, T, J].
 

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.systems.pref import interview, pref, question_rules
 from hyperrec.systems.pref import reward_factorization as rf
@@ -27,6 +28,23 @@ Outcome = method_lib.Outcome
 _BLOCK, _ROOM = 128, 32
 
 
+@dataclasses.dataclass(frozen=True)
+class InterviewConfig(pref.PrefConfig):
+  """Hyperparameters of PReF that asks questions: those of PReF, and these.
+
+  Attributes:
+    num_questions: Number of questions that each user is asked; "I don't know"
+      counts.
+    num_pool: Number of the most rated items that may be asked about.
+    only_known: Ask a user only about items that she has rated, as if she had
+      ticked what she knows, which tells more than the answers do.
+  """
+
+  num_questions: int = config_lib.field(10, least=0)
+  num_pool: int = config_lib.field(150, least=2)
+  only_known: bool = False
+
+
 class Interviewed(NamedTuple):
   """All that is kept of the users.
 
@@ -40,27 +58,22 @@ class Interviewed(NamedTuple):
 
 
 def pref_interview(
-  features: pref.Features | None = None,
-  *,
-  num_questions: int,
-  num_pool: int = 150,
-  only_known: bool = False,
-  **hyperparameters: Any,
+  features: pref.Features | None = None, **hyperparameters: Any
 ) -> Model:
-  """Asks each user `num_questions` times which of two items she prefers.
+  """Asks each user which of two items she prefers, again and again.
 
-  Pairs are chosen by mutual information (`question_rules.bald`) among popular
-  items. "I don't know" costs a question.
+  `fit` is that of PReF; `generate` is the interviews. Pairs are chosen by
+  mutual information (`question_rules.bald`) among popular items.
 
   Args:
     features: see `pref.pref`.
-    num_questions: Q, of a user.
-    num_pool: most rated items that may be asked about.
-    only_known: the user is asked about nothing that she has not rated, as if
-      she had ticked what she knows, which tells more than the answers do.
-    **hyperparameters: fields of `pref.Config`.
+    **hyperparameters: fields of `InterviewConfig`.
   """
-  shown = pref.pref(features, **hyperparameters)
+  config = InterviewConfig(**hyperparameters)
+
+  def fit(data, key, start=None, run=None):
+    del start, run
+    return pref.fit(config, data, key, features)
 
   def generate(state, data, key):
     if data.ratings is None:
@@ -68,7 +81,7 @@ def pref_interview(
         f'{data.name}: simulated users answer which of two items they '
         'prefer by their ratings; this source has none'
       )
-    items, pool = pref.make_pool(state, num_pool)
+    items, pool = pref.make_pool(state, config.num_pool)
     ratings_UxN = pref.of_pool(pref.rating_matrix(data), items)
     found = [
       _interview_block(
@@ -76,24 +89,18 @@ def pref_interview(
         pool,
         ratings_UxN[start : start + _BLOCK],
         jax.random.fold_in(key, start),
-        num_questions=num_questions,
-        only_known=only_known,
+        num_questions=config.num_questions,
+        only_known=config.only_known,
       )
       for start in range(0, len(ratings_UxN), _BLOCK)
     ]
-    interviewed = Interviewed(state.choice, np.concatenate(found))
     operations = _interview_operations(
-      num_questions, len(items), state.choice.shape[1]
+      config.num_questions, len(items), state.choice.shape[1]
     )
+    interviewed = Interviewed(state.choice, np.concatenate(found))
     return Outcome(interviewed, Cost(per_user=operations))
 
-  settings = {
-    **dataclasses.asdict(shown.config),
-    'num_questions': num_questions,
-    'num_pool': num_pool,
-    'only_known': only_known,
-  }
-  return Model('pref_interview', settings, shown.fit, score, generate=generate)
+  return Model('pref_interview', config, fit, score, generate=generate)
 
 
 def _interview_block(

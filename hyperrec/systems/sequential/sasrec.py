@@ -28,7 +28,7 @@ SASRec = sequential_recommender.SASRec
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class SasrecConfig:
   """Hyperparameters.
 
   Attributes:
@@ -115,9 +115,9 @@ def sasrec(**hyperparameters: Any) -> Model:
   start anew.
 
   Args:
-    **hyperparameters: fields of `Config`.
+    **hyperparameters: fields of `SasrecConfig`.
   """
-  config = Config(**hyperparameters)
+  config = SasrecConfig(**hyperparameters)
   return Model(
     'sasrec',
     config,
@@ -128,7 +128,7 @@ def sasrec(**hyperparameters: Any) -> Model:
 
 
 def fit(
-  config: Config,
+  config: SasrecConfig,
   data: Interactions,
   key: jax.Array,
   start: State | None = None,
@@ -192,7 +192,7 @@ def fit(
 
 
 def _carry(
-  config: Config, state: State, data: Interactions, key: jax.Array
+  config: SasrecConfig, state: State, data: Interactions, key: jax.Array
 ) -> Outcome:
   """All parameters but the items', which are new for a catalogue."""
   init_key, _ = jax.random.split(key)  # the second part is `fit`'s
@@ -201,7 +201,9 @@ def _carry(
   return Outcome(State(params, None))
 
 
-def _step_operations(config: Config, num_items: int, num_rows: int) -> float:
+def _step_operations(
+  config: SasrecConfig, num_items: int, num_rows: int
+) -> float:
   """Operations of a train step: those of three forward passes."""
   candidates = config.num_negatives + 1 if config.num_negatives else num_items
   return 3 * sequential_recommender.forward_flops(
@@ -209,7 +211,9 @@ def _step_operations(config: Config, num_items: int, num_rows: int) -> float:
   )
 
 
-def score(config: Config, state: State, histories: Histories) -> np.ndarray:
+def score(
+  config: SasrecConfig, state: State, histories: Histories
+) -> np.ndarray:
   """Scores [B, V] of the next item; popularity where nothing was shown."""
   model = make_model(config, histories.num_items)
   hidden_BxD, is_empty_B = next_item.last_hidden(
@@ -223,7 +227,7 @@ def score(config: Config, state: State, histories: Histories) -> np.ndarray:
   return scores_BxV
 
 
-def make_model(config: Config, num_items: int) -> SASRec:
+def make_model(config: SasrecConfig, num_items: int) -> SASRec:
   """The network of a configuration, without parameters."""
   return SASRec(
     num_items,

@@ -32,7 +32,7 @@ STARTS = ('random', 'text')
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class VqrecConfig:
   """Hyperparameters.
 
   Attributes:
@@ -143,7 +143,7 @@ class Stage(NamedTuple):
 
 
 def train(
-  config: Config,
+  config: VqrecConfig,
   stage: Stage,
   start: VqrecState,
   trained: Any,
@@ -210,7 +210,7 @@ def train_step(loss, encoder, options) -> step_lib.Step:
   return step_lib.make_train_step(loss_fn, optimizers.cosine_adamw(0.0, 0))
 
 
-def pretraining(config: Config) -> Stage:
+def pretraining(config: VqrecConfig) -> Stage:
   """All parameters, by the contrast with other items and fakes."""
   options = (
     ('replaced', config.replaced),
@@ -225,14 +225,16 @@ def pretraining(config: Config) -> Stage:
   )
 
 
-def catalogue(config: Config, num_items: int, epochs: int, lr: float) -> Stage:
+def catalogue(
+  config: VqrecConfig, num_items: int, epochs: int, lr: float
+) -> Stage:
   """Any parameters, by the softmax over a catalogue of `num_items`."""
   options = (('temperature', config.temperature),)
   operations = _step_operations(config, num_items)
   return Stage(vqrec.catalogue_loss, options, epochs, lr, operations)
 
 
-def alignment(config: Config, num_items: int) -> Stage:
+def alignment(config: VqrecConfig, num_items: int) -> Stage:
   """`logits` [G, M, M] of permutations alone, by the same softmax."""
   options = (
     ('align_noise', config.align_noise),

@@ -15,7 +15,7 @@ from hyperrec.systems.vqrec import network as vqrec
 from hyperrec.systems.vqrec import permutation
 from hyperrec.systems.vqrec import stages as vqrec_stages
 
-Config = vqrec_stages.Config
+VqrecConfig = vqrec_stages.VqrecConfig
 Cost = method_lib.Cost
 Interactions = interactions_lib.Interactions
 MakeIndex = vqrec_index.MakeIndex
@@ -27,7 +27,7 @@ VqrecState = vqrec_index.VqrecState
 
 
 def pretrain(
-  config: Config,
+  config: VqrecConfig,
   domains: Sequence[Interactions],
   tables: Sequence[Table],
   *,
@@ -70,7 +70,7 @@ def pretrain(
 
 
 def from_scratch(
-  config: Config,
+  config: VqrecConfig,
   data: Interactions,
   table: Table,
   *,
@@ -113,7 +113,7 @@ def from_scratch(
 
 
 def carry(
-  config: Config,
+  config: VqrecConfig,
   state: VqrecState,
   data: Interactions,
   table: Table,
@@ -152,7 +152,7 @@ def carry(
 
 
 def finetune(
-  config: Config,
+  config: VqrecConfig,
   start: VqrecState,
   data: Interactions,
   *,
@@ -193,7 +193,7 @@ def finetune(
 
 
 def align(
-  config: Config, state: VqrecState, sequences: Sequences, key: jax.Array
+  config: VqrecConfig, state: VqrecState, sequences: Sequences, key: jax.Array
 ) -> Outcome:
   """Permutes the embeddings of each group's codes, as `alignment` says."""
   if config.alignment == 'identity':
@@ -241,7 +241,7 @@ def _untrained(config, index, table, popularity, key) -> VqrecState:
   return VqrecState(params, index, codes, popularity)
 
 
-def init(config: Config, key: jax.Array):
+def init(config: VqrecConfig, key: jax.Array):
   """Fresh parameters, see `network.init`."""
   return _init(
     config.encoder(),

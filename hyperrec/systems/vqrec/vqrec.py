@@ -22,7 +22,7 @@ from hyperrec.systems.vqrec import product_quantizer
 from hyperrec.systems.vqrec import stages as vqrec_stages
 from hyperrec.systems.vqrec import training as vqrec_training
 
-Config = vqrec_stages.Config
+VqrecConfig = vqrec_stages.VqrecConfig
 Features = Callable[[interactions_lib.Interactions], np.ndarray]
 Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
@@ -45,9 +45,9 @@ def vqrec(
       of several domains are in one space.
     make_index: (features, key) -> `Outcome` of the index of their items; by
       default `vqrec_index.make`.
-    **hyperparameters: fields of `Config`.
+    **hyperparameters: fields of `VqrecConfig`.
   """
-  config = Config(**hyperparameters)
+  config = VqrecConfig(**hyperparameters)
   make_index = make_index or _index_maker(config)
 
   def pretrain(data, key, run):
@@ -72,9 +72,9 @@ def vqrec_from_scratch(
   Args:
     features: see `vqrec`.
     make_index: see `vqrec`.
-    **hyperparameters: fields of `Config`.
+    **hyperparameters: fields of `VqrecConfig`.
   """
-  config = Config(**hyperparameters)
+  config = VqrecConfig(**hyperparameters)
   make_index = make_index or _index_maker(config)
 
   def from_scratch(data, key, run):
@@ -88,7 +88,7 @@ def vqrec_from_scratch(
 
 
 def score(
-  config: Config, state: VqrecState, histories: Histories
+  config: VqrecConfig, state: VqrecState, histories: Histories
 ) -> np.ndarray:
   """Cosines [B, V] of the next item; popularity where nothing was shown.
 
@@ -111,7 +111,7 @@ def score(
 
 def _model(
   name: str,
-  config: Config,
+  config: VqrecConfig,
   features: Features,
   make_index: MakeIndex,
   fit_first: Callable[[Any, jax.Array, Run], Outcome],
@@ -144,7 +144,7 @@ def _model(
   )
 
 
-def _index_maker(config: Config) -> MakeIndex:
+def _index_maker(config: VqrecConfig) -> MakeIndex:
   return functools.partial(
     vqrec_index.make, num_groups=config.num_groups, num_codes=config.num_codes
   )

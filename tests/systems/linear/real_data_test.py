@@ -43,12 +43,11 @@ def test_esler_reaches_the_closed_form():
   by_gradient, closed = esler.esler(l2=50.0), ease.ease(l2=50.0)
   trained = by_gradient.fit(train, KEY).state
   solved = closed.fit(train, KEY).state
-  expected = solved
-  if not isinstance(expected, np.ndarray):
-    expected = expected.dense()
-  weights = np.zeros_like(expected)
-  place = np.ix_(trained.items, trained.items)
-  weights[place] = np.asarray(trained.params['weights'])
+  weights, expected = (
+    found if isinstance(found, np.ndarray) else found.dense()
+    for found in (trained, solved)
+  )
+  weights = weights.copy()
   np.fill_diagonal(weights, 0)
   error = np.linalg.norm(weights - expected) / np.linalg.norm(expected)
   assert error < 1e-3

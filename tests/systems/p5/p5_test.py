@@ -156,7 +156,7 @@ def test_equal_ids_in_another_domain_are_other_items(by_text):
   text = np.array([f'other {text}' for text in source.item_text], object)
   target = dataclasses.replace(source, item_text=text, name='other')
   adapted = method.adapt(shared, target, jax.random.key(1)).state
-  config = p5.Config(**SMALL, names='text')
+  config = p5.P5Config(**SMALL, names='text')
   expected = p5.name_items(config, target, shared.state.tokenizer, 0)
   assert list(adapted.catalogue.names) == expected
 
@@ -167,7 +167,7 @@ def test_equal_titles_are_told_apart():
   data = dataclasses.replace(
     in_a_circle(text=False).take_items(np.arange(4)), item_text=texts
   )
-  config = p5.Config(names='text')
+  config = p5.P5Config(names='text')
   names = p5.name_items(config, data, pieces, 0)
   assert len(set(names)) == 4
   assert pieces.decode(names[1]) == 'red thing 2'
@@ -230,12 +230,12 @@ def test_families_of_prompts_are_chosen():
 
 def test_prompts_of_one_length_share_a_step():
   data = in_a_circle()
-  config = p5.Config(
+  config = p5.P5Config(
     **{**SMALL, 'batch_size': 4}, steps_alike=8, target_length=8, name_tokens=4
   )
   pieces = tokenizer.train(prompt_tasks.corpus(data), 400)
   names = p5.name_items(config, data, pieces, 0)
-  tasks = prompt_tasks.Tasks(data, names, pieces, prompt_tasks.Config())
+  tasks = prompt_tasks.Tasks(data, names, pieces, prompt_tasks.PromptConfig())
   template = prompts.Template('x-1', '{history}', '{item}')
   batch_at = p5_training.batches(config, [tasks], pieces, [template], 0)
   lengths = [batch_at(step).tokens.shape[1] for step in range(8)]
@@ -262,4 +262,4 @@ def test_prompts_of_one_length_share_a_step():
 )
 def test_hyper_parameters_that_no_network_can_have(change, message):
   with pytest.raises(interactions.DataError, match=message):
-    p5.Config(**change)
+    p5.P5Config(**change)

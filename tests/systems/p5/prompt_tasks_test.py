@@ -32,7 +32,7 @@ def pieces():
 def tasks_of(data, pieces, *, user_seed=0, **config):
   numbers = np.arange(data.num_items)
   names = [pieces.encode(n) for n in prompt_tasks.item_names(numbers)]
-  config = prompt_tasks.Config(**config)
+  config = prompt_tasks.PromptConfig(**config)
   return prompt_tasks.Tasks(data, names, pieces, config, user_seed=user_seed)
 
 
@@ -177,4 +177,4 @@ def test_data_that_cannot_be_asked_about(pieces):
   with pytest.raises(interactions.DataError, match='no interaction'):
     tasks_of(made().rows([]), pieces)
   with pytest.raises(interactions.DataError, match='1 names for 30 items'):
-    prompt_tasks.Tasks(made(), [[5]], pieces, prompt_tasks.Config())
+    prompt_tasks.Tasks(made(), [[5]], pieces, prompt_tasks.PromptConfig())

@@ -14,7 +14,7 @@ import pytest
 from hyperrec.nn import t5_layers
 from hyperrec.systems.p5 import t5, t5_weights
 
-CONFIG = t5.Config(
+CONFIG = t5.T5Config(
   20, d_model=8, d_kv=4, d_ff=12, num_layers=1, num_decoder_layers=2,
   num_heads=3, num_whole_words=5,
 )  # fmt: skip
@@ -47,7 +47,7 @@ def apply(params, method, *args, config=CONFIG):
 
 @pytest.mark.parametrize(
   ('config', 'size'),
-  [(t5.P5_SMALL, 60_754_432), (t5.Config(2000), 1_240_832)],
+  [(t5.P5_SMALL, 60_754_432), (t5.T5Config(2000), 1_240_832)],
 )
 def test_number_of_parameters(config, size):
   """60.75M is P5-small's, as published; the default is 1.24M."""
@@ -58,10 +58,10 @@ def test_number_of_parameters(config, size):
 def test_initial_logits_are_about_one():
   """T5's initial weights stand for the scales that its layers lack."""
   params = jax.jit(t5.init_params, static_argnums=0)(
-    t5.Config(50), jax.random.key(0)
+    t5.T5Config(50), jax.random.key(0)
   )
   target = np.arange(12).reshape(2, 6)
-  logits = apply(params, '__call__', source(), target, config=t5.Config(50))
+  logits = apply(params, '__call__', source(), target, config=t5.T5Config(50))
   assert 0.3 < float(jnp.std(logits)) < 3
 
 

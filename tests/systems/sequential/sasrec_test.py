@@ -316,7 +316,7 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(tmp_path):
 
 
 def test_equal_models_are_compiled_once():
-  config = sasrec.Config(**SMALL, dropout=0.4)
+  config = sasrec.SasrecConfig(**SMALL, dropout=0.4)
   step_fn = sasrec.train_step(sasrec.make_model(config, 30), 0.0, 0, True, 0.0)
   for seed, epochs in enumerate((1, 1, 3)):
     options = {**SMALL, 'dropout': 0.4, 'epochs': epochs, 'lr': 1e-2 / epochs}

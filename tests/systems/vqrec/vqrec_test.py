@@ -226,7 +226,7 @@ def test_the_alignment_puts_scrambled_codes_in_order(shared):
     ('learned', 0),
     ('learned', 1),
   ):
-    config = vqrec_stages.Config(
+    config = vqrec_stages.VqrecConfig(
       **{
         **kind_data.SMALL,
         'alignment': alignment,
@@ -321,7 +321,7 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(tmp_path):
 
 
 def test_equal_stages_are_compiled_once():
-  config = vqrec_stages.Config(**kind_data.SMALL)
+  config = vqrec_stages.VqrecConfig(**kind_data.SMALL)
   stage = vqrec_stages.pretraining(config)
   step = vqrec_stages.train_step(stage.loss, config.encoder(), stage.options)
   before = step._cache_size()

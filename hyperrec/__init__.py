@@ -1,3 +1,59 @@
-"""hyperrec: generated parameters against retraining, measured side by side."""
+"""hyperrec: adapt a recommender by generating its parameters, or retrain it.
+
+    import hyperrec as hr
+
+    data = hr.load('movielens_small', min_rating=4)
+    recommender = hr.fit(hr.ease(l2=300.0), data)
+    print(recommender.recommend([['1', '260']], k=3))
+
+What there is, with examples that run: `help(hyperrec.face)`.
+"""
 
 __version__ = '0.1.0'
+
+__all__ = [
+  'CannotServe',
+  'Histories',
+  'Interactions',
+  'Recommender',
+  'cease',
+  'ease',
+  'ease_dynamic',
+  'ease_sparse',
+  'elsa',
+  'esler',
+  'evaluate',
+  'finetuned',
+  'fit',
+  'frozen',
+  'generated',
+  'generated_head',
+  'hyperease',
+  'hyperease_user',
+  'item_knn',
+  'l3ae',
+  'load',
+  'mult_dae',
+  'mult_vae',
+  'p5',
+  'popularity',
+  'pref',
+  'pref_interview',
+  'retrained',
+  'sasrec',
+  'slim',
+  'updated',
+  'vqrec',
+]
+
+
+def __getattr__(name: str):
+  """A name of `face`, which is imported when the first of them is used.
+
+  So a server that reads an exported recommender never imports a model's code.
+  """
+  if name not in __all__:
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+  from hyperrec import face
+
+  return getattr(face, name)

@@ -230,7 +230,7 @@ def run_cell(
     lambda: method.adapt(shared, judged.evidence, key), repeats, max_seconds
   )
   adapted, spent = outcome
-  adapt['flops'] = spent.operations + spent.per_user * judged.evidence.num_users
+  adapt['flops'] = _total(spent, judged.evidence)
   adapt['flops_of_text'] = spent.of_text
   adapt['flops_per_user'] = spent.per_user
   adapt['stored_bytes'] = measure.stored_bytes(adapted, shared)
@@ -252,6 +252,53 @@ def run_cell(
     'adapt': adapt,
     'score': _score_cost(method, adapted, judged, repeats, max_seconds),
   }
+
+
+def evaluate(
+  method: method_lib.Method,
+  data: method_lib.Interactions,
+  *,
+  regime: str = 'new_users',
+  budget: int = 5,
+  num_heldout: int | None = None,
+  seed: int = 0,
+) -> dict[str, float]:
+  """Quality of a method in a regime, and what it costs, without tuning.
+
+  Args:
+    method: a model under a policy.
+    data: the interactions.
+    regime: a regime of one data set, such as "new_users".
+    budget: amount of evidence; see the regime.
+    num_heldout: number of held-out users for validation, and as many for test;
+      by default a fifth of all users, and at most 130.
+    seed: of the split and of all random draws.
+
+  Returns:
+    The metrics of the test users, and floating-point operations: those of
+    preparing (`prepare_operations`), and those of an adaptation for all of the
+    test users (`adapt_operations`).
+
+  Raises:
+    CannotServe: the method refuses the regime, with the reason.
+    DataError: the task cannot be made of these data.
+  """
+  held = num_heldout or max(1, min(130, data.num_users // 5))
+  task = regimes.find(regime).make_task(data, budget, seed, held)
+  prepare_key, adapt_key = jax.random.split(jax.random.key(seed))
+  shared = method.prepare(task.source, prepare_key)
+  adapted = method.adapt(shared.state, task.test.evidence, adapt_key)
+  found = judge(method, adapted.state, task.test)
+  return {
+    **{name: found.mean(name) for name in METRICS},
+    'prepare_operations': shared.cost.operations,
+    'adapt_operations': _total(adapted.cost, task.test.evidence),
+  }
+
+
+def _total(cost: method_lib.Cost, evidence: method_lib.Interactions) -> float:
+  """Operations of an adaptation, those for each of its users included."""
+  return cost.operations + cost.per_user * evidence.num_users
 
 
 def _timed(

@@ -1,0 +1,163 @@
+"""The names of `hyperrec`: data, models, policies, evaluation, recommending.
+
+A model is fitted and recommends:
+
+    >>> import hyperrec as hr
+    >>> data = hr.load('synthetic', num_users=120, num_items=40)
+    >>> recommender = hr.fit(hr.ease(l2=20.0), data)
+    >>> len(recommender.recommend([['3', '7']], k=5)[0])
+    5
+
+A model under a policy is a method, which `evaluate` judges on held-out users
+who show a few items:
+
+    >>> found = hr.evaluate(hr.frozen(hr.ease(l2=20.0)), data, budget=5)
+    >>> 0 < found['ndcg@100'] < 1
+    True
+
+Policies are `frozen`, `retrained`, `finetuned`, `updated` and `generated`. New
+users cost a frozen EASE nothing; Dynamic EASE updates its inverse, popularity
+its counts, and ELSA goes on training:
+
+    >>> updated = hr.evaluate(hr.updated(hr.ease_dynamic(l2=20.0)), data)
+    >>> found['adapt_operations'] == 0 < updated['adapt_operations']
+    True
+    >>> counted = hr.evaluate(hr.updated(hr.popularity()), data, budget=0)
+    >>> trained = hr.finetuned(hr.elsa(rank=8, epochs=2))
+    >>> 0 < hr.evaluate(trained, data)['adapt_operations']
+    True
+
+Other models of items and items. SLIM, ESLER and EASE on neighbours:
+
+    >>> for model in (
+    ...   hr.item_knn(neighbours=20, shrink=10.0),
+    ...   hr.slim(l1=1.0, l2=10.0),
+    ...   hr.esler(l2=20.0),
+    ...   hr.ease_sparse(l2=20.0, neighbours=20),
+    ... ):
+    ...   assert hr.evaluate(hr.frozen(model), data)['ndcg@100'] > 0
+
+Models that read item text are given a function from interactions to features
+of their items, and serve catalogues that nobody has touched:
+
+    >>> text = hr.features.read(
+    ...   [data], 'tfidf', cache_folder=None, num_features=8
+    ... )
+    >>> new = {'regime': 'new_catalogue', 'budget': 0}
+    >>> for model in (
+    ...   hr.l3ae(text.own, l2=30.0, l2_features=2.0, trust=0.9),
+    ...   hr.cease(text.own, l2=30.0, alpha=3.0),
+    ... ):
+    ...   assert hr.evaluate(hr.retrained(model), data, **new)['ndcg@100'] > 0
+
+HyperEASE generates the weights of such a catalogue from what another one
+teaches; its sibling for users generates a correction for each of them, and the
+generated head the decoder of a Mult-VAE:
+
+    >>> generator = hr.hyperease(
+    ...   text.units, text.own, l2=30.0, l2_features=2.0, trust=0.8,
+    ...   relation=0.2, transfer=0.2, popularity=0.2, sharpness=1.0,
+    ... )
+    >>> 0 < hr.evaluate(hr.generated(generator), data, **new)['ndcg@100']
+    True
+    >>> for_users = hr.hyperease_user(l2=20.0, rank=4, steps=4)
+    >>> 0 < hr.evaluate(hr.generated(for_users), data, budget=1)['ndcg@100']
+    True
+    >>> head = hr.generated_head(
+    ...   base={'hidden_dim': 8, 'latent_dim': 4, 'epochs': 1}, epochs=1
+    ... )
+    >>> 0 < hr.evaluate(hr.generated(head), data, budget=1)['ndcg@100']
+    True
+
+Networks: autoencoders, a model of the next item, one that looks codes of text
+up, and one that is prompted:
+
+    >>> small = {'hidden_dim': 8, 'latent_dim': 4, 'epochs': 1}
+    >>> for model in (
+    ...   hr.mult_vae(**small),
+    ...   hr.mult_dae(latent_dim=4, epochs=1),
+    ...   hr.sasrec(dim=8, num_layers=1, num_heads=1, epochs=1),
+    ...   hr.vqrec(text.own, num_groups=2, num_codes=4, dim=8, num_layers=1,
+    ...            num_heads=1, hidden_dim=8, epochs=1),
+    ...   hr.p5(dim=8, head_dim=8, num_layers=1, vocab_size=300, num_steps=2),
+    ... ):
+    ...   assert hr.evaluate(hr.frozen(model), data)['ndcg@100'] > 0
+
+PReF infers some coefficients of each user, from shown items or from answers:
+
+    >>> shown = hr.pref(base='svd', rank=3)
+    >>> 0 < hr.evaluate(hr.generated(shown), data)['ndcg@100']
+    True
+    >>> hr.pref_interview(base='svd', rank=3, num_questions=5).config.rank
+    3
+
+What cannot be done is refused, with the reason:
+
+    >>> try:
+    ...   hr.evaluate(hr.frozen(hr.ease(l2=20.0)), data, budget=0)
+    ... except hr.CannotServe as refusal:
+    ...   print(refusal)
+    ease cannot score users with empty histories
+"""
+
+from hyperrec import features
+from hyperrec.adapting import finetuned, frozen, generated, retrained, updated
+from hyperrec.data.interactions import Interactions
+from hyperrec.data.sources import load
+from hyperrec.laboratory import evaluate
+from hyperrec.method import CannotServe, Histories
+from hyperrec.recommender import Recommender
+from hyperrec.serving import fit
+from hyperrec.systems.baselines.popularity import popularity
+from hyperrec.systems.hyperease.hyperease import hyperease
+from hyperrec.systems.hyperease.hyperease_user import hyperease_user
+from hyperrec.systems.hypernetwork.generated_head import generated_head
+from hyperrec.systems.linear.ease import ease
+from hyperrec.systems.linear.ease_dynamic import ease_dynamic
+from hyperrec.systems.linear.ease_sparse import ease_sparse
+from hyperrec.systems.linear.esler import elsa, esler
+from hyperrec.systems.linear.item_knn import item_knn
+from hyperrec.systems.linear.l3ae import cease, l3ae
+from hyperrec.systems.linear.slim import slim
+from hyperrec.systems.mult_vae.mult_vae import mult_dae, mult_vae
+from hyperrec.systems.p5.p5 import p5
+from hyperrec.systems.pref.pref import pref
+from hyperrec.systems.pref.pref_interview import pref_interview
+from hyperrec.systems.sequential.sasrec import sasrec
+from hyperrec.systems.vqrec.vqrec import vqrec
+
+__all__ = [
+  'CannotServe',
+  'Histories',
+  'Interactions',
+  'Recommender',
+  'cease',
+  'ease',
+  'ease_dynamic',
+  'ease_sparse',
+  'elsa',
+  'esler',
+  'evaluate',
+  'features',
+  'finetuned',
+  'fit',
+  'frozen',
+  'generated',
+  'generated_head',
+  'hyperease',
+  'hyperease_user',
+  'item_knn',
+  'l3ae',
+  'load',
+  'mult_dae',
+  'mult_vae',
+  'p5',
+  'popularity',
+  'pref',
+  'pref_interview',
+  'retrained',
+  'sasrec',
+  'slim',
+  'updated',
+  'vqrec',
+]

@@ -1,4 +1,4 @@
-"""Rewrites the README's table of systems: published numbers beside ours.
+"""Rewrites the table of published numbers and ours in experiments/README.md.
 
   python -m experiments.systems
 
@@ -90,7 +90,7 @@ _VQREC_METRICS = ('recall@10', 'ndcg@10')
 def main(argv):
   """Writes the table."""
   del argv
-  readme.replace_block('README.md', 'systems', table(ROWS, _ROOT))
+  readme.replace_block('experiments/README.md', 'systems', table(ROWS, _ROOT))
 
 
 def table(rows: tuple[Row, ...], root: pathlib.Path) -> str:
@@ -101,7 +101,7 @@ def table(rows: tuple[Row, ...], root: pathlib.Path) -> str:
 def _line(row: Row, root: pathlib.Path) -> str:
   folder = root / row.folder
   found = _numbers(row, folder)
-  home = f'experiments/{row.folder}'
+  home = row.folder  # links are relative to the folder of the table
   where = f'[README]({home}/README.md)'
   file = _PREF[0] if row.folder == 'pref' else f'{row.flags}[.-]*json'
   results = sorted((folder / 'results').glob(file))

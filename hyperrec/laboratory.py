@@ -291,8 +291,8 @@ def evaluate(
   found = judge(method, adapted.state, task.test)
   return {
     **{name: found.mean(name) for name in METRICS},
-    'prepare_operations': shared.cost.operations,
-    'adapt_operations': _total(adapted.cost, task.test.evidence),
+    'prepare_operations': float(shared.cost.operations),
+    'adapt_operations': float(_total(adapted.cost, task.test.evidence)),
   }
 
 

@@ -302,7 +302,7 @@ def run(data: Data, cells: list[Cell], path: pathlib.Path) -> list[dict]:
     num_features=_FEATURES.value,
   )
   done = {_cell_of(row): row for row in results.read_json_lines(path)}
-  rows, shelf = [], {}
+  rows, cache = [], {}
   with progress_lib.Progress(
     *progress_lib.Progress.get_default_columns(),
     progress_lib.TimeElapsedColumn(),
@@ -311,53 +311,27 @@ def run(data: Data, cells: list[Cell], path: pathlib.Path) -> list[dict]:
   ) as progress:
     for cell in progress.track(cells, description='cells'):
       if cell not in done:
-        done[cell], is_kept = run_one(data, features, cell, shelf)
+        done[cell], is_kept = run_one(data, features, cell, cache)
         if is_kept:
           results.append_json_line(done[cell], path)
       rows.append(done[cell])
   return rows
 
 
-def run_one(data: Data, features, cell: Cell, shelf: dict) -> tuple[dict, bool]:
+def run_one(data: Data, features, cell: Cell, cache: dict) -> tuple[dict, bool]:
   """Tunes, runs and judges one cell.
 
   Args:
     data: all interactions.
     features: of all items.
     cell: what to run.
-    shelf: what earlier cells prepared, by where it can be used again.
+    cache: prepared states of earlier cells, see `_prepared`.
 
   Returns:
     The row, and whether it is kept: a refusal for lack of memory is not, since
     another machine may have more.
   """
   start = time.perf_counter()
-  task = _task(data, cell.regime, cell.budget, cell.seed)
-  system = catalogue.BY_NAME[cell.name]
-  arm = system.arms[cell.regime]
-  build = functools.partial(system.build, cell.regime, features)
-  if system.interviews:
-    build = functools.partial(build, num_questions=cell.budget)
-  trials = arm.trials[: _TRIALS.value]
-  key = jax.random.key(cell.seed)
-  prepare_key = jax.random.fold_in(key, 0)
-  tune_key, adapt_key = jax.random.split(
-    jax.random.fold_in(key, cell.budget + 1)
-  )
-
-  def prepared(source, rehearsal=None):
-    def get(method, index):
-      learner = arm.shares or cell.name
-      tag = (cell.regime, cell.seed, learner, rehearsal, index)
-      if tag not in shelf:
-        # Only the last learner's preparations are of use again.
-        for old in [t for t in shelf if t[:3] != tag[:3]]:
-          del shelf[old]
-        shelf[tag] = laboratory.prepare(method, source, prepare_key)
-      return shelf[tag]
-
-    return get
-
   row = {
     'dataset': data.target.name,
     'regime': cell.regime,
@@ -368,49 +342,99 @@ def run_one(data: Data, features, cell: Cell, shelf: dict) -> tuple[dict, bool]:
     'text_encoder': features.encoder,
     **script.provenance(),
   }
-  sets = _tuning_sets(task, cell.oracle, cell.seed) if len(trials) > 1 else ()
-  stages = [
-    laboratory.Stage(
-      prepared(source, None if source is task.source else place),
-      tuple(_shown_to(system, judged) for judged in parts),
-      weight,
-    )
-    for place, (source, parts, weight) in enumerate(sets)
-  ]
+  task = _task(data, cell.regime, cell.budget, cell.seed)
   try:
-    tuned = laboratory.tune_on(build, trials, stages, tune_key)
-    method = build(**tuned.trial)
-    outcome = laboratory.run_cell(
-      method,
-      prepared(task.source)(method, tuned.index),
-      _shown_to(system, task.test),
-      adapt_key,
-      repeats=_REPEATS.value,
-      max_seconds=_MAX_SECONDS.value,
-    )
+    outcome = _outcome(features, cell, task, cache)
   except method_lib.CannotServe as refusal:
     return {**row, 'cannot': str(refusal)}, True
   except memory.InsufficientMemoryError as refusal:
     logging.warning('%s: %s', cell.name, refusal)
     return {**row, 'cannot': str(refusal)}, False
-  if system.interviews:
-    outcome['adapt'] |= laboratory.per_answer(
-      outcome['adapt'], task.test.seen.num_users, cell.budget
-    )
   logging.info(
     '%s %s budget %d seed %d: %s %.4f in %.1f s',
     cell.regime, row['method'], cell.budget, cell.seed, laboratory.PRIMARY,
     outcome['metrics'][laboratory.PRIMARY], time.perf_counter() - start,
   )  # fmt: skip
-  return (
-    {
-      **row,
-      **outcome,
-      'hyperparameters': tuned.trial,
-      'tuning': {'trials': tuned.trials, 'seconds': tuned.seconds},
-    },
-    True,
+  return {**row, **outcome}, True
+
+
+def _outcome(features, cell: Cell, task: regimes.Task, cache: dict) -> dict:
+  """The entries of a row that tell quality, costs and what was chosen."""
+  system = catalogue.BY_NAME[cell.name]
+  arm = system.arms[cell.regime]
+  build = functools.partial(system.build, cell.regime, features)
+  if system.interviews:
+    build = functools.partial(build, num_questions=cell.budget)
+  trials = arm.trials[: _TRIALS.value]
+  key = jax.random.key(cell.seed)
+  tune_key, adapt_key = jax.random.split(
+    jax.random.fold_in(key, cell.budget + 1)
   )
+  prepared = functools.partial(
+    _prepared,
+    cache,
+    (cell.regime, cell.seed, arm.shares or cell.name),
+    jax.random.fold_in(key, 0),
+  )
+  sets = _tuning_sets(task, cell.oracle, cell.seed) if len(trials) > 1 else ()
+  stages = [
+    laboratory.Stage(
+      functools.partial(
+        prepared, source, None if source is task.source else place
+      ),
+      tuple(_shown_to(system, judged) for judged in parts),
+      weight,
+    )
+    for place, (source, parts, weight) in enumerate(sets)
+  ]
+  tuned = laboratory.tune_on(build, trials, stages, tune_key)
+  method = build(**tuned.trial)
+  outcome = laboratory.run_cell(
+    method,
+    prepared(task.source, None, method, tuned.index),
+    _shown_to(system, task.test),
+    adapt_key,
+    repeats=_REPEATS.value,
+    max_seconds=_MAX_SECONDS.value,
+  )
+  if system.interviews:
+    outcome['adapt'] |= laboratory.per_answer(
+      outcome['adapt'], task.test.seen.num_users, cell.budget
+    )
+  return {
+    **outcome,
+    'hyperparameters': tuned.trial,
+    'tuning': {'trials': tuned.trials, 'seconds': tuned.seconds},
+  }
+
+
+def _prepared(
+  cache: dict,
+  learner: tuple[str, int, str],
+  key: jax.Array,
+  source: method_lib.Source,
+  rehearsal: int | None,
+  method: method_lib.Method,
+  trial: int,
+) -> laboratory.Prepared:
+  """What a method has prepared, at once or for an earlier cell.
+
+  Args:
+    cache: prepared states, keyed by (regime, seed, learner, rehearsal, trial).
+    learner: regime, seed, and the name that systems have in common which learn
+      the same. Only the states of the last learner are kept.
+    key: a typed key.
+    source: what is learned from.
+    rehearsal: number of the rehearsal; None is the task itself.
+    method: what learns.
+    trial: number of its hyperparameters.
+  """
+  tag = (*learner, rehearsal, trial)
+  if tag not in cache:
+    for old in [t for t in cache if t[:3] != learner]:
+      del cache[old]
+    cache[tag] = laboratory.prepare(method, source, key)
+  return cache[tag]
 
 
 def _shown_to(

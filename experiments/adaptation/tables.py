@@ -54,7 +54,7 @@ def main(argv):
   tasks = words.in_order(results.by_task(rows))
   analyses = {t: numbers.analyse(cells) for t, cells in tasks.items()}
   readme.replace_block('README.md', 'answer', answer(analyses))
-  readme.replace_block('README.md', 'guide', words.guide(analyses))
+  readme.replace_block(_DETAILS, 'guide', words.guide(analyses))
   readme.replace_block(_DETAILS, 'hypotheses', hypotheses(tasks))
   readme.replace_block(_DETAILS, 'verdict', verdict(tasks, analyses))
   readme.replace_block(_DETAILS, 'seeds', seeds(tasks))

@@ -325,7 +325,7 @@ def run_one(data: Data, features, cell: Cell, cache: dict) -> tuple[dict, bool]:
     data: all interactions.
     features: of all items.
     cell: what to run.
-    cache: prepared states of earlier cells, see `_prepared`.
+    cache: prepared states of earlier cells, see `_Learner`.
 
   Returns:
     The row, and whether it is kept: a refusal for lack of memory is not, since
@@ -370,8 +370,7 @@ def _outcome(features, cell: Cell, task: regimes.Task, cache: dict) -> dict:
   tune_key, adapt_key = jax.random.split(
     jax.random.fold_in(key, cell.budget + 1)
   )
-  prepared = functools.partial(
-    _prepared,
+  learner = _Learner(
     cache,
     (cell.regime, cell.seed, arm.shares or cell.name),
     jax.random.fold_in(key, 0),
@@ -379,9 +378,7 @@ def _outcome(features, cell: Cell, task: regimes.Task, cache: dict) -> dict:
   sets = _tuning_sets(task, cell.oracle, cell.seed) if len(trials) > 1 else ()
   stages = [
     laboratory.Stage(
-      functools.partial(
-        prepared, source, None if source is task.source else place
-      ),
+      learner.on(source, None if source is task.source else place),
       tuple(_shown_to(system, judged) for judged in parts),
       weight,
     )
@@ -391,7 +388,7 @@ def _outcome(features, cell: Cell, task: regimes.Task, cache: dict) -> dict:
   method = build(**tuned.trial)
   outcome = laboratory.run_cell(
     method,
-    prepared(task.source, None, method, tuned.index),
+    learner.on(task.source)(method, tuned.index),
     _shown_to(system, task.test),
     adapt_key,
     repeats=_REPEATS.value,
@@ -408,33 +405,38 @@ def _outcome(features, cell: Cell, task: regimes.Task, cache: dict) -> dict:
   }
 
 
-def _prepared(
-  cache: dict,
-  learner: tuple[str, int, str],
-  key: jax.Array,
-  source: method_lib.Source,
-  rehearsal: int | None,
-  method: method_lib.Method,
-  trial: int,
-) -> laboratory.Prepared:
-  """What a method has prepared, at once or for an earlier cell.
+class _Learner(NamedTuple):
+  """Prepares methods, each at most once for all cells that can share it.
 
-  Args:
-    cache: prepared states, keyed by (regime, seed, learner, rehearsal, trial).
-    learner: regime, seed, and the name that systems have in common which learn
-      the same. Only the states of the last learner are kept.
+  Attributes:
+    cache: prepared states, keyed by (regime, seed, name, rehearsal, trial);
+      only those of the last learner are kept.
+    shared_by: regime, seed, and the name that systems have in common which
+      learn the same from the source.
     key: a typed key.
-    source: what is learned from.
-    rehearsal: number of the rehearsal; None is the task itself.
-    method: what learns.
-    trial: number of its hyperparameters.
   """
-  tag = (*learner, rehearsal, trial)
-  if tag not in cache:
-    for old in [t for t in cache if t[:3] != learner]:
-      del cache[old]
-    cache[tag] = laboratory.prepare(method, source, key)
-  return cache[tag]
+
+  cache: dict
+  shared_by: tuple[str, int, str]
+  key: jax.Array
+
+  def on(self, source: method_lib.Source, rehearsal: int | None = None):
+    """(method, number of its trial) -> what it prepared on a source.
+
+    Args:
+      source: what is learned from.
+      rehearsal: number of the rehearsal; None is the task itself.
+    """
+
+    def prepare(method, trial):
+      tag = (*self.shared_by, rehearsal, trial)
+      if tag not in self.cache:
+        for old in [t for t in self.cache if t[:3] != self.shared_by]:
+          del self.cache[old]
+        self.cache[tag] = laboratory.prepare(method, source, self.key)
+      return self.cache[tag]
+
+    return prepare
 
 
 def _shown_to(

@@ -10,7 +10,6 @@ from jaxtyping import Float
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import item_features
-from hyperrec.systems.linear import l3ae
 
 Interactions = interactions_lib.Interactions
 
@@ -31,9 +30,9 @@ class Features(NamedTuple):
       None where no set has text.
   """
 
-  own: l3ae.Features
-  units: l3ae.Features
-  shared: l3ae.Features
+  own: method_lib.Features
+  units: method_lib.Features
+  shared: method_lib.Features
   encoder: str | None
 
 

@@ -30,6 +30,8 @@ Interactions = interactions_lib.Interactions
 # One domain, or one for each source domain.
 Source = Interactions | tuple[Interactions, ...]
 Run = loop.Run
+# Interactions -> features of the items of their catalogue, float [V, F].
+Features = Callable[[Interactions], np.ndarray]
 
 
 class CannotServe(Exception):  # noqa: N818 - a refusal, not a failure

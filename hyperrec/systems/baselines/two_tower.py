@@ -19,7 +19,6 @@ from jaxtyping import Float
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.systems.baselines import towers as model_lib
-from hyperrec.systems.linear import l3ae
 from hyperrec.systems.mult_vae import variational_autoencoder
 from hyperrec.training import loop, optimizers
 from hyperrec.training import step as step_lib
@@ -72,7 +71,7 @@ class TowerState(NamedTuple):
   scored: Float[np.ndarray, 'V D'] | None
 
 
-def two_tower(features: l3ae.Features, **hyperparameters: Any) -> Model:
+def two_tower(features: method_lib.Features, **hyperparameters: Any) -> Model:
   """Serves any catalogue with features, without any interaction too.
 
   Args:

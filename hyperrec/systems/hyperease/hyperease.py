@@ -13,10 +13,10 @@ import numpy as np
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.systems.hyperease import prior_generator
-from hyperrec.systems.linear import item_item, l3ae, linear_autoencoder
+from hyperrec.systems.linear import item_item, linear_autoencoder
 
 Cost = method_lib.Cost
-Features = l3ae.Features
+Features = method_lib.Features
 Generator = prior_generator.Generator
 Interactions = interactions_lib.Interactions
 Model = method_lib.Model

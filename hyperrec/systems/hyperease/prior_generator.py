@@ -26,9 +26,10 @@ from hyperrec.systems.hyperease import (
   relation_map,
   relation_transfer,
 )
-from hyperrec.systems.linear import item_kernel, linear_autoencoder
+from hyperrec.systems.linear import feature_relation, linear_autoencoder
 
 Cost = counts.Cost
+Counted = feature_relation.Counted
 Csr = scipy.sparse.csr_matrix
 Prior = linear_autoencoder.Prior
 
@@ -152,25 +153,13 @@ def norm(prior: Prior) -> float:
   return float(np.sqrt(max(np.einsum('ij,ji->', left, right), 0.0)))
 
 
-class Generated(NamedTuple):
-  """A prior, and what it cost.
-
-  Attributes:
-    prior: B0 in factors; with a kernel dense, and with a diagonal of 0.
-    cost: all but the popularity depends on the text alone.
-  """
-
-  prior: Prior | Float[np.ndarray, 'V V']
-  cost: Cost
-
-
 def generate(
   generator: Generator | None,
   own: Float[np.ndarray, 'V G'],
   shared: Float[np.ndarray, 'V F'],
   evidence: Csr,
   strengths: Strengths,
-) -> Generated:
+) -> Counted:
   """B0 of a catalogue; a strength of 0 leaves its part out.
 
   Args:
@@ -180,6 +169,9 @@ def generate(
     evidence: [U, V], binary; what it tells is only how popular items are.
     strengths: of the parts.
 
+  Returns:
+    B0 and its cost; all but the popularity depends on the text alone.
+
   Raises:
     ValueError: the features do not fit the generator.
   """
@@ -188,7 +180,7 @@ def generate(
   shared = _centred(shared)
   parts, of_text = _learned_parts(generator, shared, strengths)
   if strengths.trust:
-    relation = own_relation(
+    relation = feature_relation.relation(
       own, strengths.l2_features, strengths.trust, strengths.sharpness
     )
     parts.insert(0, relation.prior)
@@ -196,41 +188,13 @@ def generate(
   total, of_sum = _sum(parts, len(own))
   of_text += of_sum
   if not strengths.popularity:
-    return Generated(total, Cost(of_text, of_text))
+    return Counted(total, Cost(of_text, of_text))
   log_rate_V = item_popularity.log_posterior(
     generator.popularity, shared, evidence
   )
   tilted = _tilted(total, np.exp(strengths.popularity * log_rate_V))
   of_tilt = 2.0 * len(shared) * (shared.shape[1] + _rank(total))
-  return Generated(tilted, Cost(of_text + of_tilt, of_text))
-
-
-def own_relation(
-  features: Float[np.ndarray, 'V G'],
-  l2_features: float,
-  trust: float,
-  sharpness: float,
-) -> Generated:
-  """`trust` C, what a catalogue's own features tell.
-
-  C is made of a kernel where `sharpness` is above 0, and the catalogue is not
-  beyond `item_kernel.LIMIT`; elsewhere it is linear, in factors.
-
-  Args:
-    features: of the items.
-    l2_features: ridge of C.
-    trust: what C is multiplied by, above 0.
-    sharpness: of the kernel.
-  """
-  num_items, width = features.shape
-  if not (sharpness > 0 and num_items <= item_kernel.LIMIT):
-    operations = linear_autoencoder.feature_prior_flops(num_items, width)
-    prior = linear_autoencoder.feature_prior(features, l2_features, trust)
-    return Generated(prior, Cost(operations, operations))
-  dense = item_kernel.relation(features, sharpness, l2_features)
-  dense *= dense.dtype.type(trust)
-  operations = item_kernel.flops(num_items, width)
-  return Generated(dense, Cost(operations, operations))
+  return Counted(tilted, Cost(of_text + of_tilt, of_text))
 
 
 def _learned_parts(generator, shared, strengths) -> tuple[list[Prior], float]:

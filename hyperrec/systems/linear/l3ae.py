@@ -1,20 +1,20 @@
 """Linear models with item features: L3AE and CEASE."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 
 from hyperrec import method as method_lib
-from hyperrec.data import interactions as interactions_lib
-from hyperrec.systems.hyperease import prior_generator
-from hyperrec.systems.linear import item_item, linear_autoencoder
+from hyperrec.systems.linear import (
+  feature_relation,
+  item_item,
+  linear_autoencoder,
+)
 
 Cost = method_lib.Cost
-# Interactions -> features of the items of their catalogue, float [V, F].
-Features = Callable[[interactions_lib.Interactions], np.ndarray]
+Features = method_lib.Features
 Model = method_lib.Model
 Outcome = method_lib.Outcome
 
@@ -65,7 +65,7 @@ def l3ae(features: Features, **hyperparameters: Any) -> Model:
   config = L3aeConfig(**hyperparameters)
 
   def fit(data):
-    relation = prior_generator.own_relation(
+    relation = feature_relation.relation(
       features(data), config.l2_features, config.trust, config.sharpness
     )
     ridge = np.full(data.num_items, float(config.l2))

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -26,7 +25,7 @@ from hyperrec.systems.pref import reward_factorization as rf
 Cost = method_lib.Cost
 DataError = interactions_lib.DataError
 # Data -> features of their items, [V, F].
-Features = Callable[[interactions_lib.Interactions], Any]
+Features = method_lib.Features
 Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
 Model = method_lib.Model

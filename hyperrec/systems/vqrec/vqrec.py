@@ -23,7 +23,7 @@ from hyperrec.systems.vqrec import stages as vqrec_stages
 from hyperrec.systems.vqrec import training as vqrec_training
 
 VqrecConfig = vqrec_stages.VqrecConfig
-Features = Callable[[interactions_lib.Interactions], np.ndarray]
+Features = method_lib.Features
 Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
 MakeIndex = vqrec_index.MakeIndex

@@ -29,7 +29,7 @@ _LIMITS = {
 
 
 def field(
-  default: Any,
+  default: Any = dataclasses.MISSING,
   *,
   least: float | None = None,
   above: float | None = None,
@@ -40,7 +40,7 @@ def field(
   """A field of a dataclass that has limits, which `check` enforces.
 
   Args:
-    default: the value where none is given.
+    default: the value where none is given; without it the field is required.
     least: the smallest value.
     above: a number that every value must exceed.
     most: the largest value.

@@ -8,6 +8,7 @@ arXiv 1905.03375. Each row of the README's table is one flag file; its result
 is written beside it, under results/.
 """
 
+import dataclasses
 import json
 import time
 
@@ -15,7 +16,7 @@ import jax
 import numpy as np
 from absl import flags, logging
 
-from experiments import script, source_flags
+from experiments import config_flags, script, source_flags
 from hyperrec.cost import measure
 from hyperrec.data import splits
 from hyperrec.evaluation import held_out, significance
@@ -34,31 +35,7 @@ _NUM_HELDOUT = flags.DEFINE_integer(
   'Number of held-out users, with --split=strong_generalization.',
   lower_bound=1,
 )
-_L2 = flags.DEFINE_float(
-  'l2',
-  80.0,
-  'Ridge of EASE (lambda), such as 80.',
-  lower_bound=1e-6,
-)
-_DROPOUT = flags.DEFINE_float(
-  'dropout',
-  0.0,
-  'Dropout probability of EDLAE, from 0 to below 1.',
-  lower_bound=0.0,
-  upper_bound=0.999,
-)
-_RELAX = flags.DEFINE_float(
-  'relax',
-  0.0,
-  'Largest value that the diagonal may reach in RLAE (xi), such as 0.1.',
-  lower_bound=0.0,
-)
-_CONSTRAINED = flags.DEFINE_bool(
-  'constrained', True, 'Keep the diagonal at zero.'
-)
-_NONNEGATIVE = flags.DEFINE_bool(
-  'nonnegative', False, 'Set negative weights to 0.'
-)
+_CONFIG = config_flags.define(ease.EaseConfig(l2=80.0))
 _EXPECT = flags.DEFINE_list(
   'expect', [], 'Published metrics, as recall@20=0.1765,ndcg@20=0.1467.'
 )
@@ -91,13 +68,7 @@ def main(argv):
   del argv
   expected = script.parse_expected(_EXPECT.value, METRICS)
   train, test = load_split()
-  model = ease.ease(
-    l2=_L2.value,
-    dropout=_DROPOUT.value,
-    relax=_RELAX.value,
-    constrained=_CONSTRAINED.value,
-    nonnegative=_NONNEGATIVE.value,
-  )
+  model = ease.ease(**dataclasses.asdict(_CONFIG.value()))
   start = time.perf_counter()
   fitted, peak = measure.peak_bytes(lambda: model.fit(train, jax.random.key(0)))
   fit_seconds = time.perf_counter() - start

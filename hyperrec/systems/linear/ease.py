@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.systems.linear import item_item, linear_autoencoder
 
@@ -16,7 +17,7 @@ class EaseConfig:
   """Hyperparameters of EASE.
 
   Attributes:
-    l2: Ridge lambda, above 0.
+    l2: Ridge lambda, such as 100.
     dropout: Share p of the interactions that are dropped in expectation, from
       0 to below 1; above 0 this is EDLAE (Steck, NeurIPS 2020), or RDLAE with
       `relax`.
@@ -28,11 +29,14 @@ class EaseConfig:
       Ablation, solved in the primal form.
   """
 
-  l2: float
-  dropout: float = 0.0
-  relax: float = 0.0
+  l2: float = config_lib.field(above=0)
+  dropout: float = config_lib.field(0.0, least=0, below=1)
+  relax: float = config_lib.field(0.0, least=0)
   constrained: bool = True
   nonnegative: bool = False
+
+  def __post_init__(self):
+    config_lib.check(self)
 
 
 def ease(**hyperparameters: Any) -> Model:

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from hyperrec.nn import transformer
+from hyperrec.nn import transformer, weights
 
 POOLINGS = ('mean', 'cls')
 
@@ -188,15 +188,7 @@ def convert_params(
     )
   flat = {}
   for name, (path, shape) in expected.items():
-    array = np.asarray(found[name])
-    if array.shape != shape:
-      raise ValueError(f'{name} has shape {array.shape}, expected {shape}')
-    if not np.issubdtype(array.dtype, np.floating):
-      raise ValueError(f'{name} is {array.dtype}, expected floating point')
-    array = array.astype(np.float32)
-    if not np.isfinite(array).all():
-      raise ValueError(f'{name} is not finite')
-    flat[path] = array.T if path[-1] == 'kernel' else array
+    flat[path] = weights.parameter(name, found[name], path, shape)
   return flax.traverse_util.unflatten_dict(flat)
 
 
@@ -217,7 +209,7 @@ _FILE_NAMES = {
 
 
 def _expected(config: BertConfig) -> dict[str, tuple[tuple, tuple]]:
-  """File name of each parameter -> its path in `Bert`, shape in the file."""
+  """File name of each parameter -> its path in `Bert`, and its shape."""
   tokens = jax.ShapeDtypeStruct((1, 1), jnp.int32)
   mask = jax.ShapeDtypeStruct((1, 1), jnp.bool_)
   init = functools.partial(Bert(config).init, jax.random.key(0))
@@ -231,8 +223,7 @@ def _expected(config: BertConfig) -> dict[str, tuple[tuple, tuple]]:
       parts = parts[1:]
     suffix = 'bias' if kind == 'bias' else 'weight'
     name = f'{prefix}{_FILE_NAMES[".".join(parts)]}.{suffix}'
-    shape = leaf.shape[::-1] if kind == 'kernel' else leaf.shape
-    expected[name] = (path, shape)
+    expected[name] = (path, leaf.shape)
   return expected
 
 

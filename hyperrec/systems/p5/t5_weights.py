@@ -10,6 +10,7 @@ from typing import Any
 import flax.traverse_util
 import numpy as np
 
+from hyperrec.nn import weights
 from hyperrec.systems.p5 import t5
 
 # Copies of the shared table, which some files hold beside it.
@@ -103,26 +104,13 @@ def convert_params(
     if name not in tensors:
       flat[path] = np.zeros(leaf.shape, np.float32)
       continue
-    flat[path] = _checked(name, np.asarray(tensors[name]), path, leaf.shape)
+    flat[path] = weights.parameter(name, tensors[name], path, leaf.shape)
   for name in _COPIES:
     if name in tensors and not np.array_equal(
       tensors[name], tensors['shared.weight']
     ):
       raise ValueError(f'{name} differs from shared.weight; they must be tied')
   return flax.traverse_util.unflatten_dict(flat)
-
-
-def _checked(name, array, path, shape) -> np.ndarray:
-  if path[-1] == 'kernel':
-    shape = shape[::-1]
-  if array.shape != shape:
-    raise ValueError(f'{name} has shape {array.shape}, expected {shape}')
-  if not np.issubdtype(array.dtype, np.floating):
-    raise ValueError(f'{name} is {array.dtype}, expected floating point')
-  array = array.astype(np.float32)
-  if not np.isfinite(array).all():
-    raise ValueError(f'{name} is not finite')
-  return array.T if path[-1] == 'kernel' else array
 
 
 def _file_name(path: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""A trained recommender as files, and back without the code that trained it.
+"""Saves a trained recommender, and loads it without its training code.
 
 A folder holds `recommender.json` (what it is, and the SHA-256 of the others),
 `items.json` (ids, titles, and how many interactions each item has),
@@ -29,7 +29,7 @@ _HEAD = 'recommender.json'
 _ITEMS = 'items.json'
 _TENSORS = 'tensors.safetensors'
 _PROGRAM = 'score.jaxexport'
-# What JSON raises that is cut, too deep, or lacks what is asked for.
+# Errors of JSON files that are incomplete, too deep, or lack a field.
 _UNREADABLE = (ValueError, KeyError, TypeError, RecursionError)
 _FILES = {_HEAD, _ITEMS, _TENSORS, _PROGRAM}
 

@@ -1,4 +1,4 @@
-"""Features of the items of one data set, or of several in one space."""
+"""Item features of one data set, or of several data sets in one space."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,13 +21,12 @@ class Features(NamedTuple):
   """Lookups, each interactions -> features of their catalogue [V, F].
 
   Attributes:
-    own: of a data set's own encoding, the richest there is.
-    units: those with each encoder's columns centred over the catalogue and
-      brought to length 1, so that encoders count alike and what all items of a
-      catalogue share does not count.
-    shared: of an encoding whose columns mean the same in every data set.
-    encoder: what read the text: not what was asked for where that is missing;
-      None where no set has text.
+    own: features of the data set's own encoding, which has the most columns.
+    units: the `own` features, with the columns of each encoder centred over the
+      catalogue and scaled to length 1, so that all encoders have equal weight.
+    shared: features whose columns mean the same in every data set.
+    encoder: the encoder that was used, which differs from the requested one if
+      that is not installed; None if no data set has text.
   """
 
   own: method_lib.Features

@@ -1,4 +1,4 @@
-"""Runs one cell: a method on a task, tuned, adapted, judged and timed."""
+"""Tunes, adapts, evaluates and times one method on one task (a cell)."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -20,19 +20,19 @@ Build = Callable[..., method_lib.Method]
 METRICS = ('ndcg@100', 'recall@20', 'recall_min@20', 'recall_min@50', 'mrr')
 PRIMARY = 'ndcg@100'
 HISTORY_EDGES = (5, 20, 50)
-# Users of evidence that have as much say in tuning as the rehearsals.
+# Number of evidence users whose weight in tuning equals that of the rehearsals.
 EQUAL_SAY = 20
 
 
 class Stage(NamedTuple):
-  """Where trials are judged.
+  """One setting in which trials are evaluated.
 
   Attributes:
-    prepare: (method, index of its trial) -> what it prepared; may be kept from
-      another budget of the same source.
-    parts: evidence to adapt to and users to judge on, each; users of all parts
-      count alike.
-    weight: of the stage among all.
+    prepare: (method, index of its trial) -> its prepared state, which may be
+      cached from another budget of the same source.
+    parts: pairs of evidence to adapt to and users to evaluate on; users of all
+      parts have equal weight.
+    weight: weight of this stage relative to the other stages.
   """
 
   prepare: Callable[[method_lib.Method, int], 'Prepared']
@@ -41,9 +41,9 @@ class Stage(NamedTuple):
 
 
 class Tuned(NamedTuple):
-  """The chosen hyper-parameters, and what choosing them cost.
+  """The chosen hyperparameters, and the cost of choosing them.
 
-  `validation` is the chosen trial's value, averaged over the stages.
+  `validation` is the primary metric of the chosen trial, averaged over stages.
   """
 
   index: int
@@ -77,7 +77,7 @@ def judge(
 
 
 class Prepared(NamedTuple):
-  """What a method learned once, and the entries of a row for its cost."""
+  """The prepared state of a method, and its cost as entries of a row."""
 
   state: Any
   cost: dict[str, float]
@@ -86,13 +86,13 @@ class Prepared(NamedTuple):
 def prepare(
   method: method_lib.Method, source: method_lib.Source, key: jax.Array
 ) -> Prepared:
-  """Learns from the source, timed once: preparing may take minutes."""
+  """Prepares on the source; timed only once, since it may take minutes."""
   outcome, spent = _timed(lambda: method.prepare(source, key), 1, 0.0)
   return Prepared(outcome.state, {**spent, 'flops': outcome.cost.operations})
 
 
 class TuningSet(NamedTuple):
-  """A `Stage` to be: a source to prepare on, the rest as there."""
+  """The source to prepare on, with the parts and weight of a `Stage`."""
 
   source: method_lib.Source
   parts: tuple[regimes.Judged, ...]
@@ -106,18 +106,18 @@ def tuning_sets(
   num_domains: int = 3,
   num_folds: int = 0,
 ) -> list[TuningSet]:
-  """What hyper-parameters are chosen on: sources, and users to judge on.
+  """Returns the sources and users on which hyperparameters are chosen.
 
   Args:
-    task: what they are chosen for.
-    is_oracle: whether the target's validation users choose; else rehearsals of
-      the task inside its source do, and of the target no more is seen than its
-      evidence.
-    seed: of the draws.
-    num_domains: source domains that rehearse, where there are several.
-    num_folds: of the evidence, which then chooses too: of K users it has as
-      much say as all rehearsals together where K = `EQUAL_SAY`, and
-      K / EQUAL_SAY times theirs elsewhere. 0 leaves it to the rehearsals.
+    task: the task to choose hyperparameters for.
+    is_oracle: whether to tune on the validation users of the target. Otherwise
+      rehearsals inside the source are used, and only the evidence of the
+      target is seen.
+    seed: seed of the random draws.
+    num_domains: number of source domains to rehearse on, if there are several.
+    num_folds: number of folds of the evidence that are used for tuning too. K
+      evidence users weigh K / EQUAL_SAY times as much as all rehearsals
+      together. 0 uses the rehearsals only.
   """
   if is_oracle:
     return [TuningSet(task.source, (task.validation,))]
@@ -147,12 +147,14 @@ def tune_on(
   stages: Sequence[Stage],
   key: jax.Array,
 ) -> Tuned:
-  """The trial that is best over all stages; nothing to choose costs nothing.
+  """Returns the trial that is best over all stages.
+
+  A single trial is returned at once, without training.
 
   Args:
-    build: a trial's fields -> the method that is tuned.
-    trials: the hyper-parameters to try.
-    stages: where; one at least where there is something to choose.
+    build: fields of a trial -> the method that is tuned.
+    trials: the hyperparameters to try.
+    stages: at least one stage if there are several trials.
     key: a typed key.
   """
   if len(trials) == 1:
@@ -171,10 +173,10 @@ def tune_on(
 def best_trial(
   values: Float[np.ndarray, 'T S'], weights: Float[np.ndarray, ' S']
 ) -> int:
-  """The trial (row) of the highest weighted mean over stages.
+  """Returns the trial (row) with the highest weighted mean over stages.
 
-  A value is taken relative to the best trial's of its stage, so that no stage
-  weighs more because its numbers are larger.
+  Each value is divided by the best value of its stage, so that stages with
+  larger values do not weigh more.
   """
   best_of_stage = values.max(axis=0)
   relative = values / np.where(best_of_stage > 0, best_of_stage, 1)
@@ -209,12 +211,12 @@ def run_cell(
   repeats: int,
   max_seconds: float,
 ) -> dict[str, Any]:
-  """Quality on the judged users, and what prepare and adapt cost.
+  """Measures the quality on the held-out users and the costs.
 
   Args:
-    method: the method with its hyper-parameters chosen.
-    prepared: what it learned from the source.
-    judged: evidence to adapt to, and users to judge on.
+    method: the method with its chosen hyperparameters.
+    prepared: the method's state after preparing on the source.
+    judged: evidence to adapt to, and users to evaluate on.
     key: a typed key.
     repeats: how often an adaptation is timed (the median is reported).
     max_seconds: how long the repeats may take; a slow one is timed once.

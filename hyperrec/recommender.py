@@ -1,4 +1,4 @@
-"""A recommender that was read: ids in, the best items and their scores out."""
+"""A loaded recommender, which ranks items for histories of item ids."""
 
 import math
 import operator
@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from hyperrec import top_k
 
-# Scores that are held at a time.
+# Maximum number of scores in memory at once.
 _BLOCK = 2**24
 # Beyond, a float is not exactly one whole number.
 _EXACT = 2**53
@@ -24,8 +24,8 @@ class Ranking(list):
   """Items of one user as (id, score), the best first.
 
   Attributes:
-    notes: what is to be known of them, a sentence each: that they are ranked
-      by popularity, that fewer items are left than were asked for, ...
+    notes: remarks on the ranking, for example that it is by popularity, or
+      that fewer items are left than were requested.
   """
 
   def __init__(

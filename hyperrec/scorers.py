@@ -1,4 +1,4 @@
-"""How the tensors of a recommender become scores, by its kind."""
+"""Computes scores from the tensors of each kind of recommender."""
 
 import pathlib
 from collections.abc import Callable

@@ -1,1 +1,1 @@
-"""Scripts that run sweeps: on this machine, and elsewhere."""
+"""Launchers that run sweeps on this machine, on Slurm and in the cloud."""

@@ -6,11 +6,12 @@
     --tpu_type=v5litepod-16 --image=IMAGE --storage=DISK --dry_run \
     -- --data_dir=/disk/data
 
-The cluster stands already (`xpk cluster create`, with spot nodes where that is
-wanted), and the image is that of launch/Dockerfile. A run that is preempted is
-started again, `--max_restarts` times, and resumes from its workdir, which
-therefore is on a disk attached to the cluster (`xpk storage attach`). A run
-that fails by itself (exit code 1) is not. `--dry_run` prints the commands.
+The cluster must exist already (`xpk cluster create`; spot nodes are possible),
+and the image is built from launch/Dockerfile. A preempted run is restarted up
+to `--max_restarts` times and resumes from its workdir. The workdir must
+therefore be on a disk that is attached to the cluster (`xpk storage attach`).
+A run that fails by itself (exit code 1) is not restarted. `--dry_run` prints
+the commands.
 """
 
 import shlex
@@ -23,28 +24,52 @@ from absl import app, flags
 from launch import sweep as sweep_lib
 from launch import sweep_flags
 
-_PROJECT = flags.DEFINE_string('project', None, 'That pays.', required=True)
-_ZONE = flags.DEFINE_string('zone', None, 'Of the cluster.', required=True)
-_CLUSTER = flags.DEFINE_string('cluster', None, 'Its name.', required=True)
-_TPU_TYPE = flags.DEFINE_string('tpu_type', 'v5litepod-16', 'Of a slice.')
-_SLICES = flags.DEFINE_integer('slices', 1, 'Of a run.', lower_bound=1)
-_IMAGE = flags.DEFINE_string('image', None, 'With the package.', required=True)
+_PROJECT = flags.DEFINE_string(
+  'project', None, 'Google Cloud project to bill.', required=True
+)
+_ZONE = flags.DEFINE_string(
+  'zone', None, 'Zone of the cluster, such as us-west4-a.', required=True
+)
+_CLUSTER = flags.DEFINE_string(
+  'cluster', None, 'Name of the GKE cluster.', required=True
+)
+_TPU_TYPE = flags.DEFINE_string(
+  'tpu_type', 'v5litepod-16', 'TPU type of each slice, such as v5litepod-16.'
+)
+_SLICES = flags.DEFINE_integer(
+  'slices', 1, 'Number of TPU slices for each run.', lower_bound=1
+)
+_IMAGE = flags.DEFINE_string(
+  'image',
+  None,
+  'Docker image that contains hyperrec (see launch/Dockerfile).',
+  required=True,
+)
 _STORAGE = flags.DEFINE_list(
-  'storage', [], 'Names of disks that `xpk storage` knows.'
+  'storage',
+  [],
+  'Comma-separated names of the disks to mount, as attached to the cluster by '
+  '`xpk storage attach`.',
 )
 _RESTARTS = flags.DEFINE_integer(
-  'max_restarts', 10, 'How often a run may be started again.', lower_bound=0
+  'max_restarts',
+  10,
+  'Maximum number of restarts of a preempted run.',
+  lower_bound=0,
 )
 _GRACE = flags.DEFINE_integer(
-  'grace', 120, 'Seconds that a run has to save when it is told to stop.'
+  'grace', 120, 'Time that a run has to save after SIGTERM, in seconds.'
 )
 _MULTIHOST = flags.DEFINE_bool(
-  'multihost', True, 'The hosts are processes of one run; off for one host.'
+  'multihost',
+  True,
+  'Whether all hosts of a slice work on one run; use --nomultihost for slices '
+  'of one host.',
 )
 
 
 class Place(NamedTuple):
-  """Where runs go, and what they get there."""
+  """The cluster that runs are submitted to, and the resources of each run."""
 
   project: str
   zone: str
@@ -59,7 +84,7 @@ class Place(NamedTuple):
 
 
 def main(argv):
-  """Submits every run; exits with the number of refused ones."""
+  """Submits every run; the exit code is the number of rejected workloads."""
   place = Place(
     _PROJECT.value,
     _ZONE.value,
@@ -79,12 +104,12 @@ def main(argv):
     if not sweep_flags.DRY_RUN.value:
       failed += subprocess.run(line, check=False).returncode != 0
   if failed:
-    print(f'{failed} workloads were refused', file=sys.stderr)
+    print(f'xpk rejected {failed} workloads', file=sys.stderr)
   return min(125, failed)
 
 
 def command(run: sweep_lib.Run, place: Place) -> list[str]:
-  """The xpk command that submits a run."""
+  """Returns the xpk command that submits a run."""
   started = f'exec python -m launch.preemptible {run.shell()}'
   return [
     'xpk', 'workload', 'create',

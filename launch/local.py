@@ -4,8 +4,9 @@
     --flagfiles=experiments/ease/ml20m.flags,experiments/ease/gowalla.flags \
     --processes=2 --logs=logs -- --data_dir=DIR '--output=rows/{name}.json'
 
-What follows `--` goes to every run. `--dry_run` prints the commands. Ctrl-C or
-SIGTERM is passed on to the runs, which save; the same command goes on.
+Flags after `--` are passed to every run. `--dry_run` prints the commands.
+Ctrl-C or SIGTERM is forwarded to the runs, which save their state. The same
+command then resumes the sweep.
 """
 
 import concurrent.futures
@@ -22,19 +23,22 @@ from launch import preemptible, sweep_flags
 from launch import sweep as sweep_lib
 
 _PROCESSES = flags.DEFINE_integer(
-  'processes', 1, 'Runs at a time.', lower_bound=1
+  'processes', 1, 'Number of runs at the same time.', lower_bound=1
 )
 _RETRIES = flags.DEFINE_integer(
-  'retries', 0, 'How often a failed run is started again.', lower_bound=0
+  'retries', 0, 'Number of times that a failed run is restarted.', lower_bound=0
 )
 _LOGS = flags.DEFINE_string(
-  'logs', None, 'A folder: NAME.log of each run; none prints all of them.'
+  'logs',
+  None,
+  'Folder where the output of run NAME is written to NAME.log. By default all '
+  'output goes to the terminal.',
 )
 _POLL_SECONDS = 0.2
 
 
 def main(argv):
-  """Runs the sweep; exits with the number of runs that are not done."""
+  """Runs the sweep; the exit code is the number of runs that did not finish."""
   runs = sweep_flags.runs(argv[1:])
   for run in runs:
     print(run.shell(), flush=True)
@@ -56,13 +60,13 @@ def main(argv):
 def start(
   run: sweep_lib.Run, retries: int, logs: str | None, told: threading.Event
 ) -> int:
-  """Runs it, again where it fails; gives the last exit code.
+  """Starts a run, restarts it when it fails, and returns the last exit code.
 
   Args:
-    run: what to run.
-    retries: further tries.
-    logs: the folder of its log, which all tries add to.
-    told: to stop; nothing is started after that.
+    run: the run to start.
+    retries: maximum number of restarts.
+    logs: folder of the log file, to which all attempts append; None prints.
+    told: set when the launcher must stop; nothing is started after that.
   """
   code = preemptible.STOPPED
   for attempt in range(1 + retries):
@@ -84,7 +88,8 @@ def start(
 
 
 def _wait(command: list[str], log: IO | None, told: threading.Event) -> int:
-  # A session of its own: Ctrl-C comes to us alone, and runs get SIGTERM.
+  # With a session of its own the run does not receive Ctrl-C from the terminal;
+  # the launcher receives it and sends SIGTERM.
   child = subprocess.Popen(
     command,
     stdout=log,

@@ -1,11 +1,10 @@
-"""Runs a command, and tells "was stopped" from "is done".
+"""Runs a command so that its exit code shows whether it was stopped.
 
   python -m launch.preemptible python -m experiments.sasrec.run --workdir=DIR
 
-A run that gets SIGTERM saves and exits with 0: it did as it was told. A cluster
-that takes the machine away would read that as the end of the run. Started like
-this the exit code is then 143, "ended by SIGTERM", and the cluster starts the
-same command again.
+A run that receives SIGTERM saves and exits with code 0. A cluster that preempts
+the machine would conclude that the run is finished. This wrapper exits with
+code 143 ("ended by SIGTERM") instead, so the cluster restarts the same command.
 """
 
 import signal
@@ -17,7 +16,11 @@ STOPPED = 128 + signal.SIGTERM
 
 
 def run(command: Sequence[str]) -> int:
-  """Runs it and passes SIGTERM on; gives `STOPPED` where that came."""
+  """Runs a command and forwards SIGTERM to it.
+
+  Returns:
+    `STOPPED` if SIGTERM was received, otherwise the command's exit code.
+  """
   children = []
   told = []
 
@@ -30,7 +33,7 @@ def run(command: Sequence[str]) -> int:
   signal.signal(signal.SIGTERM, stop)
   with subprocess.Popen(command) as child:
     children.append(child)
-    if told:  # before there was a child to tell
+    if told:  # SIGTERM came before the child was started
       child.terminate()
     code = child.wait()
   if told:
@@ -40,5 +43,5 @@ def run(command: Sequence[str]) -> int:
 
 if __name__ == '__main__':
   if len(sys.argv) == 1:
-    sys.exit('name a command: python -m launch.preemptible COMMAND')
+    sys.exit('give a command to run: python -m launch.preemptible COMMAND')
   sys.exit(run(sys.argv[1:]))

@@ -4,10 +4,10 @@
     --flagfiles=experiments/sasrec/beauty.flags --sweep=seed=0,1,2 \
     --workdirs=/shared/runs --time=08:00:00 --gres=gpu:1 -- --data_dir=DIR
 
-One index of the array is one run. Before the time limit a run is told to stop
-(SIGTERM): it saves and the job goes back to the queue, where the same command
-resumes. A run that fails is queued again `--retries` times. What `scancel` ends
-stays ended. `--dry_run` prints the script.
+Each array index is one run. Before the time limit, the run receives SIGTERM: it
+saves, and the job returns to the queue, from which the same command resumes it.
+A failed run is queued again up to `--retries` times. A run that is cancelled
+with `scancel` is not queued again. `--dry_run` prints the script.
 """
 
 import pathlib
@@ -21,35 +21,51 @@ from absl import app, flags
 from launch import sweep as sweep_lib
 from launch import sweep_flags
 
-_NAME = flags.DEFINE_string('name', 'hyperrec', 'Of the job.')
-_SCRIPT = flags.DEFINE_string('script', 'sweep.sbatch', 'Where it is written.')
-_LOGS = flags.DEFINE_string('logs', 'logs', "Folder of the runs' output.")
+_NAME = flags.DEFINE_string('name', 'hyperrec', 'Name of the Slurm job.')
+_SCRIPT = flags.DEFINE_string(
+  'script', 'sweep.sbatch', 'File that the batch script is written to.'
+)
+_LOGS = flags.DEFINE_string(
+  'logs', 'logs', 'Folder for the output of the runs.'
+)
 _PARALLEL = flags.DEFINE_integer(
-  'parallel', None, 'Runs at a time; none leaves it to Slurm.', lower_bound=1
+  'parallel',
+  None,
+  'Maximum number of runs at the same time. By default Slurm decides.',
+  lower_bound=1,
 )
 _RETRIES = flags.DEFINE_integer(
-  'retries', 2, 'How often a failed run is queued again.', lower_bound=0
+  'retries',
+  2,
+  'Number of times that a failed run is queued again.',
+  lower_bound=0,
 )
 _GRACE = flags.DEFINE_integer(
-  'grace', 120, 'Seconds before the limit at which a run is told to stop.'
+  'grace',
+  120,
+  'Time before the time limit at which a run is told to save and stop, in '
+  'seconds.',
 )
 _NODES = flags.DEFINE_integer(
-  'nodes', 1, 'Of each run; with more, one process a node.', lower_bound=1
+  'nodes',
+  1,
+  'Number of nodes for each run; each node runs one process of the run.',
+  lower_bound=1,
 )
 _RESOURCES = {
   name: flags.DEFINE_string(name.replace('-', '_'), None, about)
   for name, about in (
-    ('partition', 'Of the cluster.'),
-    ('account', 'That pays.'),
-    ('time', 'Limit of one stretch, such as 08:00:00.'),
-    ('cpus-per-task', 'Cores.'),
-    ('mem', 'Memory, such as 16G.'),
-    ('gres', 'Accelerators, such as gpu:1.'),
+    ('partition', 'Slurm partition to run in.'),
+    ('account', 'Slurm account to bill.'),
+    ('time', 'Time limit of a job until it is queued again, as 08:00:00.'),
+    ('cpus-per-task', 'Number of CPU cores for each process.'),
+    ('mem', 'Memory of each node, such as 16G.'),
+    ('gres', 'Accelerators of each node, such as gpu:1.'),
   )
 }
 
-# USR1 is Slurm's word before the limit; TERM is that of scancel, or of a
-# preemption, after which Slurm itself queues the job again.
+# Slurm sends USR1 before the time limit. It sends TERM on scancel and on a
+# preemption; after a preemption Slurm itself queues the job again.
 _BODY = """
 set -u
 runs=(
@@ -82,13 +98,13 @@ if (( again && ! ended )); then
 fi
 exit "$code"
 """
-# Of srun itself SIGTERM would kill its tasks at once.
+# With srun, SIGTERM must go to the tasks: srun itself would kill them at once.
 _STOP = 'kill -TERM "$run" 2>/dev/null'
 _STOP_ALL = 'scancel --signal=TERM "$SLURM_JOB_ID"'
 
 
 def main(argv):
-  """Writes the script and submits it, or prints it."""
+  """Writes the batch script and submits it; `--dry_run` only prints it."""
   runs = sweep_flags.runs(argv[1:])
   options = {
     'job-name': _NAME.value,
@@ -114,8 +130,8 @@ def main(argv):
     return subprocess.run(['sbatch', str(path)], check=False).returncode
   except FileNotFoundError:
     print(
-      f'error: there is no sbatch here; {path} is written: submit it on the '
-      'cluster',
+      f'error: there is no sbatch on this machine; {path} is written: submit '
+      'it on the cluster',
       file=sys.stderr,
     )
     return 2
@@ -131,16 +147,16 @@ def script(
   grace: int,
   nodes: int = 1,
 ) -> str:
-  """The batch script of a sweep.
+  """Returns the batch script of a sweep.
 
   Args:
-    runs: one index of the array each.
-    options: further lines #SBATCH --NAME=VALUE.
-    logs: the folder that counts the failures.
-    parallel: indices that may run at a time.
+    runs: the runs; each one is an index of the job array.
+    options: name -> value of further lines `#SBATCH --NAME=VALUE`.
+    logs: folder of the logs and of the files that count failures.
+    parallel: maximum number of runs at the same time; None sets no limit.
     retries: how often a failed run is queued again.
-    grace: seconds before the limit at which a run is told to stop.
-    nodes: of each run.
+    grace: seconds before the time limit at which a run is told to stop.
+    nodes: number of nodes for each run.
   """
   array = f'0-{len(runs) - 1}' + (f'%{parallel}' if parallel else '')
   head = {

@@ -1,11 +1,13 @@
-"""A sweep: flag files times values of flags. One syntax for all launchers.
+"""Sweeps: every combination of flag files and flag values.
+
+All launchers use the same syntax. For example,
 
   --flagfiles=a.flags,b.flags --sweep=seed=0,1 --sweep=lr=0.1,0.01
 
-are eight runs; without --flagfiles they are four. Each run has a name of its
-own, and with `workdirs` a folder of its own, so that the same command finds
-what it wrote and goes on. Each of several runs must be given a place of its own
-to write to: a --workdir, an --output or a --results_dir that no other run has.
+gives eight runs; without --flagfiles it gives four. Each run has a unique name
+and, with `workdirs`, its own folder, so that the same command resumes it. When
+a sweep has several runs, each needs a --workdir, an --output or a --results_dir
+that no other run writes to.
 """
 
 import contextlib
@@ -20,27 +22,27 @@ from typing import NamedTuple
 
 from absl import flags
 
-# Flags of scripts that name what a run writes.
+# Flags that name the files or folders that a run writes.
 _WRITTEN = ('output', 'workdir', 'results_dir')
 
 
 class SweepError(ValueError):
-  """A sweep that cannot be what was meant."""
+  """The flags do not describe a valid sweep."""
 
 
 class Run(NamedTuple):
   """One run of a sweep.
 
   Attributes:
-    name: of letters, digits, dots and dashes; no other run has it.
-    arguments: what follows `python`.
+    name: unique name of letters, digits, underscores, dots and dashes.
+    arguments: the command-line arguments after `python`.
   """
 
   name: str
   arguments: tuple[str, ...]
 
   def shell(self, python: str = 'python') -> str:
-    """The command line, quoted."""
+    """Returns the command line, quoted for a shell."""
     return shlex.join([python, *self.arguments])
 
 
@@ -51,16 +53,18 @@ def runs(
   extra: Sequence[str] = (),
   workdirs: str | None = None,
 ) -> list[Run]:
-  """Every run: flag files outermost, the last swept flag innermost.
+  """Returns all runs of a sweep.
+
+  The flag files are the outermost loop, the last swept flag is the innermost.
 
   Args:
-    module: what runs, as in `python -m`.
-    flagfiles: one run for each and for each setting of the swept flags; without
-      any, one run for each setting.
-    sweeps: each 'flag=value,value'.
-    extra: arguments of every run; they come last, and so win. In them, {name}
-      becomes the run's name.
-    workdirs: run NAME gets --workdir=workdirs/NAME; None leaves it out.
+    module: the module to run, as in `python -m`.
+    flagfiles: flag files to combine with every setting of the swept flags;
+      without any, there is one run for each setting.
+    sweeps: the swept flags, each written 'flag=value,value'.
+    extra: arguments of every run. They come last, so they override the others;
+      {name} in them is replaced by the run's name.
+    workdirs: run NAME gets --workdir=workdirs/NAME; None adds no --workdir.
 
   Raises:
     SweepError: neither a flag file nor a sweep, a sweep that is not
@@ -125,7 +129,7 @@ def _run(module, flagfile, setting, extra, workdirs) -> Run:
 
 
 def _check_places(runs: list[Run]) -> None:
-  """Raises SweepError where a run might overwrite what another one wrote."""
+  """Raises SweepError if two runs might write to the same place."""
   writers: dict[tuple[str, str], str] = {}
   for run in runs:
     places = {flag: _value(run.arguments, flag) for flag in _WRITTEN}
@@ -146,8 +150,8 @@ def _check_places(runs: list[Run]) -> None:
 
 
 def _value(arguments: Sequence[str], flag: str) -> str | None:
-  """The value that a run gives to a flag, flag files included."""
-  # Where a file cannot be read, the run itself tells which one.
+  """Returns the value of a flag in a run, also if a flag file sets it."""
+  # If a flag file cannot be read, the run itself reports which one.
   with contextlib.suppress(flags.Error):
     arguments = flags.FlagValues().read_flags_from_files(list(arguments), False)
   value = None
@@ -159,11 +163,14 @@ def _value(arguments: Sequence[str], flag: str) -> str | None:
 
 
 def cloud_name(name: str, longest: int) -> str:
-  """The name as clouds take it: small letters, digits and dashes.
+  """Returns the name in the form that cloud resources allow.
+
+  The form has lower-case letters, digits and dashes only.
 
   Args:
-    name: of a run, perhaps with a prefix.
-    longest: characters that are allowed; a longer name ends in its checksum.
+    name: name of a run, possibly with a prefix.
+    longest: maximum length in characters; a longer name is cut and ends with
+      its checksum.
   """
   made = re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')
   if not made[:1].isalpha():

@@ -1,4 +1,4 @@
-"""The flags that every launcher has: what to run, and whether to."""
+"""The flags that all launchers share."""
 
 import sys
 
@@ -6,23 +6,42 @@ from absl import flags
 
 from launch import sweep
 
-_MODULE = flags.DEFINE_string('module', None, 'What to run.', required=True)
+_MODULE = flags.DEFINE_string(
+  'module',
+  None,
+  'Module to run, such as experiments.sasrec.run.',
+  required=True,
+)
 _FLAGFILES = flags.DEFINE_list(
-  'flagfiles', [], 'Flag files: one run for each; a sweep alone needs none.'
+  'flagfiles',
+  [],
+  'Comma-separated flag files; each gives one run for every setting of the '
+  'swept flags. Not needed with --sweep.',
 )
 _SWEEP = flags.DEFINE_multi_string(
-  'sweep', [], 'flag=value,value: one run for each value; may be repeated.'
+  'sweep',
+  [],
+  'Flag to sweep and its values, such as --sweep=seed=0,1,2. May be given '
+  'several times; all combinations are run.',
 )
 _WORKDIRS = flags.DEFINE_string(
-  'workdirs', None, 'Run NAME gets --workdir=WORKDIRS/NAME, and resumes there.'
+  'workdirs',
+  None,
+  'Folder of all workdirs: run NAME gets --workdir=WORKDIRS/NAME and resumes '
+  'from there.',
 )
-DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Print what would be run.')
+DRY_RUN = flags.DEFINE_bool(
+  'dry_run', False, 'Print the commands, and run nothing.'
+)
 
 
 def runs(extra: list[str]) -> list[sweep.Run]:
-  """The sweep that the flags name; `extra` goes to every run.
+  """Returns the runs of the sweep that the flags describe.
 
-  What is no sweep is told in one line, and ends the launcher.
+  An invalid sweep ends the launcher with an error message of one line.
+
+  Args:
+    extra: further arguments of every run.
   """
   try:
     return sweep.runs(

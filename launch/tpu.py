@@ -6,12 +6,13 @@
     --accelerator=v5litepod-16 --runtime=v2-alpha-tpuv5-lite --spot --dry_run \
     --setup="sudo mount IP:/share /mnt" -- --data_dir=/mnt/data
 
-Each run: request the slice and wait for it, copy the committed code to all its
-hosts and install it there, start the same command on all of them, release the
-slice. A slice that is taken away (spot) is requested anew, and the run resumes
-from its workdir, which therefore is on a disk that all hosts mount (`--setup`).
-`--dry_run` prints the commands of a run that is not disturbed. Needs gcloud,
-signed in, and a clone of the repository.
+For each run, the launcher requests a slice and waits for it, copies the
+committed code to all hosts and installs it, starts the same command on all
+hosts, and releases the slice. If a slice is preempted (spot), the launcher
+requests a new one and the run resumes from its workdir. The workdir must
+therefore be on a disk that all hosts mount (see `--setup`). `--dry_run` prints
+the commands of a run without preemptions. The launcher needs gcloud, signed in,
+and a clone of the repository.
 """
 
 import concurrent.futures
@@ -22,31 +23,47 @@ from absl import app, flags
 
 from launch import sweep_flags, tpu_slice
 
-_PROJECT = flags.DEFINE_string('project', None, 'That pays.', required=True)
-_ZONE = flags.DEFINE_string('zone', None, 'Of the slices.', required=True)
+_PROJECT = flags.DEFINE_string(
+  'project', None, 'Google Cloud project to bill.', required=True
+)
+_ZONE = flags.DEFINE_string(
+  'zone', None, 'Zone of the TPU slices, such as us-west4-a.', required=True
+)
 _ACCELERATOR = flags.DEFINE_string(
-  'accelerator', 'v5litepod-8', 'Type and number of chips.'
+  'accelerator',
+  'v5litepod-8',
+  'Type and number of TPU chips for each run, such as v5litepod-8.',
 )
 _RUNTIME = flags.DEFINE_string(
-  'runtime', 'v2-alpha-tpuv5-lite', 'Software of the hosts.'
+  'runtime', 'v2-alpha-tpuv5-lite', 'TPU software version of the hosts.'
 )
-_SPOT = flags.DEFINE_bool('spot', False, 'Cheaper, and may be taken away.')
+_SPOT = flags.DEFINE_bool(
+  'spot', False, 'Use spot slices, which are cheaper but can be preempted.'
+)
 _SETUP = flags.DEFINE_string(
-  'setup', None, 'What every host does first, such as to mount a disk.'
+  'setup',
+  None,
+  'Shell command that every host runs first, for example to mount a disk.',
 )
 _MULTIHOST = flags.DEFINE_bool(
-  'multihost', True, 'The hosts are processes of one run; off for one host.'
+  'multihost',
+  True,
+  'Whether all hosts of a slice work on one run; use --nomultihost for slices '
+  'of one host.',
 )
 _PARALLEL = flags.DEFINE_integer(
-  'parallel', 4, 'Runs at a time.', lower_bound=1
+  'parallel', 4, 'Number of runs at the same time.', lower_bound=1
 )
 _RETRIES = flags.DEFINE_integer(
-  'retries', 10, 'How often a slice is requested anew.', lower_bound=0
+  'retries',
+  10,
+  'Number of times that a new slice is requested after a preemption.',
+  lower_bound=0,
 )
 
 
 def main(argv):
-  """Runs the sweep; exits with the number of failed runs."""
+  """Runs the sweep; the exit code is the number of failed runs."""
   runs = sweep_flags.runs(argv[1:])
   wanted = tpu_slice.Slice(
     _PROJECT.value,

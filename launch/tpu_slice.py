@@ -1,4 +1,4 @@
-"""A slice of Cloud TPU: requested, used and released for one run."""
+"""Requests a slice of Cloud TPU, uses it for one run, and releases it."""
 
 import subprocess
 import sys
@@ -14,7 +14,8 @@ _ON_HOSTS = ('copy', 'setup', 'install', 'run')
 _POLL_SECONDS = 30.0
 _MAX_MISSES = 10
 
-# The hosts' own Python may be older than the one that is needed.
+# The package is installed with Python 3.12, since the Python of the hosts may
+# be too old.
 PACK = ['git', 'archive', '--format=tar.gz', '--output=hyperrec.tar.gz',
          'HEAD']  # fmt: skip
 _INSTALL = (
@@ -27,7 +28,7 @@ _PYTHON = '.venv/bin/python'
 
 
 class Slice(NamedTuple):
-  """What is requested of Cloud TPU, and how its hosts are used."""
+  """The slice to request from Cloud TPU, and how its hosts are used."""
 
   project: str
   zone: str
@@ -39,14 +40,14 @@ class Slice(NamedTuple):
 
 
 class Done(NamedTuple):
-  """How a command ended, and what it printed."""
+  """Exit code and standard output of a command."""
 
   code: int
   out: str = ''
 
 
 def commands(run: sweep_lib.Run, wanted: Slice) -> dict[str, list[str]]:
-  """The commands of a run, by what they do, in their order."""
+  """Returns the commands of a run in order: step name -> command."""
   name = sweep_lib.cloud_name(f'hyperrec-{run.name}', 63)
   where = [f'--project={wanted.project}', f'--zone={wanted.zone}']
   resource = ['gcloud', 'compute', 'tpus', 'queued-resources']
@@ -88,17 +89,17 @@ def serve(
   execute: Callable[[list[str]], Done],
   sleep: Callable[[float], None] = time.sleep,
 ) -> int:
-  """Requests a slice, runs on it, releases it; anew where it is taken away.
+  """Requests a slice, runs on it, and releases it; repeats after a preemption.
 
   Args:
-    run: what to run.
-    wanted: the slice.
-    retries: how often a lost slice is requested anew.
+    run: the run to start.
+    wanted: the slice to request.
+    retries: how often a new slice is requested after a preemption.
     execute: runs a command.
-    sleep: waits that many seconds.
+    sleep: waits for a number of seconds.
 
   Returns:
-    The exit code; of the run itself where it was not disturbed.
+    The exit code of the run, or of the command before it that failed.
   """
   own = commands(run, wanted)
   code = 1
@@ -108,16 +109,16 @@ def serve(
       return requested.code
     try:
       code, is_lost = _use(own, execute, sleep)
-    finally:  # a slice that is left behind costs money
+    finally:  # a slice that is not released continues to cost money
       execute(own['release'])
     if not is_lost:
       return code
-    print(f'slice lost, requested anew: {run.name}', file=sys.stderr)
+    print(f'slice lost, requesting a new one: {run.name}', file=sys.stderr)
   return code
 
 
 def _use(own, execute, sleep) -> tuple[int, bool]:
-  """The exit code on one slice, and whether the slice was taken away."""
+  """Returns the exit code on one slice, and whether it was preempted."""
   state = _wait(own, execute, sleep)
   if state != 'ACTIVE':
     return 1, state in _LOST
@@ -127,12 +128,15 @@ def _use(own, execute, sleep) -> tuple[int, bool]:
       done = execute(own[step])
   if done.code in (0, preemptible.STOPPED):
     return done.code, done.code != 0
-  sleep(_POLL_SECONDS)  # the connection breaks before the state tells why
+  sleep(_POLL_SECONDS)  # the connection breaks before the state is updated
   return done.code, execute(own['state']).out.strip() in _LOST
 
 
 def _wait(own, execute, sleep) -> str:
-  """The state once it is ACTIVE or will not be; '' where nobody tells it."""
+  """Waits until the slice is active or lost; returns its state.
+
+  The state is '' if it cannot be read `_MAX_MISSES` times in a row.
+  """
   misses = 0
   while misses < _MAX_MISSES:
     found = execute(own['state'])
@@ -145,6 +149,6 @@ def _wait(own, execute, sleep) -> str:
 
 
 def execute(command: list[str]) -> Done:
-  """Runs a command; what it says besides goes to this terminal."""
+  """Runs a command; its standard error goes to this terminal."""
   done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
   return Done(done.returncode, done.stdout)

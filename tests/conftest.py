@@ -1,4 +1,4 @@
-"""Settings of every test, and where the real data is."""
+"""Settings that all tests share, and the fixture that finds the real data."""
 
 import atexit
 import gc
@@ -8,13 +8,13 @@ import shutil
 import tempfile
 from unittest import mock
 
-# Workers and the processes that tests start inherit what follows; NumPy and
-# JAX read it when they are imported.
+# NumPy and JAX read these variables when they are imported. Workers and the
+# processes that tests start inherit them.
 if 'PYTEST_XDIST_WORKER' in os.environ:
-  # A worker has one core: threads of another one would wait for it.
+  # Each worker has one core, so more threads would only wait for each other.
   os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
-  # What one process of a run has compiled, the others do not compile again.
+  # All processes of a test run share one cache of compiled programs.
   _CACHE = tempfile.mkdtemp(prefix='hyperrec_tests_compiled_')
   atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
   os.environ['JAX_COMPILATION_CACHE_DIR'] = _CACHE
@@ -29,31 +29,34 @@ from tests import compiling
 jax.config.update('jax_platforms', 'cpu')
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
-# The programs of tests are small: to compile them well takes longer than to
-# run them. Scripts that tests start compile as they do everywhere.
+# The programs in tests are small, so optimizing them takes longer than running
+# them. The scripts that tests start still compile with all optimizations.
 _XLA_FLAGS = f'{os.environ.get("XLA_FLAGS", "")} {compiling.XLA_FLAGS}'
 jax.config.update('jax_disable_most_optimizations', True)
 with mock.patch.dict(os.environ, XLA_FLAGS=_XLA_FLAGS.strip()):
-  jax.devices()  # reads the flags
+  jax.devices()  # JAX reads XLA_FLAGS here
 
 _BESIDE = pathlib.Path(__file__).parents[2] / 'shared' / 'data'
 
 
 def pytest_collection_modifyitems(items):
-  """Files with slow tests come first, so that all workers end together."""
+  """Moves files with slow tests first, so that all workers end together."""
   slow = {item.path for item in items if item.get_closest_marker('slow')}
   items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_collection_finish():
-  """What was imported stays; to look through it takes a collection 0.3 s."""
+  """Excludes the imported modules from garbage collection.
+
+  Scanning them would add 0.3 s to each collection.
+  """
   gc.collect()
   gc.freeze()
 
 
 @pytest.fixture
 def data_dir(request) -> pathlib.Path:
-  """The folder of the real data sets; skips, by name, where it is absent."""
+  """Returns the folder of the real data; skips the test if it is absent."""
   path = pathlib.Path(os.environ.get('HYPERREC_DATA_DIR', _BESIDE))
   if not path.is_dir():
     pytest.skip(f'{request.node.name}: real data is absent')

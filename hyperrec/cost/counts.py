@@ -1,8 +1,9 @@
 """Floating point operations, counted from the program or by published totals.
 
-XLA's own count cannot be trusted alone: it is 170 times under for an inverse,
-17 times under for a Cholesky factor, and counts the body of a scan once. So a
-program is counted from its jaxpr, LAPACK calls by their published totals.
+XLA's own count is not reliable: it is 170 times too low for an inverse, 17
+times too low for a Cholesky factor, and counts the body of a scan only once.
+Programs are therefore counted from their jaxpr, and LAPACK calls by their
+published totals.
 """
 
 import dataclasses
@@ -68,15 +69,16 @@ def gram(row_counts: np.ndarray) -> float:
 
 
 def program(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> float:
-  """Operations of fn(*args), from its jaxpr; nothing is run.
+  """Counts the operations of fn(*args) from its jaxpr, without running it.
 
-  Matrix products count 2 m n k, scans their body times their length, branches
-  the dearest one; factorisations by published totals; an elementwise operation
-  its output's size, a reduction its input's, a sort n log2 n.
+  A matrix product counts 2 m n k, a scan its body times its length, a
+  conditional its most expensive branch, a factorisation its published total, an
+  elementwise operation the size of its output, a reduction the size of its
+  input, and a sort n log2 n.
 
   Raises:
-    UncountableError: a while loop without a trip count that can be told, or
-      an operation whose work its shapes do not tell.
+    UncountableError: the number of operations depends on the data (a while
+      loop), or cannot be derived from the shapes.
   """
   closed = jax.make_jaxpr(fn)(*args, **kwargs)
   return _count(closed.jaxpr)
@@ -94,7 +96,7 @@ _FREE = frozenset([
 ])  # fmt: skip
 
 
-# Their work is not in the jaxpr, or not once for each time it is done.
+# The jaxpr does not show how much work these operations do.
 _OPAQUE = frozenset([
   'eig', 'ffi_call', 'fft', 'hessenberg', 'io_callback', 'pallas_call',
   'pure_callback', 'ragged_dot_general', 'schur', 'shard_map',

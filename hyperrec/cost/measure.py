@@ -15,14 +15,15 @@ import scipy.sparse
 
 
 class Timing(NamedTuple):
-  """What a function takes.
+  """Compile and run times of a function.
 
   Attributes:
-    compile_seconds: of the first call beyond a warm one; where only one call
-      was made, what JAX spent on compiling within it.
-    median_seconds: of warm calls, or of the one call without compiling.
-    iqr_seconds: of warm calls.
-    repeats: warm calls, or 1.
+    compile_seconds: compile time: first call minus the median warm call. If
+      only one call was made, the time that JAX reported for compiling.
+    median_seconds: median of the warm calls, or the single call without its
+      compile time.
+    iqr_seconds: interquartile range of the warm calls; 0 for a single call.
+    repeats: number of warm calls, or 1.
   """
 
   compile_seconds: float
@@ -42,13 +43,13 @@ class Measured(NamedTuple):
 def call(
   fn: Callable[[], Any], *, repeats: int = 20, max_seconds: float = 10.0
 ) -> Measured:
-  """Times fn() warm, results waited for; a slow one is timed fewer times.
+  """Times warm calls of fn(), waiting for each result.
 
   Args:
-    fn: what is timed.
-    repeats: the most warm calls.
-    max_seconds: of all warm calls. A function that takes longer by itself,
-      compiling apart, is called once.
+    fn: the function to time.
+    repeats: maximum number of warm calls.
+    max_seconds: maximum total time of the warm calls. A function whose first
+      call takes longer than this, without compiling, is called only once.
   """
   (value, compiled, first), peak = peak_bytes(lambda: _first_call(fn))
   timing = Timing(compiled, first - compiled, 0.0, 1)
@@ -98,10 +99,11 @@ def _compile_durations() -> Iterator[list[float]]:
 
 
 def peak_bytes(fn: Callable[[], Any]) -> tuple[Any, int]:
-  """fn() and how far it raised the memory of the host, at its peak.
+  """Returns fn() and the peak increase of host memory, in bytes.
 
-  Where the system cannot forget an earlier peak (Linux can), only what goes
-  beyond that is seen: a lower bound. Memory of accelerators is not counted.
+  On systems that cannot reset the recorded peak (Linux can), only the increase
+  beyond an earlier peak is measured, which is a lower bound. Accelerator memory
+  is not counted.
   """
   gc.collect()
   before = _resident('VmRSS')
@@ -144,6 +146,6 @@ def stored_bytes(adapted: Any, shared: Any) -> int:
 def break_even(
   prepare: float, adapt_baseline: float, adapt_method: float
 ) -> float | None:
-  """Adaptations after which `prepare` has paid off; None is never."""
+  """Number of adaptations after which `prepare` pays off; None if never."""
   saved = adapt_baseline - adapt_method
   return prepare / saved if saved > 0 else None

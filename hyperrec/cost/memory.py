@@ -1,4 +1,4 @@
-"""What memory is left, and a refusal before more is asked for."""
+"""Checks that enough memory is available before it is allocated."""
 
 import pathlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ class InsufficientMemoryError(MemoryError):
 
 
 def available_bytes(root: pathlib.Path = pathlib.Path('/')) -> int | None:
-  """Memory that can still be had, None where that cannot be told.
+  """Returns the available memory in bytes; None if it is unknown.
 
   Args:
     root: holds proc/ and sys/, as Linux has them.
@@ -77,15 +77,15 @@ def check_memory(
   remedy: str = 'drop rare items (min_item_interactions), use float32, weights '
   'of low rank (elsa) or sparse ones (ease_sparse)',
 ) -> None:
-  """Logs what is about to be needed, and refuses what cannot be had.
+  """Logs the required memory and raises an error if it is not available.
 
   Args:
-    required: bytes.
-    what: that needs them.
-    remedy: what needs less.
+    required: required memory in bytes.
+    what: the computation that needs it, for the message.
+    remedy: advice on how to need less memory, for the message.
 
   Raises:
-    InsufficientMemoryError: fewer bytes are free.
+    InsufficientMemoryError: less memory is available.
   """
   available = available_bytes()
   if available is None:

@@ -1,4 +1,4 @@
-"""`Interactions`: users, items and what is known of both; immutable."""
+"""`Interactions`: an immutable table of users, items, ratings and times."""
 
 import dataclasses
 import datetime
@@ -36,9 +36,9 @@ class Interactions:
     item_ids: [V] the items' original ids.
     item_text: [V] str or None; title and attributes of each item.
     name: the data set's name, for reports.
-    notes: sentences on how the rows were chosen: what was left out, and why.
-    is_order_only: whether timestamps order each user's rows and say nothing
-      of whose row is earlier.
+    notes: sentences that say which rows were left out, and why.
+    is_order_only: whether timestamps only order the rows of each user, and
+      cannot be compared between users.
   """
 
   users: np.ndarray

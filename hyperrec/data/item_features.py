@@ -1,4 +1,4 @@
-"""Features of items from their text."""
+"""Item features that are computed from item text."""
 
 import os
 from typing import NamedTuple
@@ -45,15 +45,15 @@ def from_item_text(
 ) -> ItemFeatures:
   """Features of the items of `data` from their text, by a named encoder.
 
-  'both' puts the two side by side. Where MiniLM is not installed, 'tfidf'
-  stands in for what needs it, with a warning.
+  'both' concatenates the features of both encoders. If MiniLM is not installed,
+  'tfidf' is used in its place, with a warning.
 
   Args:
     data: interactions with item text.
     encoder: one of `ENCODERS`.
-    cache_folder: where MiniLM's embeddings are kept; None keeps none.
-    num_features: F of 'tfidf'; MiniLM's is 384.
-    seed: of 'tfidf'.
+    cache_folder: folder that caches MiniLM's embeddings; None disables it.
+    num_features: F of 'tfidf'; MiniLM has 384 features.
+    seed: seed of the randomised SVD of 'tfidf'.
 
   Raises:
     TextError: the text says too little.

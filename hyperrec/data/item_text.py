@@ -1,7 +1,7 @@
-"""Embeddings of item text by a BERT whose files the user has.
+"""Embeddings of item text by a BERT encoder from local files.
 
-The files are a folder of the Hugging Face form (model.safetensors,
-tokenizer.json, config.json), or the package that ships MiniLM.
+The files are in a folder of the Hugging Face format (model.safetensors,
+tokenizer.json, config.json), or in the installed package with MiniLM.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""The ids that people gave users and items, as numbers from 0."""
+"""Maps the original ids of users and items to numbers from 0."""
 
 from collections.abc import Sequence
 from typing import Any

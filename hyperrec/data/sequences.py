@@ -1,7 +1,8 @@
-"""Users' sequences as arrays of static shape, repeats and order kept.
+"""Users' sequences as arrays of static shape, with repeats and order kept.
 
-Training rows are *packed*: several users side by side in one row, so that a
-set whose mean history is 9 items does not compute 50 positions for each.
+Training rows are *packed*: one row holds the sequences of several users, so
+that a data set with a mean history of 9 items does not waste most of the 50
+positions of each row on padding.
 """
 
 import dataclasses
@@ -63,9 +64,9 @@ class PackedRows(NamedTuple):
   places: np.ndarray
 
   def from_the_end(self) -> 'PackedRows':
-    """The same, but a sequence's last position is L - 1, whatever its length.
+    """Numbers positions so that the last one of every sequence is L - 1.
 
-    So the position that predicts what comes next is the same one for all.
+    The next item is then predicted from the same position for all lengths.
     """
     num_rows, length = self.places.shape
     sequence = self.segments + np.arange(num_rows)[:, None] * (length + 1)
@@ -81,11 +82,11 @@ class PackedRows(NamedTuple):
 def pack(sequences: Sequences, length: int) -> PackedRows:
   """Every user's last `length` + 1 items as inputs and targets, packed.
 
-  Users with one item teach nothing and are left out.
+  Users with only one item have no next item and are left out.
 
   Args:
-    sequences: of the users.
-    length: L, of a row; also the longest history that is used.
+    sequences: the sequences of all users.
+    length: L, the length of a row; also the longest history that is used.
 
   Raises:
     DataError: `length` is not positive, or no user has two items.
@@ -137,7 +138,7 @@ def _best_fit(sizes: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _number_within(group: np.ndarray) -> np.ndarray:
-  """The how-manieth of its group each entry is, from 0."""
+  """Number of earlier entries of the same group, for each entry."""
   order = np.argsort(group, kind='stable')
   sizes = np.bincount(group)
   starts = np.cumsum(sizes) - sizes
@@ -181,9 +182,9 @@ def buckets(longest: int, shortest: int = 8) -> tuple[int, ...]:
 
 
 def check_targets_unseen(histories: Interactions, targets: Interactions):
-  """Raises DataError where a target is in its user's history.
+  """Raises DataError if a target is in its user's history.
 
-  A ranking that leaves out what was seen could never find it.
+  A ranking that excludes seen items could never find such a target.
   """
   pair_codes = interactions_lib.pair_codes
   repeated = np.flatnonzero(np.isin(pair_codes(targets), pair_codes(histories)))

@@ -11,10 +11,10 @@ Interactions = interactions_lib.Interactions
 
 
 class HeldOut(NamedTuple):
-  """Users to evaluate: what is shown of each, and what is to be found.
+  """Held-out users: their histories, and the targets to find.
 
-  Both parts number the same users and items alike. A user without targets is
-  left out of the metrics and counted.
+  Both parts use the same numbers for users and items. Users without targets
+  are counted, but left out of the metrics.
   """
 
   histories: Interactions
@@ -40,10 +40,10 @@ def strong_generalization(
 
   The users, sorted by id, are permuted by legacy NumPy's MT19937; the last
   `num_heldout` are test, as many before them validation, the rest training.
-  The catalogue is what training users touched, in order of first appearance.
-  A held-out user of n >= 5 different items hides int(test_share * n) random
-  ones; one with fewer has everything in the fold-in. The generator is seeded
-  anew for validation and for test, as in the public notebook of the paper.
+  The catalogue holds the items of training users, in order of first appearance.
+  For a held-out user with n >= 5 different items, int(test_share * n) random
+  items are targets; with fewer items, all are in the fold-in. The generator is
+  seeded anew for validation and for test, as in the paper's public notebook.
 
   Args:
     data: all interactions, rows in file order (the draws depend on it).
@@ -74,7 +74,7 @@ def strong_generalization(
 
 
 def heldout_remedy(data: Interactions) -> str:
-  """What to do where the users to be held out are too many, or too few."""
+  """Advice for the message when too many or too few users are held out."""
   more = 'keep more users by a lower min_user_interactions'
   if data.num_users < 3:
     return f'at least 3 users are needed: give more data, or {more}'

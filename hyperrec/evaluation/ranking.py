@@ -1,8 +1,8 @@
 """Full ranking of the catalogue; ties count against the method.
 
-The trick that makes ties exact with one selection per row: targets and seen
-items leave the row, the best others are put before the targets, and a stable
-sort of both by score gives every rank up to K.
+Ties are exact with one selection per row: the targets and the seen items are
+removed from the row, the best other items are placed before the targets, and a
+stable sort of both by score gives every rank up to K.
 """
 
 import concurrent.futures
@@ -24,10 +24,10 @@ from hyperrec.evaluation import metrics as metrics_lib
 DataError = interactions.DataError
 Csr = scipy.sparse.csr_matrix
 
-# Scores ranked at a time: few calls, and what they touch stays in the cache.
+# Number of scores ranked at once: few calls, and the block fits the CPU cache.
 _BLOCK = 2**20
 _WORKERS = min(4, os.cpu_count() or 1)
-# So many candidates for each place of a list are ties; K of them do.
+# Beyond this many candidates per slot, keep only K tied items.
 _MANY_TIES = 8
 
 
@@ -36,8 +36,9 @@ class Evaluation(NamedTuple):
 
   Attributes:
     values: metric name -> float [U'].
-    users: [U'] the rows that were judged; others have no target.
-    coverage: share of the catalogue in some user's top list of max K.
+    users: [U'] rows of the evaluated users; the others have no target.
+    coverage: share of the catalogue that is in the top list of at least one
+      user, with lists as long as the largest K.
   """
 
   values: dict[str, np.ndarray]
@@ -64,12 +65,13 @@ def evaluate(
 
   Args:
     score_fn: user rows [B] -> scores [B, V]; rows may repeat (padding). It is
-      called from several threads, and must not overwrite what it returned.
-    histories: what was shown, [U, V]; zeros that are stored are none.
-    targets: what is to be found, [U, V].
-    metrics: names as `metrics.parse` takes them.
-    batch_size: users scored at a time.
-    seen: items left out of the ranking; None is the histories.
+      called from several threads, and must not overwrite an earlier result.
+    histories: the items that the method is shown, [U, V]; stored zeros do not
+      count.
+    targets: the held-out items to find, [U, V].
+    metrics: names that `metrics.parse` accepts, such as 'ndcg@100'.
+    batch_size: number of users scored at once.
+    seen: items excluded from the ranking; None excludes the histories.
 
   Raises:
     DataError: no user has a target, or a target is masked as seen.
@@ -104,7 +106,7 @@ def evaluate(
       listed[lists] = True
     return np.asarray(_judge(ranks, np.diff(targets[rows].indptr), parsed))
 
-  # The first batch alone, so that a scorer is compiled once.
+  # The first batch runs alone, so that the scorer is compiled only once.
   judged = [judge(0)]
   with concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool:
     judged += pool.map(judge, range(batch_size, len(users), batch_size))
@@ -114,7 +116,7 @@ def evaluate(
 
 
 def top_k_items(scores: np.ndarray, seen: Csr, k: int) -> np.ndarray:
-  """What to recommend: each user's k best unseen items, the best first.
+  """Returns the items to recommend: the k best unseen items, best first.
 
   Args:
     scores: [B, V], higher is better; an item of -inf is never listed.
@@ -163,8 +165,8 @@ def _rank(
 ) -> tuple[np.ndarray, np.ndarray]:
   """Ranks of the targets, sorted, and the top lists; both [B, depth].
 
-  Ranks are padded; beyond `depth` only that of the best target is told, and
-  only if `is_whole`. Lists are padded with V where fewer can be listed.
+  Ranks are padded. Beyond `depth` only the rank of the best target is known,
+  and only if `is_whole`. Lists are padded with V if too few items remain.
   """
   num_rows, num_items = scores.shape
   losses = _losses(scores, users)
@@ -183,7 +185,7 @@ def _rank(
   near = rows[is_near], items[is_near], target_losses[is_near]
   near_losses, near_items = _padded(*near, num_rows)
   merged = np.concatenate([other_losses, near_losses], axis=1)
-  # Stable: what ties with a target stays before it.
+  # The sort is stable: items that tie with a target stay before it.
   order = np.argsort(merged, axis=1, kind='stable')[:, :depth]
   is_listed = np.take_along_axis(merged, order, 1) < np.inf
   is_target = is_listed & (order >= other_losses.shape[1])
@@ -199,7 +201,7 @@ def _rank(
 
 
 def _losses(scores: np.ndarray, users: np.ndarray) -> np.ndarray:
-  """A copy, the best first and finite: infinity marks what is not ranked."""
+  """Negated scores, all finite, since infinity marks excluded items."""
   dtype = np.result_type(scores.dtype, np.float32)
   losses = np.negative(scores, dtype=dtype)
   worst = losses.max(axis=1)
@@ -212,10 +214,11 @@ def _losses(scores: np.ndarray, users: np.ndarray) -> np.ndarray:
 
 
 def _bound(losses: np.ndarray, count: int) -> np.ndarray:
-  """A value of each row that at least `count`, and few more, are within.
+  """An upper bound of the `count`-th smallest loss of each row.
 
-  The `count`-th smallest of the minima of groups of columns: a selection among
-  few, sqrt(V count), values.
+  It is the `count`-th smallest of the minima of groups of columns, so only
+  about sqrt(V count) values are compared, and few losses beyond `count` are
+  within the bound.
   """
   num_rows, num_items = losses.shape
   size = max(1, math.isqrt(num_items // count))

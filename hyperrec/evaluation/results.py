@@ -37,10 +37,10 @@ class Cell(NamedTuple):
   """A method at a budget, over its seeds.
 
   Attributes:
-    method: with its arms after colons.
-    budget: of evidence.
-    quality: mean of the primary metric, None where every seed was refused.
-    interval: of the quality, 95%, over users and seeds.
+    method: name of the method, with its arms after colons.
+    budget: amount of evidence.
+    quality: mean of the primary metric; None if the method refused every seed.
+    interval: 95% interval of the quality, over users and seeds.
     per_user: seed -> the users' values, for paired comparisons; empty where
       a row has none.
     metrics: means of all metrics.
@@ -48,8 +48,8 @@ class Cell(NamedTuple):
     adapt: mean costs.
     score: mean seconds of scoring, by the size of the batch; may be empty.
     tuning: mean trials and seconds of tuning; may be empty.
-    seeds: that ran.
-    cannot: seed -> the refusal.
+    seeds: the seeds that ran.
+    cannot: seed -> reason why the method refused the task.
   """
 
   method: str

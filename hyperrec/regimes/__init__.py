@@ -1,8 +1,8 @@
 """The adaptation regimes: a budget of evidence becomes a `Task`.
 
-A task holds all that a method may see (`source`, `evidence`) and the users it
-is judged on. `validation` users serve the oracle arm only; the fair arm tunes
-on `rehearsals`, the same regime cut out of the source alone.
+A task holds the data that a method may use (`source`, `evidence`) and the
+held-out users. The `validation` users are for the oracle arm only; the fair arm
+is tuned on `rehearsals`, tasks of the same regime made from the source alone.
 
 A regime is one file with a value `REGIME`, which is listed here.
 """

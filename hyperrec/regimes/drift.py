@@ -26,12 +26,13 @@ def make_task(
 ) -> Task:
   """The source is the past; after `budget` slices of time, rank the next one.
 
-  The timeline is cut in `NUM_SLICES` slices of equal row counts. The first half
-  is the source, the next `budget` slices the evidence. Judged are users with
-  two rows or more in the slice after: they are shown all that they did before
-  it and the first half of their rows in it, and what is new in the rest is to
-  be found. The whole catalogue is ranked, items that nobody has touched yet
-  included. The seed draws who of these users is validation and who is test.
+  The timeline is cut into `NUM_SLICES` slices of equal row counts. The first
+  half is the source, and the next `budget` slices are the evidence. The
+  held-out users are those with at least two rows in the following slice. Their
+  histories are all their earlier rows and the first half of their rows in that
+  slice; the new items in the second half are their targets. The whole
+  catalogue is ranked, including items without any interaction so far. The seed
+  decides which of these users are for validation and which are for test.
 
   Raises:
     DataError: no timestamps, a budget without a slice after it, or fewer than
@@ -97,8 +98,8 @@ REGIME = task_lib.Regime(
   unit='slices seen',
   flag='drift_budgets',
   flag_help=(
-    'Amounts of evidence of drift: slices of time that passed, of '
-    f'{NUM_SLICES} in all.'
+    'Budgets of drift: numbers of time slices after the source that are given '
+    f'as evidence, such as 1,2,3,4; the timeline has {NUM_SLICES} slices.'
   ),
   budgets=(1, 2, 3, 4),
   look=('#8a6fb0', 'D'),

@@ -1,4 +1,4 @@
-"""Tasks whose evidence is what some users did in a catalogue that is new."""
+"""Tasks whose evidence is the interactions of some users in a new catalogue."""
 
 from typing import NamedTuple
 
@@ -22,10 +22,10 @@ class Users(NamedTuple):
 
 
 def drawn(data: Interactions, seed: int, num_heldout: int) -> Users:
-  """Draws who is held out.
+  """Draws the held-out users.
 
   Raises:
-    DataError: nobody is, or nobody is left to train on.
+    DataError: no user is held out, or none is left for training.
   """
   cut = data.num_users - 2 * num_heldout
   if num_heldout < 1 or cut < 1:
@@ -76,20 +76,20 @@ def make_task(
 
 
 def folds(task: Task, num_folds: int, seed: int) -> tuple[Judged, ...]:
-  """The users of the evidence in turn: each part judged by what others did.
+  """Cuts the evidence users into folds for cross-validation.
 
-  What a fair arm may be tuned on besides rehearsals: the target itself, but
-  no user that is not evidence. Every part is judged with the rows of all
-  other parts as its evidence. A part none of whose users has five rows hides
-  nothing and is left out.
+  A fair arm may be tuned on these folds besides the rehearsals: they are part
+  of the target, but contain evidence users only. Each fold is evaluated with
+  the rows of all other folds as evidence. A fold in which no user has five
+  rows has no targets and is left out.
 
   Args:
-    task: whose evidence is cut.
-    num_folds: parts, or as many as there are users; below 2 there are none.
-    seed: of the draws.
+    task: the task whose evidence is cut.
+    num_folds: number of folds, at most one per user; below 2 gives none.
+    seed: seed of the random draws.
 
   Returns:
-    The parts, none where there are fewer than two users.
+    The folds; none if the evidence has fewer than two users.
   """
   evidence = task.test.evidence
   num_folds = min(num_folds, evidence.num_users)

@@ -56,7 +56,8 @@ REGIME = task_lib.Regime(
   unit="users' worth of evidence on items that the source lacks",
   flag='catalogue_budgets',
   flag_help=(
-    'Amounts of evidence of a new catalogue: users who touched its items.'
+    'Budgets of the new catalogue: numbers of users whose interactions with '
+    'its items are given as evidence, such as 0,5,20,100.'
   ),
   budgets=(0, 5, 20, 100),
   look=('#009e73', 's'),

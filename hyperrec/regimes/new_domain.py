@@ -1,4 +1,4 @@
-"""The regime of a new domain: its users and items are of another data set."""
+"""The regime of a new domain: users and items come from another data set."""
 
 import itertools
 
@@ -61,7 +61,7 @@ def rehearse(task: Task, seed: int, num_domains: int) -> tuple[Task, ...]:
   """
   if len(task.source) < 2 or num_domains < 1:
     raise DataError(
-      f'hyper-parameters of {task.regime} are chosen on source domains in '
+      f'hyperparameters of {task.regime} are chosen on source domains in '
       f'turn: that takes two domains (there are {len(task.source)}) and '
       f'num_domains={num_domains} of at least 1; add one, or try one trial'
     )
@@ -99,7 +99,10 @@ REGIME = task_lib.Regime(
   title='New domain',
   unit="users' worth of evidence in the new domain",
   flag='domain_budgets',
-  flag_help='Amounts of evidence of a new domain: its users.',
+  flag_help=(
+    'Budgets of the new domain: numbers of its users whose interactions are '
+    'given as evidence, such as 0,5,20,100.'
+  ),
   budgets=(0, 5, 20, 100),
   look=('#d55e00', 'o'),
   make_task=make_task,

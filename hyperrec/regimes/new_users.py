@@ -43,7 +43,7 @@ def make_task(
 
 
 def rehearse(task: Task, seed: int, num_domains: int = 0) -> tuple[Task]:
-  """A quarter of the source's users are new twice."""
+  """Holds out a quarter of the source's users for validation and for test."""
   del num_domains
   num_heldout = task_lib.quarter_of_users(task.source)
   return (make_task(task.source, task.budget, seed, num_heldout),)
@@ -76,7 +76,8 @@ REGIME = task_lib.Regime(
   unit='interactions that each new user has shown',
   flag='user_budgets',
   flag_help=(
-    'Amounts of evidence of new users: interactions that each has shown.'
+    'Budgets of new users: numbers of interactions of each user that are '
+    'given as evidence, such as 0,1,5,20.'
   ),
   budgets=(0, 1, 5, 20),
   look=('#2a7fc0', '^'),

@@ -1,4 +1,4 @@
-"""What a regime is, and what it makes of a data set."""
+"""Types of a regime and of the tasks that it makes from a data set."""
 
 import dataclasses
 from collections.abc import Callable
@@ -15,13 +15,13 @@ class BudgetError(DataError):
 
 
 class Judged(NamedTuple):
-  """Users a method is judged on.
+  """The users on which a method is evaluated.
 
   Attributes:
-    histories: what the method is shown of each user.
-    targets: what it is to find.
-    seen: what is masked in the ranking; a superset of the histories.
-    evidence: what `adapt` is given.
+    histories: interactions of each user that the method is shown.
+    targets: held-out interactions that the method must find.
+    seen: items excluded from the ranking; a superset of the histories.
+    evidence: interactions that `adapt` receives.
   """
 
   histories: Interactions
@@ -31,14 +31,14 @@ class Judged(NamedTuple):
 
 
 class Task(NamedTuple):
-  """One regime at one budget: what is known, and who is judged.
+  """One regime at one budget: the known data and the held-out users.
 
   Attributes:
-    regime: its name.
-    budget: of evidence.
-    source: what is known beforehand; in `new_domain` a tuple of domains.
-    validation: users that an oracle is tuned on.
-    test: users that the result is of.
+    regime: name of the regime.
+    budget: amount of evidence.
+    source: the data known beforehand; in `new_domain` a tuple of domains.
+    validation: users on which the oracle arm is tuned.
+    test: users on which the result is measured.
   """
 
   regime: str
@@ -55,15 +55,15 @@ def _no_folds(task: Task, num_folds: int, seed: int) -> tuple[Judged, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class Regime:
-  """A kind of news that a recommender adapts to.
+  """A kind of change that a recommender adapts to.
 
   Attributes:
-    name: what --regimes and result rows call it.
-    title: what headings call it.
-    unit: what the budget is a number of.
+    name: name in --regimes and in result rows.
+    title: name in headings.
+    unit: unit of the budget.
     flag: name of the flag that holds the budgets.
-    flag_help: what that flag says of itself.
-    budgets: the flag's default.
+    flag_help: help text of that flag.
+    budgets: default value of that flag.
     look: colour and marker in figures.
     make_task: (data, budget, seed, num_heldout, sources) -> the task. `data`
       is where the judged users come from, `num_heldout` the number of
@@ -97,5 +97,5 @@ def check_budget(budget: int) -> None:
 
 
 def quarter_of_users(data: Interactions) -> int:
-  """How many users a rehearsal holds out twice: a quarter, and one at least."""
+  """Number of users that a rehearsal holds out for validation, and for test."""
   return max(1, data.num_users // 4)

@@ -53,7 +53,7 @@ class Checkpoints:
 
   @contextlib.contextmanager
   def _explained(self) -> Iterator[None]:
-    """Tells a full disk, or a folder that takes no file, in one sentence."""
+    """Explains a full disk or a folder without write access in one sentence."""
     try:
       yield
     except Exception as error:  # Orbax wraps what the system says

@@ -48,9 +48,9 @@ class Stopped(RuntimeError):  # noqa: N818 - names what happened
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-  """How a training run is evaluated, logged and kept.
+  """How a training run is evaluated, logged and saved.
 
-  Intervals are in steps; 0 means only at the end.
+  All intervals are in steps; 0 means only at the end.
 
   Attributes:
     evaluate: parameters, or a model's state, -> metrics on validation data.
@@ -100,7 +100,7 @@ class Best(NamedTuple):
 
 
 class Result(NamedTuple):
-  """What a run leaves; `best` is None without an evaluation."""
+  """The result of a run; `best` is None without an evaluation."""
 
   state: step_lib.TrainState
   best: Best | None
@@ -114,7 +114,7 @@ class Result(NamedTuple):
 def batch_rows(
   step: int, batch_size: int, num_rows: int, seed: int
 ) -> np.ndarray:
-  """The rows [B] of batch `step`: position in the data is a pure function.
+  """The rows [B] of batch `step`, a pure function of the arguments.
 
   Epochs, each with its own permutation, follow one another without a gap, so
   shapes stay the same, no row is dropped, and after n steps every row has

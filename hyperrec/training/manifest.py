@@ -1,10 +1,9 @@
-"""What a run is, and the workdir that is its own.
+"""The manifest of a run, which ties the run to its workdir.
 
 A run that can be resumed describes itself (`describe`) and claims its workdir
-(`claim`) before it does any work. The description is kept there, in
-manifest.json; a workdir that was made under another description is refused.
-When a run is resumed, the manifest stays as it is, and resumed.jsonl gets a
-line.
+(`claim`) before it starts. The description is stored there in manifest.json; a
+workdir with another description is rejected. When a run is resumed, the
+manifest stays unchanged, and a line is added to resumed.jsonl.
 """
 
 import datetime

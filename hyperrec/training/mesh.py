@@ -20,7 +20,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-# Numbers in a table from which on cutting it pays.
+# Smallest number of elements of a table for which sharding it is worthwhile.
 MIN_TABLE_SIZE = 2**14
 
 _IN_USE: contextvars.ContextVar[Mesh | None] = contextvars.ContextVar(

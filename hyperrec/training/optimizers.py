@@ -1,4 +1,4 @@
-"""Optimizers whose schedule is data, so that one compiled step serves all."""
+"""Optimizers whose schedule is in their state, so all share a compiled step."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 
 
 class Cosine(NamedTuple):
-  """How far a run is along its cosine."""
+  """State of the cosine schedule: first rate, steps done and steps in all."""
 
   lr: Float[Array, '']
   step: Int[Array, '']

@@ -1,4 +1,4 @@
-"""What a training run writes as it goes: metrics.jsonl."""
+"""The metrics log that a training run writes: metrics.jsonl."""
 
 import json
 import math
@@ -12,8 +12,8 @@ from hyperrec import whole_file
 class MetricsLog:
   """One JSON object a record: {"step": 100, "loss": ...}, flushed at once.
 
-  A context manager. Opened for a resumed run it drops the records after
-  `step`, and a line torn by a crash, so that no step is there twice.
+  It is a context manager. When a run is resumed, records after `step` and a
+  line that a crash left incomplete are dropped, so that no step occurs twice.
   """
 
   def __init__(self, path: str | pathlib.Path, step: int = 0):
@@ -59,7 +59,10 @@ def _lines_until(path: pathlib.Path, step: int) -> list[str]:
 
 
 def training_seconds(records) -> float:
-  """Of a whole run, from the clock of its records, which resuming resets."""
+  """Total training time of a run in seconds, over all its resumptions.
+
+  Each resumption restarts the clock of the records at 0.
+  """
   total = last = 0.0
   for seconds in (r['seconds'] for r in records if 'seconds' in r):
     total += seconds - last if seconds >= last else seconds

@@ -17,7 +17,7 @@ LossFn = Callable[
 
 
 class TrainState(NamedTuple):
-  """All that a run needs to go on, bit for bit.
+  """The complete state of a run, from which it resumes bit for bit.
 
   Attributes:
     params: what is learned.

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Starts a Slurm cluster of this one machine in a folder, or stops it.
+# Starts or stops a Slurm cluster of this one machine, in a folder.
 #
 #   launch/testing/slurm_single_node.sh start FOLDER
 #   export SLURM_CONF=FOLDER/slurm.conf      # now sbatch, squeue, scontrol work
 #   launch/testing/slurm_single_node.sh stop FOLDER
 #
-# Debian: apt-get install slurm-wlm munge. Run it as root: for tests only, it
-# has no accounting and no limits.
+# On Debian: apt-get install slurm-wlm munge. Run this script as root. It is for
+# tests only: the cluster has no accounting and no limits.
 set -euo pipefail
 
 start() {
@@ -58,7 +58,7 @@ CONF
     fi
     sleep 0.5
   done
-  echo "the node did not come up; see $folder/slurmctld.log" >&2
+  echo "the node did not start; see $folder/slurmctld.log" >&2
   return 1
 }
 
@@ -72,7 +72,7 @@ stop() {
 }
 
 case "${1:-}" in
-  start | stop) "$1" "${2:?name a folder}" ;;
+  start | stop) "$1" "${2:?give a folder}" ;;
   *)
     sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
     exit 2

@@ -1,7 +1,7 @@
-"""Data sources: one function for each maker's format, and the way to filter.
+"""Data sources: one function for each published format, and the filters.
 
-Data sets are read from files that the user has; each source says where its
-files come from, on what terms, and checks that they are whole.
+Data sets are read from local files. Each source documents where its files come
+from and their licence, and checks that the files are complete.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ TRAIN_TEST = {'gowalla': sequences.gowalla_train_test}
 # With fewer items left to rank, every method finds the targets.
 _FEW_LEFT = 5
 
-# Where each source comes from and on what terms; by domain where it has some.
+# Origin and licence of each source, keyed by domain if it has several.
 ABOUT = {
   'movielens_small': {'': movielens.SMALL},
   'movielens': {'': movielens.FOLDER},
@@ -71,10 +71,10 @@ def load(
     min_user_interactions: then keep users with at least this many.
     min_item_interactions: before that, keep items with at least this many
       (one pass each, in this order: Liang et al.'s order for MSD).
-    duplicates: what becomes of repeated (user, item) pairs, before all that;
-      see `interactions.drop_duplicates`. What is left out is told in the
-      `notes` of the result.
-    **options: of the source's own function.
+    duplicates: policy for repeated (user, item) pairs, applied before all
+      filters; see `interactions.drop_duplicates`. The `notes` of the result
+      say what was left out.
+    **options: further arguments of the source's function.
 
   Raises:
     DataError: unknown source or option, missing or damaged files, ratings
@@ -172,7 +172,7 @@ def filtered(
 
 
 def _warned(data: Interactions) -> Interactions:
-  """Notes what makes results of little worth."""
+  """Adds notes on properties of the data that make results less meaningful."""
   if data.ratings is not None and (data.ratings < 0).any():
     number = int((data.ratings < 0).sum())
     data = _noted(

@@ -1,9 +1,9 @@
 """Sources as TFDS data sets, stored as ArrayRecord without TensorFlow.
 
-A split `users` holds an example for each user, with the items, ratings and
-times in the order of time; a split `items` the catalogue. What a set lacks
-(ratings, times, text) is empty, and the metadata say so. It is a form to keep
-and to share; the makers' own files are as a rule faster to read.
+The split `users` holds one example per user, with the items, ratings and times
+in order of time; the split `items` holds the catalogue. Fields that the source
+lacks (ratings, times, text) are empty, and the metadata say so. This format is
+for storing and sharing; the published files are usually faster to read.
 """
 
 import hashlib

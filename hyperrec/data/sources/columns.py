@@ -1,4 +1,4 @@
-"""What columns mean: ids, numbers, times and texts; errors name the row."""
+"""Converts columns to ids, numbers, times and texts; errors name the row."""
 
 import contextlib
 from typing import Any, NoReturn

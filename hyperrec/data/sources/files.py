@@ -1,4 +1,4 @@
-"""Where a source's files lie, whether they are whole, and whose they are."""
+"""Finds the files of a source and checks that they are complete."""
 
 import hashlib
 import os
@@ -16,13 +16,14 @@ DATA_DIR_VARIABLE = 'HYPERREC_DATA_DIR'
 
 
 class About(NamedTuple):
-  """What a reader should know of a data set.
+  """Origin, licence and size of a data set.
 
   Attributes:
     folder: its folder below the data directory.
-    origin: its makers' public page.
-    licence: the terms of its makers.
-    counts: users, items and interactions as published; None where they vary.
+    origin: the public page of its publisher.
+    licence: the terms of its publisher.
+    counts: published numbers of users, items and interactions; None if they
+      vary.
   """
 
   folder: str

@@ -1,8 +1,8 @@
 """Files of rows, read by DuckDB: separated text, Parquet and JSON.
 
-`open_files` finds out how files are written and what their columns are called,
-`read` takes the columns that are needed, and `place` tells where a row stands,
-for errors. What the columns mean is in `columns.py`.
+`open_files` detects the format and the column names of files, `read` reads the
+needed columns, and `place` gives the file and line of a row for error messages.
+`columns.py` converts the columns to ids, numbers, times and texts.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
-"""HyperEASE: a generated prior of a new catalogue's weights, an exact solve.
+"""HyperEASE: EASE around a generated prior of a catalogue's weights.
 
-A generator learned on other items (`prior_generator`) maps the features of a
-catalogue to the prior mean B0 of its item-item weights. EASE around B0 then
-uses what evidence there is; without any, B0 itself scores.
+A generator that was learned on other items (`prior_generator`) maps the
+features of a catalogue to B0, the prior mean of its item-item weights. EASE
+around B0 then uses the evidence. Without evidence, B0 itself gives the scores.
 """
 
 import dataclasses
@@ -27,22 +27,25 @@ Outcome = method_lib.Outcome
 class HyperEaseConfig:
   """Hyperparameters of HyperEASE.
 
-  With sharpness, relation, transfer and popularity 0 it is L3AE. With the last
-  three 0 it learns nothing from its sources.
+  With sharpness, relation, transfer and popularity at 0, the model is L3AE.
+  With relation, transfer and popularity at 0, it learns nothing from sources.
 
   Attributes:
-    l2: Ridge of the distance to the prior.
-    l2_features: Ridge of the target's own relation C.
-    trust: Strength of C.
-    relation: Strength of the map that is learned on the sources.
-    transfer: Strength of the sources' weights, carried over by likeness.
-    popularity: Exponent of the popularity that features and evidence predict.
-    sharpness: Sharpness of the kernel that C is made of; 0 is linear. With a
-      kernel B0 is dense, and generating it costs an inverse, as a refit does.
-    solve: Solve EASE around the prior. False serves the prior as it is; what
-      evidence there is tells only how popular items are.
-    constrained: Keep the diagonal at zero. False is an ablation, which needs
-      the kernel.
+    l2: Ridge that penalises the distance to the prior.
+    l2_features: Ridge of C, the relation made from the target's own features.
+    trust: Multiplier of C in the prior; 0 leaves C out.
+    relation: Multiplier of the feature map that is learned on the sources.
+    transfer: Multiplier of the sources' weights, which are carried over to
+      items with similar features.
+    popularity: Exponent of the item popularity that features and evidence
+      predict; 0 ignores popularity.
+    sharpness: Sharpness of the kernel of which C is made; 0 is the linear
+      kernel. With a kernel, B0 is dense and costs one matrix inverse, as much
+      as a refit.
+    solve: Whether EASE is solved around the prior. False serves the prior
+      itself; the evidence then only tells how popular items are.
+    constrained: Whether the diagonal is kept at zero. False is an ablation
+      and needs the kernel.
   """
 
   l2: float
@@ -57,7 +60,7 @@ class HyperEaseConfig:
 
   @property
   def strengths(self) -> prior_generator.Strengths:
-    """How much each part of the prior counts."""
+    """The multiplier of each part of the prior."""
     return prior_generator.Strengths(
       self.l2_features,
       self.trust,
@@ -73,12 +76,13 @@ def hyperease(
   shared_features: Features | None = None,
   **hyperparameters: Any,
 ) -> Model:
-  """The generated prior and the closed form around it.
+  """A model that generates a prior and solves EASE around it.
 
   Args:
-    features: of the items; those that C is made of.
-    shared_features: of the items; those that sources teach about, so that the
-      columns must mean the same in every domain. None takes `features`.
+    features: gives the item features of which C is made.
+    shared_features: gives the item features for all that is learned on the
+      sources; a column must mean the same in every domain. None uses
+      `features`.
     **hyperparameters: fields of `HyperEaseConfig`.
   """
   config = HyperEaseConfig(**hyperparameters)
@@ -112,7 +116,7 @@ def ridge_map(
   l2: float,
   relation: float,
 ) -> Model:
-  """The control that is linear in features: B0 = F M F', learned on sources."""
+  """A control that is linear in features: B0 = F M F', learned on sources."""
   nothing = dict.fromkeys(('trust', 'transfer', 'popularity'), 0.0)
   return hyperease(
     features, shared_features, l2=l2, l2_features=1.0, relation=relation,
@@ -123,18 +127,19 @@ def ridge_map(
 def learn(
   config: HyperEaseConfig, source: method_lib.Source, features: Features
 ) -> Outcome:
-  """The generator of priors; None where no part of the prior is learned.
+  """Learns the generator of priors; its state is None if no part needs it.
 
   Raises:
-    CannotServe: a source has a single item, which is like no other.
+    CannotServe: a source has fewer than two items, so no relation between
+      items can be learned.
   """
   if not any((config.relation, config.transfer, config.popularity)):
     return Outcome(None)
   for domain in domains_of(source):
     if domain.num_items < 2:
       raise method_lib.CannotServe(
-        f'HyperEASE learns how items relate, and {domain.name or "the source"} '
-        f'has {domain.num_items} of them'
+        'HyperEASE learns relations between items and needs two items or '
+        f'more; {domain.name or "the source"} has {domain.num_items}'
       )
   domains = [
     prior_generator.Domain(d.csr(), features(d)) for d in domains_of(source)
@@ -154,17 +159,17 @@ def generate(
   shared: np.ndarray,
   data: Interactions,
 ) -> Outcome:
-  """Weights of a catalogue: the prior, and EASE around it.
+  """Generates the prior of a catalogue and solves EASE around it.
 
   Args:
     config: hyperparameters.
-    generator: of priors, see `learn`.
-    own: features [V, G] that C is made of.
-    shared: features [V, F] in the sources' columns.
+    generator: generator of priors from `learn`.
+    own: features [V, G] of which C is made.
+    shared: features [V, F] with the sources' columns.
     data: the evidence.
 
   Raises:
-    CannotServe: not constrained, and the prior is in factors.
+    CannotServe: `constrained` is False and the prior is in factors.
   """
   prior, cost = prior_generator.generate(
     generator, own, shared, data.csr(), config.strengths
@@ -182,5 +187,5 @@ def generate(
 
 
 def domains_of(source: method_lib.Source) -> tuple[Interactions, ...]:
-  """The source domains, one or several."""
+  """The source domains as a tuple, also if there is only one."""
   return (source,) if isinstance(source, Interactions) else source

@@ -1,4 +1,4 @@
-"""HyperEASE with generated strengths: meta-learned through the solve."""
+"""HyperEASE whose strengths a network generates, meta-trained by the solve."""
 
 import dataclasses
 import functools
@@ -34,20 +34,22 @@ class LearnedConfig:
   """Hyperparameters of HyperEASE with learned strengths.
 
   Attributes:
-    l2: Ridge of the distance to the prior, from which training starts.
-    l2_features: See `hyperease.HyperEaseConfig`; it is not learned.
-    trust: Strength from which training starts, as the next three.
-    relation: See `hyperease.HyperEaseConfig`.
-    transfer: See `hyperease.HyperEaseConfig`.
-    popularity: See `hyperease.HyperEaseConfig`.
+    l2: Ridge of the distance to the prior at the start of training.
+    l2_features: Ridge of C, see `hyperease.HyperEaseConfig`; it is not learned.
+    trust: Multiplier of C at the start of training.
+    relation: Multiplier of the learned feature map at the start of training.
+    transfer: Multiplier of the sources' weights at the start of training.
+    popularity: Exponent of the popularity at the start of training.
     sharpness: Sharpness of the kernel; it is not learned.
-    num_sets: Catalogues that tasks are drawn from, where there is one source.
-    max_items: Items of such a catalogue, where there are several sources.
-    max_users: Most users of evidence in a task; budgets are drawn
+    num_sets: Number of catalogues from which tasks are drawn if there is only
+      one source.
+    max_items: Number of items in such a catalogue if there are several
+      sources.
+    max_users: Largest number of evidence users in a task; the number is drawn
       log-uniformly up to it.
-    num_queries: Users that a task is judged on.
-    tasks: Tasks in a step.
-    steps: Training steps.
+    num_queries: Number of users on whom a task computes its loss.
+    tasks: Number of tasks per training step.
+    steps: Number of training steps.
     learning_rate: Learning rate at the start; it falls to 0 along a cosine.
     penalty: Weight of the squared log distance from the base strengths.
   """
@@ -70,13 +72,13 @@ class LearnedConfig:
 
   @property
   def base(self) -> Generated:
-    """The ridge and the strengths from which training starts."""
+    """The ridge and the strengths at the start of training."""
     return Generated(
       self.l2, self.trust, self.relation, self.transfer, self.popularity
     )
 
   def at(self, generated: Generated) -> hyperease.HyperEaseConfig:
-    """HyperEASE of a generated ridge and generated strengths."""
+    """The HyperEASE configuration with this ridge and these strengths."""
     options = {name: float(v) for name, v in generated._asdict().items()}
     return hyperease.HyperEaseConfig(
       l2_features=self.l2_features, sharpness=self.sharpness, **options
@@ -84,12 +86,12 @@ class LearnedConfig:
 
 
 class Catalogue(NamedTuple):
-  """Where tasks are drawn from.
+  """A catalogue from which tasks are drawn.
 
   Attributes:
-    parts: what a generator that has not seen these items says of them.
-    evidence: [U, V], users who may be shown.
-    queries: [W, V], others, who are judged on.
+    parts: parts of the prior, from a generator that has not seen these items.
+    evidence: [U, V], users who may serve as evidence.
+    queries: [W, V], other users, on whom the loss is computed.
   """
 
   parts: strengths_lib.Parts
@@ -98,7 +100,7 @@ class Catalogue(NamedTuple):
 
 
 class Task(NamedTuple):
-  """Evidence [K, V] (rows of zeros pad), and histories and targets [B, V]."""
+  """Evidence [K, V], padded by rows of zeros; histories and targets [B, V]."""
 
   x: np.ndarray
   histories: np.ndarray
@@ -106,7 +108,7 @@ class Task(NamedTuple):
 
 
 class Learned(NamedTuple):
-  """What the sources teach: priors, and the strengths' network."""
+  """State learned on the sources: the priors' and the strengths' generator."""
 
   generator: prior_generator.Generator
   params: dict
@@ -117,7 +119,7 @@ def hyperease_learned(
   shared_features: hyperease.Features | None = None,
   **hyperparameters: Any,
 ) -> Model:
-  """`hyperease` whose ridge and strengths depend on the evidence.
+  """A `hyperease` model whose ridge and strengths depend on the evidence.
 
   Args:
     features: see `hyperease`.
@@ -150,7 +152,7 @@ def hyperease_learned(
 
   def generate(state, data, key):
     del key
-    # Users and interactions are all that the description reads of it.
+    # The description reads only the numbers of users and of interactions.
     rows_U = jnp.asarray(data.csr().sum(axis=1), jnp.float32)
     generated = network.apply(
       {'params': state.params['network']}, strengths_lib.describe(rows_U)
@@ -176,11 +178,12 @@ def hyperease_learned(
 
 
 def _catalogues(domains, unit, config, rng) -> Iterator[Catalogue]:
-  """Catalogues that the generator of their parts has not seen.
+  """Catalogues whose parts come from a generator that has not seen them.
 
-  One source: its items are cut in halves, its users four to one, and the other
-  half teaches by the larger part of them. Several: each in turn is unseen, cut
-  down to items of the same number, that all steps have one shape.
+  With one source, the items are cut into halves and the users four to one; the
+  generator learns from the larger part of the users on the other half. With
+  several sources, each in turn is left out and cut down to the same number of
+  items, so that all steps have one shape.
   """
   if len(domains) > 1:
     size = min(config.max_items, *(d.x.shape[1] for d, _ in domains))
@@ -202,7 +205,7 @@ def _catalogues(domains, unit, config, rng) -> Iterator[Catalogue]:
 
 
 class Cut(NamedTuple):
-  """Items of a catalogue, and the users who may be shown or are judged on."""
+  """Items of a catalogue, evidence users (shown), its query users (judged)."""
 
   items: np.ndarray
   shown: np.ndarray
@@ -225,7 +228,7 @@ def _catalogue(seen, domain, own, cut: Cut, unit) -> Catalogue:
 
 
 def _parts(generator, own, shared, unit) -> strengths_lib.Parts:
-  """What `prior_generator.generate` weighs, each part by itself."""
+  """The parts that `prior_generator.generate` weights, each by itself."""
   nothing = scipy.sparse.csr_matrix((0, len(own)), dtype=np.float32)
   centred = shared - shared.mean(axis=0)
   units = [
@@ -249,7 +252,7 @@ def _factors(prior) -> prior_generator.Prior:
 
 
 def draw(catalogue: Catalogue, config: LearnedConfig, rng) -> Task:
-  """A budget, that many users to see, and others' items cut in two."""
+  """Draws a budget, as many evidence users, and queries with split items."""
   most = min(config.max_users, catalogue.evidence.shape[0])
   budget = int(np.floor(np.exp(rng.uniform(0, np.log(most + 1))))) - 1
   chosen = rng.choice(catalogue.evidence.shape[0], budget, replace=False)
@@ -262,7 +265,7 @@ def draw(catalogue: Catalogue, config: LearnedConfig, rng) -> Task:
 
 
 def task_loss(network, params, parts, task: Task, penalty: float):
-  """The loss of one task, and how far its strengths moved."""
+  """The loss of one task plus the penalty on how far its strengths moved."""
   generated = network.apply(
     {'params': params['network']}, strengths_lib.describe(task.x)
   )
@@ -277,16 +280,16 @@ def task_loss(network, params, parts, task: Task, penalty: float):
 
 
 def train(network, catalogues, config: LearnedConfig, rng, key) -> dict:
-  """Adam on `config.tasks` tasks a step, of one catalogue after the other.
+  """Runs Adam on `config.tasks` tasks per step, catalogue after catalogue.
 
   Raises:
-    CannotServe: a source leaves no users to be shown or judged on.
+    CannotServe: a source leaves no evidence users or no query users.
   """
   for c in catalogues:
     if min(c.evidence.shape[0], c.queries.shape[0]) < 1:
       raise method_lib.CannotServe(
-        'strengths are learned on users of the source with three items at '
-        'least in half of its catalogue; it has too few'
+        'HyperEASE learns its strengths on source users with three or more '
+        'items in half of the catalogue; the source has too few such users'
       )
   params = {
     'network': network.init(key, jnp.zeros(2))['params'],
@@ -302,7 +305,7 @@ def train(network, catalogues, config: LearnedConfig, rng, key) -> dict:
   @jax.jit
   def step(params, state, parts, tasks):
     def loss(params):
-      # Tasks in turn, not by vmap: each keeps thin products of its own only.
+      # The tasks run in turn, not by vmap: each keeps only thin products.
       return jnp.mean(
         jax.lax.map(
           lambda t: task_loss(network, params, parts, t, config.penalty), tasks
@@ -322,7 +325,7 @@ def train(network, catalogues, config: LearnedConfig, rng, key) -> dict:
 
 
 def train_flops(domains: list[Csr], width: int, config: LearnedConfig) -> float:
-  """Operations of the meta-training: three times its forward passes.
+  """Operations of the meta-training: three times those of its forward passes.
 
   Args:
     domains: users' items [U, V] of each source.

@@ -1,10 +1,10 @@
-"""HyperEASE for users: EASE, and a correction generated for each of them.
+"""HyperEASE for users: EASE plus a correction generated for each user.
 
-EASE has one B for all, of a ridge that suits long histories: who has shown one
-item is served worse by it than by popularity. Here a generator reads what a
-user has shown and changes B in a low rank (`user_correction`). It starts
-at EASE exactly, and learns from users of the source who show a random part of
-their items, against an EASE that was fitted without them.
+EASE has one B for all users, and its ridge suits long histories: for users with
+one item, EASE is worse than popularity. Here a generator reads a user's history
+and changes B in a low rank (`user_correction`). It starts exactly at EASE. It
+is trained on source users of whom a random part of the items is shown, against
+an EASE that was fitted without them.
 """
 
 import dataclasses
@@ -35,10 +35,10 @@ Interactions = interactions_lib.Interactions
 Model = method_lib.Model
 Outcome = method_lib.Outcome
 
-# A logit of what is shown and hence not asked for.
+# The logit of items in the history, which are never targets.
 _NEVER = -1e9
-# Held-out users that are simulated; each as often as they go into that, and at
-# most 8 times.
+# Number of simulated held-out users. Each of them is repeated to reach it, but
+# at most 8 times.
 _JUDGED = 1024
 _DRAWS = 8
 _STRANGERS = 256
@@ -46,24 +46,25 @@ _STRANGERS = 256
 
 @dataclasses.dataclass(frozen=True)
 class UserConfig:
-  """Hyperparameters.
+  """Hyperparameters of HyperEASE for users.
 
   Attributes:
-    l2: EASE's ridge.
-    conditioning: one of `user_correction.CONDITIONINGS`, what the generator is
-      told of a user; all but 'history' are controls.
-    rank: of the correction.
-    z_dim: width of the user's encoding.
-    hidden_dim: width of the encoder's hidden layer.
-    dropout: share of the factors, and of the items in them, that is dropped.
-    steps: of training; those with the lowest validation loss count.
-    batch_size: users a step; all of them where there are fewer.
-    lr: AdamW's, after a warm-up over a tenth of the steps.
-    weight_decay: AdamW's; pulls towards EASE.
-    max_norm: of the gradient, clipped beyond.
-    heldout_share: of the users that the generator does not learn from; they
-      tell when to stop. EASE is fitted on all.
-    evaluate_every: steps between looks at them.
+    l2: Ridge of EASE.
+    conditioning: Input of the generator, one of
+      `user_correction.CONDITIONINGS`; all but 'history' are controls.
+    rank: Rank of the correction.
+    z_dim: Width of the user's encoding.
+    hidden_dim: Width of the encoder's hidden layer.
+    dropout: Share of the factors, and of the items in them, that is dropped.
+    steps: Number of training steps; the parameters with the lowest validation
+      loss are kept.
+    batch_size: Users per step; all users if there are fewer.
+    lr: Learning rate of AdamW, after a warm-up over a tenth of the steps.
+    weight_decay: Weight decay of AdamW; it pulls towards EASE.
+    max_norm: Norm to which larger gradients are clipped.
+    heldout_share: Share of the users on whom the generator is validated and
+      not trained. EASE is fitted on all users.
+    evaluate_every: Steps between two validations.
   """
 
   l2: float = 300.0
@@ -82,7 +83,7 @@ class UserConfig:
 
 
 class Params(NamedTuple):
-  """What is learned: the items' factors and the generator's weights."""
+  """Trained parameters: the items' factors and the generator's weights."""
 
   factors: user_correction.Factors
   generator: Any
@@ -94,7 +95,7 @@ class UserState(NamedTuple):
   Attributes:
     weights: B.
     params: see `Params`.
-    strangers: bool [S, V], whose histories the control is told.
+    strangers: bool [S, V], histories for the control 'shuffled'.
   """
 
   weights: linear_autoencoder.Weights
@@ -105,14 +106,14 @@ class UserState(NamedTuple):
 def hyperease_user(**hyperparameters: Any) -> Model:
   """EASE with a generated correction for each user.
 
-  New users need nothing but the pass that generates and scores; who has shown
-  nothing gets a generated popularity.
+  New users need only the pass that generates and scores. Users with empty
+  histories get generated popularity scores.
 
   Args:
     **hyperparameters: fields of `UserConfig`.
 
   Raises:
-    ValueError: an unknown conditioning, or a number out of its range.
+    ValueError: the conditioning is unknown or a number is out of its range.
   """
   config = UserConfig(**hyperparameters)
   _check(config)
@@ -158,7 +159,7 @@ def fit(
   """Fits EASE, then trains its generator.
 
   Raises:
-    CannotServe: fewer than two users have rows, or there is one item.
+    CannotServe: fewer than two users have items, or there is only one item.
   """
   del start, run
   x_UxV = data.csr()
@@ -166,7 +167,7 @@ def fit(
   active = np.flatnonzero(rows_U)
   if min(len(active), data.num_items) < 2:
     raise CannotServe(
-      'a correction is learned from two users of two items at least; '
+      'HyperEASE for users needs at least two users with items and two items; '
       f'{data.name or "the source"} has {len(active)} and {data.num_items}'
     )
   ridge = linear_autoencoder.denoising_ridge(x_UxV.getnnz(axis=0), config.l2)
@@ -179,7 +180,7 @@ def fit(
 
 
 def init(config: UserConfig, x: Csr, key: jax.Array) -> Params:
-  """Factors of X [U, V] and a generator that says 0."""
+  """Factors of X [U, V] and a generator whose output is 0."""
   factors = user_correction.init_factors(x, config.rank)
   shown_V = jnp.zeros(x.shape[1])
   told = user_correction.read(factors.left, shown_V)
@@ -193,7 +194,7 @@ def coefficients(
   shown_BxV: Float[Array, 'B V'],
   strangers_SxV: Bool[Array, 'S V'],
 ) -> user_correction.Coefficients:
-  """What is generated for each of B users: `Coefficients` of [B, ...]."""
+  """Generates `Coefficients` [B, ...] for B users."""
   told_BxT = user_correction.tell(
     config.conditioning, params.factors.left, shown_BxV, strangers_SxV
   )
@@ -205,9 +206,9 @@ def coefficients(
 def score(
   config: UserConfig, state: UserState, histories: Histories
 ) -> np.ndarray:
-  """Scores [B, V]: EASE's, and each user's correction.
+  """Scores [B, V]: the sum of EASE's scores and each user's correction.
 
-  Rows are padded to a power of two, so that few sizes are ever compiled.
+  Rows are padded to a power of two, so that few shapes are compiled.
   """
   x_BxV = histories.csr()
   padding = (1 << max(0, x_BxV.shape[0] - 1).bit_length()) - x_BxV.shape[0]
@@ -224,7 +225,7 @@ def corrections(
   shown_BxV: Float[Array, 'B V'],
   strangers_SxV: Bool[Array, 'S V'],
 ) -> Float[Array, 'B V']:
-  """What is generated, as scores to add to EASE's."""
+  """The generated corrections, as scores to add to EASE's."""
   c = coefficients(config, params, shown_BxV, strangers_SxV)
   return _correct(params.factors, shown_BxV, c)
 
@@ -233,7 +234,7 @@ _correct = jax.vmap(user_correction.correction, in_axes=(None, 0, 0))
 
 
 def _train(config: UserConfig, x: Csr, precision: np.ndarray, key: jax.Array):
-  """What is best for held-out users, strangers, and the operations it took."""
+  """Returns the parameters best on held-out users, strangers, operations."""
   draw_key, init_key, noise_key = jax.random.split(key, 3)
   seed = int(jax.random.bits(draw_key))
   order = np.random.default_rng(seed).permutation(x.shape[0])
@@ -275,7 +276,7 @@ def _train(config: UserConfig, x: Csr, precision: np.ndarray, key: jax.Array):
 
 @functools.lru_cache(maxsize=16)
 def train_step(config: UserConfig):
-  """The step, its optimizer, and the loss without dropout; compiled once."""
+  """The step, its optimizer, and the loss without dropout; cached."""
   warmup = max(1, config.steps // 10)
   lr = optax.schedules.linear_schedule(0.0, config.lr, warmup)
   tx = optax.chain(
@@ -294,13 +295,13 @@ def train_step(config: UserConfig):
 def _loss(
   config: UserConfig, params: Params, batch, key: jax.Array | None = None
 ):
-  """Multinomial loss per item asked for, each user of equal weight.
+  """Multinomial loss per target item; every user has the same weight.
 
   Args:
     config: hyperparameters.
-    params: what is learned.
+    params: trained parameters.
     batch: simulated users, and strangers.
-    key: to drop; None drops nothing.
+    key: key for dropout; None means no dropout.
   """
   users, strangers_SxV = batch
   c = coefficients(config, params, users.shown, strangers_SxV)
@@ -320,7 +321,7 @@ def _loss(
 
 
 def _keep(rate: float, key: jax.Array, shape: tuple[int, ...]):
-  """Factors of inverted dropout."""
+  """Random factors for inverted dropout."""
   return jax.random.bernoulli(key, 1 - rate, shape) / (1 - rate)
 
 
@@ -330,7 +331,7 @@ def _generator(config: UserConfig, factors: user_correction.Factors):
 
 
 def _strangers(config: UserConfig, x: Csr, seed: int) -> np.ndarray:
-  """Histories for the control that is told of someone else; else none."""
+  """Other users' histories for the control 'shuffled'; otherwise no rows."""
   if config.conditioning != 'shuffled':
     return np.zeros((0, x.shape[1]), bool)
   random = np.random.default_rng((seed, 1))

@@ -1,7 +1,7 @@
-"""How popular items are: what features tell, corrected by what was seen.
+"""Item popularity: a prediction from features, corrected by the evidence.
 
-A log-normal prior from features, matched by a gamma, and counts that are
-Poisson given the rate: the posterior mean has a closed form.
+The prior of the rate is log-normal given features and is matched by a gamma;
+counts are Poisson given the rate. The posterior mean then has a closed form.
 """
 
 from typing import NamedTuple
@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse
 from jaxtyping import Float
 
-# From near interpolation to nothing but the mean, for features of length 1.
+# From near interpolation to the mean alone, for features of length 1.
 _RIDGES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
 
 
@@ -18,8 +18,8 @@ class PopularityMap(NamedTuple):
   """Log popularity as a linear function of features.
 
   Attributes:
-    weights: float64 [F]; they tell an item's deviation from its catalogue.
-    variance: of what the features leave unexplained, out of sample.
+    weights: float64 [F]; they predict an item's deviation from its catalogue.
+    variance: out-of-sample variance that the features do not explain.
   """
 
   weights: np.ndarray
@@ -31,12 +31,12 @@ def fit(
 ) -> PopularityMap:
   """Ridge regression of log((count + 1) / U) on features.
 
-  The ridge is the one of least squared error where each item in turn is left
-  out, which the hat matrix gives in closed form. O(V F^2 + F^3).
+  The ridge with the least squared leave-one-out error is chosen; the hat matrix
+  gives that error in closed form. The cost is O(V F^2 + F^3).
 
   Args:
     x: [U, V], the source's users.
-    features: of its items, centred over the catalogue.
+    features: features of its items, centred over the catalogue.
   """
   counts = np.asarray(x.sum(axis=0), np.float64).ravel()
   target_V = np.log((counts + 1) / max(1, x.shape[0]))
@@ -57,7 +57,7 @@ def fit(
 
 
 def pool(maps: list[PopularityMap]) -> PopularityMap:
-  """The mean map of several domains."""
+  """Averages the maps of several domains."""
   return PopularityMap(
     np.mean([m.weights for m in maps], axis=0),
     float(np.mean([m.variance for m in maps])),
@@ -71,13 +71,14 @@ def log_posterior(
 ) -> Float[np.ndarray, ' V']:
   """Log of each item's expected popularity given evidence, centred to mean 0.
 
-  The prior rate is proportional to exp(features . weights), on the level of
-  the evidence; its gamma has the shape 1 / (exp(variance) - 1) of a log-normal
-  with the same coefficient of variation. Without evidence the prior alone.
+  The prior rate is proportional to exp(features . weights), scaled to the level
+  of the evidence; its gamma has the shape 1 / (exp(variance) - 1), which gives
+  the coefficient of variation of the log-normal. Without evidence, the result
+  is the prior alone.
 
   Args:
-    learned: on a source.
-    features: of the target's items, centred over the catalogue.
+    learned: map that was fitted on a source.
+    features: features of the target's items, centred over the catalogue.
     evidence: [U, V], binary; U may be 0.
   """
   prior_V = features @ learned.weights

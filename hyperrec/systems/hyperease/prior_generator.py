@@ -1,17 +1,17 @@
-"""HyperEASE's generator: from features of items to a prior of their weights.
+"""HyperEASE's generator: maps item features to a prior of item-item weights.
 
     B0 = D^-k (trust C + relation F M F' + transfer T B T') D^k
 
-C is what the target's own features tell: EASE on features, L3AE's prior, or the
-same of a kernel between items (`item_kernel`). F M F' (`relation_map`) and T B
-T' (`relation_transfer`) are what source domains teach; D = diag(exp p) turns
-likeness into likelihood, p being each item's log popularity as far as features
-and evidence tell it (`item_popularity`). Every part is a closed form, and B0
-stays in factors unless C is made of a kernel.
+C comes from the target's own features: it is EASE on features (the prior of
+L3AE) or the same with a kernel between items (`item_kernel`). F M F'
+(`relation_map`) and T B T' (`relation_transfer`) are learned on source domains.
+D = diag(exp p) turns similarity into likelihood, where p is each item's log
+popularity as predicted from features and evidence (`item_popularity`). Every
+part has a closed form, and B0 stays in factors unless C is made of a kernel.
 
 Both learned parts are scaled to the norm of C *on the source*, so that their
-strengths mean the same everywhere, and so that T B T', which averages to little
-where no anchor is much alike, says little of an unfamiliar catalogue.
+multipliers mean the same everywhere. T B T' is an average, which is small if no
+anchor is similar; it therefore has little effect on an unfamiliar catalogue.
 """
 
 from typing import NamedTuple
@@ -37,11 +37,11 @@ _L2_FEATURES = 3.0
 
 
 class Domain(NamedTuple):
-  """What a generator learns from.
+  """A source domain from which the generator learns.
 
   Attributes:
     x: [U, V], binary.
-    features: [V, F], columns that mean the same in every domain.
+    features: [V, F]; a column means the same in every domain.
   """
 
   x: Csr
@@ -49,16 +49,16 @@ class Domain(NamedTuple):
 
 
 class Strengths(NamedTuple):
-  """How much each part counts; all 0 but `trust` and l2_features is L3AE.
+  """Multipliers of the parts; with only trust and l2_features above 0: L3AE.
 
   Attributes:
     l2_features: ridge of C.
-    trust: what C is multiplied by.
-    relation: what F M F' is multiplied by.
-    transfer: what T B T' is multiplied by.
+    trust: multiplier of C.
+    relation: multiplier of F M F'.
+    transfer: multiplier of T B T'.
     popularity: the exponent k.
-    sharpness: of the kernel that C is made of; 0 is the linear one, which all
-      catalogues beyond `item_kernel.LIMIT` have.
+    sharpness: sharpness of the kernel of which C is made; 0 is the linear
+      kernel, which all catalogues beyond `item_kernel.LIMIT` use.
   """
 
   l2_features: float
@@ -70,12 +70,12 @@ class Strengths(NamedTuple):
 
 
 class Generator(NamedTuple):
-  """What source domains teach.
+  """What was learned on the source domains.
 
   Attributes:
     relation: M, float64 [F, F].
-    anchors: items of each domain, and their weights.
-    popularity: a map from features.
+    anchors: items of each domain and their weights.
+    popularity: map from features to log popularity.
   """
 
   relation: np.ndarray
@@ -91,17 +91,17 @@ def learn(
   l2_items: float = 1.5,
   l2_weights: float = 100.0,
 ) -> Generator:
-  """Closed forms over all domains.
+  """Learns the generator on all domains, in closed form.
 
   Args:
-    domains: one at least, all of one width F.
-    carries: False learns no anchors, for a transfer of strength 0.
-    l2_users: ridge of M, relative; see `relation_map.fit`.
-    l2_items: likewise.
+    domains: one or more domains with the same number F of features.
+    carries: whether anchors are learned; False for a transfer of 0.
+    l2_users: relative ridge of M on the users' side; see `relation_map.fit`.
+    l2_items: relative ridge of M on the items' side; see `relation_map.fit`.
     l2_weights: ridge of EASE on each domain.
 
   Raises:
-    ValueError: no domain, or features that do not fit their domain.
+    ValueError: there is no domain, or features do not fit their domain.
   """
   for x, features in domains:
     relation_map.check_features(features, x.shape[1])
@@ -120,7 +120,7 @@ def learn(
 
 
 def _anchors(domains, own, l2_weights):
-  # However many the domains, carrying costs the same.
+  # The transfer costs the same for any number of domains.
   share = {
     'rank': max(1, relation_transfer.RANK // len(domains)),
     'num_anchors': max(1, relation_transfer.MAX_ANCHORS // len(domains)),
@@ -137,10 +137,10 @@ def _anchors(domains, own, l2_weights):
 
 
 def _scale(own: list[float], learned: list[float]) -> float:
-  """What brings a part to the norm of C, on average over the domains.
+  """The factor that scales a part to the norm of C, averaged over the domains.
 
-  A part without any weight (a domain in which nothing was co-bought) is 0
-  however it is scaled.
+  A part without weights (no two items of the domain share a user) is 0 with
+  any factor.
   """
   return float(
     np.mean([a / max(b, 1e-12) for a, b in zip(own, learned, strict=True)])
@@ -163,11 +163,11 @@ def generate(
   """B0 of a catalogue; a strength of 0 leaves its part out.
 
   Args:
-    generator: what the sources taught; None where no strength calls for it.
-    own: features that C is made of.
-    shared: features in the sources' columns.
-    evidence: [U, V], binary; what it tells is only how popular items are.
-    strengths: of the parts.
+    generator: generator from `learn`; None if no multiplier needs it.
+    own: features of which C is made.
+    shared: features with the sources' columns.
+    evidence: [U, V], binary; it only tells how popular items are.
+    strengths: multipliers of the parts.
 
   Returns:
     B0 and its cost; all but the popularity depends on the text alone.
@@ -198,7 +198,7 @@ def generate(
 
 
 def _learned_parts(generator, shared, strengths) -> tuple[list[Prior], float]:
-  """The parts that sources teach, and the operations of making them."""
+  """The parts learned on sources, and the operations of making them."""
   parts, operations = [], 0.0
   num_items, width = shared.shape
   if strengths.relation:
@@ -218,7 +218,7 @@ def _learned_parts(generator, shared, strengths) -> tuple[list[Prior], float]:
 
 
 def _sum(parts, num_items: int):
-  """The sum of parts, of which the first may be dense, and its operations."""
+  """The sum of the parts, of which the first may be dense; its operations."""
   if not parts:
     nothing = np.zeros((num_items, 0))
     return Prior(nothing, nothing.T), 0.0
@@ -233,7 +233,7 @@ def _sum(parts, num_items: int):
 
 
 def _tilted(prior, tilt_V: Float[np.ndarray, ' V']):
-  """D^-k B0 D^k of the vector of D^k; a dense B0 is overwritten."""
+  """D^-k B0 D^k, given the diagonal of D^k; overwrites a dense B0."""
   if not isinstance(prior, np.ndarray):
     return Prior(prior.left / tilt_V[:, None], prior.right * tilt_V)
   prior /= tilt_V[:, None].astype(prior.dtype)
@@ -242,12 +242,12 @@ def _tilted(prior, tilt_V: Float[np.ndarray, ' V']):
 
 
 def _rank(prior) -> int:
-  """The rank of B0; that of a dense one is V."""
+  """The rank of B0; a dense B0 has rank V."""
   return len(prior) if isinstance(prior, np.ndarray) else prior.left.shape[1]
 
 
 def _centred(table):
-  """What sets an item apart from its catalogue, not what all of it shares."""
+  """Features minus their mean over the catalogue."""
   table = np.asarray(table, np.float64)
   return table - table.mean(axis=0)
 
@@ -255,7 +255,7 @@ def _centred(table):
 def learn_flops(
   domains: list[Csr], width: int, *, carries: bool = True
 ) -> float:
-  """Operations of `learn` on domains x [U, V] with features of a width F."""
+  """Operations of `learn` on domains x [U, V] with features of width F."""
   total = 5 * width**3
   for x in domains:
     users, items = x.shape

@@ -1,4 +1,4 @@
-"""The closed form around a prior in JAX, so that a prior can be learned.
+"""The closed form around a prior in JAX, so that priors can be trained by it.
 
 The problem and the letters are those of `linear_autoencoder`: with P = (X'X +
 Lambda)^-1, A = P Lambda B0 and s = (1 + diag A) / diag P, the scores of a
@@ -6,13 +6,13 @@ history x are
 
     x B = x + x A - (x P) s.
 
-So scoring needs P only through products with thin matrices, and so does its
-derivative: of Y = P M and d = diag P,
+Scoring therefore needs P only through products with thin matrices, and so does
+its derivative. For Y = P M and d = diag P it is
 
     dM = P dY,    dLambda = -rowsum((P dY) Y) - (P o P) dd.
 
 The rule below keeps P (primal) or its factor W (dual) and Y, and never
-differentiates a factorisation. The evidence X is data: it gets no derivative.
+differentiates a factorisation. The evidence X is data and gets no derivative.
 """
 
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ Prior = linear_autoencoder.Prior
 
 
 class Dual(NamedTuple):
-  """P = diag(1 / ridge) - W'W, for few users: O(V U^2) to make."""
+  """P = diag(1 / ridge) - W'W, for few users; making it costs O(V U^2)."""
 
   ridge: Float[Array, ' V']
   w: Float[Array, 'U V']
@@ -50,7 +50,7 @@ class Dual(NamedTuple):
 
 
 class Primal(NamedTuple):
-  """P itself, for many users: O(V^3) to make."""
+  """P itself, for many users; making it costs O(V^3)."""
 
   p: Float[Array, 'V V']
 
@@ -82,7 +82,7 @@ def make_dual(x_UxV: Float[Array, 'U V'], ridge_V: Float[Array, ' V']) -> Dual:
 def make_primal(
   x_UxV: Float[Array, 'U V'], ridge_V: Float[Array, ' V']
 ) -> Primal:
-  """P by a Cholesky factor of X'X + Lambda."""
+  """P from a Cholesky factor of X'X + Lambda."""
   factor = jax.scipy.linalg.cho_factor(
     x_UxV.T @ x_UxV + jnp.diag(ridge_V), lower=True
   )
@@ -101,7 +101,7 @@ def precision_products(
   ridge_V: Float[Array, ' V'],
   m_VxN: Float[Array, 'V N'],
 ) -> tuple[Float[Array, 'V N'], Float[Array, ' V']]:
-  """P M and diag P for P = (X'X + diag(ridge))^-1, by the cheaper way.
+  """P M and diag P for P = (X'X + diag(ridge))^-1, in the cheaper form.
 
   Differentiable in `ridge_V` and `m_VxN`; `x_UxV` gets a zero derivative.
   """
@@ -136,7 +136,7 @@ def scores(
   """Scores x B of histories under the solution B around the prior.
 
   Args:
-    x_UxV: the evidence; rows of zeros are no users.
+    x_UxV: the evidence; rows of zeros are padding.
     ridge_V: Lambda > 0.
     prior: B0.
     histories_BxV: binary rows x.

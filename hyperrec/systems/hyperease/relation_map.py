@@ -1,7 +1,7 @@
-"""What a pair of items' features says about their relation, in closed form.
+"""A map from the features of two items to their weight, in closed form.
 
-A linear generator of item-item weights: B0 = F M F' with M [F, F] learned on a
-source and applied to the features of any other catalogue.
+The generator of item-item weights is linear: B0 = F M F', where M [F, F] is
+learned on a source and applied to the features of any other catalogue.
 """
 
 from collections.abc import Iterable
@@ -18,12 +18,12 @@ Prior = linear_autoencoder.Prior
 
 
 class Moments(NamedTuple):
-  """What the fit needs of a domain, each float64 [F, F].
+  """Moments of one domain that the fit needs, each float64 [F, F].
 
   Attributes:
-    shown: F'GF with G = X'X, of what users have shown.
-    others: F'(G - diag G)F, of pairs of distinct items.
-    items: F'F, of the catalogue.
+    shown: F'GF with G = X'X, over users' interactions.
+    others: F'(G - diag G)F, over pairs of distinct items.
+    items: F'F, over the catalogue.
   """
 
   shown: np.ndarray
@@ -39,31 +39,32 @@ def fit(
 ) -> Float[np.ndarray, 'F F']:
   """M = (F'GF + a I)^-1 F'(G - diag G)F (F'F + b I)^-1 with G = X'X.
 
-  The ridge solution of X F M F' ~ X. Taking the diagonal out of the right-hand
-  side keeps an item from explaining itself, as the zero diagonal of EASE does;
-  with it in, M would tend to the identity. O(nnz F + (U + V) F^2 + F^3), and no
-  V x V matrix.
+  This is the ridge solution of X F M F' ~ X. Taking the diagonal out of the
+  right-hand side keeps an item from explaining itself, as EASE's zero diagonal
+  does; otherwise M would tend to the identity. The cost is
+  O(nnz F + (U + V) F^2 + F^3), without a V x V matrix.
 
-  The moments of a domain are sums over its users and items. Those of users are
-  divided by trace(F'GF) / F, that of items by trace(F'F) / F, and then averaged
-  over the domains, so that none weighs more for its size and the ridges are
-  relative to a mean eigenvalue of 1.
+  The moments of a domain are sums over its users and items. Those over users
+  are divided by trace(F'GF) / F, the one over items by trace(F'F) / F. They are
+  then averaged over the domains. So large domains do not count more, and the
+  ridges are relative to a mean eigenvalue of 1.
 
   Args:
-    domains: (x [U, V], features of its items) of each; all of one width F.
+    domains: (x [U, V], features of its items) of each domain; all features
+      have the same width F.
     l2_users: a.
     l2_items: b.
 
   Raises:
-    ValueError: no domain, another number of items or width, a value that is
-      not finite, or a ridge that is not positive.
+    ValueError: there is no domain, the numbers of items or the widths differ, a
+      value is not finite, or a ridge is not positive.
   """
   for name, value in (('l2_users', l2_users), ('l2_items', l2_items)):
     if not value > 0:
       raise ValueError(f'{name}={value} must be positive')
   scaled = [_scaled(_moments(x, features)) for x, features in domains]
   if not scaled:
-    raise ValueError('a relation is learned on one domain at least')
+    raise ValueError('a relation map needs at least one domain to learn from')
   widths = {len(moments.items) for moments in scaled}
   if len(widths) > 1:
     raise ValueError(
@@ -78,9 +79,11 @@ def fit(
 
 
 def check_features(features: np.ndarray, num_items: int) -> None:
-  """Raises ValueError where a table [V, F] is not that of `num_items` items."""
+  """Raises ValueError unless a table [V, F] fits `num_items` items."""
   if len(features) != num_items:
-    raise ValueError(f'{len(features)} rows of features, {num_items} items')
+    raise ValueError(
+      f'there are {len(features)} rows of features for {num_items} items'
+    )
   finite_V = np.isfinite(features).all(axis=1)
   if not finite_V.all():
     raise ValueError(f'the features of item {finite_V.argmin()} are not finite')
@@ -97,7 +100,7 @@ def _moments(x: scipy.sparse.csr_matrix, features: np.ndarray) -> Moments:
 
 
 def _scaled(moments: Moments) -> Moments:
-  """Users' and items' moments each in units of their mean eigenvalue."""
+  """Divides users' and items' moments by their mean eigenvalues."""
   users, items = (
     np.trace(m) / len(m) or 1.0 for m in (moments.shown, moments.items)
   )
@@ -119,7 +122,7 @@ def prior(
   """B0 = weight F M F' of a catalogue, in factors of rank F.
 
   Raises:
-    ValueError: the features have another width than the map.
+    ValueError: the features and the map have different widths.
   """
   if features.shape[1] != len(relation):
     raise ValueError(
@@ -131,7 +134,7 @@ def prior(
 
 
 def add(*priors: Prior) -> Prior:
-  """The sum of priors; their ranks add up."""
+  """The sum of priors; its rank is the sum of their ranks."""
   return Prior(
     np.concatenate([p.left for p in priors], axis=1),
     np.concatenate([p.right for p in priors]),

@@ -1,9 +1,9 @@
-"""Weights that a source learned, carried to other items by likeness.
+"""Weights learned on a source, carried over to items with similar features.
 
-B0 = T B T' with B, EASE on the source, and T [V, source V] a row of weights for
-each target item over the source items whose features are most like its own: a
-history is read as the source items it resembles, B scores these, and their
-scores go back to the items that resemble them.
+B0 = T B T'. B is EASE on the source. Row i of T [V, source V] holds weights of
+target item i over the source items with the most similar features. In other
+words: T translates a history to similar source items, B scores the source
+items, and T' carries their scores back to the similar target items.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ Prior = linear_autoencoder.Prior
 RANK = 256
 MAX_ANCHORS = 2048
 NEIGHBOURS = 50
-# Decimals of a cosine that single precision gets right.
+# Decimals of a cosine that are exact in single precision.
 _DIGITS = 5
 
 
 class Anchors(NamedTuple):
-  """A source's items, and the weights between them in factors.
+  """A source's items and the weights between them, in factors.
 
   Attributes:
     features: float64 [N, F], rows of length 1 (or 0).
@@ -47,18 +47,19 @@ def fit(
   num_anchors: int = MAX_ANCHORS,
   seed: int = 0,
 ) -> Anchors:
-  """EASE on the most popular items of a source, in factors.
+  """Fits EASE on the most popular items of a source, in factors.
 
-  Likeness averages B over neighbours, so that its small singular values would
-  be lost anyway.
+  T averages B over neighbours, which would lose its small singular values
+  anyway.
 
   Args:
     x: [U, V], the source's users.
-    features: of its items, centred over the catalogue.
-    l2: EASE's ridge.
+    features: features of its items, centred over the catalogue.
+    l2: ridge of EASE.
     rank: R.
-    num_anchors: how many items serve; this bounds what carrying costs.
-    seed: of the randomised SVD.
+    num_anchors: number of items that serve as anchors; it bounds the cost of
+      the transfer.
+    seed: seed of the randomised SVD.
   """
   popular = np.argsort(-x.getnnz(axis=0), kind='stable')[:num_anchors]
   popular.sort()
@@ -92,19 +93,20 @@ def likeness(
   """T [V, N]: a softmax of the cosines with the nearest anchors.
 
   Args:
-    features: of the items, centred over their catalogue.
+    features: features of the items, centred over their catalogue.
     anchors: rows of length 1.
-    neighbours: how many anchors a row holds.
-    temperature: of the softmax.
-    exclude_self: the items are the anchors, and none may be its own neighbour.
+    neighbours: number of anchors in a row.
+    temperature: temperature of the softmax.
+    exclude_self: True if the items are the anchors; no item is then its own
+      neighbour.
   """
-  # Single precision: the largest array here, and weights need no more.
+  # Single precision is enough for weights, and this is the largest array.
   units = normalised(features).astype(np.float32)
   cosines = units @ anchors.T.astype(np.float32)
   if exclude_self:
     np.fill_diagonal(cosines, -np.inf)
   size = min(neighbours, len(anchors) - exclude_self)
-  # What differs by rounding alone is equally near, on every processor.
+  # Cosines that differ only by rounding are ties, on every processor.
   nearest = top_k.places(cosines.round(_DIGITS), size)
   chosen = np.take_along_axis(cosines, nearest, axis=1).astype(np.float64)
   weights = np.exp((chosen - chosen.max(axis=1, keepdims=True)) / temperature)
@@ -124,12 +126,12 @@ def prior(
   """B0 = weight T B T' of a catalogue, over the anchors of all domains.
 
   Args:
-    anchors: of each source domain; B is block diagonal over them.
-    features: of the catalogue, centred.
-    weight: what B0 is multiplied by.
+    anchors: anchors of each source domain; B is block diagonal over them.
+    features: features of the catalogue, centred.
+    weight: multiplier of B0.
 
   Raises:
-    ValueError: the features have another width than the anchors'.
+    ValueError: the features and the anchors have different widths.
   """
   table = np.concatenate([a.features for a in anchors])
   if features.shape[1] != table.shape[1]:
@@ -145,7 +147,7 @@ def carry(
   likeness_VxN: scipy.sparse.csr_matrix,
   weight: float,
 ) -> Prior:
-  """T B T' in factors: their rank is the sum of the domains' ranks."""
+  """T B T' in factors; its rank is the sum of the domains' ranks."""
   cuts = np.cumsum([0, *(len(a.features) for a in anchors)])
   left, right = [], []
   for domain, start, stop in zip(anchors, cuts, cuts[1:], strict=False):
@@ -156,7 +158,7 @@ def carry(
 
 
 def scaled(anchors: Anchors, factor: float) -> Anchors:
-  """The same anchors with B multiplied by a factor."""
+  """The same anchors, with B multiplied by a factor."""
   left, right = anchors.weights
   return Anchors(anchors.features, Prior(left * factor, right))
 
@@ -164,6 +166,6 @@ def scaled(anchors: Anchors, factor: float) -> Anchors:
 def normalised(
   table: Float[np.ndarray, 'V F'],
 ) -> Float[np.ndarray, 'V F']:
-  """Rows of length 1; a row of zeros stays one."""
+  """Scales rows to length 1; rows of zeros stay zero."""
   norm = np.linalg.norm(table, axis=1, keepdims=True)
   return np.asarray(table, np.float64) / np.maximum(norm, 1e-9)

@@ -1,7 +1,7 @@
-"""New users made of old ones: EASE without them, and a part of their items.
+"""Simulates new users: leaves users out of EASE and shows part of their items.
 
-What is to help users whom the weights have not seen cannot be learned from the
-users they were fitted on, unless each is left out of them first.
+A correction for users that the weights have not seen cannot be learned from
+the users on whom they were fitted, unless each user is first left out.
 """
 
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 Csr = scipy.sparse.csr_matrix
 
-# Of a user's items, at most this share is shown.
+# The largest share of a user's items that is shown.
 _LARGEST_SHARE = 0.8
 
 
@@ -20,9 +20,9 @@ class Batch(NamedTuple):
   """Simulated new users; each array is [B, V].
 
   Attributes:
-    shown: what they show.
-    asked: what they are to be scored on.
-    base: EASE's scores without them.
+    shown: items in the history.
+    asked: target items, which are hidden.
+    base: scores of an EASE that was fitted without the user.
   """
 
   shown: Float[np.ndarray, 'B V']
@@ -31,15 +31,16 @@ class Batch(NamedTuple):
 
 
 def simulate(precision: np.ndarray, x: Csr, seed: Any) -> Batch:
-  """Shows a random part of each user's items: 0.8 n^v of n, v uniform in 0..1.
+  """Shows a random part of each user's items.
 
-  On average; so a user with one shown item is as frequent as one with many,
-  and some show nothing.
+  Of n items, 0.8 n^(1 - v) are shown on average, with v uniform in [0, 1]. So
+  histories with one item are as frequent as histories with many, and some are
+  empty.
 
   Args:
     precision: see `left_out_scores`.
-    x: [B, V], rows that EASE was fitted on.
-    seed: of NumPy.
+    x: [B, V], rows on which EASE was fitted.
+    seed: seed of NumPy's generator.
   """
   part = shown_part(x, np.random.default_rng(seed))
   shown_BxV = part.toarray()
@@ -48,7 +49,7 @@ def simulate(precision: np.ndarray, x: Csr, seed: Any) -> Batch:
 
 
 def shown_part(x: Csr, random: np.random.Generator) -> Csr:
-  """What the users of [B, V] show, drawn as `simulate` says."""
+  """The shown items of users [B, V], drawn as `simulate` says."""
   counts_B = np.diff(x.indptr)
   power_B = random.random(len(counts_B))
   share_B = _LARGEST_SHARE * np.maximum(counts_B, 1.0) ** -power_B
@@ -60,18 +61,18 @@ def shown_part(x: Csr, random: np.random.Generator) -> Csr:
 def left_out_scores(
   precision: Float[np.ndarray, 'V V'], x: Csr, shown: Csr
 ) -> Float[np.ndarray, 'B V']:
-  """EASE's scores of users as if it had been fitted without each of them.
+  """Scores each user by EASE as if it had been fitted without that user.
 
-  A row x leaves X'X by a change of rank one (Sherman & Morrison, 1950), so
+  Removing a row x from X'X is a change of rank one (Sherman & Morrison, 1950):
 
     P_-u = P + (P x)(P x)' / (1 - x'P x),   B_-u = I - P_-u diag(1 / diag P_-u)
 
-  and only shown' B_-u is formed. Exact; O(|x| V) a user.
+  Only shown' B_-u is formed. The result is exact and costs O(|x| V) per user.
 
   Args:
     precision: P = (X'X + l2 I)^-1 with all users in X.
     x: [B, V], rows of X.
-    shown: [B, V], the part of each row that is scored.
+    shown: [B, V], the part of each row from which scores are made.
   """
   px_BxV = x @ precision
   leverage_B = _row_dot(x, px_BxV)
@@ -87,11 +88,11 @@ def _row_dot(x: Csr, dense: np.ndarray) -> np.ndarray:
 
 
 def simulate_flops(x: Csr, num_users: int) -> float:
-  """Operations of `simulate`, on average over users of X, at most.
+  """Operations of `simulate`: an upper bound for average users of X.
 
   Args:
-    x: [U, V], the users that are drawn from.
-    num_users: how many are drawn.
+    x: [U, V], the users from whom is drawn.
+    num_users: number of users drawn.
   """
   length, num_items = x.nnz / x.shape[0], x.shape[1]
   return num_users * (4 * length * num_items + 6 * num_items)

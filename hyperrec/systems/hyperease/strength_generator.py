@@ -1,9 +1,9 @@
-"""A network that generates how much each part of a prior counts.
+"""A network that generates the multiplier of each part of a prior.
 
-`prior_generator` has a strength for each of its parts, and the closed form a
-ridge. Here they are functions of the evidence, learned *through the solve*: on
-tasks made from the source a few users are shown, the closed form is solved, and
-others users' held-out items are scored by what comes out.
+`prior_generator` has a multiplier for each of its parts, and the closed form
+has a ridge. Here a network maps the evidence to these numbers and is trained
+*through the solve*: in tasks made from the source, the closed form is solved on
+a few users, and the loss is that of its scores for other users' held-out items.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from hyperrec.systems.hyperease import prior_solve
 
 
 class Generated(NamedTuple):
-  """The ridge, and the strengths of `prior_generator.Strengths`."""
+  """The ridge and the multipliers of `prior_generator.Strengths`."""
 
   l2: Array
   trust: Array
@@ -27,14 +27,14 @@ class Generated(NamedTuple):
 
 
 class Parts(NamedTuple):
-  """What a generator says of one catalogue, each part of strength 1.
+  """The parts of one catalogue's prior, each with multiplier 1.
 
   Attributes:
-    own: C, as factors.
-    relation: F M F', likewise.
-    transfer: T B T', likewise.
-    log_rate: [V], what features tell of popularity.
-    variance: of what they leave unexplained.
+    own: C, in factors.
+    relation: F M F', in factors.
+    transfer: T B T', in factors.
+    log_rate: [V], log popularity predicted from features.
+    variance: variance of log popularity that features do not explain.
   """
 
   own: prior_solve.Prior
@@ -45,11 +45,11 @@ class Parts(NamedTuple):
 
 
 class StrengthGenerator(nn.Module):
-  """Strengths = base exp(h(z)) with a zero last layer: starts at the base.
+  """Strengths = base exp(h(z)); the last layer is zero at the start.
 
   Attributes:
-    base: what training starts at.
-    hidden_dim: of its one hidden layer.
+    base: strengths at the start of training.
+    hidden_dim: width of the one hidden layer.
   """
 
   base: Generated
@@ -69,22 +69,22 @@ class StrengthGenerator(nn.Module):
 
 
 def describe(x_UxV: Float[Array, 'U V']) -> Float[Array, ' Z']:
-  """z: users with a row, and interactions, on a log scale of about unit size.
+  """z: numbers of users with items and of interactions, in log scale.
 
-  Rows of zeros are no users.
+  Both are about of unit size. Rows of zeros do not count as users.
   """
   users = jnp.sum(x_UxV.sum(axis=1) > 0)
   return jnp.stack([jnp.log1p(users) / 2 - 1, jnp.log1p(x_UxV.sum()) / 4 - 1])
 
 
 def log_popularity(parts: Parts, x_UxV: Float[Array, 'U V']) -> Array:
-  """As `item_popularity.log_posterior`, for padded evidence in JAX."""
+  """`item_popularity.log_posterior` for padded evidence, in JAX."""
   counts_V = x_UxV.sum(axis=0)
   users = jnp.sum(x_UxV.sum(axis=1) > 0)
   relative_V = jnp.exp(parts.log_rate - parts.log_rate.max())
   level = counts_V.sum() / jnp.maximum(users, 1) / relative_V.sum()
   shape = 1 / jnp.expm1(parts.variance)
-  # Without users the level is 0: keep what is not used from being infinite.
+  # Without users the level is 0; 1.0 keeps the unused branch finite.
   prior_users = shape / jnp.where(users > 0, level * relative_V, 1.0)
   seen_V = jnp.log(shape + counts_V) - jnp.log(prior_users + users)
   log_rate_V = jnp.where(users > 0, seen_V, parts.log_rate)
@@ -101,8 +101,8 @@ def scores(
 
   Args:
     generated: the ridge and the strengths.
-    parts: of the catalogue.
-    x_UxV: the evidence; rows of zeros are no users.
+    parts: parts of the catalogue's prior.
+    x_UxV: the evidence; rows of zeros are padding.
     histories_BxV: binary rows x.
   """
   weighted = (
@@ -124,10 +124,11 @@ def multinomial_loss(
   targets_BxV: Float[Array, 'B V'],
   log_temperature: Array,
 ) -> Array:
-  """Mean negative log likelihood of held-out items among those not shown.
+  """Mean negative log-likelihood of held-out items; history items are masked.
 
-  Scores grow with a history's length and are no logits: they are divided by
-  the root of the length and multiplied by a learned exp(log_temperature).
+  Scores grow with the length of a history, so they are not logits. They are
+  divided by the root of the length and multiplied by a learned
+  exp(log_temperature).
   """
   length_B = jnp.maximum(histories_BxV.sum(axis=1), 1)
   logits = scores_BxV * jnp.exp(log_temperature) / jnp.sqrt(length_B)[:, None]

@@ -2,12 +2,13 @@
 
     B_u = B + A diag(c(z_u)) Q' - diagonal,    scores = x B_u + c_0(z_u) b
 
-B [V, V] is fixed and has a zero diagonal; so has B_u, exactly. z_u encodes the
-user's row x [V], and the generator makes r + 1 numbers of it: strengths c of r
-factors, and c_0 of an item bias b, which is what a column of ones in A would
-give, were it not bound by the diagonal. B_u is never formed.
+B [V, V] is fixed and has a zero diagonal; B_u also has exactly a zero diagonal.
+z_u encodes the user's row x [V]. From it the generator makes r + 1 numbers:
+the strengths c of r factors, and the strength c_0 of an item bias b. (A column
+of ones in A would give the same bias if the diagonal were not zero.) B_u is
+never formed.
 
-The user-specific part of GLSLIM (Christakopoulou & Karypis, RecSys 2016) is a
+In GLSLIM (Christakopoulou & Karypis, RecSys 2016), the user-specific part is a
 matrix for each cluster of users; here it is a point in r dimensions.
 """
 
@@ -27,16 +28,16 @@ Csr = scipy.sparse.csr_matrix
 
 CONDITIONINGS = ('history', 'size', 'constant', 'shuffled')
 
-# EASE scores are about 0 to 1; so much makes logits of them.
+# EASE scores are about 0 to 1; this factor makes logits of them.
 _TEMPERATURE = 10.0
-# How large factors are at the start.
+# Scale of the factors at the start.
 _SIZE = 0.3
-# The number of items that its encoding, in [0, 1), puts at one half.
+# The encoding of a history's size is in [0, 1); at this size it is one half.
 _HALF_SIZE = 10.0
 
 
 class Factors(NamedTuple):
-  """What the items bring.
+  """The items' factors.
 
   Attributes:
     left: A.
@@ -50,12 +51,12 @@ class Factors(NamedTuple):
 
 
 class Coefficients(NamedTuple):
-  """What is generated for a user.
+  """The generated numbers of one user.
 
   Attributes:
     factors: c.
     bias: c_0.
-    temperature: what makes logits of x B; c and c_0 are in units of x B.
+    temperature: turns x B into logits; c and c_0 are in units of x B.
   """
 
   factors: Float[Array, ' r']
@@ -64,7 +65,7 @@ class Coefficients(NamedTuple):
 
 
 class Generator(nn.Module):
-  """What `read` gives -> `Coefficients`; c and c_0 start at 0.
+  """Maps the output of `read` to `Coefficients`; c and c_0 start at 0.
 
   Attributes:
     rank: r.
@@ -83,8 +84,8 @@ class Generator(nn.Module):
     """Generates for one user.
 
     Args:
-      told: of the user; zeros tell nothing.
-      size: |x|. c falls with its root, as if x had length 1.
+      told: output of `read`; zeros carry no information.
+      size: |x|. c is divided by its root, as if x had length 1.
     """
     trunk = conditioning.Trunk(self.z_dim, self.hidden_dim, name='trunk')
     zeros = nn.initializers.zeros
@@ -100,7 +101,7 @@ class Generator(nn.Module):
 def read(
   left: Float[Array, 'V r'], shown: Float[Array, ' V']
 ) -> Float[Array, ' r+2']:
-  """What a generator is told of a user: the direction of x A, and |x|.
+  """The generator's input for one user: the direction of x A, and |x|.
 
   Args:
     left: A.
@@ -117,15 +118,15 @@ def tell(
   shown: Float[Array, 'B V'],
   strangers: Bool[Array, 'S V'],
 ) -> Float[Array, 'B r+2']:
-  """What the generator is told of B users, or of others in their place.
+  """The generator's inputs for B users, or for others in their place.
 
   Args:
-    conditioning: their 'history'; only its 'size'; nothing, so that all are
-      told the same ('constant'); or a stranger's history ('shuffled').
+    conditioning: the input: the user's 'history'; only its 'size'; the same
+      zeros for all users ('constant'); or another user's history ('shuffled').
     left: A.
-    shown: x of each.
-    strangers: histories for 'shuffled'; a user is always given the same one,
-      whoever else is in the batch.
+    shown: x of each user.
+    strangers: histories for 'shuffled'; a user always gets the same one,
+      whichever users share the batch.
   """
   rows = shown
   if conditioning == 'shuffled':
@@ -141,9 +142,9 @@ def tell(
 def correction(
   factors: Factors, shown: Float[Array, ' V'], c: Coefficients
 ) -> Float[Array, ' V']:
-  """What the user's scores have beyond x B, in O(V r).
+  """The user's scores minus x B, in O(V r).
 
-  The products with which an item would score itself are taken out again.
+  The products by which an item would score itself are subtracted.
   """
   product = factors.right @ ((shown @ factors.left) * c.factors)
   own = (factors.left * factors.right) @ c.factors
@@ -153,7 +154,7 @@ def correction(
 def weights(
   base: Float[Array, 'V V'], factors: Factors, c: Coefficients
 ) -> Float[Array, 'V V']:
-  """B_u itself, to look at; scoring has no need of it."""
+  """B_u itself, for inspection; scoring does not need it."""
   change = (factors.left * c.factors[None]) @ factors.right.T
   return base + change - jnp.diag(jnp.diagonal(change))
 
@@ -161,11 +162,11 @@ def weights(
 def init_factors(x: Csr, rank: int) -> Factors:
   """A = Q from the leading singular vectors of X D^-1/2; b is log popularity.
 
-  D holds the items' counts, so that no factor is spent on popularity.
+  D holds the items' counts, so that no factor is used up by popularity.
 
   Args:
-    x: [U, V], binary, of two users and two items at least.
-    rank: r; lowered to min(U, V) - 1 where it is higher.
+    x: [U, V], binary, with at least two users and two items.
+    rank: r; it is lowered to min(U, V) - 1 if it is higher.
   """
   counts_V = np.asarray(x.sum(axis=0), np.float64).ravel() + 1
   scaled = x.astype(np.float64) @ scipy.sparse.diags(counts_V**-0.5)

@@ -156,7 +156,7 @@ def test_bad_features_are_named(generator):
       prior_generator.generate(generator, own, shared, x, STRENGTHS)
   with pytest.raises(ValueError, match='width 5'):
     prior_generator.generate(generator, features, features[:, :5], x, STRENGTHS)
-  with pytest.raises(ValueError, match='39 rows of features, 40 items'):
+  with pytest.raises(ValueError, match='39 rows of features for 40 items'):
     prior_generator.generate(generator, features[1:], features, x, STRENGTHS)
 
 

@@ -72,9 +72,9 @@ def test_priors_add_up():
 
 def test_bad_input_is_named():
   x, features = make()
-  with pytest.raises(ValueError, match='one domain at least'):
+  with pytest.raises(ValueError, match='at least one domain'):
     fit()
-  with pytest.raises(ValueError, match='11 rows of features, 12 items'):
+  with pytest.raises(ValueError, match='11 rows of features for 12 items'):
     fit((x, features[1:]))
   with pytest.raises(ValueError, match='l2_items=0 must be positive'):
     fit((x, features), b=0)

@@ -4,7 +4,7 @@ A folder holds `recommender.json` (what it is, and the SHA-256 of the others),
 `items.json` (ids, titles, and how many interactions each item has),
 `tensors.safetensors`, and for networks `score.jaxexport`, StableHLO with a
 symbolic number of users. Reading needs NumPy and safetensors; networks need JAX
-besides. `methods/exports.py` makes a `Model` of what a method learned, and
+besides. `systems/exports.py` makes a `Model` of what a method learned, and
 `recommender.Recommender` is what a folder becomes again.
 """
 

@@ -1,1 +1,1 @@
-"""Hypernetworks: parameters of any Flax module, written by a network."""
+"""Hypernetworks: networks that generate the parameters of Flax modules."""

@@ -1,9 +1,9 @@
-"""What a hypernetwork is told: encoders from evidence to a vector z.
+"""Encoders: they map the evidence to z, the input of a hypernetwork.
 
 Every encoder gives z of constant norm sqrt(Z), because a hypernetwork's outputs
-and gradients scale with what enters it (Ortiz, Guttag, Dalca: "Magnitude
-Invariant Parametrizations Improve Hypernetwork Learning", ICLR 2024, arXiv
-2304.07645). The one exception is z = 0: nothing is known.
+and gradients scale with its input (Ortiz, Guttag, Dalca: "Magnitude Invariant
+Parametrizations Improve Hypernetwork Learning", ICLR 2024, arXiv 2304.07645).
+The one exception is z = 0, which means that nothing is known.
 """
 
 from typing import NamedTuple
@@ -13,18 +13,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-# The set size that its encoding, in [0, 1), puts at one half.
+# The encoding of a set's size is in [0, 1); at this size it is one half.
 _HALF_SIZE = 10.0
 
 
 class MaskedSet(NamedTuple):
-  """Evidence without an order; what is masked out does not matter.
+  """Evidence without an order; masked entries have no effect.
 
   A multi-hot row x of a catalogue is MaskedSet(arange(V), x).
 
   Attributes:
     members: item indices [L].
-    mask: True where a member is.
+    mask: True for entries that count.
   """
 
   members: Int[Array, ' L']
@@ -32,33 +32,33 @@ class MaskedSet(NamedTuple):
 
 
 def constant_norm(x: Float[Array, '*B D']) -> Float[Array, '*B D']:
-  """Vectors scaled to norm sqrt(D); 0 stays 0, with gradient 0."""
+  """Scales vectors to norm sqrt(D); 0 stays 0, with gradient 0."""
   square = jnp.sum(x**2, axis=-1, keepdims=True)
   scale = jax.lax.rsqrt(jnp.where(square > 0, square, 1.0) / x.shape[-1])
   return x * jnp.where(square > 0, scale, 0.0)
 
 
 def cos_sin(x: Float[Array, ' F']) -> Float[Array, ' 2*F']:
-  """Numbers in [0, 1] put on the quarter circle (MIP): norm sqrt(2 F)."""
+  """Maps numbers in [0, 1] to the quarter circle (MIP): norm sqrt(2 F)."""
   angle = 0.5 * jnp.pi * x
   return jnp.sqrt(2.0) * jnp.concatenate([jnp.cos(angle), jnp.sin(angle)])
 
 
 class Trunk(nn.Module):
-  """Two layers, then the constant norm; the end of every encoder."""
+  """Two layers and the constant norm, at the end of every encoder."""
 
   z_dim: int
   hidden_dim: int
 
   @nn.compact
   def __call__(self, x: Float[Array, ' D']) -> Float[Array, ' Z']:
-    """Transforms an encoded input, itself of constant norm."""
+    """Maps an input of constant norm to z."""
     hidden = nn.gelu(nn.Dense(self.hidden_dim, name='hidden')(x))
     return constant_norm(nn.Dense(self.z_dim, name='out')(hidden))
 
 
 class VectorEncoder(nn.Module):
-  """A vector of width `in_dim`, of which the direction counts -> z."""
+  """Encodes the direction of a vector of width `in_dim` as z."""
 
   in_dim: int
   z_dim: int = 32
@@ -66,13 +66,13 @@ class VectorEncoder(nn.Module):
 
   @nn.compact
   def __call__(self, x: Float[Array, ' F']) -> Float[Array, ' Z']:
-    """Encodes one vector; ValueError where its width is not `in_dim`."""
+    """Encodes one vector; raises ValueError if its width is not `in_dim`."""
     _check_width(x, self.in_dim)
     return Trunk(self.z_dim, self.hidden_dim, name='trunk')(constant_norm(x))
 
 
 class InteractionEncoder(nn.Module):
-  """The items of a catalogue of `num_items` that a user has shown -> z."""
+  """Encodes a user's items, of a catalogue of `num_items`, as z."""
 
   num_items: int
   z_dim: int = 32
@@ -80,7 +80,7 @@ class InteractionEncoder(nn.Module):
 
   @nn.compact
   def __call__(self, members: MaskedSet) -> Float[Array, ' Z']:
-    """Encodes one user; 0 without items, NaN beyond the catalogue."""
+    """Encodes one user; 0 without items, NaN for unknown item indices."""
     items, mask = members
     rows = nn.Embed(self.num_items, self.hidden_dim, name='items')(items)
     return _encode_set(self, rows, mask)
@@ -88,8 +88,8 @@ class InteractionEncoder(nn.Module):
 
 def _encode_set(module, rows_LxH, mask_L):
   """Encodes the rows' mean and number; called inside `module`."""
-  # A matrix product: where users share their rows (a multi-hot batch under
-  # vmap), it is one for them all.
+  # A matrix product: if users share their rows (a multi-hot batch under vmap),
+  # one product serves all of them.
   mask = mask_L.astype(rows_LxH.dtype)
   size = mask.sum()
   mean_H = mask @ rows_LxH / jnp.maximum(size, 1.0)

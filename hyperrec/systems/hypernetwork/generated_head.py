@@ -1,9 +1,9 @@
-"""Mult-VAE with a part generated for each user: hypernetworks as in print.
+"""Mult-VAE with a part that a hypernetwork generates for each user.
 
-The form of DUET (Lv et al., WWW 2023, arXiv 2209.05227): what reads a user and
-the items' own vectors are shared, and the small layer between, here the
-decoder's hidden layer, is generated from what the user has shown. Unlike DUET,
-the generated part is a change of the trained one and starts at zero.
+This is the form of DUET (Lv et al., WWW 2023, arXiv 2209.05227). The user
+encoder and the item vectors are shared. The small layer between them, here the
+decoder's hidden layer, is generated from the user's history. Unlike in DUET,
+the generator makes a change of the trained layer, which starts at zero.
 """
 
 import dataclasses
@@ -35,26 +35,28 @@ Interactions = interactions_lib.Interactions
 Model = method_lib.Model
 Outcome = method_lib.Outcome
 
-# Users whose networks are in memory at once in scoring.
+# Number of users whose networks are in memory at once during scoring.
 _USERS_AT_ONCE = 64
 
 
 @dataclasses.dataclass(frozen=True)
 class HeadConfig:
-  """Hyperparameters of the generator; those of the base are Mult-VAE's.
+  """Hyperparameters of the generator and of its Mult-VAE.
 
   Attributes:
-    base: Of the Mult-VAE, which is trained first and then fixed.
-    form: What is generated, see `output_forms`.
-    parts: Paths of the Mult-VAE's parameters that are generated.
+    base: Hyperparameters of the Mult-VAE, which is trained first and then
+      fixed.
+    form: Output form of the generator, see `output_forms`.
+    parts: Paths of the Mult-VAE's parameters that are generated, such as
+      `('hidden_out',)`.
     z_dim: Width of the user's encoding.
     hidden_dim: Width of the encoder's layers and item embeddings.
-    condition_dropout: Share of users that get the base in training.
-    epochs: Passes over the users.
-    batch_size: Users of a step; all of them where there are fewer.
+    condition_dropout: Share of users for whom training uses the base.
+    epochs: Number of passes over the users.
+    batch_size: Users per step; all users if there are fewer.
     lr: Learning rate of AdamW, after a warm-up over a tenth of the steps.
     weight_decay: Weight decay of AdamW; it pulls towards the base.
-    max_norm: Largest norm of the gradient, which is clipped beyond it.
+    max_norm: Norm to which larger gradients are clipped.
   """
 
   base: mult_vae.MultVaeConfig = dataclasses.field(
@@ -89,7 +91,7 @@ def generated_head(
 ) -> Model:
   """A Mult-VAE whose decoder a hypernetwork adapts to each user.
 
-  New users need nothing but the pass that generates and scores.
+  New users need only the pass that generates and scores.
 
   Args:
     base: fields of `mult_vae.MultVaeConfig`.
@@ -97,7 +99,7 @@ def generated_head(
   """
   config = HeadConfig(mult_vae.MultVaeConfig(**(base or {})), **hyperparameters)
   if not config.base.variational:
-    raise ValueError('base: only Mult-VAE (variational=True) can be generated')
+    raise ValueError('base: the generator needs Mult-VAE (variational=True)')
   return Model(
     'generated_head',
     config,
@@ -124,7 +126,7 @@ def fit(
     run: how the generator's training is evaluated, logged and kept.
 
   Raises:
-    CannotServe: no user has a row.
+    CannotServe: no user has items.
   """
   del start
   base_key, generator_key = jax.random.split(key)
@@ -140,16 +142,16 @@ def fit_generator(
   key: jax.Array,
   run: loop.Run = loop.Run(),
 ) -> Outcome:
-  """Trains the generator of a trained base: simulated new users.
+  """Trains the generator of a trained base on simulated new users.
 
   Each step shows a random share of each user's items, from none to all, to
-  base and generator; the loss is Mult-VAE's, on all of them.
+  base and generator. The loss is Mult-VAE's on all of the user's items.
 
   Args:
     config: hyperparameters.
     base: parameters of a Mult-VAE over the catalogue of `data`.
     data: the users' items.
-    key: a typed key: initialisation, order of the users, what is shown.
+    key: a typed key for initialisation, order of users and shown items.
     run: how the training is evaluated, logged and kept.
   """
   x_UxV = data.csr(bool)
@@ -187,7 +189,7 @@ def fit_generator(
 def _serve(
   config: HeadConfig, state: HeadState, data: Interactions, key: jax.Array
 ) -> Outcome:
-  """The same state: scoring generates each user's network, and pays for it."""
+  """The same state; each user's network is generated, and paid, in scoring."""
   del key
   nothing_V = jnp.zeros(data.num_items, bool)
   operations = counts.program(
@@ -199,9 +201,9 @@ def _serve(
 def score(
   config: HeadConfig, state: HeadState, histories: Histories
 ) -> np.ndarray:
-  """Logits [B, V], each user's by a network of their own.
+  """Logits [B, V]; each user has a generated network.
 
-  Rows are padded to a power of two, so that few sizes are ever compiled.
+  Rows are padded to a power of two, so that few shapes are compiled.
   """
   x_BxV = histories.csr(bool).toarray()
   padding = (1 << max(0, len(x_BxV) - 1).bit_length()) - len(x_BxV)
@@ -239,7 +241,7 @@ def generate(
 def apply(
   config: HeadConfig, params: Any, shown_V: Bool[Array, ' V']
 ) -> Float[Array, ' V']:
-  """One user's logits by a network of their own."""
+  """One user's logits from that user's parameters."""
   sizes = config.base.hidden_dim, config.base.latent_dim
   model = variational_autoencoder.MultVAE(len(shown_V), *sizes)
   return model.apply({'params': params}, shown_V[None], train=False).logits[0]

@@ -1,4 +1,4 @@
-"""How a hypernetwork writes parameters: five forms, from small to large.
+"""Output forms of a hypernetwork: five ways to change parameters by z.
 
 A form is a module form(z, base) -> change with form(0, base) = 0; `base` and
 `change` map the names of parts ('layer.kernel') to arrays of equal shapes.
@@ -19,9 +19,9 @@ Condition = Float[Array, ' Z']
 
 
 class Film(nn.Module):
-  """Matrices scaled by output, vectors shifted; starts at the base.
+  """Scales matrices by output and shifts vectors; starts at the base.
 
-  The same as scaling and shifting what a layer gives (Perez et al., AAAI 2018,
+  This equals scaling and shifting a layer's output (Perez et al., AAAI 2018,
   arXiv 1709.07871).
   """
 
@@ -37,7 +37,7 @@ class Film(nn.Module):
 
 
 class Mixture(nn.Module):
-  """sum_k c_k(z) B_k, with the same K = `num_bases` coefficients everywhere."""
+  """sum_k c_k(z) B_k, with the same K = `num_bases` coefficients in all parts."""
 
   num_bases: int = 8
 
@@ -49,10 +49,11 @@ class Mixture(nn.Module):
 
 
 class LowRank(nn.Module):
-  """(A_0 + A(z)) B(z) of rank `rank` for matrices; vectors in full.
+  """(A_0 + A(z)) B(z) of rank `rank` for matrices; vectors are generated in full.
 
-  Both factors generated, as the LoRA of Charakorn et al. ("Text-to-LoRA", ICML
-  2025, arXiv 2506.06105); A_0 keeps the change from being even in z.
+  Both factors are generated, as in the LoRA of Charakorn et al.
+  ("Text-to-LoRA", ICML 2025, arXiv 2506.06105). A_0 keeps the change from being
+  an even function of z.
   """
 
   rank: int = 4
@@ -75,10 +76,11 @@ class LowRank(nn.Module):
 
 
 class Chunked(nn.Module):
-  """Chunks of `chunk_size` numbers, from z times an embedding of each chunk.
+  """Generates chunks of `chunk_size` numbers from z and a chunk embedding.
 
-  von Oswald et al. (ICLR 2020, arXiv 1906.00695), but with a product of z and
-  embedding in the place of a network of both, so that z = 0 changes nothing.
+  The form is that of von Oswald et al. (ICLR 2020, arXiv 1906.00695), but z is
+  multiplied with the embedding instead of both entering a network, so that
+  z = 0 changes nothing.
   """
 
   chunk_size: int = 256
@@ -102,7 +104,7 @@ class Chunked(nn.Module):
 
 
 class Full(nn.Module):
-  """H z: every number by itself."""
+  """H z: each number has its own row of H."""
 
   @nn.compact
   def __call__(self, z: Condition, base: Parts) -> Parts:
@@ -120,7 +122,7 @@ def _linear_parts(module, x, base):
 
 
 def _linear(module, name, x_Z, shape, std=0.0):
-  """H x, without a bias, of the given std where x has norm sqrt(Z)."""
+  """H x without bias; its std is `std` if x has norm sqrt(Z)."""
   init = nn.initializers.zeros
   if std:
     init = nn.initializers.normal(std / math.sqrt(len(x_Z)))

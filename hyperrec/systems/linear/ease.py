@@ -1,4 +1,4 @@
-"""EASE and its close relatives: one closed form, few options."""
+"""EASE and its close variants, solved in closed form."""
 
 import dataclasses
 from typing import Any

@@ -1,4 +1,4 @@
-"""Dynamic EASE: keep the inverse and update it, or refit where that is dear."""
+"""Dynamic EASE: updates the inverse, or refits if an update costs more."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -22,8 +22,8 @@ class DynamicConfig:
 
   Attributes:
     l2: Ridge lambda, above 0.
-    max_drift: Refit where the updated inverse is further off than this
-      (`woodbury.drift`); float32 accumulates rounding over many updates.
+    max_drift: Error of the updated inverse (`woodbury.drift`) above which the
+      model is refitted; float32 accumulates rounding over many updates.
   """
 
   l2: float
@@ -31,7 +31,7 @@ class DynamicConfig:
 
 
 class Inverse(NamedTuple):
-  """P over one catalogue, and the weights made of it."""
+  """P over one catalogue, and the weights made from it."""
 
   precision: Float[np.ndarray, 'V V']
   weights: Float[np.ndarray, 'V V']
@@ -40,7 +40,7 @@ class Inverse(NamedTuple):
 def ease_dynamic(**hyperparameters: Any) -> Model:
   """Dynamic EASE (Jeunen et al., UMUAI 2022); see `woodbury`.
 
-  Users may be new, or may have more rows than the source has of them.
+  The evidence may hold new users and new interactions of known users.
 
   Args:
     **hyperparameters: fields of `DynamicConfig`.
@@ -86,16 +86,17 @@ def ease_dynamic(**hyperparameters: Any) -> Model:
 
 
 def _outcome(p_VxV: Float[np.ndarray, 'V V'], operations: float) -> Outcome:
-  """P and the weights made of it: V^2 operations more."""
+  """P and the weights made from it, which cost V^2 more operations."""
   weights = linear_autoencoder.weights_from_precision(p_VxV.copy())
   cost = Cost(operations + float(len(p_VxV)) ** 2)
   return Outcome(Inverse(p_VxV, weights), cost)
 
 
 def changed_rows(source: Interactions, evidence: Interactions):
-  """Rows of X as the evidence leaves them, and as they were: [K, V], [R, V].
+  """Rows of X after and before the evidence: [K, V], [R, V].
 
-  A user whom the source knows leaves an old row behind; a new one does not.
+  A user of the source has an old row, which must be removed; a new user has
+  none.
   """
   grown = interactions_lib.grown_users(source, evidence)
   is_known = np.isin(source.user_ids, grown.user_ids)

@@ -1,4 +1,4 @@
-"""EASE whose matrix no single device can hold: in pieces, over a mesh."""
+"""EASE for matrices too large for one device, in shards over a mesh."""
 
 import contextlib
 import dataclasses
@@ -23,7 +23,7 @@ Csr = scipy.sparse.csr_matrix
 Model = method_lib.Model
 Outcome = method_lib.Outcome
 
-# |A A^-1 v - v| of random signs v, beyond which the inverse is no good.
+# An inverse is rejected above this |A A^-1 v - v| for random signs v.
 _LARGEST_RESIDUAL = 1e-2
 
 
@@ -33,7 +33,7 @@ class ShardedConfig:
 
   Attributes:
     l2: Ridge lambda, above 0.
-    block: Rows that are eliminated at a time.
+    block: Number of rows that are eliminated at a time.
   """
 
   l2: float
@@ -43,7 +43,7 @@ class ShardedConfig:
 def ease_sharded(**hyperparameters: Any) -> Model:
   """EASE (Steck, WWW 2019) over the mesh in use, or else over all devices.
 
-  Two matrices of the size of B lie on the devices while it is solved, by rows.
+  During the solve, the devices hold two matrices of the size of B, by rows.
 
   Args:
     **hyperparameters: fields of `ShardedConfig`.
@@ -90,17 +90,17 @@ def _checked(x: Csr, l2: float, mesh: Mesh, block: int) -> Array:
 def solve(
   x: Csr, l2: float, mesh: Mesh, block: int
 ) -> tuple[Float[Array, 'W W'], float]:
-  """EASE's B over the devices of a mesh, and how far its inverse is off.
+  """Solves EASE over the devices of a mesh and checks the inverse.
 
   Args:
     x: users' items [U, V].
     l2: lambda.
-    mesh: B lies on it by rows.
+    mesh: devices over which the rows of B are sharded.
     block: rows eliminated at a time.
 
   Returns:
     B [W, W], zero beyond V, and the largest entry of |A A^-1 v - v| over four
-    vectors v of random signs; A is made of X anew, in O(nnz).
+    vectors v of random signs; A is computed from X again, in O(nnz).
   """
   num_items = x.shape[1]
   inverse_WxW = inverse(gram(x, l2, mesh, block), mesh, block)
@@ -113,13 +113,13 @@ def solve(
 
 
 def gram(x: Csr, l2: float, mesh: Mesh, block: int) -> Float[Array, 'W W']:
-  """X'X + l2 I, made block by block where it is to lie.
+  """X'X + l2 I, computed block by block on its own devices.
 
   Args:
     x: users' items [U, V].
     l2: lambda.
-    mesh: of the devices.
-    block: of the elimination.
+    mesh: mesh of the devices.
+    block: rows per step of the elimination.
 
   Returns:
     The matrix with ones on the diagonal beyond V, W the next multiple of
@@ -147,7 +147,7 @@ def gram(x: Csr, l2: float, mesh: Mesh, block: int) -> Float[Array, 'W W']:
 def inverse(
   a_WxW: Float[Array, 'W W'], mesh: Mesh, block: int
 ) -> Float[Array, 'W W']:
-  """A^-1, laid out as A; A is overwritten. See `gauss_jordan`."""
+  """A^-1, sharded as A; A is overwritten. See `gauss_jordan`."""
   own = functools.partial(gauss_jordan.sweep, axes=mesh.axis_names, block=block)
   return mesh_lib.map_rows(mesh, own)(a_WxW)
 

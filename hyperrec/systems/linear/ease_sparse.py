@@ -1,4 +1,4 @@
-"""EASE whose weights stay sparse, for catalogues beyond the closed form."""
+"""EASE with sparse weights, for catalogues too large for the closed form."""
 
 import dataclasses
 from typing import Any
@@ -13,11 +13,11 @@ Outcome = method_lib.Outcome
 
 @dataclasses.dataclass(frozen=True)
 class SparseConfig:
-  """Hyperparameters of EASE on neighbours.
+  """Hyperparameters of EASE on nearest neighbours.
 
   Attributes:
     l2: Ridge lambda, above 0.
-    neighbours: Most weights of an item.
+    neighbours: Largest number of weights per item.
   """
 
   l2: float
@@ -29,8 +29,8 @@ class SansaConfig:
   """Hyperparameters of SANSA.
 
   Attributes:
-    l2: Ridge lambda of a matrix whose columns were scaled.
-    density: Share of V^2 that each of two sparse factors keeps.
+    l2: Ridge lambda, applied after the columns of the matrix are scaled.
+    density: Share of the V^2 entries that each of two sparse factors keeps.
   """
 
   l2: float

@@ -36,9 +36,9 @@ class EslerConfig:
 
   Attributes:
     l2: Ridge lambda, above 0.
-    tolerance: Relative Frobenius error of the weights; training ends where a
+    tolerance: Relative Frobenius error of the weights; training ends when a
       bound proves it.
-    max_steps: Most steps.
+    max_steps: Largest number of steps.
   """
 
   l2: float
@@ -55,9 +55,9 @@ class ElsaConfig:
   """Hyperparameters of ELSA.
 
   Attributes:
-    rank: Number r of factors of an item.
-    epochs: Passes over the users.
-    batch_size: Users of a step; all of them where there are fewer.
+    rank: Number r of factors per item.
+    epochs: Number of passes over the users.
+    batch_size: Users per step; all users if there are fewer.
     lr: Learning rate of NAdam.
   """
 
@@ -68,9 +68,9 @@ class ElsaConfig:
 
 
 def esler(**hyperparameters: Any) -> Model:
-  """EASE by gradient steps, which can continue from weights of fewer users.
+  """EASE trained by gradient steps, which can start from earlier weights.
 
-  Its state is the weights of the items that users have touched.
+  Its state holds the weights of the items that have interactions.
 
   Args:
     **hyperparameters: fields of `EslerConfig`.
@@ -86,9 +86,9 @@ def esler(**hyperparameters: Any) -> Model:
 
 
 def elsa(**hyperparameters: Any) -> Model:
-  """ELSA: rank r, memory linear in the catalogue, minibatches of users.
+  """ELSA, of rank r, trained on minibatches; its memory is linear in V.
 
-  Its state is the parameters: the items' factors.
+  Its state holds the parameters, which are the items' factors.
 
   Args:
     **hyperparameters: fields of `ElsaConfig`.
@@ -103,7 +103,7 @@ def elsa(**hyperparameters: Any) -> Model:
   )
 
 
-# Steps between two looks at the error bound.
+# Steps between two checks of the error bound.
 _ROUND = 5
 
 
@@ -114,10 +114,10 @@ def fit_esler(
   start: SubsetWeights | None = None,
   run: loop.Run = loop.Run(),
 ) -> Outcome:
-  """Steps on all users at once until the error bound is met.
+  """Takes steps on all users at once until the error bound is met.
 
-  An item that no user has touched has no weights, so only the touched ones
-  enter: exact, and far cheaper where the evidence is small.
+  Items without interactions have no weights, so they are left out. This is
+  exact, and far cheaper if there is little evidence.
 
   Args:
     config: hyperparameters.
@@ -193,17 +193,17 @@ def fit_elsa(
   start: Any = None,
   run: loop.Run = loop.Run(),
 ) -> Outcome:
-  """Minibatch steps for `config.epochs` passes, from `start` or from scratch.
+  """Takes minibatch steps for `config.epochs` epochs, from `start` if given.
 
   Args:
     config: hyperparameters.
     data: the users' items.
-    key: a typed key: initialisation, order of the users.
+    key: a typed key for initialisation and order of users.
     start: parameters to continue from.
     run: how the training is evaluated, logged and kept.
 
   Raises:
-    CannotServe: no user has a row.
+    CannotServe: no user has items.
     InsufficientMemoryError: before anything is trained.
   """
   x = data.csr(bool)
@@ -244,7 +244,7 @@ def fit_elsa(
 
 
 def _padded(x, length: int) -> tuple[np.ndarray, np.ndarray]:
-  """Items [B, L] of sparse rows, and where one is."""
+  """Items [B, L] of sparse rows, and the mask of valid entries."""
   mask = np.arange(length) < np.diff(x.indptr)[:, None]
   items = np.zeros(mask.shape, np.int32)
   items[mask] = x.indices
@@ -274,7 +274,7 @@ def _elsa_step(model, lr: float):
 
 
 def score_elsa(params: Any, histories: Histories) -> np.ndarray:
-  """Scores [B, V] = x (A A' - I), through the rank-r code of a user."""
+  """Scores [B, V] = x (A A' - I), computed from a user's rank-r code."""
   x = histories.csr()
   factors = np.asarray(params['factors'])
   norms = np.linalg.norm(factors, axis=1, keepdims=True)

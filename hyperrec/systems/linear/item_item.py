@@ -1,4 +1,4 @@
-"""What every item-item model shares: fit weights on users, score by x B."""
+"""Parts shared by item-item models: fit weights on users, score by x B."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ def closed_form(
   *,
   needs_interactions: bool = True,
 ) -> Model:
-  """A `Model` from a function that fits weights; they are its whole state.
+  """A `Model` from a function that fits weights, which are its state.
 
   Args:
     name: the model's name.

@@ -1,4 +1,4 @@
-"""ItemKNN: cosine similarity of item columns, shrunk, the nearest kept."""
+"""ItemKNN: shrunk cosine similarity between items; keeps the nearest ones."""
 
 import dataclasses
 from typing import Any
@@ -21,9 +21,9 @@ class ItemKnnConfig:
   """Hyperparameters of ItemKNN.
 
   Attributes:
-    neighbours: Similarities kept for each item (column of the weights).
-    shrink: Added to the denominator of the cosine; it takes weight off items
-      with little support (Dacrema et al., 2019).
+    neighbours: Number of similarities kept per item (column of the weights).
+    shrink: Term added to the denominator of the cosine; it lowers the weights
+      of items with few interactions (Dacrema et al., 2019).
   """
 
   neighbours: int
@@ -54,7 +54,7 @@ def cosine_neighbours(
 ) -> scipy.sparse.csr_matrix:
   """Sparse weights [V, V]: column j holds the nearest neighbours of item j.
 
-  Of equally near ones those with lower numbers are kept.
+  Among ties, the neighbours with the lowest item numbers are kept.
   """
   norms = np.sqrt(x.getnnz(0).astype(np.float32))
   x_VxU = x.T.tocsr()

@@ -24,12 +24,11 @@ class L3aeConfig:
   """Hyperparameters of L3AE.
 
   Attributes:
-    l2: Ridge of the distance to the relation of features, in all; in the
-      paper's letters lambda_X + lambda_E.
-    l2_features: Ridge lambda_F of that relation, C.
-    trust: Share lambda_E / (lambda_X + lambda_E) of the ridge that pulls to C
-      and not to zero, from 0 to 1; 0 is EASE.
-    sharpness: Sharpness of the kernel that C is made of (`item_kernel`); 0 is
+    l2: Total ridge lambda_X + lambda_E, in the paper's letters.
+    l2_features: Ridge lambda_F of C, the item relation made from features.
+    trust: Share lambda_E / (lambda_X + lambda_E) of the ridge that pulls
+      towards C instead of zero, from 0 to 1; 0 is EASE.
+    sharpness: Sharpness of the kernel of which C is made (`item_kernel`); 0 is
       the linear C of the paper.
   """
 
@@ -59,7 +58,7 @@ def l3ae(features: Features, **hyperparameters: Any) -> Model:
   diagonal, where C is EASE on the features.
 
   Args:
-    features: of the items.
+    features: gives the item features.
     **hyperparameters: fields of `L3aeConfig`.
   """
   config = L3aeConfig(**hyperparameters)
@@ -81,7 +80,7 @@ def cease(features: Features, **hyperparameters: Any) -> Model:
   """CEASE (Jeunen et al., RecSys 2020): EASE on users stacked with features.
 
   Args:
-    features: of the items.
+    features: gives the item features.
     **hyperparameters: fields of `CeaseConfig`.
   """
   config = CeaseConfig(**hyperparameters)

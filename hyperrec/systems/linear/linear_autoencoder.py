@@ -15,9 +15,9 @@ drops out, since diag(B) is fixed.) B0 = 0 and a constant ridge give EASE
 EDLAE (Steck, NeurIPS 2020); B0 from item features gives L3AE (arXiv
 2508.13500). The prior is held as factors, B0 = left @ right, never densely.
 
-There are two ways to P. The *primal* one inverts a V x V matrix, O(V^3). The
-*dual* one uses P = Lambda^-1 - W'W with W [U, V] and costs O(V U^2): with fewer
-users than items it is far cheaper, and B then is low rank plus diagonal.
+P can be computed in two ways. The *primal* way inverts a V x V matrix, O(V^3).
+The *dual* way uses P = Lambda^-1 - W'W with W [U, V] and costs O(V U^2). With
+fewer users than items it is far cheaper, and B is then low rank plus diagonal.
 """
 
 import concurrent.futures
@@ -39,11 +39,11 @@ _WORKERS = min(4, os.cpu_count() or 1)
 
 
 class ConstraintError(ValueError):
-  """Weights without a zero diagonal were asked for where none can be solved."""
+  """The solver cannot drop the zero diagonal for this prior."""
 
 
 class Prior(NamedTuple):
-  """A prior mean B0 = left @ right; what its diagonal holds is ignored."""
+  """A prior mean B0 = left @ right; its diagonal is ignored."""
 
   left: Float[np.ndarray, 'V r']
   right: Float[np.ndarray, 'r V']
@@ -103,8 +103,8 @@ Weights = Float[np.ndarray, 'V V'] | Csr | FactoredWeights | SubsetWeights
 def gram(x: Csr, dtype=np.float32, block: int = 512):
   """X'X as a dense matrix [V, V], from sparse X [U, V].
 
-  Row blocks of the lower triangle, mirrored, on several threads: scipy's
-  sparse product takes one, and releases the interpreter's lock.
+  Row blocks of the lower triangle are computed on several threads and mirrored:
+  scipy's sparse product uses one thread and releases the interpreter's lock.
   """
   num_items = x.shape[1]
   out = np.empty((num_items, num_items), dtype)
@@ -273,9 +273,9 @@ def solve_around(
 ) -> Float[np.ndarray, 'V V']:
   """The same solution around a dense B0, which is overwritten with B.
 
-  O(U V^2) for few users, else O(V^3); in the precision of B0, whose diagonal
-  must be 0. Not constrained is the ablation: B = P (X'X + Lambda B0), whose
-  diagonal is what it comes to.
+  The cost is O(U V^2) for few users, else O(V^3), in the precision of B0, whose
+  diagonal must be 0. Without the constraint (an ablation), B = P (X'X + Lambda
+  B0), and its diagonal is free.
   """
   weights, dtype = prior_VxV, prior_VxV.dtype
   active = np.flatnonzero(np.diff(x.indptr))
@@ -371,8 +371,8 @@ def solve_from_prior(
     return weights, solve_around_flops(rows_U, len(prior))
   if not constrained:
     raise ConstraintError(
-      'a prior in factors, as that of a large catalogue or without a kernel, '
-      'is solved with the zero diagonal only'
+      'the zero diagonal cannot be dropped for a prior in factors, which large '
+      'catalogues and priors without a kernel have: zero diagonal only'
     )
   operations = solve_flops(rows_U, x.shape[1], prior.left.shape[1])
   return solve(x, ridge, prior), operations

@@ -1,4 +1,4 @@
-"""SLIM: item-item weights that may not be negative."""
+"""SLIM: item-item weights that are sparse and not negative."""
 
 import dataclasses
 from typing import Any
@@ -19,9 +19,9 @@ class SlimConfig:
   """Hyperparameters of SLIM.
 
   Attributes:
-    l1: Penalty of the sum of the weights.
+    l1: Weight of the L1 penalty on the weights, at least 0.
     l2: Ridge, above 0.
-    max_iterations: Most iterations of ADMM.
+    max_iterations: Largest number of ADMM iterations.
   """
 
   l1: float
@@ -32,8 +32,8 @@ class SlimConfig:
 def slim(**hyperparameters: Any) -> Model:
   """SLIM (Ning & Karypis, ICDM 2011) by ADMM; see `slim_admm`.
 
-  An item that no user has touched has no weights, so only the touched ones
-  enter the solve: exact, and far cheaper when the evidence is small.
+  Items without interactions have no weights, so they are left out of the solve.
+  This is exact, and far cheaper if there is little evidence.
 
   Args:
     **hyperparameters: fields of `SlimConfig`.

@@ -1,18 +1,18 @@
-"""EASE with sparse weights, where a dense V x V matrix would fit nowhere.
+"""EASE with sparse weights, for catalogues without memory for a V x V matrix.
 
-Two ways to it. Both read the sparse X'X alone and say what memory they need.
+There are two methods. Both read only the sparse X'X and check their memory.
 
-- *On neighbours*: EASE's own problem with one constraint more. Column j of B
-  may differ from 0 only at the n items S most alike to j, so the columns part,
-  and each is a small ridge regression, solved exactly:
+- *On neighbours*: EASE with one more constraint. Column j of B may differ from
+  0 only at the n items S most similar to j. The columns are then independent,
+  and each is a small ridge regression, which is solved exactly:
 
       (X'X + lambda I)_SS B_Sj = (X'X)_Sj
 
   (Steck, "Markov Random Fields for Collaborative Filtering", NeurIPS 2019, and
-  Ning & Karypis, "SLIM", ICDM 2011, restrict the support of B likewise.)
+  Ning & Karypis, "SLIM", ICDM 2011, also restrict the support of B.)
 - *SANSA* (Spisak et al., RecSys 2023): an incomplete Cholesky factor of X'X +
   lambda I and a sparse approximate inverse of it; B is a product of two sparse
-  matrices. By the authors' package `sansa`.
+  matrices. It is computed by the authors' package `sansa`.
 """
 
 import logging as std_logging
@@ -33,7 +33,7 @@ _WIDE_ENTRY = 12  # sansa counts with int64
 
 
 def gram_entries(x: Csr) -> int:
-  """At most so many numbers of X'X are not 0."""
+  """Upper bound of the number of nonzero entries of X'X."""
   sizes = np.diff(x.indptr).astype(np.int64)
   return int(min(np.square(sizes).sum(), x.shape[1] ** 2))
 
@@ -54,9 +54,9 @@ def solve_on_neighbours(x: Csr, l2: float, neighbours: int) -> Csr:
   Args:
     x: users' items [U, V], binary.
     l2: lambda > 0.
-    neighbours: n, of an item: those with the largest cosine c_ij / sqrt(c_i
-      c_j) of their columns of X, among items that some user has both of. Of
-      equally near ones those with lower numbers are taken.
+    neighbours: n per item: the items with the largest cosine c_ij / sqrt(c_i
+      c_j), among the items that share a user with it. Ties go to the items
+      with lower numbers.
 
   Raises:
     InsufficientMemoryError: before anything is computed.
@@ -83,7 +83,7 @@ def solve_on_neighbours(x: Csr, l2: float, neighbours: int) -> Csr:
 def _column(
   gram: Csr, counts: np.ndarray, item: int, l2: float, neighbours: int
 ) -> tuple[Int[np.ndarray, ' n'], Float[np.ndarray, ' n']]:
-  """The items that column `item` of B is about, and its weights there."""
+  """Row indices of the nonzero weights in column `item` of B, and the weights."""
   row = slice(gram.indptr[item], gram.indptr[item + 1])
   is_other = gram.indices[row] != item
   near, together = gram.indices[row][is_other], gram.data[row][is_other]
@@ -138,14 +138,14 @@ def solve_by_sansa(
 ) -> linear_autoencoder.FactoredWeights:
   """B = I - P / diag(P) in sparse factors, by the package `sansa`.
 
-  Its incomplete factorization (ICF), whose memory `density` bounds; that of
-  its complete one is known only once it is done. ICF first scales X'X by the
-  norms of its columns, so lambda is of another size than EASE's.
+  It uses the package's incomplete factorization (ICF), whose memory `density`
+  bounds; the memory of the complete one is not known beforehand. ICF first
+  scales X'X by the norms of its columns, so lambda differs in size from EASE's.
 
   Args:
     x: users' items [U, V], binary.
-    l2: lambda > 0, of the scaled matrix.
-    density: share of the V^2 numbers that each of the two factors keeps.
+    l2: lambda > 0 of the scaled matrix.
+    density: share of the V^2 entries that each of the two factors keeps.
 
   Raises:
     InsufficientMemoryError: before anything is computed.

@@ -1,4 +1,4 @@
-"""P = (X'X + l2 I)^-1 by a small system: of few users, and after a change.
+"""P = (X'X + l2 I)^-1 by a small system, for few users or after a change.
 
 Dynamic EASE (Jeunen, Van Balen & Goethals, UMUAI 2022,
 10.1007/s11257-021-09314-7) updates P exactly by a change of low rank. A new
@@ -25,7 +25,7 @@ def update(
   removed: Csr | None = None,
   block: int = 2048,
 ) -> Float[np.ndarray, 'V V']:
-  """P after rows joined (and left) X; a new matrix, P is kept.
+  """P after rows joined (and left) X, as a new matrix; P is not changed.
 
   Args:
     precision_VxV: P, symmetric.
@@ -54,7 +54,7 @@ def update(
 def extend(
   precision_VxV: Float[np.ndarray, 'V V'], num_new: int, l2: float
 ) -> Float[np.ndarray, 'W W']:
-  """P over `num_new` more items that nobody has touched yet: 1 / l2 each."""
+  """P with `num_new` more items without interactions; their P_jj is 1 / l2."""
   old = len(precision_VxV)
   out = np.zeros((old + num_new,) * 2, precision_VxV.dtype)
   out[:old, :old] = precision_VxV
@@ -70,9 +70,10 @@ def drift(
   num_probes: int = 4,
   seed: int = 0,
 ) -> float:
-  """How far P is from the true inverse: the relative error of (X'X + l2) P v.
+  """The error of P as an inverse: the relative error of (X'X + l2 I) P v.
 
-  The largest over random sign probes v [V]; 0 is exact. Costs O(V^2) a probe.
+  It is the largest over random sign probes v [V]; 0 is exact. It costs O(V^2)
+  per probe.
   """
   random = np.random.default_rng(seed)
   probes = random.choice([-1.0, 1.0], size=(len(precision_VxV), num_probes))

@@ -1,4 +1,4 @@
-"""Figures of the report: how they look, curves, Pareto plots, all cases."""
+"""Figures of the report: curves, Pareto plots, all cases, and their style."""
 
 import html
 import io
@@ -24,9 +24,9 @@ Cell = results.Cell
 Judged = numbers.Judged
 Task = results.Task
 
-# Colours of methods that the catalogue gives no look.
+# Colours of methods for which the catalogue defines none.
 _OTHERS = ('#7d6bd0', '#8aa02c', '#b0506a', '#3d8f86')
-# Written into the figure for "the colour of the text around it".
+# Placeholder for the colour of the text around the figure.
 INK = '#010203'
 SMALL = 8
 # Regime -> colour and marker of its cases.
@@ -34,16 +34,16 @@ _LOOKS = {regime.name: regime.look for regime in regimes.ALL}
 _OTHER_LOOK = ('#8a8a8a', 'h')
 _GAP = 1.3 * SMALL
 
-# Cost of an adaptation -> its axis, units, and the base of its ticks.
+# Cost of an adaptation -> title of its axis, its units, base of its ticks.
 COSTS = {
-  'flops': ('operations of an adaptation (FLOP)', words.operations, 10),
-  'seconds': ('time of an adaptation', words.seconds, 10),
+  'flops': ('operations per adaptation (FLOP)', words.operations, 10),
+  'seconds': ('time per adaptation', words.seconds, 10),
   'stored_bytes': ('bytes stored per adaptation', words.size, 2),
 }
 
 
 def style(method: str) -> tuple[str, str]:
-  """Colour and marker of a method; full retraining is a plus of its colour."""
+  """Colour and marker of a method; full retraining has a plus as marker."""
   family = roles.family(method)
   system = catalogue.BY_NAME.get(family)
   look = None if system is None else system.look
@@ -73,14 +73,14 @@ def make_axes(
 
 
 def page_line(axes, x, y, **look) -> None:
-  """A line in points of the page, wherever the axes end."""
+  """Draws a line at points of the page; it may leave the axes."""
   axes.add_artist(
     matplotlib.lines.Line2D(x, y, transform=_page(axes), clip_on=False, **look)
   )
 
 
 def page_text(axes, x: float, y: float, text: str, **look) -> None:
-  """A small text at points of the page."""
+  """Writes a small text at points of the page."""
   axes.text(
     x, y, text, transform=_page(axes), size=SMALL, color=INK, va='center',
     parse_math=False, **look,
@@ -88,20 +88,20 @@ def page_text(axes, x: float, y: float, text: str, **look) -> None:
 
 
 def _page(axes) -> matplotlib.transforms.Transform:
-  """From points, which are pixels at 72 dpi, to whatever is drawn on."""
+  """Maps points (pixels at 72 dpi) to pixels of the output device."""
   to_inches = matplotlib.transforms.Affine2D().scale(1 / 72)
   return to_inches + axes.figure.dpi_scale_trans
 
 
 def curves(cells: list[Cell]) -> matplotlib.figure.Figure:
-  """Quality over the budget with 95% intervals; one labelled line a method."""
+  """Quality over the budget with 95% intervals; one line per method."""
   figure = matplotlib.figure.Figure(figsize=(7.6, 4.4), dpi=72)
   draw_curves(make_axes(figure, (0.085, 0.12, 0.695, 0.85)), cells)
   return figure
 
 
 def draw_curves(axes, cells: list[Cell]) -> None:
-  """The curves on given axes; budgets stand at equal distances."""
+  """Draws the curves on given axes; budgets have equal distances."""
   budgets = roles.budgets(cells)
   place = {budget: i for i, budget in enumerate(budgets)}
   ran = [cell for cell in cells if cell.quality is not None]
@@ -132,7 +132,7 @@ def _draw_curve(axes, method: str, x: np.ndarray, own: list[Cell]) -> None:
 
 
 def _label_ends(axes, ends: dict[str, tuple[float, Cell]]) -> None:
-  """Each line's name at its right, joined to its end where it had to move."""
+  """Writes the name of each line at its right end, and joins the two."""
   if not ends:
     return
   box = axes.get_window_extent()
@@ -162,7 +162,7 @@ def pareto(cells: list[Cell], cost: str) -> matplotlib.figure.Figure:
 
 
 def draw_pareto(axes, cells: list[Cell], cost: str) -> None:
-  """Log scale; what costs nothing stands at a place of its own, marked 0."""
+  """Draws on a log scale; a cost of zero has its own place, marked 0."""
   title, show, base = COSTS[cost]
   cells = [cell for cell in cells if cell.quality is not None]
   costs = np.array([cell.adapt[cost] for cell in cells])
@@ -192,7 +192,7 @@ def draw_pareto(axes, cells: list[Cell], cost: str) -> None:
 def _cost_axis(
   axes, costs: np.ndarray, show: Callable[[float], str], base: int
 ) -> np.ndarray:
-  """Sets ticks and limits of a log axis with a place for 0; returns x."""
+  """Sets up a log axis that has a place for 0; returns the x positions."""
   positive = costs[costs > 0]
   logs = np.log10(positive) if len(positive) else np.zeros(1)
   low, high = logs.min(), logs.max()
@@ -211,7 +211,7 @@ def _cost_axis(
 
 
 def _ticks(low: float, high: float, base: int) -> np.ndarray:
-  """A few round places between two powers of ten."""
+  """A few round ticks between two powers of ten, as log10."""
   if base == 10 and high - low < 1.5:
     steps = np.log10([1, 2, 5])
     decades = np.arange(np.floor(low), np.ceil(high) + 1)
@@ -224,7 +224,7 @@ def _ticks(low: float, high: float, base: int) -> np.ndarray:
 
 
 def _label_points(axes, cells, x, quality, front) -> None:
-  """Names beside the points, those on the front placed first."""
+  """Writes names beside the points, first for those on the Pareto front."""
   order = np.lexsort((-quality, ~front))
   points = axes.transData.transform(np.column_stack([x, quality]))[order]
   names = [cells[i].method for i in order]
@@ -237,7 +237,7 @@ def _label_points(axes, cells, x, quality, front) -> None:
     if place is None:
       continue
     middle = (place.left + place.right) / 2
-    # The side that faces the point is where the text begins.
+    # The text begins on the side that faces the point.
     side, start = 'center', middle
     if place.left > point[0]:
       side, start = 'left', place.left
@@ -257,7 +257,7 @@ def _label_points(axes, cells, x, quality, front) -> None:
 
 
 def _steps(corners: np.ndarray) -> list[labels.Box]:
-  """The lines of the front, which no label may cover."""
+  """The lines of the Pareto front as boxes that no label may cover."""
   lines = []
   for (x0, y0), (x1, y1) in itertools.pairwise(corners):
     lines += [
@@ -270,7 +270,7 @@ def _steps(corners: np.ndarray) -> list[labels.Box]:
 def headline(
   tasks: dict[Task, list[Cell]],
 ) -> matplotlib.figure.Figure:
-  """The README's picture: of each task the curves, and quality against time."""
+  """The picture of the README: for each task curves, and quality over time."""
   rows = max(1, len(tasks))
   height = 3.4
   figure = matplotlib.figure.Figure(figsize=(11, height * rows), dpi=72)
@@ -293,7 +293,7 @@ def headline(
 
 
 def middle_budget(cells: list[Cell]) -> int:
-  """The budget that stands for all where only one is shown."""
+  """The middle budget, for figures that show only one."""
   budgets = roles.budgets(cells)
   return budgets[len(budgets) // 2]
 
@@ -303,7 +303,7 @@ def answer(analyses: dict[Task, Analysis]) -> matplotlib.figure.Figure:
   figure = matplotlib.figure.Figure(figsize=(11, 4.7), dpi=72)
   for left, name, title in (
     (0.065, 'generated', 'against the best full retraining'),
-    (0.565, 'generated_others', 'against the best cheaper way of adapting'),
+    (0.565, 'generated_others', 'against the best other way of adapting'),
   ):
     axes = make_axes(figure, (left, 0.135, 0.42, 0.7))
     axes.set_title(
@@ -315,7 +315,7 @@ def answer(analyses: dict[Task, Analysis]) -> matplotlib.figure.Figure:
 
 
 def _draw_cases(axes, judged: dict[Task, list[Judged]]) -> None:
-  """One point a case; filled where the difference is clear."""
+  """Draws one point per case; it is filled where the difference is clear."""
   shown = [
     (task, one)
     for task, own in judged.items()
@@ -338,12 +338,15 @@ def _draw_cases(axes, judged: dict[Task, list[Judged]]) -> None:
     )  # fmt: skip
   axes.axhline(1, color=INK, lw=0.9, alpha=0.7)
   _y_ticks(axes)
-  axes.set_xlabel("operations of an adaptation, times the rival's")
-  axes.set_ylabel(f"{words.METRIC}, times the rival's")
+  axes.set_xlabel('operations per adaptation, relative to the rival')
+  axes.set_ylabel(f'{words.METRIC}, relative to the rival')
 
 
 def _case_places(axes, ratios: list[float]) -> np.ndarray:
-  """Logarithms of cost; none and without end have places at the sides."""
+  """Sets up the cost axis; returns log10 of the ratios.
+
+  A ratio of zero or infinity has its own place at the side of the axis.
+  """
   logs = [math.log10(r) for r in ratios if 0 < r < math.inf]
   low, high = min([*logs, -1.0]), max([*logs, 1.0])
   step = max(1, math.ceil((high - low) / 7))
@@ -359,7 +362,7 @@ def _case_places(axes, ratios: list[float]) -> np.ndarray:
   axes.axvline(0, color=INK, lw=0.9, alpha=0.7)
   axes.set_xlim(low - 1.6 * gap, high + 1.6 * gap)
   for side, place, text in (
-    ('right', -0.02, '\u2190 cheaper'), ('left', 0.02, 'dearer \u2192')
+    ('right', -0.02, '\u2190 cheaper'), ('left', 0.02, 'costlier \u2192')
   ):  # fmt: skip
     axes.text(
       place * (high - low), 0.985, text, ha=side, va='top', size=8.5,
@@ -389,14 +392,14 @@ def _y_ticks(axes) -> None:
 
 
 def _regime_legend(figure, regimes: Iterable[str]) -> None:
-  """Kinds of news, and what a hollow marker is."""
+  """Draws the legend: the markers of the regimes, and the hollow marker."""
   handle = lambda look, **more: matplotlib.lines.Line2D(  # noqa: E731
     [], [], color=look[0], marker=look[1], ls='', ms=6, **more
   )
   handles = {
     words.regime_title(r): handle(_LOOKS.get(r, _OTHER_LOOK)) for r in regimes
   }
-  handles['not told apart'] = handle((INK, 'o'), mfc='none')
+  handles['not clearly different'] = handle((INK, 'o'), mfc='none')
   figure.legend(
     handles.values(), handles.keys(), loc='upper left', ncols=len(handles),
     bbox_to_anchor=(0.055, 1.0), frameon=False, fontsize=9,
@@ -419,8 +422,8 @@ def svg(
 
   Args:
     figure: drawn by this module.
-    ink: the colour that text and axes take.
-    alt: what the figure shows, for who cannot see it.
+    ink: the colour of text and axes.
+    alt: what the figure shows, for readers who cannot see it.
   """
   buffer = io.StringIO()
   options = {'svg.fonttype': 'none', 'svg.hashsalt': 'hyperrec'}
@@ -431,7 +434,7 @@ def svg(
   text = buffer.getvalue()
   text = text[text.index('<svg') :].replace(INK, ink)
   text = re.sub(r'\s*<metadata>.*?</metadata>', '', text, flags=re.DOTALL)
-  # Several figures share a page: only what is referred to keeps its id.
+  # Several figures share a page: only ids that are referred to are kept.
   text = re.sub(
     r'<g id="tip:([^"]*)">', r'<g class="point"><title>\1</title>', text
   )
@@ -441,7 +444,7 @@ def svg(
 
 
 def _tip(cell: Cell) -> str:
-  """What a point is, in full: it is shown where the point is pointed at."""
+  """The description of a point, which the page shows under the pointer."""
   text = f'{cell.method}, budget {cell.budget:,}: {words.METRIC} '
   text += f'{cell.quality:.4f}'
   if cell.interval:

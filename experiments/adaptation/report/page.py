@@ -1,4 +1,4 @@
-"""The report as one page that needs no other file."""
+"""The report as one HTML page that needs no other file."""
 
 import pathlib
 from collections.abc import Iterable
@@ -28,14 +28,14 @@ def write_report(
 
   Args:
     rows: result rows.
-    path: of the page.
-    notes: sentences on the data: what was left out, and who is judged.
+    path: file of the page.
+    notes: sentences on the data: what was left out, and the test users.
 
   Returns:
-    What to use for data like these, a sentence for each task.
+    The advice on the method to use: one sentence for each task.
 
   Raises:
-    ResultError: no rows, or a row that is not one.
+    ResultError: there are no rows, or a row is invalid.
   """
   rows, notes = list(rows), list(notes)
   if not rows:
@@ -57,7 +57,7 @@ def write_report(
     f'<header><p class="soft">{_NAME}</p><h1>{_e(words.QUESTION)}</h1>'
     f'{_answer(analyses)}'
     f'<p>{_e(words.INTRODUCTION)}</p>'
-    f'{_folded("How better and worse are told", _soft(words.STATISTICS))}'
+    f'{_folded("How better and worse are defined", _soft(words.STATISTICS))}'
     f'{_chooser(analyses)}'
     f'<nav>{links}<a href="#how">How it was run</a></nav></header>'
     f'<main>{_overall(tasks, analyses)}{sections}'
@@ -71,20 +71,21 @@ def write_report(
 
 
 def _answer(analyses: dict[Task, numbers.Analysis]) -> str:
-  """The answer in words, and where hypernetworks ran in one picture."""
+  """The answer in words, with a picture where hypernetworks ran."""
   told = words.answer(analyses)
   out = f'<div class="answer">{_list(told)}</div>'
   if any(found.generated_others for found in analyses.values()):
     out += _figure(
       [figures.answer(analyses)],
       'Gain in quality of the best hypernetwork over its cost, in every case',
-      f'{words.CASES} Hollow: not told apart. Bars are 95% intervals.',
+      f'{words.CASES} The differences of hollow points are not clear. Bars are '
+      '95% intervals.',
     )
   return out
 
 
 def _chooser(tasks: Iterable[Task]) -> str:
-  """Shows the sections of one regime or data set; nothing for one task."""
+  """Menus that choose a regime or a data set; empty for a single task."""
   tasks = list(tasks)
   if len(tasks) < 2:
     return ''
@@ -112,7 +113,7 @@ def _options(titles: dict[str, str]) -> str:
 
 
 def _overall(tasks: dict[Task, list[Cell]], analyses) -> str:
-  """What to use, what tasks say of the hypotheses, and who wins where."""
+  """Sections over all tasks: advice, hypotheses, and counts of wins."""
   return ''.join(
     f'<h2>{name}</h2>{_soft(about)}{found}'
     for name, about, found in (
@@ -127,7 +128,7 @@ def _overall(tasks: dict[Task, list[Cell]], analyses) -> str:
         tables.as_html(tables.hypotheses_table(tasks)),
       ),
       (
-        'Who wins where',
+        'Which method wins where',
         words.STANDINGS,
         tables.as_html(tables.standings_table(tasks)),
       ),
@@ -164,7 +165,7 @@ def _section(task: Task, found: numbers.Analysis, rows: list[Row]) -> str:
         ('The best cheaper adaptation against full retraining', found.cheaper),
         ('The best hypernetwork against full retraining', found.generated),
         (
-          'The best hypernetwork against the best other way',
+          'The best hypernetwork against the best other way of adapting',
           found.generated_others,
         ),
       )
@@ -191,7 +192,7 @@ def _section(task: Task, found: numbers.Analysis, rows: list[Row]) -> str:
     parts.append(f'<h3>What cannot run, and why</h3>{refused}')
   again = tables.commands(commands.commands(rows))
   if again:
-    parts.append(_folded('The commands that make these numbers again', again))
+    parts.append(_folded('Commands that reproduce these numbers', again))
   parts.append('</section>')
   return ''.join(parts)
 
@@ -200,7 +201,7 @@ def _curves(title: str, cells: list[Cell]) -> str:
   return _figure(
     [figures.curves(roles.contenders(cells))],
     f'{words.METRIC} over the budget, {title}',
-    'Bars are 95% intervals; dashed is full retraining.',
+    'Bars are 95% intervals. Dashed lines are full retraining.',
   )
 
 
@@ -208,8 +209,8 @@ def _asides(title: str, cells: list[Cell]) -> str:
   figure = _figure(
     [figures.curves(roles.asides(cells))],
     f'{words.METRIC} of the other arms over the budget, {title}',
-    'Oracle arms, tuned on the target, and ablations: no part of the '
-    'comparison.',
+    'These are oracle arms, which are tuned on the target, and ablations. The '
+    'comparisons leave them out.',
   )
   return _folded('Oracle arms and ablations', figure)
 
@@ -222,8 +223,8 @@ def _pareto(title: str, ran: list[Cell]) -> str:
     drawn = _figure(
       [figures.pareto(here, cost) for cost in figures.COSTS],
       f'{words.METRIC} against costs at budget {budget}, {title}',
-      'The line is the Pareto front; hollow points are dominated. What costs '
-      'nothing stands at 0, left of the dotted line.',
+      'The line is the Pareto front; hollow points are dominated. Methods '
+      'without any cost are at 0, left of the dotted line.',
     )
     out += _folded(f'Budget {budget:,}', drawn, is_open=budget == middle)
   return out
@@ -233,12 +234,12 @@ def _break_even(found: numbers.Analysis) -> str:
   if not found.break_even:
     return ''
   note = (
-    'The number N* of adaptations after which preparing and tuning have paid '
-    f'for themselves, at budget {found.break_even[0].budget:,}. Time of tuning '
-    'is that of all budgets; its operations are taken as one preparation for '
-    'each trial. What the baseline spent on tuning is not set against them. '
-    'The first: one adaptation is enough. Never: an adaptation is not cheaper. '
-    'Grey: it ranks clearly worse.'
+    'N* is the number of adaptations after which the costs of preparing and '
+    f'tuning are recovered, at budget {found.break_even[0].budget:,}. The time '
+    'of tuning is the total over all budgets; its operations are estimated as '
+    'one preparation per trial. The tuning of the baseline is not subtracted. '
+    '"the first" means that one adaptation is enough, and "never" that an '
+    'adaptation is not cheaper. A grey method ranks clearly worse.'
   )
   return f'<h3>Break-even</h3>{_soft(note)}' + tables.break_even(
     found.break_even, found.against
@@ -267,7 +268,7 @@ def _soft(text: str) -> str:
 
 
 def _of(task: Task) -> str:
-  """The attributes by which the page's script shows and hides."""
+  """The HTML attributes by which the script shows and hides parts."""
   regime, dataset = _e(task.regime), _e(task.dataset)
   return f' data-regime="{regime}" data-dataset="{dataset}"'
 

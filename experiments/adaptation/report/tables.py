@@ -1,6 +1,6 @@
-"""Tables: in HTML for the page, in Markdown for READMEs, for the terminal.
+"""Tables in HTML for the page, in Markdown for READMEs, and for the terminal.
 
-All text of the HTML is escaped here.
+This module escapes all text of the HTML tables.
 """
 
 import html
@@ -49,12 +49,12 @@ _STANDINGS = {
 
 
 def escape(text: object) -> str:
-  """Text that cannot be taken for markup."""
+  """The text with the special characters of HTML escaped."""
   return html.escape(str(text))
 
 
 def quality(cells: list[Cell]) -> str:
-  """Methods by budgets, and what they cost at the largest one they ran."""
+  """Quality by method and budget, and costs at each method's largest budget."""
   budgets = roles.budgets(cells)
   by_key = {(cell.method, cell.budget): cell for cell in cells}
   own = roles.contenders(cells)
@@ -99,7 +99,7 @@ def _costs(cell: Cell, which=_COSTS) -> list[str]:
 
 
 def relative(judged: list[numbers.Judged]) -> str:
-  """Every method relative to a baseline, by budgets."""
+  """The quality of every method relative to a baseline, by budget."""
   budgets = roles.budgets(one.cell for one in judged)
   by_key = {(one.cell.method, one.cell.budget): one for one in judged}
   rows = [
@@ -123,7 +123,7 @@ def _relative(one: numbers.Judged | None) -> str:
 
 
 def contest(judged: list[numbers.Judged]) -> str:
-  """The best of one kind against the best of another, by budgets."""
+  """The best method of one kind against the best of another, by budget."""
   rows = [
     [
       td(f'{one.cell.budget:,}'),
@@ -137,7 +137,7 @@ def contest(judged: list[numbers.Judged]) -> str:
     ]
     for one in judged
   ]
-  head = ['budget', 'this', 'against', 'difference']
+  head = ['budget', 'method', 'rival', 'difference']
   return table([*head, 'operations of each', 'time of each'], rows)
 
 
@@ -181,7 +181,7 @@ def _count(adaptations: float | None) -> str:
 
 
 def everything(cells: list[Cell]) -> str:
-  """One row for each method and budget: all metrics and all costs."""
+  """All metrics and all costs, with one row for each method and budget."""
   ran = [cell for cell in cells if cell.quality is not None]
   metrics = list(dict.fromkeys(name for c in ran for name in c.metrics))
   rows = [
@@ -196,7 +196,7 @@ def everything(cells: list[Cell]) -> str:
 
 
 def refusals(cells: list[Cell]) -> str:
-  """What could not run, and why; one item for each method and reason."""
+  """What could not run and why, with one item for each method and reason."""
   reasons: dict[tuple[str, str], list[str]] = {}
   for cell in cells:
     for reason in dict.fromkeys(cell.cannot.values()):
@@ -218,16 +218,16 @@ def provenance(rows: list[results.Row]) -> str:
   tuned = [row['tuning'] for row in rows if row.get('tuning')]
   facts = {
     'seeds': _listed(row['seed'] for row in rows),
-    'users judged, a seed': _listed(
+    'test users per seed': _listed(
       len(row['per_user']) for row in rows if row.get('per_user')
     ),
-    'trials of an arm (1: nothing to tune)': _listed(
+    'trials per arm (1: nothing to tune)': _listed(
       one['trials'] for one in tuned if 'trials' in one
     ),
-    'time spent on tuning, all rows': words.seconds(
+    'total time of tuning, all rows': words.seconds(
       sum(one.get('seconds', 0.0) for one in tuned)
     ),
-    'item text was read by': _listed(
+    'encoder of item text': _listed(
       row['text_encoder'] for row in rows if row.get('text_encoder')
     ),
     'commit': _listed(row['commit'] for row in rows if row.get('commit')),
@@ -251,7 +251,7 @@ def provenance(rows: list[results.Row]) -> str:
 
 
 def commands(made: dict[str, list[str]]) -> str:
-  """Command lines, and the methods of each."""
+  """Command lines in HTML, and the methods that each of them runs."""
   return ''.join(
     f'<p class="soft">{escape(", ".join(methods))}:</p>'
     f'<pre class="scroll" tabindex="0">{escape(line)}</pre>'
@@ -264,7 +264,7 @@ def _listed(values: Iterable[object]) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-  """A table that scrolls by itself where the page is narrow."""
+  """An HTML table that scrolls where the page is too narrow for it."""
   top = ''.join(f'<th>{escape(name)}</th>' for name in head)
   body = ''.join(f'<tr>{"".join(row)}</tr>' for row in rows)
   return (
@@ -274,14 +274,20 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def td(content: object, kind: str = '') -> str:
-  """A cell of markup that is escaped already."""
+  """An HTML table cell; the content must be escaped already."""
   return f'<td class="{kind}">{content}</td>' if kind else f'<td>{content}</td>'
 
 
 def hypotheses_table(tasks: dict[Task, list[Cell]]) -> Plain:
-  """Head and rows, in plain text."""
-  head = ['hypothesis', 'verdict', 'win, tie, unclear, loss',
-          'effect on quality [95%]', 'operations', 'flips']  # fmt: skip
+  """The table of hypotheses: its head and its rows, in plain text."""
+  head = [
+    'hypothesis',
+    'verdict',
+    'win, tie, unclear, loss',
+    'effect on quality [95% interval]',
+    'operations',
+    'flips',
+  ]
   return head, [_finding_row(one) for one in hypotheses.findings(tasks)]
 
 
@@ -290,7 +296,7 @@ def _finding_row(found: Finding) -> list[str]:
   counts += [found.count('unclear', 'untested'), found.count('loss')]
   told = ', '.join(map(str, counts))
   if found.misses:
-    told += f'; none cheaper in {found.misses}'
+    told += f'; no cheaper one in {found.misses}'
   effect = ''
   if math.isfinite(found.effect):
     effect = f'{found.effect:+.1%} [{found.low:+.1%} to {found.high:+.1%}]'
@@ -306,7 +312,7 @@ def _finding_row(found: Finding) -> list[str]:
 
 
 def standings_table(tasks: dict[Task, list[Cell]]) -> Plain:
-  """Methods by regimes, in plain text; those that win most come first."""
+  """Case counts by method and regime, in plain text; most wins come first."""
   found = hypotheses.standings(tasks)
   regimes = list(dict.fromkeys(task.regime for task in tasks))
   total = lambda by: sum(c.get('win', 0) for c in by.values())  # noqa: E731
@@ -328,7 +334,7 @@ def _counts(counts: dict[str, int] | None) -> str:
 
 
 def as_html(plain: Plain) -> str:
-  """A table of the page; nothing where it has no rows."""
+  """The table in HTML; an empty text where the table has no rows."""
   head, rows = plain
   if not rows:
     return ''
@@ -339,7 +345,7 @@ def as_html(plain: Plain) -> str:
 
 
 def as_markdown(plain: Plain) -> str:
-  """A table of a README."""
+  """The table in Markdown."""
   head, rows = plain
   lines = [f'| {" | ".join(head)} |', f'|{"---|" * len(head)}']
   for row in rows:
@@ -349,7 +355,7 @@ def as_markdown(plain: Plain) -> str:
 
 
 def terminal_table(rows: Iterable[Row]) -> rich.console.Group:
-  """Quality by budget and the cost of an adaptation, one table a task."""
+  """Quality by budget and the cost of an adaptation, one table per task."""
   drawn = []
   for task, cells in results.by_task(rows).items():
     budgets = roles.budgets(cells)
@@ -371,7 +377,7 @@ def terminal_table(rows: Iterable[Row]) -> rich.console.Group:
 
 
 def markdown_table(rows: Iterable[Row]) -> str:
-  """The same tables of the fair arms in Markdown, for a README."""
+  """The same tables in Markdown, for READMEs; they show fair arms only."""
   parts = []
   for task, cells in results.by_task(rows).items():
     budgets = roles.budgets(cells)
@@ -382,9 +388,9 @@ def markdown_table(rows: Iterable[Row]) -> str:
       safe = [text.replace('|', r'\|') for text in row]
       lines.append(f'| {" | ".join(safe)} |')
     parts.append(
-      f'**{words.title(task)}** ({words.METRIC} by {about}, in brackets the '
-      'number of seeds where others have more; costs of one adaptation at the '
-      'largest budget):\n\n' + '\n'.join(lines)
+      f'**{words.title(task)}** ({words.METRIC} by {about}; brackets give the '
+      'number of seeds of a method that has fewer than others; costs are those '
+      'of one adaptation at the largest budget):\n\n' + '\n'.join(lines)
     )
   return '\n\n'.join(parts)
 

@@ -1,4 +1,4 @@
-"""All that the report says: the answer, verdicts, advice, and units."""
+"""The sentences of the report: answer, verdicts, advice, and units."""
 
 import collections
 import itertools
@@ -25,74 +25,83 @@ QUESTION = (
   'it, and does it beat the cheaper ways of adapting?'
 )
 CASES = (
-  'A case is one data set and one kind of news (users, a catalogue, a domain, '
-  'time that passes) at one amount of evidence; cases of one data set share '
-  'their users. Better and worse are beyond chance, after a correction for the '
-  'comparisons within each data set and kind of news.'
+  'A case is one data set in one regime (what is new: users, a catalogue, a '
+  'domain, or time that has passed) with one amount of evidence. Cases of one '
+  'data set share their users. Better and worse are statistically significant '
+  'after a correction for the comparisons within each data set and regime.'
 )
 INTRODUCTION = (
-  'Every method splits its work into what is learned once (prepare) and what '
-  'is paid for each adaptation (adapt). A plain name is the fair arm: its '
-  'hyper-parameters come from the evidence or from the source. :retrain fits '
-  'everything anew at each adaptation. :oracle is tuned on validation users of '
-  'the target, which no adaptation has; it is shown, and never compared.'
+  'Every method has two phases: it learns from the source once (prepare), and '
+  'it pays for each adaptation (adapt). A plain name is the fair arm: its '
+  'hyperparameters are chosen on the evidence or on the source. :retrain '
+  'trains the whole model again at each adaptation. :oracle chooses its '
+  'hyperparameters on validation users of the target, which a real adaptation '
+  'does not have; the report shows it, but no comparison includes it.'
 )
 STATISTICS = (
-  'Intervals are 95%, from a bootstrap over users and seeds; comparisons pair '
-  'the same users. Better and worse (win and loss) are said of differences of '
-  '1% or more whose p-value, corrected by Holm over all comparisons with the '
-  'same baseline, is below 0.05. A tie is a difference below 1% that is known '
-  'well: its interval lies within 1%, or on one side of zero. The rest is not '
-  'told apart (unclear). Cheaper means fewer operations in an adaptation.'
+  'Intervals are 95% intervals from a bootstrap over users and seeds. '
+  'Comparisons are paired: both methods rank for the same users. A method is '
+  'better or worse (win or loss) where the difference is at least 1% and its '
+  'p-value, after a Holm correction over all comparisons with the same '
+  'baseline, is below 0.05. Two methods tie where the difference is below 1% '
+  'and its interval lies within 1% or on one side of zero. All other '
+  'differences are not clear (unclear): the data cannot decide. Cheaper means '
+  'fewer operations per adaptation.'
 )
 ADVICE = (
-  'For data and evidence like these: of the methods within 3% of the best and '
-  'not clearly behind it, the one whose adaptation takes the fewest operations.'
+  'This is the method to use for data and evidence like these. Of the methods '
+  'that are within 3% of the best and not clearly behind it, it is the one '
+  'whose adaptation needs the fewest operations.'
 )
 HYPOTHESES = (
-  'A case is a data set and regime at a budget; the best hypernetwork is held '
-  'against the best arm of its rival. Win, tie, unclear and loss are those of '
-  'the comparisons below. The effect is the geometric mean of the ratio of '
-  'quality, less one, over the cases that have an interval and a rival that '
-  'ranks something; the cases of one data set and regime are taken as wholly '
-  'dependent, data sets and regimes as independent. Operations leave out who '
-  'needs none. H1 counts hypernetworks that need fewer operations than full '
-  'retraining of one model, and holds in a case that they win or tie; where '
-  'none is cheaper it fails.'
+  'A case is a data set in a regime at one budget. In each case, the best '
+  'hypernetwork is compared with the best arm of its rival. Win, tie, unclear '
+  'and loss mean the same as in the comparisons below. The effect is the '
+  'geometric mean of the quality ratios, minus one; it leaves out cases '
+  'without an interval and cases whose rival has a quality of zero. Its '
+  'interval takes the cases of one data set and regime as fully dependent, '
+  'and different data sets and regimes as independent. The operations are the '
+  'geometric mean of the ratios of operations per adaptation, without the '
+  'cases in which one side needs none. H1 considers only the hypernetworks '
+  'that need fewer operations than full retraining of one model. H1 holds in '
+  'a case if the best of them wins or ties, and fails in a case without such '
+  'a hypernetwork.'
 )
 STANDINGS = (
-  'At every budget of every data set: who ranks best, who is within 1% of it, '
-  'and who is behind, whether beyond chance or not; "cannot" is a refusal.'
+  'The table counts cases; a case is a data set at one budget. "best" ranks '
+  'best, "near" is within 1% of the best, and "behind" is further away, '
+  'whether the difference is significant or not. "cannot" means that the '
+  'method cannot serve the case.'
 )
-# How a contest went; the order is the order of telling.
+# Outcome of a comparison -> its adjective, in the order of the sentence.
 _OUTCOMES = {
   'win': 'better',
-  'tie': 'a tie',
-  'unclear': 'not told apart',
+  'tie': 'tied',
+  'unclear': 'not clearly different',
   'untested': 'untested',
   'loss': 'worse',
 }
 _BEHIND = {
   'tie': 'a tie',
-  'unclear': 'not told apart',
-  'untested': 'untested, there are no values per user',
+  'unclear': 'not clearly different',
+  'untested': 'untested, because values per user are missing',
   'loss': 'clearly behind',
 }
 _MANY = 5
 
 
 def regime_title(name: str) -> str:
-  """A regime in a heading; its name where it is unknown."""
+  """The title of a regime; an unknown regime keeps its name."""
   return REGIME_TITLES.get(name, name)
 
 
 def title(task: Task) -> str:
-  """The task in a heading."""
+  """The title of a task: its regime and its data set."""
   return f'{regime_title(task.regime)}: {task.dataset}'
 
 
 def in_order(tasks: dict[Task, list[Cell]]) -> dict[Task, list[Cell]]:
-  """Regime by regime, in the order of their titles; data sets by name."""
+  """Tasks in the order of the known regimes, then by data set name."""
   order = list(REGIME_TITLES)
   rank = lambda task: (  # noqa: E731
     order.index(task.regime) if task.regime in order else len(order),
@@ -103,13 +112,13 @@ def in_order(tasks: dict[Task, list[Cell]]) -> dict[Task, list[Cell]]:
 
 
 def answer(analyses: dict[Task, Analysis]) -> list[str]:
-  """Whether it costs less, whether it ranks better, and where."""
+  """Whether hypernetworks cost less, whether they rank better, and where."""
   others = _all(analyses, 'generated_others')
   out = [_on_cost(analyses), _on_quality(others), _on_places(analyses)]
   out = [sentence for sentence in out if sentence]
   return out or [
-    'No hypernetwork is among these results: what follows is the bar that it '
-    'has to clear.'
+    'No hypernetwork is among these results: the report shows the quality and '
+    'the cost that one has to beat.'
   ]
 
 
@@ -124,12 +133,12 @@ def _on_cost(analyses: dict[Task, Analysis]) -> str:
   cheaper = _all(analyses, 'generated_cheaper')
   text = f'Cheaper than retraining? {_often(len(cheaper), len(best))}: '
   text += (
-    f'of {_cases(len(best))}, a hypernetwork takes fewer operations than the '
-    f'best retrained model in {len(cheaper)}'
+    f'in {len(cheaper)} of {_cases(len(best))}, a hypernetwork needs fewer '
+    'operations than the best retrained model'
   )
   if cheaper:
     good = _count(cheaper, 'win', 'tie')
-    text += f' (at least as good in {good}, {_rest(cheaper)})'
+    text += f' (it ranks at least as well in {good}, {_rest(cheaper)})'
   dearer = [
     one
     for found in analyses.values()
@@ -138,8 +147,8 @@ def _on_cost(analyses: dict[Task, Analysis]) -> str:
   ]
   if dearer:
     text += (
-      f'; in the other {len(dearer)} it takes more, {_median(dearer)}, and '
-      f'ranks better in {_count(dearer, "win")}'
+      f'; in the other {_cases(len(dearer))} it needs more '
+      f'({_median(dearer)}) and ranks better in {_count(dearer, "win")}'
     )
   return f'{text}.'
 
@@ -151,17 +160,17 @@ def _on_quality(judged: list[Judged]) -> str:
   return (
     f'Better than the cheaper ways of adapting? {_often(wins, len(judged))}: '
     'it ranks better than the best of them in '
-    f'{wins} of {_cases(len(judged))} ({_rest(judged, with_ties=True)}), with '
-    f'{_median(judged)}.'
+    f'{wins} of {_cases(len(judged))} ({_rest(judged, with_ties=True)}). It '
+    f'needs {_median(judged)}.'
   )
 
 
 def _rest(judged: list[Judged], *, with_ties: bool = False) -> str:
-  """How the cases went that it did not win."""
+  """The outcomes of the cases that the hypernetwork did not win."""
   told = {'worse': _count(judged, 'loss')}
   if with_ties:
-    told['level'] = _count(judged, 'tie')
-  told['not told apart'] = _count(judged, 'unclear', 'untested')
+    told['tied'] = _count(judged, 'tie')
+  told['not clearly different'] = _count(judged, 'unclear', 'untested')
   return listed(
     f'{outcome} in {count or "none"}'
     for outcome, count in told.items()
@@ -170,7 +179,7 @@ def _rest(judged: list[Judged], *, with_ties: bool = False) -> str:
 
 
 def _on_places(analyses: dict[Task, Analysis]) -> str:
-  """In which regimes it beats the cheaper ways, by the share of cases."""
+  """The regimes in which it beats the cheaper ways, by share of cases."""
   groups: dict[str, list[str]] = {'most': [], 'some': [], 'none': []}
   for regime in dict.fromkeys(task.regime for task in analyses):
     own = {t: found for t, found in analyses.items() if t.regime == regime}
@@ -193,22 +202,22 @@ def _on_places(analyses: dict[Task, Analysis]) -> str:
 
 
 def _on_whose(judged: list[Judged]) -> str:
-  """Which hypernetworks won: closed forms, or networks trained by gradient."""
+  """The hypernetworks that won, and how many of them are trained networks."""
   wins = collections.Counter(
     one.cell.method for one in judged if one.word == 'win'
   )
   if not wins:
     return ''
-  told = listed(f'{name} ({n})' for name, n in wins.most_common())
+  told = listed(f'{name} ({_cases(n)})' for name, n in wins.most_common())
   trained = sum(
     n for name, n in wins.items() if roles.is_trained_generator(name)
   )
   kind = (
-    'none by a network trained by gradient: they are fitted in closed form'
+    'none is a network trained by gradient descent: all are closed forms'
     if not trained
-    else f'by networks trained by gradient: {trained}'
+    else f'networks trained by gradient descent win {_cases(trained)}'
   )
-  return f' Won by {told}; {kind}.'
+  return f' The winners are {told}; {kind}.'
 
 
 def _cases(count: int) -> str:
@@ -226,34 +235,36 @@ def _often(count: int, total: int) -> str:
     return 'Yes'
   share = count / total
   return (
-    'Seldom' if share < 1 / 3 else 'Mostly' if share > 2 / 3 else 'At times'
+    'Rarely' if share < 1 / 3 else 'Mostly' if share > 2 / 3 else 'Sometimes'
   )
 
 
 def _median(judged: list[Judged]) -> str:
   middle = float(np.median([numbers.ratio(one) for one in judged]))
   if not math.isfinite(middle):
-    return 'operations where mostly none were needed'
-  return f'{digits(middle)} times the operations in the median'
+    return 'some operations in the median case, where its rival needs none'
+  return (
+    f'{digits(middle)} times the operations of its rival in the median case'
+  )
 
 
 def advice(analyses: dict[Task, Analysis]) -> list[str]:
-  """What to use in each task: the cheapest that is nearly as good."""
+  """For each task, the cheapest of the methods that are nearly as good."""
   out = []
   for task, found in analyses.items():
     parts = [
       f'{last.method} at {listed(map(str, where))} '
-      f'({METRIC} {last.quality:.3f}, {costs(last)} an adaptation)'
+      f'({METRIC} {last.quality:.3f}, {costs(last)} per adaptation)'
       for last, where in _recommended(found)
     ]
     if parts:
       what = BUDGETS.get(task.regime, 'budget')
-      out.append(f'{title(task)}, by {what}: {"; ".join(parts)}.')
+      out.append(f'{title(task)}, by {what}: use {"; ".join(parts)}.')
   return out
 
 
 def guide(analyses: dict[Task, Analysis]) -> str:
-  """The same without numbers, as a table in Markdown."""
+  """The advice without numbers, as a Markdown table."""
   lines = ['| case | evidence | use |', '|---|---|---|']
   for task, found in analyses.items():
     parts = [
@@ -267,7 +278,7 @@ def guide(analyses: dict[Task, Analysis]) -> str:
 
 
 def _recommended(found: Analysis) -> list[tuple[Cell, list[int]]]:
-  """Runs of budgets with one advice: the cell at the last, and all of them."""
+  """Consecutive budgets with the same advice: the last cell, all budgets."""
   chosen = [(numbers.cheapest_good(ld), ld.best.budget) for ld in found.leaders]
   runs = itertools.groupby(chosen, key=lambda pair: pair[0].method)
   own = [list(run) for _, run in runs]
@@ -275,14 +286,18 @@ def _recommended(found: Analysis) -> list[tuple[Cell, list[int]]]:
 
 
 def verdict(found: Analysis) -> list[str]:
-  """Who leads where, the contests, and where they flip."""
+  """The leaders, the outcomes of the contests, and where these flip."""
   if not found.leaders:
     return ['Nothing could run in this regime.']
   out = [_changes(found)]
   for name, challenger, rival in (
-    ('cheaper', 'a cheaper adaptation', 'full retraining'),
-    ('generated', 'a hypernetwork', 'full retraining'),
-    ('generated_others', 'a hypernetwork', 'the best of the other ways'),
+    ('cheaper', 'the best cheaper adaptation', 'full retraining'),
+    ('generated', 'the best hypernetwork', 'full retraining'),
+    (
+      'generated_others',
+      'the best hypernetwork',
+      'the best other way of adapting',
+    ),
   ):
     judged = getattr(found, name)
     if judged:
@@ -290,19 +305,19 @@ def verdict(found: Analysis) -> list[str]:
   out.append(_missing(found))
   if not found.cheaper:
     out.append(
-      'No adaptation of fewer operations than full retraining is among the '
-      'results.'
+      'These results contain no adaptation with fewer operations than full '
+      'retraining.'
     )
   return [sentence for sentence in out if sentence]
 
 
 def leads(found: Analysis) -> list[str]:
-  """The leader of each budget, by how much, and at what cost."""
+  """For each budget: the leader, its margin, and its cost."""
   return [_leads(leader) for leader in found.leaders]
 
 
 def _missing(found: Analysis) -> str:
-  """Where full retraining could not run and something else did."""
+  """The budgets at which other methods ran and full retraining did not."""
   ran = roles.contenders(found.cells)
   done = {cell.budget for cell in ran if roles.is_retrained(cell)}
   without = [str(b) for b in roles.budgets(ran) if b not in done]
@@ -317,14 +332,14 @@ def _leads(leader: numbers.Leader) -> str:
   text += f'{best.quality:.3f}'
   if best.interval:
     text += ', 95% interval {:.3f} to {:.3f}'.format(*best.interval)
-  text += f') at {costs(best)} an adaptation'
+  text += f') and needs {costs(best)} per adaptation'
   if not leader.others:
-    return f'{text}; nothing else ran.'
+    return f'{text}; no other method ran.'
   return f'{text}. {_margin(leader)}'
 
 
 def _margin(leader: numbers.Leader) -> str:
-  """By how much, and who is level with the leader."""
+  """The margin of the leader, and the methods not clearly behind it."""
   second, *others = leader.others
   text = f'Next is {second.cell.method} at {relative(second)}: '
   text += f'{_BEHIND[second.word]}.'
@@ -336,7 +351,7 @@ def _margin(leader: numbers.Leader) -> str:
   quick = min(level, key=lambda c: c.adapt['seconds'], default=leader.best)
   if quick.adapt['seconds'] < leader.best.adapt['seconds'] / 2:
     text += (
-      f' The quickest that is not clearly behind, {quick.method}, takes '
+      f' The fastest that is not clearly behind, {quick.method}, needs '
       f'{costs(quick)}.'
     )
   return text
@@ -354,7 +369,7 @@ def relative(one: Judged) -> str:
 
 
 def _changes(found: Analysis) -> str:
-  """Who leads where."""
+  """The leader of each budget."""
   runs = [
     (method, [str(leader.best.budget) for leader in run])
     for method, run in itertools.groupby(
@@ -378,7 +393,7 @@ def _contest(challenger: str, rival: str, judged: list[Judged]) -> str:
     for word, outcome in _OUTCOMES.items()
     if word in groups
   ]
-  return f'{capital(challenger)} against {rival}: {"; ".join(parts)}.'
+  return f'{capital(challenger)}, compared with {rival}, is {"; ".join(parts)}.'
 
 
 def _detail(one: Judged) -> str:
@@ -388,12 +403,12 @@ def _detail(one: Judged) -> str:
 
 
 def share(one: Judged) -> str:
-  """How many operations an adaptation takes, of those of its rival."""
+  """The operations of an adaptation, relative to those of its rival."""
   own, baseline = one.cell.adapt['flops'], one.against.adapt['flops']
   if own == 0:
     return 'no operations'
   if baseline == 0:
-    return 'some operations against none'
+    return 'some operations where its rival needs none'
   if own >= baseline:
     return f'{digits(own / baseline)} times the operations'
   if own > baseline / 10:
@@ -402,42 +417,42 @@ def share(one: Judged) -> str:
 
 
 def _flips(judged: list[Judged]) -> str:
-  """Between which budgets a clear win becomes a clear loss or back."""
+  """The budgets between which a clear win turns into a clear loss or back."""
   clear = [one for one in judged if one.word in ('win', 'loss')]
   places = [
     f'between budgets {a.cell.budget} and {b.cell.budget}'
     for a, b in itertools.pairwise(clear)
     if a.word != b.word
   ]
-  return f'That flips {listed(places)}.' if places else ''
+  return f'The outcome flips {listed(places)}.' if places else ''
 
 
 def listed(items: Iterable[str]) -> str:
-  """'a, b and c'."""
+  """The items as one phrase: 'a, b and c'."""
   *most, last = items
   return f'{", ".join(most)} and {last}' if most else last
 
 
 def capital(text: str) -> str:
-  """With a capital, and the rest as it is."""
+  """The text with its first letter as a capital."""
   return text[:1].upper() + text[1:]
 
 
 def costs(cell: Cell) -> str:
-  """What an adaptation takes, in words."""
+  """The operations and the time of an adaptation, in words."""
   spent = seconds(cell.adapt['seconds'])
   count = cell.adapt['flops']
   return f'{operations(count) if count else "no operations"} and {spent}'
 
 
 def stored(cell: Cell) -> str:
-  """The bytes that an adaptation leaves, in words."""
+  """The bytes that an adaptation stores, in words."""
   count = cell.adapt['stored_bytes']
   return f'{size(count)} stored' if count else 'nothing stored'
 
 
 def seconds(value: float) -> str:
-  """A time with a fitting unit."""
+  """A time in seconds, with a unit that fits its size."""
   if value == 0:
     return '0 s'
   units = {'h': 3600.0, 'min': 60.0, 's': 1.0, 'ms': 1e-3, 'µs': 1e-6}
@@ -445,26 +460,31 @@ def seconds(value: float) -> str:
 
 
 def operations(value: float) -> str:
-  """A number of floating point operations with a fitting unit."""
+  """A number of floating point operations, with a unit that fits it."""
   units = {'P': 1e15, 'T': 1e12, 'G': 1e9, 'M': 1e6, 'k': 1e3, '': 1.0}
   return _with_unit(value, {f'{u}FLOP': size for u, size in units.items()})
 
 
 def size(value: float) -> str:
-  """A number of bytes with a fitting unit."""
+  """A number of bytes, with a unit that fits it."""
   units = {'TiB': 2**40, 'GiB': 2**30, 'MiB': 2**20, 'KiB': 2**10, 'B': 1}
   return _with_unit(value, units)
 
 
 def _with_unit(value: float, units: dict[str, float]) -> str:
-  """Units from large to small; what rounds up to a unit is given in it."""
+  """The value in the largest unit that it reaches after rounding.
+
+  Args:
+    value: in the base unit.
+    units: unit -> its size in the base unit, from large to small.
+  """
   fitting = [u for u, scale in units.items() if value >= 0.9995 * scale]
   unit = fitting[0] if fitting else list(units)[-1]
   return f'{digits(value / units[unit])} {unit}'
 
 
 def digits(value: float) -> str:
-  """Three significant digits, never an exponent."""
+  """The value with three significant digits and without an exponent."""
   if value == 0:
     return '0'
   decimals = 2 - math.floor(math.log10(value))

@@ -143,7 +143,8 @@ def _split(base: Params, parts: Selection):
   }
   if not chosen or not all(any(map(t, paths.values())) for t in tests):
     raise ValueError(
-      f'parts={parts} selects a part that the target lacks; it has {sorted(flat)}'
+      f'parts={parts} selects a part that the target lacks; it has '
+      f'{sorted(flat)}'
     )
   rest = {n: _array(leaf) for n, leaf in flat.items() if n not in chosen}
   return chosen, rest

@@ -37,7 +37,7 @@ class Film(nn.Module):
 
 
 class Mixture(nn.Module):
-  """sum_k c_k(z) B_k, with the same K = `num_bases` coefficients in all parts."""
+  """sum_k c_k(z) B_k, with the same K = `num_bases` coefficients everywhere."""
 
   num_bases: int = 8
 
@@ -49,7 +49,7 @@ class Mixture(nn.Module):
 
 
 class LowRank(nn.Module):
-  """(A_0 + A(z)) B(z) of rank `rank` for matrices; vectors are generated in full.
+  """(A_0 + A(z)) B(z) of rank `rank` for matrices; vectors in full.
 
   Both factors are generated, as in the LoRA of Charakorn et al.
   ("Text-to-LoRA", ICML 2025, arXiv 2506.06105). A_0 keeps the change from being

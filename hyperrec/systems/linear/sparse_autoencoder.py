@@ -83,7 +83,7 @@ def solve_on_neighbours(x: Csr, l2: float, neighbours: int) -> Csr:
 def _column(
   gram: Csr, counts: np.ndarray, item: int, l2: float, neighbours: int
 ) -> tuple[Int[np.ndarray, ' n'], Float[np.ndarray, ' n']]:
-  """Row indices of the nonzero weights in column `item` of B, and the weights."""
+  """Row indices of the nonzero weights in column `item` of B, and these."""
   row = slice(gram.indptr[item], gram.indptr[item + 1])
   is_other = gram.indices[row] != item
   near, together = gram.indices[row][is_other], gram.data[row][is_other]

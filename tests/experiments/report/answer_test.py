@@ -25,18 +25,18 @@ def dearer(some):
 def test_three_sentences():
   cost, quality, where = words.answer(analysed(generated_rows()))
   assert cost == (
-    'Cheaper than retraining? Yes: of 3 cases, a hypernetwork takes fewer '
-    'operations than the best retrained model in 3 (at least as good in 2, '
+    'Cheaper than retraining? Yes: in 3 of 3 cases, a hypernetwork needs fewer '
+    'operations than the best retrained model (it ranks at least as well in 2, '
     'worse in 1).'
   )
   assert quality.startswith(
-    'Better than the cheaper ways of adapting? At times: it ranks better than '
-    'the best of them in 1 of 3 cases (worse in 1 and level in 1)'
+    'Better than the cheaper ways of adapting? Sometimes: it ranks better than '
+    'the best of them in 1 of 3 cases (worse in 1 and tied in 1)'
   )
   assert where == (
     'Where is it better? In some of the cases of new users (1 of 3, 1 data '
-    'set). Won by hyperease (1); none by a network trained by gradient: they '
-    'are fitted in closed form.'
+    'set). The winners are hyperease (1 case); none is a network trained by '
+    'gradient descent: all are closed forms.'
   )
 
 
@@ -47,17 +47,18 @@ def test_a_trained_network_that_wins_is_named():
   ]
   *_, where = words.answer(analysed(some))
   assert where.endswith(
-    'Won by hyperease_user (1); by networks trained by gradient: 1.'
+    'The winners are hyperease_user (1 case); networks trained by gradient '
+    'descent win 1 case.'
   )
 
 
 def test_dearer_is_said():
   cost, *_ = words.answer(analysed(dearer(generated_rows())))
   assert cost == (
-    'Cheaper than retraining? No: of 3 cases, a '
-    'hypernetwork takes fewer operations than the best retrained model in 0; '
-    'in the other 3 it takes more, 2,000 times the operations in the median, '
-    'and ranks better in 2.'
+    'Cheaper than retraining? No: in 0 of 3 cases, a hypernetwork needs fewer '
+    'operations than the best retrained model; in the other 3 cases it needs '
+    'more (2,000 times the operations of its rival in the median case) and '
+    'ranks better in 2.'
   )
 
 

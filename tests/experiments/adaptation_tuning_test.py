@@ -135,7 +135,7 @@ def test_without_its_encoder_text_is_read_by_tfidf_and_that_is_said(
   )
   assert read.encoder == 'tfidf'
   rows = [{'seed': 0, 'text_encoder': read.encoder}]
-  assert 'read by</dt><dd>tfidf' in tables.provenance(rows)
+  assert 'encoder of item text</dt><dd>tfidf' in tables.provenance(rows)
 
 
 def test_features_are_looked_up_by_the_name_of_the_data_set():

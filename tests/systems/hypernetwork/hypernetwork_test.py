@@ -253,7 +253,7 @@ def test_an_unknown_part_is_named(parts):
 
 
 def test_a_predicate_that_selects_nothing_is_an_error():
-  with pytest.raises(ValueError, match='selects what the target has not'):
+  with pytest.raises(ValueError, match='selects a part that the target lacks'):
     hypernetwork.init(network('full'), KEY, TASKS[0], base(), lambda p: False)
 
 

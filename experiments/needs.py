@@ -31,7 +31,7 @@ def memory_bytes(name: str, data: interactions.Interactions, settings) -> int:
   Args:
     name: of an item-item method of `experiments.export.run`.
     data: that it is trained on.
-    settings: its hyper-parameters.
+    settings: its hyperparameters.
   """
   users, items = data.num_users, data.num_items
   square = spd_inverse.spd_inverse_peak_bytes(items)
@@ -87,7 +87,7 @@ def tell(
   Args:
     name: of the method.
     data: that it is trained on.
-    settings: its hyper-parameters.
+    settings: its hyperparameters.
     show: prints a line.
 
   Raises:

@@ -23,6 +23,7 @@ __all__ = [
   'elsa',
   'esler',
   'evaluate',
+  'features',
   'finetuned',
   'fit',
   'frozen',

@@ -11,14 +11,20 @@ from jaxtyping import Float
 from hyperrec import method as method_lib
 from hyperrec import regimes
 from hyperrec.cost import measure
-from hyperrec.evaluation import held_out, ranking, significance, strata
+from hyperrec.evaluation import (
+  held_out,
+  ranking,
+  results,
+  significance,
+  strata,
+)
 
 # Hyperparameters to try, by name.
 Trial = dict[str, Any]
 Build = Callable[..., method_lib.Method]
 
 METRICS = ('ndcg@100', 'recall@20', 'recall_min@20', 'recall_min@50', 'mrr')
-PRIMARY = 'ndcg@100'
+PRIMARY = results.PRIMARY
 HISTORY_EDGES = (5, 20, 50)
 # Number of evidence users whose weight in tuning equals that of the rehearsals.
 EQUAL_SAY = 20

@@ -55,14 +55,14 @@ _DOMAINS = flags.DEFINE_list(
 _REHEARSAL_DOMAINS = flags.DEFINE_integer(
   'rehearsal_domains',
   3,
-  'How many source domains, in the order given, choose hyper-parameters.',
+  'How many source domains, in the order given, choose hyperparameters.',
   lower_bound=1,
 )
 _EVIDENCE_FOLDS = flags.DEFINE_integer(
   'evidence_folds',
   0,
   'Parts of the evidence of a new catalogue or domain that choose '
-  'hyper-parameters too, each judged by the others; 0 leaves it to rehearsals.',
+  'hyperparameters too, each judged by the others; 0 leaves it to rehearsals.',
   lower_bound=0,
 )
 _SEEDS = flags.DEFINE_integer(
@@ -183,7 +183,7 @@ def load() -> Data:
   if len(_DOMAINS.value) < fewest:
     raise app.UsageError(
       f'--regimes={asking[0]} needs {fewest} source domains at least, to learn '
-      'from and to choose hyper-parameters on: name more in --domains '
+      'from and to choose hyperparameters on: name more in --domains '
       f'(of {list(source_flags.DOMAINS)}), or give --trials=1'
     )
   return Data(source_flags.load(), source_flags.load_domains(_DOMAINS.value))

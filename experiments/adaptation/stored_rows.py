@@ -7,7 +7,7 @@ from hyperrec import regimes
 from hyperrec.evaluation import results
 from hyperrec.training import manifest
 
-# Flags that choose which cells are run, how hyper-parameters are chosen, what
+# Flags that choose which cells are run, how hyperparameters are chosen, what
 # reads the text, or how long timing takes. Rows that differ in them are of the
 # same test users.
 _MAY_DIFFER = frozenset(

@@ -6,7 +6,7 @@
     --item_path=products.csv --text_columns=title --method=ease --l2=100 \
     --output=my_recommender
 
-The hyper-parameters are one of the adaptation experiment's trials, and are
+The hyperparameters are one of the adaptation experiment's trials, and are
 written beside the model; `--l2` changes the ridge of a linear method. What
 memory and time a linear method needs is told before it starts; of large
 catalogues `--method=ease_sparse` needs the least.
@@ -99,7 +99,7 @@ def main(argv):
 def train(
   data: interactions.Interactions, name: str, l2: float | None, seed: int
 ) -> tuple[export.Model, dict]:
-  """The trained method, ready to be written, and its hyper-parameters.
+  """The trained method, ready to be written, and its hyperparameters.
 
   Raises:
     UsageError: `l2` is given, and the method has no ridge.

@@ -1,4 +1,4 @@
-"""How hyper-parameters were chosen: one seed, validation users alone.
+"""How hyperparameters were chosen: one seed, validation users alone.
 
   python -m experiments.vqrec.trials --data_dir=DIR --workdir=WORKDIR \
     --flagfile=experiments/vqrec/scientific_trials.flags

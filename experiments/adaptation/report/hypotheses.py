@@ -227,10 +227,10 @@ def flips(found: Finding) -> list[tuple[Task, int, int]]:
 def standings(
   tasks: dict[Task, list[Cell]],
 ) -> dict[str, dict[str, dict[str, int]]]:
-  """Method -> regime -> how many cases it wins, ties, loses or cannot serve.
+  """Method -> regime -> word -> number of cases.
 
-  At each budget of a task the best contender wins; who is within 1% of it
-  ties; the others lose.
+  At each budget of a task a method is "best", "near" (within 1% of the best,
+  whether the difference is significant or not), "behind", or "cannot" serve.
   """
   out: dict[str, dict[str, dict[str, int]]] = {}
   for task, cells in tasks.items():
@@ -258,5 +258,5 @@ def _standing(cell: Cell, best: Cell) -> str:
       np.mean([np.mean(c.per_user[s]) for s in shared]) for c in (cell, best)
     )
   if cell is best or own == other:
-    return 'win'
-  return 'tie' if own >= 0.99 * other else 'loss'
+    return 'best'
+  return 'near' if own >= 0.99 * other else 'behind'

@@ -40,12 +40,7 @@ _MORE_COSTS = (
   ('tuning', 'seconds', 'tuning', words.seconds),
 )
 _PLAIN_COSTS = ('time', 'FLOP', 'stored')
-_STANDINGS = {
-  'win': 'best',
-  'tie': 'near',
-  'loss': 'behind',
-  'cannot': 'cannot',
-}
+_STANDINGS = ('best', 'near', 'behind', 'cannot')
 
 
 def escape(text: object) -> str:
@@ -312,10 +307,10 @@ def _finding_row(found: Finding) -> list[str]:
 
 
 def standings_table(tasks: dict[Task, list[Cell]]) -> Plain:
-  """Case counts by method and regime, in plain text; most wins come first."""
+  """Case counts by method and regime; those most often best come first."""
   found = hypotheses.standings(tasks)
   regimes = list(dict.fromkeys(task.regime for task in tasks))
-  total = lambda by: sum(c.get('win', 0) for c in by.values())  # noqa: E731
+  total = lambda by: sum(c.get('best', 0) for c in by.values())  # noqa: E731
   rows = [
     [method, *(_counts(found[method].get(regime)) for regime in regimes)]
     for method in sorted(found, key=lambda m: -total(found[m]))
@@ -327,10 +322,7 @@ def standings_table(tasks: dict[Task, list[Cell]]) -> Plain:
 def _counts(counts: dict[str, int] | None) -> str:
   if not counts:
     return ''
-  told = [
-    f'{counts[w]} {name}' for w, name in _STANDINGS.items() if w in counts
-  ]
-  return ', '.join(told)
+  return ', '.join(f'{counts[w]} {w}' for w in _STANDINGS if w in counts)
 
 
 def as_html(plain: Plain) -> str:

@@ -371,8 +371,8 @@ def solve_from_prior(
     return weights, solve_around_flops(rows_U, len(prior))
   if not constrained:
     raise ConstraintError(
-      'the zero diagonal cannot be dropped for a prior in factors, which large '
-      'catalogues and priors without a kernel have: zero diagonal only'
+      'the zero diagonal cannot be dropped for a prior in factors; only small '
+      'catalogues with a kernel have a dense prior'
     )
   operations = solve_flops(rows_U, x.shape[1], prior.left.shape[1])
   return solve(x, ridge, prior), operations

@@ -45,12 +45,12 @@ def test_the_zero_diagonal_is_held_against_its_ablation():
   assert h3.effect == pytest.approx(0.5, abs=0.05)
 
 
-def test_standings_count_wins_ties_losses_and_refusals():
+def test_standings_count_the_best_the_others_and_refusals():
   tasks = results.by_task(generated_rows())
   standing = hypotheses.standings(tasks)
   assert standing['slim']['new_users'] == {'cannot': 1}
-  assert standing['hyperease']['new_users'] == {'win': 2, 'loss': 1}
-  assert standing['l3ae']['new_users'] == {'loss': 1, 'win': 2}
+  assert standing['hyperease']['new_users'] == {'best': 2, 'behind': 1}
+  assert standing['l3ae']['new_users'] == {'behind': 1, 'best': 2}
   assert 'hyperease:shuffled' not in standing
   head, rows = tables.standings_table(tasks)
   assert head == ['method', 'New users']

@@ -1,7 +1,6 @@
 """What every script needs: clear errors, and what made a result row."""
 
 import contextlib
-import errno
 import gc
 import json
 import logging as std_logging
@@ -10,7 +9,14 @@ import os
 import pathlib
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+  Callable,
+  Collection,
+  Iterable,
+  Iterator,
+  Mapping,
+  Sequence,
+)
 from typing import Any
 
 from absl import app, flags
@@ -34,21 +40,12 @@ EXPLAINED = (
   export.ExportError,
 )
 
-_OF_DISKS = (
-  errno.ENOSPC,
-  errno.EROFS,
-  errno.EACCES,
-  errno.ENOTDIR,
-  errno.EISDIR,
-  errno.EEXIST,
-  errno.ENAMETOOLONG,
-)
-
 # Flags that say where things lie or run on one machine are no part of a result.
 PLACES = {
   'data_dir': 'the data as read are compared',
   'workdir': 'it is what is compared',
   'output': 'the result is written anew by every run',
+  'tfds_dir': 'the data as read are compared',
   'cache_dir': 'its files are named by checksums of what made them',
   'multihost': 'a mesh computes what one device computes',
   'mesh_items': 'a mesh computes what one device computes',
@@ -188,12 +185,17 @@ def row_path(output: str | None, workdir: str | None, default: str) -> str:
 
 
 def parse_expected(
-  entries: list[str], metrics: tuple[str, ...]
+  entries: Iterable[str], names: Collection[str], form: str = 'METRIC=NUMBER'
 ) -> dict[str, float]:
-  """Published numbers, given as METRIC=NUMBER.
+  """Published numbers by name.
+
+  Args:
+    entries: values of --expect, each NAME=NUMBER.
+    names: those that are known.
+    form: what an entry looks like, for the error.
 
   Raises:
-    UsageError: one that is not of that form, or of no metric named.
+    UsageError: an entry has another form or an unknown name.
   """
   expected = {}
   for entry in entries:
@@ -201,9 +203,12 @@ def parse_expected(
     try:
       expected[name] = float(value)
     except ValueError:
-      raise app.UsageError(f'--expect={entry}: write METRIC=NUMBER') from None
-    if name not in metrics:
-      raise app.UsageError(f'--expect={entry}: {name} is none of {metrics}')
+      raise app.UsageError(f'--expect={entry}: write {form}') from None
+    if name not in names:
+      raise app.UsageError(
+        f'--expect={entry}: write {form}; {name} is not one of '
+        f'{", ".join(names)}'
+      )
   return expected
 
 
@@ -317,7 +322,7 @@ def run(
       print(f'error: {error}', file=sys.stderr)
       return 2
     except OSError as error:
-      if error.errno not in _OF_DISKS:
+      if error.errno not in whole_file.DISK_ERRORS:
         raise
       print(
         f'error: {error.filename2 or error.filename}: {error.strerror}; make '

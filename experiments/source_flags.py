@@ -55,6 +55,13 @@ _DATA_DIR = flags.DEFINE_string(
   'Folder that holds the files of the built-in sources; by default the '
   "environment's HYPERREC_DATA_DIR.",
 )
+_TFDS_DIR = flags.DEFINE_string(
+  'tfds_dir',
+  None,
+  'Folder in which data sets are stored as TFDS ArrayRecord files: a run reads '
+  'from there what an earlier run stored, and stores what is missing. Without '
+  'it, every run reads the published files.',
+)
 _MIN_RATING = flags.DEFINE_float(
   'min_rating',
   None,
@@ -195,9 +202,8 @@ def load() -> interactions.Interactions:
   What was left out on the way is printed to the terminal.
   """
   source, options = _source()
-  data = sources.load(
+  data = _read(
     source,
-    data_dir=_DATA_DIR.value,
     min_rating=_MIN_RATING.value,
     min_user_interactions=_MIN_USER.value,
     min_item_interactions=_MIN_ITEM.value,
@@ -206,6 +212,19 @@ def load() -> interactions.Interactions:
   )
   _tell(data)
   return data
+
+
+def _read(source: str, **options: Any) -> interactions.Interactions:
+  """Reads a source, or what an earlier run stored of it in --tfds_dir."""
+  options['data_dir'] = _DATA_DIR.value
+  if _TFDS_DIR.value is None:
+    return sources.load(source, **options)
+  # TensorFlow Datasets takes a second to import, and few runs need it.
+  from hyperrec.data.sources import builder
+
+  folder = os.path.expanduser(_TFDS_DIR.value)
+  builder.prepare(source, folder, **options)
+  return builder.load_prepared(source, folder, **options)
 
 
 def _tell(data: interactions.Interactions) -> None:
@@ -236,9 +255,8 @@ def load_domains(names: list[str]) -> tuple[interactions.Interactions, ...]:
         f'--domains={name} is unknown; use some of {list(DOMAINS)}, or the '
         'path of a .toml file that describes your own'
       )
-    data = sources.load(
+    data = _read(
       rule.source,
-      data_dir=_DATA_DIR.value,
       min_rating=rule.min_rating,
       min_user_interactions=rule.min_interactions,
       min_item_interactions=rule.min_interactions,

@@ -1,8 +1,23 @@
 """Files that are written whole or not at all."""
 
+import errno
 import os
 import pathlib
 import uuid
+
+# What the system says of a place that cannot be written: a user's mistake or a
+# full disk, and no fault of the program.
+DISK_ERRORS = (
+  errno.ENOSPC,
+  errno.EDQUOT,
+  errno.EROFS,
+  errno.EACCES,
+  errno.EPERM,
+  errno.ENOTDIR,
+  errno.EISDIR,
+  errno.EEXIST,
+  errno.ENAMETOOLONG,
+)
 
 
 def write_whole(path: str | os.PathLike, content: bytes) -> None:

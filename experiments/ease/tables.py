@@ -124,7 +124,8 @@ def claims_table(documents) -> str:
 def _against(document, arm):
   """EASE against an arm: text, and the verdict on EASE."""
   found = significance.Comparison(**document['against_ease'][arm])
-  word = {'win': 'loss', 'loss': 'win'}.get(significance.verdict(found), 'tie')
+  word = significance.verdict(found)
+  word = {'win': 'loss', 'loss': 'win'}.get(word, word)
   text = (
     f'{arm} {found.relative:+.1%} ({found.low:+.1%} to {found.high:+.1%}) '
     'of EASE'

@@ -104,15 +104,17 @@ def measure(
         yield Measured(name, condition, q, answered(found, q), metrics)
       logging.info('%s %s', name, condition)
     if 'published' in arms:
-      published = dataclasses.replace(config, **PUBLISHED)
-      model = pref.pref(**dataclasses.asdict(published))
-      single = model.fit(people.train, key).state
-      _, plain = pref.make_pool(single, num_pool, taken=False)
-      found = ask(question_rules.paper, prior=single.prior, pool=plain)
-      for q in budgets:
-        fitted = flat_coefficients(plain, found, q, key)
-        share = answered(found, q)
-        yield Measured('published', condition, q, share, judge(fitted, single))
+      single, fitted = published_estimates(
+        people,
+        config,
+        ask=ask,
+        num_pool=num_pool,
+        budgets=budgets,
+        key=key,
+      )
+      for q, (coefficients, share) in fitted.items():
+        metrics = judge(coefficients, single)
+        yield Measured('published', condition, q, share, metrics)
   if 'tree' in arms:
     profiles = tree_profiles(
       people,
@@ -137,6 +139,32 @@ def measure(
       liked=pref.least_liked(config),
       seed=seed,
     )
+
+
+def published_estimates(people, config, *, ask, num_pool, budgets, key):
+  """What the paper's method finds of each user.
+
+  Args:
+    people: who is asked.
+    config: of PReF, before the paper's settings.
+    ask: runs the interviews by a rule.
+    num_pool: number of items that may be asked about.
+    budgets: numbers of questions.
+    key: seeds the fit.
+
+  Returns:
+    The model's state; and by number of questions the coefficients [B, J] and
+    the share of questions that were answered.
+  """
+  published = dataclasses.replace(config, **PUBLISHED)
+  model = pref.pref(**dataclasses.asdict(published))
+  state = model.fit(people.train, key).state
+  _, pool = pref.make_pool(state, num_pool, taken=False)
+  found = ask(question_rules.paper, prior=state.prior, pool=pool)
+  return state, {
+    q: (flat_coefficients(pool, found, q, key), answered(found, q))
+    for q in budgets
+  }
 
 
 def answered(found: interview.Record, questions: int) -> float:

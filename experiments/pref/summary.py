@@ -74,7 +74,8 @@ def advice(measured: list[curves.Measured], metric: str) -> list[str]:
     worth = {
       'win': 'is worth it',
       'loss': 'makes the ranking worse',
-      'tie': 'shows no certain gain',
+      'tie': 'changes nothing',
+      'unclear': 'shows no certain gain',
     }[significance.verdict(found)]
     number = f'{enough} question{"s" * (enough > 1)}'
     sentences.append(

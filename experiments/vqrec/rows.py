@@ -2,12 +2,12 @@
 
 import json
 import pathlib
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from absl import app
 
+from experiments import script
 from hyperrec import whole_file
 from hyperrec.evaluation import significance
 from hyperrec.systems.vqrec import product_quantizer
@@ -92,26 +92,18 @@ def _metric(cells, metric) -> dict[str, Any]:
 
 
 def parse_expected(
-  entries: Iterable[str], arms: Collection[str]
+  entries: Iterable[str], arms: Iterable[str]
 ) -> dict[str, dict[str, float]]:
   """Published numbers, arm -> metric -> number, of ARM/METRIC=NUMBER.
 
   Raises:
-    UsageError: an entry is no such thing.
+    UsageError: an entry has another form or an unknown arm or metric.
   """
+  names = [f'{arm}/{metric}' for arm in arms for metric in METRICS]
   expected = {}
-  for entry in entries:
-    name, _, number = entry.partition('=')
+  found = script.parse_expected(entries, names, 'ARM/METRIC=NUMBER')
+  for name, value in found.items():
     arm, _, metric = name.partition('/')
-    try:
-      value = float(number)
-    except ValueError:
-      value = None
-    if value is None or arm not in arms or metric not in METRICS:
-      raise app.UsageError(
-        f'--expect={entry}: write ARM/METRIC=NUMBER, with an arm of '
-        f'{list(arms)} and a metric of {METRICS}'
-      )
     expected.setdefault(arm, {})[metric] = value
   return expected
 

@@ -6,11 +6,13 @@ Not Wilcoxon or sign tests: their error is inflated at thousands of users
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
+# The smallest relative difference that matters, and the level of the tests.
 MIN_EFFECT = 0.01
+ALPHA = 0.05
 
 
 class Comparison(NamedTuple):
@@ -94,16 +96,30 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
   return adjusted
 
 
-def verdict(comparison: Comparison, min_effect: float = MIN_EFFECT) -> str:
-  """'win', 'loss' or 'tie'.
+def verdict(
+  comparison: Comparison, adjusted_p: float | None = None
+) -> Literal['win', 'loss', 'tie', 'unclear', 'untested']:
+  """The comparison in one word.
 
-  A tie is an effect smaller than `min_effect` (relative), or one whose
-  interval includes zero.
+  Args:
+    comparison: of a method with a baseline.
+    adjusted_p: p-value after correction for other tests, if there are any.
+
+  Returns:
+    'win' or 'loss' for a significant difference of at least `MIN_EFFECT`;
+    'tie' for a smaller one that is known well: its interval lies within
+    `MIN_EFFECT`, or on one side of zero; 'unclear' where the data cannot
+    tell; 'untested' where there is no p-value.
   """
-  if comparison.low <= 0 <= comparison.high:
-    return 'tie'
-  if abs(comparison.relative) < min_effect:
-    return 'tie'
+  p_value = comparison.p_value if adjusted_p is None else adjusted_p
+  if math.isnan(p_value):
+    return 'untested'
+  low, high = comparison.low, comparison.high
+  if abs(comparison.relative) < MIN_EFFECT:
+    is_small = max(abs(low), abs(high)) <= MIN_EFFECT
+    return 'tie' if is_small or low > 0 or high < 0 else 'unclear'
+  if p_value >= ALPHA:
+    return 'unclear'
   return 'win' if comparison.relative > 0 else 'loss'
 
 

@@ -1,7 +1,6 @@
 """Checkpoints of a run: the only place that knows Orbax."""
 
 import contextlib
-import errno
 import os
 import pathlib
 from collections.abc import Iterator
@@ -11,14 +10,7 @@ import jax
 import orbax.checkpoint as ocp
 from absl import logging
 
-_OF_DISKS = (
-  errno.ENOSPC,
-  errno.EDQUOT,
-  errno.EROFS,
-  errno.EACCES,
-  errno.EPERM,
-  errno.ENOTDIR,
-)
+from hyperrec import whole_file
 
 
 class CheckpointError(RuntimeError):
@@ -138,10 +130,10 @@ class Checkpoints:
 def _no_space_or_access(error: BaseException | None) -> str | None:
   """What the system said of the disk, somewhere in the chain of causes."""
   while error is not None:
-    if isinstance(error, OSError) and error.errno in _OF_DISKS:
+    if isinstance(error, OSError) and error.errno in whole_file.DISK_ERRORS:
       return error.strerror
     text = str(error)
-    for number in _OF_DISKS:
+    for number in whole_file.DISK_ERRORS:
       if os.strerror(number) in text:
         return os.strerror(number)
     error = error.__cause__ or error.__context__

@@ -19,6 +19,8 @@ def quiet(capfd):
 
 def check_equal(found, expected):
   assert repr(found) == repr(expected)
+  assert found.notes == expected.notes
+  assert found.is_order_only == expected.is_order_only
   for field in (
     'users', 'items', 'ratings', 'timestamps', 'user_ids', 'item_ids',
     'item_text',
@@ -44,6 +46,17 @@ def test_text_ids_repeats_and_absent_columns_come_back(tmp_path):
   found = builder.load_prepared('table', tmp_path / 'cache', **options)
   check_equal(found, sources.load('table', **options).by_user_and_time())
   assert found.user_ids.tolist() == ['007', '7']
+
+
+def test_notes_and_the_kind_of_order_come_back(tmp_path):
+  path = tmp_path / 't.txt'
+  path.write_text('1 3 4 5\n2 4 5\n3 6\n')
+  options = {'path': path, 'sequences': True, 'min_user_interactions': 2}
+  builder.prepare('table', tmp_path / 'cache', **options)
+  found = builder.load_prepared('table', tmp_path / 'cache', **options)
+  assert found.is_order_only
+  assert found.notes
+  check_equal(found, sources.load('table', **options).by_user_and_time())
 
 
 def test_other_options_and_changed_files_are_other_sets(tmp_path):

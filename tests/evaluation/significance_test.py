@@ -70,17 +70,27 @@ def test_holm_by_hand():
 
 
 @pytest.mark.parametrize(
-  ('relative', 'low', 'high', 'word'),
+  ('relative', 'low', 'high', 'p_value', 'word'),
   [
-    (0.05, 0.02, 0.08, 'win'),
-    (-0.05, -0.08, -0.02, 'loss'),
-    (0.05, -0.01, 0.11, 'tie'),
-    (0.005, 0.002, 0.008, 'tie'),
+    (0.05, 0.02, 0.08, 0.001, 'win'),
+    (-0.05, -0.08, -0.02, 0.001, 'loss'),
+    (0.05, -0.01, 0.11, 0.1, 'unclear'),
+    (0.005, 0.002, 0.008, 0.001, 'tie'),
+    (0.001, -0.004, 0.006, 0.7, 'tie'),
+    (0.001, -0.03, 0.032, 0.9, 'unclear'),
+    (0.0, 0.0, 0.0, 1.0, 'tie'),
+    (0.05, np.nan, np.nan, np.nan, 'untested'),
   ],
 )
-def test_verdicts(relative, low, high, word):
-  found = significance.Comparison(0.0, relative, low, high, 0.0)
+def test_verdicts(relative, low, high, p_value, word):
+  found = significance.Comparison(0.0, relative, low, high, p_value)
   assert significance.verdict(found) == word
+
+
+def test_a_corrected_p_value_counts_instead_of_the_own():
+  found = significance.Comparison(0.0, 0.05, 0.001, 0.1, 0.04)
+  assert significance.verdict(found) == 'win'
+  assert significance.verdict(found, 0.2) == 'unclear'
 
 
 def test_different_users_cannot_be_compared():

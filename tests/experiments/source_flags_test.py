@@ -219,3 +219,15 @@ def test_a_file_is_read_as_the_readme_prints(
     assert all(data.item_text)
   if '--timestamp_column' in printed()[place]:
     assert np.ptp(data.timestamps) > 0
+
+
+def test_a_domain_is_stored_once_and_read_from_there(tmp_path):
+  file = describe(tmp_path, *WHOLE)
+  with flagsaver.flagsaver(tfds_dir=str(tmp_path / 'stored')):
+    (made,) = source_flags.load_domains([file])
+    stored = sorted((tmp_path / 'stored').rglob('*'))
+    (read,) = source_flags.load_domains([file])
+  assert sorted((tmp_path / 'stored').rglob('*')) == stored
+  assert repr(made) == repr(read)
+  (plain,) = source_flags.load_domains([file])
+  np.testing.assert_array_equal(plain.by_user_and_time().items, read.items)

@@ -13,7 +13,6 @@ from hyperrec.evaluation import results, significance
 
 Cell = results.Cell
 
-_ALPHA = 0.05
 _NEAR = 0.03
 
 
@@ -25,9 +24,7 @@ class Judged(NamedTuple):
     against: the baseline.
     comparison: paired over users; without values per user only the two
       differences are numbers, the rest is NaN.
-    word: 'win' or 'loss'; 'tie' for a difference below 1% that is known well
-      (its interval is within 1%, or on one side of zero); 'unclear' where
-      the data cannot tell; 'untested' where there are no paired values.
+    word: what `significance.verdict` says.
   """
 
   cell: Cell
@@ -39,13 +36,13 @@ class Judged(NamedTuple):
 def judge(pairs: list[tuple[Cell, Cell]]) -> list[Judged]:
   """Judges (cell, baseline) pairs; p-values by Holm over all of them."""
   # The smallest p-value must pass after the correction.
-  num_resamples = max(2000, math.ceil(2 / _ALPHA) * len(pairs))
+  num_resamples = max(2000, math.ceil(2 / significance.ALPHA) * len(pairs))
   found = [_compare(*pair, num_resamples) for pair in pairs]
   tested = [i for i, one in enumerate(found) if not math.isnan(one.p_value)]
   adjusted = np.full(len(pairs), math.nan)
   adjusted[tested] = significance.holm([found[i].p_value for i in tested])
   return [
-    Judged(*pair, one, _word(one, p))
+    Judged(*pair, one, significance.verdict(one, p))
     for pair, one, p in zip(pairs, found, adjusted, strict=True)
   ]
 
@@ -63,19 +60,6 @@ def _compare(
   difference = cell.quality - other.quality
   relative = difference / other.quality if other.quality else math.nan
   return significance.Comparison(difference, relative, *[math.nan] * 3)
-
-
-def _word(found: significance.Comparison, adjusted_p: float) -> str:
-  if math.isnan(adjusted_p):
-    return 'untested'
-  least = significance.MIN_EFFECT
-  if abs(found.relative) < least or found.difference == 0:
-    is_known = max(abs(found.low), abs(found.high)) <= least
-    is_known |= found.low > 0 or found.high < 0
-    return 'tie' if is_known else 'unclear'
-  if adjusted_p >= _ALPHA:
-    return 'unclear'
-  return 'win' if found.difference > 0 else 'loss'
 
 
 def ratio(one: Judged) -> float:

@@ -31,7 +31,7 @@ _ROWS = {'items': np.int32, 'ratings': np.float32, 'timestamps': np.int64}
 class InteractionsBuilder(tfds.core.GeneratorBasedBuilder):
   """Stores one `Interactions`, or reads it back where `data` is None."""
 
-  VERSION = tfds.core.Version('1.0.0')
+  VERSION = tfds.core.Version('1.1.0')
   name = 'interactions'
 
   def __init__(self, folder: Path, data: Interactions | None = None):
@@ -112,6 +112,8 @@ def load_prepared(source: str, cache_dir: Path, **options: Any) -> Interactions:
     item_ids=_ids(items, about['item_ids']),
     item_text=text if about['text'] else None,
     name=about['name'],
+    notes=tuple(about['notes']),
+    is_order_only=about['is_order_only'],
     **columns,
   )
 
@@ -140,6 +142,7 @@ def _metadata(data: Interactions | None) -> dict[str, Any]:
     return {}
   about = {field: getattr(data, field) is not None for field in _ROWS}
   about |= {'name': data.name, 'text': data.item_text is not None}
+  about |= {'notes': data.notes, 'is_order_only': data.is_order_only}
   return about | {
     field: getattr(data, field).dtype.str for field in ('user_ids', 'item_ids')
   }

@@ -1,10 +1,9 @@
 """A user's own table of interactions, in whatever form it was exported."""
 
-import functools
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +15,9 @@ from hyperrec.data.sources import files, reading
 DataError = interactions_lib.DataError
 Interactions = interactions_lib.Interactions
 Path = str | os.PathLike
+
+# The column that holds the order of items where each line is a sequence.
+_ORDER = 'timestamp'
 
 ABOUT = files.About('', 'your own file', 'yours')
 
@@ -90,19 +92,11 @@ def table(
     where,
     sequences,
   )
-  if sequences and timestamp_column is None:
-    timestamp_column = 'timestamp'
   opened = reading.open_files(path, form)
-  find = functools.partial(reading.find_column, opened)
-  user_column = find(user_column, 'user_column')
-  item_column_here = find(item_column, 'item_column')
-  used = [user_column, item_column_here]
-  if rating_column is not None:
-    rating_column = find(rating_column, 'rating_column')
-    used.append(rating_column)
-  if timestamp_column is not None:
-    timestamp_column = find(timestamp_column, 'timestamp_column')
-    used.append(timestamp_column)
+  columns = _find_columns(
+    opened, user_column, item_column, rating_column, timestamp_column
+  )
+  used = [name for name in columns if name is not None]
   own_text = [] if item_path else _found_text(opened, text_columns)
   rows = reading.read(
     opened, [*used, *own_text], used if drop_incomplete else ()
@@ -112,46 +106,86 @@ def table(
       f'{opened}: no row has a value in all of {used}; are they the right '
       'columns?'
     )
-  notes = _notes(rows, used)
-  item = columns_lib.ids(rows, item_column_here)
-  text, more = None, ()
+  item = columns_lib.ids(rows, columns.item)
+  text, notes = None, ()
   if item_path is not None:
-    text, more = _text_of_file(
-      item_path,
-      reading.Form(column_names=tuple(item_column_names), encoding=encoding),
-      item_id_column or item_column,
-      text_columns,
-      item,
+    item_form = reading.Form(
+      column_names=tuple(item_column_names), encoding=encoding
+    )
+    id_column = item_id_column or item_column
+    text, notes = _text_of_file(
+      item_path, item_form, id_column, text_columns, item
     )
   elif own_text:
-    text, more = _item_text(rows, item_column_here, own_text, item)
-  rating = None
-  if rating_column is not None:
-    rating = columns_lib.numbers(
-      rows, rating_column, ',' if decimal_comma else '.'
-    )
-  time = None
-  if sequences and timestamp_column == 'timestamp':
-    time = np.arange(len(item))  # a user may have several lines
-  elif timestamp_column is not None:
-    time = columns_lib.times(rows, timestamp_column, timestamp_format)
+    text, notes = _item_text(rows, columns.item, own_text, item)
   data = interactions_lib.from_columns(
-    columns_lib.ids(rows, user_column),
+    columns_lib.ids(rows, columns.user),
     item,
-    rating=rating,
-    timestamp=time,
+    rating=_ratings(rows, columns.rating, decimal_comma),
+    timestamp=_times(rows, columns.timestamp, timestamp_format),
     item_text=text,
     duplicates='keep',
     name=name or _stem(opened.paths[0]),
-    notes=(*notes, *more),
+    notes=(*_notes(rows, used), *notes),
     is_order_only=sequences,
   )
   if data.num_users < 2:
     raise DataError(
-      f'{opened}: only one user in column {user_column!r}; a recommender '
+      f'{opened}: only one user in column {columns.user!r}; a recommender '
       'learns from several. Is it the right column (--user_column)?'
     )
   return data
+
+
+class _Columns(NamedTuple):
+  """Names of columns as the files have them; None where one is not used."""
+
+  user: str
+  item: str
+  rating: str | None
+  timestamp: str | None
+
+
+def _find_columns(
+  opened: reading.Files,
+  user: str,
+  item: str,
+  rating: str | None,
+  timestamp: str | None,
+) -> _Columns:
+  """Finds the columns that the user named.
+
+  Raises:
+    DataError: the files lack one of them.
+  """
+  if opened.form.sequences and timestamp is None:
+    timestamp = _ORDER
+  names = _Columns(user, item, rating, timestamp)
+  return _Columns(
+    *(
+      name and reading.find_column(opened, name, f'{flag}_column')
+      for flag, name in names._asdict().items()
+    )
+  )
+
+
+def _ratings(
+  rows: reading.Rows, column: str | None, decimal_comma: bool
+) -> np.ndarray | None:
+  if column is None:
+    return None
+  return columns_lib.numbers(rows, column, ',' if decimal_comma else '.')
+
+
+def _times(
+  rows: reading.Rows, column: str | None, form: str | None
+) -> np.ndarray | None:
+  if column is None:
+    return None
+  if rows.files.form.sequences and column == _ORDER:
+    # The order of all rows, since a user may have several lines.
+    return np.arange(rows.table.num_rows)
+  return columns_lib.times(rows, column, form)
 
 
 def _stem(path: pathlib.Path) -> str:

@@ -16,14 +16,16 @@ from experiments.adaptation import grids
 from hyperrec import adapting
 from hyperrec import features as features_lib
 from hyperrec import method as method_lib
-from hyperrec.systems.baselines import popularity, two_tower
+from hyperrec.systems.baselines import popularity, random_scores, two_tower
 from hyperrec.systems.hyperease import (
   hyperease,
   hyperease_learned,
   hyperease_user,
+  item_columns,
 )
 from hyperrec.systems.hypernetwork import generated_head, output_forms
 from hyperrec.systems.linear import (
+  content_knn,
   ease,
   ease_dynamic,
   ease_sparse,
@@ -244,6 +246,7 @@ def _p5(name: str, trials: tuple[grids.Trial, ...], **more) -> System:
     lambda f, **t: p5.p5(names='collaborative', shuffled=True, **t),
     {
       'new_users': Arm(frozen, trials),
+      'new_items': Arm(frozen, trials, model=by_text),
       'new_catalogue': Arm(frozen, trials, model=by_text),
       'new_domain': Arm(frozen, trials, model=by_text),
       'drift': Arm(frozen, trials, model=in_order),
@@ -260,11 +263,18 @@ SYSTEMS = (
     lambda f, **t: popularity.popularity(**t),
     {
       'new_users': Arm(updated, ({},)),
+      'new_items': Arm(retrained, ({},)),
       'new_catalogue': Arm(retrained, ({},)),
       'new_domain': Arm(retrained, ({},)),
       'drift': Arm(updated, ({},)),
     },
     look=(_GREY, 's'),
+  ),
+  System(
+    'content_knn', 'content neighbours', 'rival',
+    lambda f, **t: content_knn.content_knn(f.units, **t),
+    {'new_items': Arm(retrained, grids.CONTENT_KNN)},
+    look=(_GREY, 'D'),
   ),
   System(
     'itemknn', 'ItemKNN', 'rival',
@@ -287,6 +297,7 @@ SYSTEMS = (
     lambda f, **t: ease.ease(**t),
     {
       'new_users': Arm(frozen, grids.EASE_USERS),
+      'new_items': Arm(frozen, grids.EASE),
       'new_catalogue': Arm(retrained, grids.EASE),
       'new_domain': Arm(retrained, grids.EASE),
       'drift': Arm(frozen, grids.EASE),
@@ -298,6 +309,7 @@ SYSTEMS = (
     lambda f, **t: ease.ease(**t),
     {
       'new_users': Arm(retrained, grids.EASE_USERS),
+      'new_items': Arm(retrained, grids.EASE),
       'drift': Arm(retrained, grids.EASE),
     },
   ),
@@ -356,6 +368,7 @@ SYSTEMS = (
     lambda f, **t: l3ae.cease(f.own, **t),
     {
       'new_users': Arm(frozen, grids.CEASE_USERS),
+      'new_items': Arm(retrained, grids.CEASE),
       'new_catalogue': Arm(retrained, grids.CEASE),
       'new_domain': Arm(retrained, grids.CEASE),
     },
@@ -366,6 +379,7 @@ SYSTEMS = (
     lambda f, **t: l3ae.l3ae(f.own, **t),
     {
       'new_users': Arm(frozen, grids.L3AE_USERS),
+      'new_items': Arm(retrained, grids.L3AE),
       'new_catalogue': Arm(retrained, grids.L3AE),
       'new_domain': Arm(retrained, grids.L3AE),
       'drift': Arm(frozen, grids.L3AE),
@@ -383,6 +397,7 @@ SYSTEMS = (
     'l3ae:kernel', 'L3AE', 'rival',
     lambda f, **t: l3ae.l3ae(f.units, **t),
     {
+      'new_items': Arm(retrained, grids.L3AE_KERNEL),
       'new_catalogue': Arm(retrained, grids.L3AE_KERNEL),
       'new_domain': Arm(retrained, grids.L3AE_KERNEL),
       'drift': Arm(retrained, grids.L3AE_KERNEL),
@@ -470,6 +485,7 @@ SYSTEMS = (
     'vqrec_lookup', 'VQ-Rec', 'rival',
     lambda f, **t: vqrec.vqrec(f.shared, **t),
     {
+      'new_items': Arm(frozen, grids.VQREC, 'vqrec', _vqrec_of_one),
       'new_catalogue': Arm(frozen, grids.VQREC, 'vqrec', _vqrec_of_one),
       'new_domain': Arm(frozen, grids.VQREC_DOMAINS, 'vqrec'),
     },
@@ -518,6 +534,12 @@ SYSTEMS = (
     },
     look=(_RED, '^'),
   ),
+  System(
+    'hyperease_item', 'HyperEASE for items', 'transferred prior',
+    lambda f, **t: item_columns.item_columns(f.units, **t),
+    {'new_items': Arm(generated, grids.ITEM_COLUMNS)},
+    look=(_RED, 'o'),
+  ),
   # The generated prior alone, without the solve on the evidence.
   System(
     'hyperease_zero', 'HyperEASE', 'transferred prior', _hyperease,
@@ -551,6 +573,18 @@ SYSTEMS = (
       'drift': Arm(retrained, grids.EASE),
     },
   ),
+  # The kernel regression alone, without the catalogue's weights.
+  System(
+    'hyperease_item:no_weights', 'HyperEASE for items', 'ablation',
+    lambda f, **t: item_columns.item_columns(f.units, use_weights=False, **t),
+    {'new_items': Arm(generated, grids.ITEM_COLUMNS)},
+  ),
+  # Columns as they are generated, whatever interactions there are.
+  System(
+    'hyperease_item:no_update', 'HyperEASE for items', 'ablation',
+    lambda f, **t: item_columns.item_columns(f.units, updates=False, **t),
+    {'new_items': Arm(generated, grids.ITEM_COLUMNS)},
+  ),
   # The strengths of the prior are learned instead of tuned.
   System(
     'hyperease:learned', 'HyperEASE', 'ablation',
@@ -579,11 +613,17 @@ SYSTEMS = (
   _without('no_kernel', sharpness=0.0),
   _without('unconstrained', constrained=False),
   *(_told(what) for what in ('size', 'constant', 'shuffled')),
+  System(
+    'random', 'random', 'control',
+    lambda f, **t: random_scores.random_scores(**t),
+    {'new_items': Arm(retrained, ({},))},
+  ),
   # A network as large as HyperEASE's generator that generates nothing.
   System(
     'two_tower', 'two towers', 'control',
     lambda f, **t: two_tower.two_tower(f.own, **t),
     {
+      'new_items': Arm(frozen, grids.TWO_TOWER),
       'new_catalogue': Arm(finetuned, grids.TWO_TOWER),
       'new_domain': Arm(
         finetuned,

@@ -6,9 +6,10 @@
     updated     fitted once; an exact update takes the evidence in
     generated   learned once to generate; a pass generates the parameters
 
-This module alone asks whether the catalogue is known, whether there is
-evidence, and whether the source is one domain or several; so all models refuse
-alike.
+A catalogue may be known, may have grown (it has all items that are known, and
+new ones), or may be another one. This module alone asks which of these it is,
+whether there is evidence, and whether the source is one domain or several; so
+all models refuse alike.
 """
 
 from collections.abc import Callable
@@ -59,7 +60,8 @@ def frozen(model: Model) -> Method:
   """Fitted once; an adaptation trains nothing.
 
   The state serves its own catalogue. It serves another one where the model can
-  look it up (`Model.look_up`); others refuse.
+  look it up (`Model.look_up`). Otherwise it refuses, or serves a grown
+  catalogue by its old items alone.
   """
 
   def adapt(shared, evidence, key):
@@ -67,6 +69,12 @@ def frozen(model: Model) -> Method:
     if _own(shared.source, evidence) is not None:
       _check_history(model, evidence)
       return Outcome(shared.state)
+    grown = _grown(shared.source, evidence)
+    if grown is not None:
+      if model.look_up is None:
+        return Outcome(method_lib.Part(shared.state, grown.known))
+      data = everything(grown.source, evidence)
+      return model.look_up(shared.state, data)
     if model.look_up is None:
       raise _unknown(model, 'retrain or fine-tune it')
     _check_interactions(model, evidence)
@@ -78,8 +86,8 @@ def frozen(model: Model) -> Method:
 def retrained(model: Model) -> Method:
   """Nothing is learned before; an adaptation fits all data at hand.
 
-  These are source and evidence where the catalogue is known, and the evidence
-  on another catalogue.
+  These are source and evidence where the catalogue is known or has grown, and
+  the evidence on another catalogue.
   """
 
   def prepare(source, key):
@@ -89,8 +97,9 @@ def retrained(model: Model) -> Method:
   def adapt(shared, evidence, key):
     source = _known(shared.source, evidence)
     if source is None:
-      _check_interactions(model, evidence)
-      return model.fit(evidence, key)
+      data = _on_other_catalogue(shared.source, evidence, everything)
+      _check_interactions(model, data)
+      return model.fit(data, key)
     _check_history(model, evidence)
     return model.fit(everything(source, evidence), key)
 
@@ -105,7 +114,7 @@ def finetuned(model: Model, on: Data = evidence_alone) -> Method:
 
   Args:
     model: what is adapted.
-    on: what it is trained on where the catalogue is known.
+    on: what it is trained on where the catalogue is known or has grown.
   """
 
   def adapt(shared, evidence, key):
@@ -113,9 +122,10 @@ def finetuned(model: Model, on: Data = evidence_alone) -> Method:
     if source is None:
       if model.carry is None:
         raise _unknown(model, 'retrain it')
-      _check_interactions(model, evidence)
-      start = model.carry(shared.state, evidence, key)
-      fitted = model.fit(evidence, key, start.state)
+      data = _on_other_catalogue(shared.source, evidence, on)
+      _check_interactions(model, data)
+      start = model.carry(shared.state, data, key)
+      fitted = model.fit(data, key, start.state)
       return Outcome(fitted.state, start.cost + fitted.cost)
     _check_history(model, evidence)
     if len(evidence) == 0:
@@ -144,7 +154,8 @@ def generated(model: Model, on: Data = evidence_alone) -> Method:
 
   Args:
     model: a generator.
-    on: what parameters are generated from where the catalogue is known.
+    on: what parameters are generated from where the catalogue is known, or
+      has grown and the model generates whole catalogues.
   """
 
   def adapt(shared, evidence, key):
@@ -152,10 +163,15 @@ def generated(model: Model, on: Data = evidence_alone) -> Method:
     if source is not None:
       _check_history(model, evidence)
       return model.generate(shared.state, on(source, evidence), key)
+    grown = _grown(shared.source, evidence)
+    if grown is not None and model.grow is not None:
+      data = everything(grown.source, evidence)
+      return model.grow(shared.state, data, grown.known)
     if not model.generates_catalogues:
       raise _unknown(model, 'train its generator there')
-    _check_interactions(model, evidence)
-    return model.generate(shared.state, evidence, key)
+    data = _on_other_catalogue(shared.source, evidence, on)
+    _check_interactions(model, data)
+    return model.generate(shared.state, data, key)
 
   return _method(model, 'generated', adapt)
 
@@ -199,6 +215,47 @@ def _own(source: Source, evidence: Interactions) -> Interactions | None:
   if not isinstance(source, Interactions) and len(source) > 1:
     return None
   return _known(source, evidence)
+
+
+class _Grown(NamedTuple):
+  """A source whose catalogue has grown.
+
+  Attributes:
+    source: its rows over the grown catalogue.
+    known: int [V_known], its items there, in its own order.
+  """
+
+  source: Interactions
+  known: np.ndarray
+
+
+def _grown(source: Source, evidence: Interactions) -> _Grown | None:
+  """The source, where the evidence's catalogue has all of its items and more.
+
+  Item ids are mere numbers in many data sets, so that only a source of the
+  same name can have grown.
+  """
+  if not isinstance(source, Interactions) or source.name != evidence.name:
+    return None
+  if source.num_items >= evidence.num_items:
+    return None
+  moved = interactions_lib.over_catalogue(source, evidence)
+  if moved is None:
+    return None
+  place = {name: i for i, name in enumerate(evidence.item_ids.tolist())}
+  known = np.array([place[name] for name in source.item_ids.tolist()])
+  return _Grown(moved, known)
+
+
+def _on_other_catalogue(
+  source: Source, evidence: Interactions, on: Data
+) -> Interactions:
+  """The data to use on a catalogue that is not the source's own.
+
+  Where the source's catalogue has grown its rows count, too.
+  """
+  grown = _grown(source, evidence)
+  return evidence if grown is None else on(grown.source, evidence)
 
 
 def _check_history(model: Model, evidence: Interactions) -> None:

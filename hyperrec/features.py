@@ -30,7 +30,7 @@ class Features(NamedTuple):
   """
 
   own: method_lib.Features
-  units: method_lib.Features
+  units: method_lib.CentredFeatures
   shared: method_lib.Features
   encoder: str | None
 
@@ -83,24 +83,27 @@ def read(
   widths = (_MINILM,) if used == 'both' else ()
   return Features(
     lookup,
-    lambda part: unit_blocks(lookup(part), widths),
+    lambda part, known=None: unit_blocks(lookup(part), widths, known),
     _lookup(with_text, shared),
     used,
   )
 
 
 def unit_blocks(
-  table: Float[np.ndarray, 'V F'], cuts: Sequence[int] = ()
+  table: Float[np.ndarray, 'V F'],
+  cuts: Sequence[int] = (),
+  known: np.ndarray | None = None,
 ) -> Float[np.ndarray, 'V F']:
   """Each block of columns centred, with rows of one length; rows of 1 in all.
 
   Args:
     table: of one catalogue.
     cuts: where its blocks end, but for the last.
+    known: items whose mean is taken off; None takes that of all.
   """
   blocks = []
   for block in np.split(table, cuts, axis=1):
-    centred = block - block.mean(axis=0)
+    centred = block - (block if known is None else block[known]).mean(axis=0)
     norm = np.linalg.norm(centred, axis=1, keepdims=True)
     blocks.append(centred / np.where(norm > 1e-6, norm, np.inf))
   return np.concatenate(blocks, axis=1) / np.sqrt(len(blocks))

@@ -1,7 +1,8 @@
 """Tunes, adapts, evaluates and times one method on one task (a cell)."""
 
 import time
-from collections.abc import Callable, Sequence
+import types
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -79,6 +80,7 @@ def judge(
     judged.targets,
     metrics=metrics,
     seen=judged.seen,
+    candidates=judged.candidates,
   )
 
 
@@ -216,6 +218,8 @@ def run_cell(
   *,
   repeats: int,
   max_seconds: float,
+  views: Mapping[str, regimes.Judged] = types.MappingProxyType({}),
+  num_arriving: int = 0,
 ) -> dict[str, Any]:
   """Measures the quality on the held-out users and the costs.
 
@@ -226,6 +230,8 @@ def run_cell(
     key: a typed key.
     repeats: how often an adaptation is timed (the median is reported).
     max_seconds: how long the repeats may take; a slow one is timed once.
+    views: see `Task.views`.
+    num_arriving: see `Task.num_arriving`.
 
   Returns:
     The metrics, intervals and costs of a result row.
@@ -244,6 +250,13 @@ def run_cell(
   adapt['stored_bytes'] = measure.stored_bytes(adapted, shared)
   evaluation = judge(method, adapted, judged)
   values = evaluation.values
+  more = {}
+  if views:
+    more['views'] = {
+      name: _view(method, adapted, view) for name, view in views.items()
+    }
+  if num_arriving:
+    more['num_arriving'] = num_arriving
   return {
     'metrics': {name: evaluation.mean(name) for name in METRICS},
     'interval': {
@@ -259,6 +272,16 @@ def run_cell(
     'prepare': prepared.cost,
     'adapt': adapt,
     'score': _score_cost(method, adapted, judged, repeats, max_seconds),
+    **more,
+  }
+
+
+def _view(method, adapted, view: regimes.Judged) -> dict[str, Any]:
+  """Metrics on other targets or candidates, and those of each user."""
+  found = judge(method, adapted, view)
+  return {
+    'metrics': {name: found.mean(name) for name in METRICS},
+    'per_user': [round(float(v), 4) for v in found.values[PRIMARY]],
   }
 
 

@@ -32,6 +32,9 @@ Source = Interactions | tuple[Interactions, ...]
 Run = loop.Run
 # Interactions -> features of the items of their catalogue, float [V, F].
 Features = Callable[[Interactions], np.ndarray]
+# The same, centred; (interactions, known=None), where `known` are the items
+# whose mean is taken off: those that were there before others arrived.
+CentredFeatures = Callable[..., np.ndarray]
 
 
 class CannotServe(Exception):  # noqa: N818 - a refusal, not a failure
@@ -77,6 +80,18 @@ class Histories:
     items = np.where(mask, padded[rows], 0)
     return cls(items, mask, data.num_items, users)
 
+  def of_items(self, items: np.ndarray) -> 'Histories':
+    """The histories in a catalogue of only these items, in the order given."""
+    number = np.full(self.num_items, -1, np.int32)
+    number[items] = np.arange(len(items), dtype=np.int32)
+    new = number[self.items]
+    is_kept = self.mask & (new >= 0)
+    # What is kept moves to the front, and stays in the order of time.
+    order = np.argsort(~is_kept, axis=1, kind='stable')
+    mask = np.take_along_axis(is_kept, order, 1)
+    kept = np.where(mask, np.take_along_axis(new, order, 1), 0)
+    return Histories(kept, mask, len(items), self.users)
+
   def csr(self, dtype: Any = np.float32) -> scipy.sparse.csr_matrix:
     """The same histories as a binary matrix [B, V]."""
     lengths = self.mask.sum(axis=1)
@@ -100,6 +115,18 @@ class Outcome(NamedTuple):
 
   state: Any
   cost: Cost = Cost()
+
+
+class Part(NamedTuple):
+  """A model's state in a catalogue of which it knows only some items.
+
+  Attributes:
+    state: the model's state.
+    items: int [V_known], the items that it knows, in its own order.
+  """
+
+  state: Any
+  items: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +153,10 @@ class Model:
     generate: (state, data, key) -> Outcome. The parameters of a catalogue or
       of users, from what `fit` has learned to generate; None for a model that
       is no generator.
+    grow: (state, data, known) -> Outcome. The state for a catalogue to which
+      items were added: parameters of the new items are generated. The data are
+      all interactions at hand over the grown catalogue, and `known` [V_known]
+      are the items of the state, in its order. None for other models.
     generates_catalogues: whether `generate` serves catalogues that `fit` has
       not seen.
     takes_domains: whether `fit` learns from several domains.
@@ -142,6 +173,7 @@ class Model:
   carry: Callable[[Any, Interactions, jax.Array], Outcome] | None = None
   update: Callable[[Any, Interactions, Interactions], Outcome] | None = None
   generate: Callable[[Any, Interactions, jax.Array], Outcome] | None = None
+  grow: Callable[[Any, Interactions, np.ndarray], Outcome] | None = None
   generates_catalogues: bool = False
   takes_domains: bool = False
   needs_history: bool = False
@@ -173,5 +205,15 @@ class Method:
     return self.model.config
 
   def score(self, state: Any, histories: Histories) -> Any:
-    """Scores [B, V] of the whole catalogue from an adapted state."""
-    return self.model.score(state, histories)
+    """Scores [B, V] of the whole catalogue from an adapted state.
+
+    Items that the state does not know have a score of minus infinity.
+    """
+    if not isinstance(state, Part):
+      return self.model.score(state, histories)
+    own = histories.of_items(state.items)
+    scores = np.asarray(self.model.score(state.state, own))
+    shape = (len(scores), histories.num_items)
+    whole = np.full(shape, -np.inf, scores.dtype)
+    whole[:, state.items] = scores
+    return whole

@@ -342,9 +342,8 @@ def run_one(data: Data, features, cell: Cell, cache: dict) -> tuple[dict, bool]:
     'text_encoder': features.encoder,
     **script.provenance(),
   }
-  task = _task(data, cell.regime, cell.budget, cell.seed)
   try:
-    outcome = _outcome(features, cell, task, cache)
+    outcome = _outcome(data, features, cell, cache)
   except method_lib.CannotServe as refusal:
     return {**row, 'cannot': str(refusal)}, True
   except memory.InsufficientMemoryError as refusal:
@@ -358,8 +357,9 @@ def run_one(data: Data, features, cell: Cell, cache: dict) -> tuple[dict, bool]:
   return {**row, **outcome}, True
 
 
-def _outcome(features, cell: Cell, task: regimes.Task, cache: dict) -> dict:
+def _outcome(data: Data, features, cell: Cell, cache: dict) -> dict:
   """The entries of a row that tell quality, costs and what was chosen."""
+  task = _task(data, cell.regime, cell.budget, cell.seed)
   system = catalogue.BY_NAME[cell.name]
   arm = system.arms[cell.regime]
   build = functools.partial(system.build, cell.regime, features)
@@ -375,7 +375,7 @@ def _outcome(features, cell: Cell, task: regimes.Task, cache: dict) -> dict:
     (cell.regime, cell.seed, arm.shares or cell.name),
     jax.random.fold_in(key, 0),
   )
-  sets = _tuning_sets(task, cell.oracle, cell.seed) if len(trials) > 1 else ()
+  sets = _tuning_sets(data, cell) if len(trials) > 1 else ()
   stages = [
     laboratory.Stage(
       learner.on(source, None if source is task.source else place),
@@ -393,6 +393,8 @@ def _outcome(features, cell: Cell, task: regimes.Task, cache: dict) -> dict:
     adapt_key,
     repeats=_REPEATS.value,
     max_seconds=_MAX_SECONDS.value,
+    views=task.views,
+    num_arriving=task.num_arriving,
   )
   if system.interviews:
     outcome['adapt'] |= laboratory.per_answer(
@@ -452,8 +454,16 @@ def _task(data: Data, regime: str, budget: int, seed: int) -> regimes.Task:
   )
 
 
+def _tuning_sets(data: Data, cell: Cell):
+  """The tuning sets of a cell, made once for all systems."""
+  return _made_tuning_sets(data, *cell[:3], cell.oracle)
+
+
 @functools.lru_cache(maxsize=8)
-def _tuning_sets(task: regimes.Task, is_oracle: bool, seed: int):
+def _made_tuning_sets(
+  data: Data, regime: str, seed: int, budget: int, is_oracle: bool
+):
+  task = _task(data, regime, budget, seed)
   return laboratory.tuning_sets(
     task, is_oracle, seed, _REHEARSAL_DOMAINS.value, _EVIDENCE_FOLDS.value
   )

@@ -170,6 +170,31 @@ def join_users(first: Interactions, second: Interactions) -> Interactions:
   )
 
 
+def over_catalogue(
+  data: Interactions, larger: Interactions
+) -> Interactions | None:
+  """The rows of `data` in the numbers of a catalogue that has all its items.
+
+  Args:
+    data: the rows.
+    larger: interactions over the other catalogue.
+
+  Returns:
+    The rows with the items of `larger`; None if it lacks an item of `data`.
+  """
+  number = {name: i for i, name in enumerate(larger.item_ids.tolist())}
+  new = np.array([number.get(i, -1) for i in data.item_ids.tolist()], np.int32)
+  if (new < 0).any():
+    return None
+  return dataclasses.replace(
+    data,
+    items=new[data.items],
+    num_items=larger.num_items,
+    item_ids=larger.item_ids,
+    item_text=larger.item_text,
+  )
+
+
 def grown_users(first: Interactions, second: Interactions) -> Interactions:
   """The users of `second` that have rows there, with all rows of both."""
   both = join_users(first, second)

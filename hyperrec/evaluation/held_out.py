@@ -18,9 +18,10 @@ def evaluate(
   *,
   metrics: Sequence[str],
   seen: Interactions | None = None,
+  candidates: np.ndarray | None = None,
   batch_size: int = 512,
 ) -> ranking.Evaluation:
-  """Ranks the whole catalogue for every held-out user who has targets.
+  """Ranks the catalogue for every held-out user who has targets.
 
   Args:
     score_fn: histories of B users -> scores [B, V]; see `ranking.evaluate`.
@@ -28,17 +29,20 @@ def evaluate(
     targets: what is to be found, of the same users and items.
     metrics: names as `metrics.parse` takes them.
     seen: what is left out of the ranking; None is the histories.
+    candidates: int [N], the items that are ranked; None ranks all.
     batch_size: users scored at a time.
 
   Raises:
     ValueError: see `ranking.evaluate`.
   """
   rows = histories.by_user_and_time()
+  take = slice(None) if candidates is None else candidates
+  seen = histories if seen is None else seen
   return ranking.evaluate(
-    lambda users: score_fn(method_lib.Histories.of(rows, users)),
-    histories.csr(),
-    targets.csr(),
+    lambda users: score_fn(method_lib.Histories.of(rows, users))[:, take],
+    histories.csr()[:, take],
+    targets.csr()[:, take],
     metrics=metrics,
     batch_size=batch_size,
-    seen=None if seen is None else seen.csr(),
+    seen=seen.csr()[:, take],
   )

@@ -7,7 +7,13 @@ is tuned on `rehearsals`, tasks of the same regime made from the source alone.
 A regime is one file with a value `REGIME`, which is listed here.
 """
 
-from hyperrec.regimes import drift, new_catalogue, new_domain, new_users
+from hyperrec.regimes import (
+  drift,
+  new_catalogue,
+  new_domain,
+  new_items,
+  new_users,
+)
 from hyperrec.regimes import task as task_lib
 
 BudgetError = task_lib.BudgetError
@@ -18,7 +24,13 @@ Regime = task_lib.Regime
 Task = task_lib.Task
 
 # In the order in which a report tells of them.
-ALL = (new_users.REGIME, new_catalogue.REGIME, new_domain.REGIME, drift.REGIME)
+ALL = (
+  new_users.REGIME,
+  new_items.REGIME,
+  new_catalogue.REGIME,
+  new_domain.REGIME,
+  drift.REGIME,
+)
 BY_NAME = {regime.name: regime for regime in ALL}
 
 

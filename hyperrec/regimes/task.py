@@ -1,8 +1,11 @@
 """Types of a regime and of the tasks that it makes from a data set."""
 
 import dataclasses
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
+
+import numpy as np
 
 from hyperrec.data import interactions as interactions_lib
 
@@ -22,12 +25,15 @@ class Judged(NamedTuple):
     targets: held-out interactions that the method must find.
     seen: items excluded from the ranking; a superset of the histories.
     evidence: interactions that `adapt` receives.
+    candidates: int [N], the items that are ranked, which hold all targets;
+      None ranks the whole catalogue.
   """
 
   histories: Interactions
   targets: Interactions
   seen: Interactions
   evidence: Interactions
+  candidates: np.ndarray | None = None
 
 
 class Task(NamedTuple):
@@ -39,6 +45,10 @@ class Task(NamedTuple):
     source: the data known beforehand; in `new_domain` a tuple of domains.
     validation: users on which the oracle arm is tuned.
     test: users on which the result is measured.
+    views: names -> other targets or candidates of the test users, on which
+      the same adapted state is evaluated too.
+    num_arriving: number of items that an adaptation takes in; 0 in regimes
+      where none arrive.
   """
 
   regime: str
@@ -46,6 +56,8 @@ class Task(NamedTuple):
   source: Interactions | tuple[Interactions, ...]
   validation: Judged
   test: Judged
+  views: Mapping[str, Judged] = types.MappingProxyType({})
+  num_arriving: int = 0
 
 
 def _no_folds(task: Task, num_folds: int, seed: int) -> tuple[Judged, ...]:

@@ -1,0 +1,251 @@
+"""HyperEASE for items: the weights of an item are generated when it arrives.
+
+EASE predicts item j by a column of weights b_j, one for each item of a history.
+A new item j has no column yet, but it has text. Its column is generated from
+the columns of the catalogue, by a kernel regression over text,
+
+    c_j = (a I + B) (K + l2 I)^-1 k_j,    k(i, j) = exp(s (f_i . f_j - 1))
+
+with B the catalogue's own weights, K the kernel between its items, and k_j that
+to the new item. The term a I lets an item of a history speak for items like it,
+B lets it speak for items like those that it is consumed with. A column costs
+two triangular solves and a product, O(V^2), where a refit costs O(V^3).
+
+The interactions that the item has then update its column by ridge regression
+around the generated one. Only the users who took the item up count, since the
+others may not have seen it yet:
+
+    min_w  sum_u (1 - x_u w)^2 + l2_update ||w - c_j||^2
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse
+from jaxtyping import Float, Int
+
+from hyperrec import config as config_lib
+from hyperrec import method as method_lib
+from hyperrec.cost import counts, memory
+from hyperrec.systems.linear import item_item, linear_autoencoder
+
+Cost = method_lib.Cost
+CentredFeatures = method_lib.CentredFeatures
+Interactions = method_lib.Interactions
+Model = method_lib.Model
+Outcome = method_lib.Outcome
+
+
+@dataclasses.dataclass(frozen=True)
+class ItemColumnsConfig:
+  """Hyperparameters of generated columns.
+
+  Attributes:
+    l2: Ridge of EASE on the old items, above 0.
+    l2_kernel: Ridge of the kernel regression, above 0.
+    sharpness: Sharpness s of the kernel, above 0; at 0 all items would be
+      alike.
+    identity: Weight a of the identity beside the catalogue's weights.
+    use_weights: Whether the catalogue's weights B take part; without them the
+      column is that of the kernel regression alone.
+    updates: Whether interactions of new items update their columns.
+    l2_update: Ridge of that update, above 0.
+    scale: Length of new columns, as a multiple of the median length of old
+      columns; it matters only where old and new items are ranked together.
+  """
+
+  l2: float = config_lib.field(100.0, above=0)
+  l2_kernel: float = config_lib.field(1.0, above=0)
+  sharpness: float = config_lib.field(5.0, above=0)
+  identity: float = 0.1
+  use_weights: bool = True
+  updates: bool = True
+  l2_update: float = config_lib.field(10.0, above=0)
+  scale: float = config_lib.field(1.0, above=0)
+
+  def __post_init__(self):
+    config_lib.check(self)
+
+
+class Catalogue(NamedTuple):
+  """A catalogue that items may arrive in.
+
+  Attributes:
+    weights: [V, V], EASE between its items.
+    factor: [V, V], lower Cholesky factor of K + l2 I.
+  """
+
+  weights: Float[np.ndarray, 'V V']
+  factor: Float[np.ndarray, 'V V']
+
+
+class Grown(NamedTuple):
+  """A catalogue in which items have arrived.
+
+  Attributes:
+    weights: [V_known, V], columns of all items over the items known before.
+    known: [V_known], their places among all items.
+  """
+
+  weights: Float[np.ndarray, 'K V']
+  known: Int[np.ndarray, ' K']
+
+
+def item_columns(features: CentredFeatures, **hyperparameters: Any) -> Model:
+  """EASE whose columns of new items are generated.
+
+  Args:
+    features: (interactions, known=None) -> features of the items, rows of
+      length 1, centred over the known items alone.
+    **hyperparameters: fields of `ItemColumnsConfig`.
+  """
+  config = ItemColumnsConfig(**hyperparameters)
+
+  def fit(data, key, start=None, run=None):
+    del key, start, run
+    table = features(data)
+    factor = kernel_factor(table, config.sharpness, config.l2_kernel)
+    x_UxV = data.csr()
+    ridge = np.full(data.num_items, float(config.l2))
+    weights = linear_autoencoder.solve(x_UxV, ridge)
+    if not isinstance(weights, np.ndarray):
+      weights = weights.dense()
+    operations = kernel_flops(*table.shape) + linear_autoencoder.solve_flops(
+      x_UxV.getnnz(1), data.num_items
+    )
+    return Outcome(Catalogue(weights, factor), Cost(operations))
+
+  def grow(state, data, known):
+    table = features(data, known)
+    new = np.setdiff1d(np.arange(data.num_items), known)
+    columns, of_text, operations = generate(
+      config, state, table[known], table[new]
+    )
+    if config.updates:
+      x_UxV = data.csr()
+      operations += update(
+        columns, x_UxV[:, known], x_UxV[:, new], config.l2_update
+      )
+    columns *= _scale(state.weights, columns, config.scale)
+    weights = np.empty((len(known), data.num_items), np.float32)
+    weights[:, known], weights[:, new] = state.weights, columns
+    return Outcome(Grown(weights, known), Cost(operations, of_text=of_text))
+
+  return Model('item_columns', config, fit, score, grow=grow)
+
+
+def score(state: Catalogue | Grown, histories: method_lib.Histories):
+  """Scores [B, V] = x B; new items of a history say nothing yet."""
+  if isinstance(state, Catalogue):
+    return item_item.score(state.weights, histories)
+  return histories.csr()[:, state.known] @ state.weights
+
+
+def kernel(
+  left: Float[np.ndarray, 'M F'],
+  right: Float[np.ndarray, 'N F'],
+  sharpness: float,
+) -> Float[np.ndarray, 'M N']:
+  """exp(s (f . g - 1)) between rows of length 1, float32."""
+  product = left.astype(np.float32) @ right.T.astype(np.float32)
+  product -= 1
+  product *= np.float32(sharpness)
+  return np.exp(product, out=product)
+
+
+def kernel_factor(
+  table: Float[np.ndarray, 'V F'], sharpness: float, l2: float
+) -> Float[np.ndarray, 'V V']:
+  """The lower Cholesky factor of K + l2 I.
+
+  Raises:
+    InsufficientMemoryError: it does not fit.
+  """
+  num_items = len(table)
+  memory.check_memory(
+    3 * 4 * num_items**2, f'a kernel between {num_items} items'
+  )
+  k_VxV = kernel(table, table, sharpness)
+  k_VxV[np.diag_indices(num_items)] += np.float32(l2)
+  return scipy.linalg.cholesky(
+    k_VxV, lower=True, overwrite_a=True, check_finite=False
+  )
+
+
+def kernel_flops(num_items: int, width: int) -> float:
+  """Operations of `kernel_factor`."""
+  return counts.matmul(num_items, num_items, width) + counts.cholesky(num_items)
+
+
+def generate(
+  config: ItemColumnsConfig,
+  state: Catalogue,
+  known: Float[np.ndarray, 'V F'],
+  new: Float[np.ndarray, 'N F'],
+) -> tuple[Float[np.ndarray, 'V N'], float, float]:
+  """Columns of new items from their features.
+
+  Returns:
+    The columns, the operations that depend on the text alone, and all
+    operations.
+  """
+  num_items, num_new = len(known), len(new)
+  k_VxN = kernel(known, new, config.sharpness)
+  shares_VxN = scipy.linalg.cho_solve(
+    (state.factor, True), k_VxN, overwrite_b=True, check_finite=False
+  )
+  of_text = counts.matmul(num_items, num_new, known.shape[1])
+  of_text += 2 * counts.triangular_solve(num_items, num_new)
+  if not config.use_weights:
+    return shares_VxN, of_text, of_text
+  columns = state.weights @ shares_VxN
+  columns += np.float32(config.identity) * shares_VxN
+  product = counts.matmul(num_items, num_new, num_items)
+  return columns, of_text, of_text + product
+
+
+def update(
+  columns: Float[np.ndarray, 'V N'],
+  x_known: scipy.sparse.csr_matrix,
+  x_new: scipy.sparse.csr_matrix,
+  l2: float,
+) -> float:
+  """Takes the interactions of new items into their columns, in place.
+
+  With rows X of the n users who took an item up, the minimum is at
+  c + X' (X X' + l2 I)^-1 (1 - X c), of which only an n x n system is solved.
+
+  Args:
+    columns: generated; overwritten.
+    x_known: [U, V] interactions with known items.
+    x_new: [U, N] interactions with new items.
+    l2: ridge.
+
+  Returns:
+    The operations.
+  """
+  operations = 0.0
+  by_item = x_new.tocsc()
+  for item in range(by_item.shape[1]):
+    users = by_item.indices[by_item.indptr[item] : by_item.indptr[item + 1]]
+    if not len(users):
+      continue
+    rows = x_known[users]
+    gram = (rows @ rows.T).toarray().astype(np.float64)
+    gram[np.diag_indices(len(users))] += l2
+    missing = 1.0 - rows @ columns[:, item]
+    dual = scipy.linalg.solve(gram, missing, assume_a='pos')
+    columns[:, item] += rows.T @ dual
+    operations += 2.0 * len(users) * rows.nnz + counts.cholesky(len(users))
+  return operations
+
+
+def _scale(old, new, scale: float) -> np.float32:
+  """The factor that brings new columns to a multiple of the old ones' length.
+
+  Both lengths are medians over columns.
+  """
+  lengths = [np.median(np.linalg.norm(part, axis=0)) for part in (old, new)]
+  return np.float32(scale * lengths[0] / lengths[1] if lengths[1] else 1.0)

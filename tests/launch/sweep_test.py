@@ -48,6 +48,16 @@ def test_a_dry_run_prints_exactly_what_would_run(name):
   assert done.stdout == (GOLDEN / f'{name}.txt').read_text()
 
 
+@pytest.mark.parametrize('name', LAUNCHERS)
+def test_help_shows_the_flags_of_the_sweep(name):
+  shown = subprocess.run(
+    [sys.executable, '-m', f'launch.{name}', '--help'],
+    cwd=ROOT, capture_output=True, text=True,
+  ).stdout  # fmt: skip
+  for flag in ('module', 'flagfiles', 'sweep', 'workdirs', '[no]dry_run'):
+    assert f'--{flag}:' in shown
+
+
 def test_runs_are_flag_files_times_values():
   runs = sweep.runs(
     'm', ['a/x.flags', 'y.flags'], ['s=0,1', 't=u'], ['--v'], 'w'

@@ -50,10 +50,7 @@ def test_a_dry_run_prints_exactly_what_would_run(name):
 
 @pytest.mark.parametrize('name', LAUNCHERS)
 def test_help_shows_the_flags_of_the_sweep(name):
-  shown = subprocess.run(
-    [sys.executable, '-m', f'launch.{name}', '--help'],
-    cwd=ROOT, capture_output=True, text=True,
-  ).stdout  # fmt: skip
+  shown = launch(name, '--help').stdout
   for flag in ('module', 'flagfiles', 'sweep', 'workdirs', '[no]dry_run'):
     assert f'--{flag}:' in shown
 

@@ -132,7 +132,7 @@ def test_budgets_that_are_no_numbers_name_their_flag(tmp_path, budgets):
   assert done.returncode != 0
   assert 'Traceback' not in done.stderr
   assert '--user_budgets=' in done.stderr
-  assert 'write whole numbers, as 0,5,20' in done.stderr
+  assert 'give whole numbers below 2147483648' in done.stderr
 
 
 def test_impossible_budgets_are_left_out_and_short_users_are_counted(tmp_path):

@@ -1,1 +1,1 @@
-"""Scripts: one folder an experiment, run with `python -m`."""
+"""The experiments: one folder each; scripts are run with `python -m`."""

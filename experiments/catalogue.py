@@ -1,8 +1,8 @@
-"""The one list of who is compared, and what is known of each.
+"""The list of all systems in the comparison.
 
 A method joins the comparison with one entry in `SYSTEMS`: how it is built and
-tuned in each regime, what it is in the comparison, and how it looks in figures.
-The experiment, its flags and its report read everything from here.
+tuned in each regime, its role in the comparison, and its colour and marker in
+figures. The experiment, its flags and its report read this list.
 """
 
 import dataclasses
@@ -44,13 +44,13 @@ Features = features_lib.Features
 Method = method_lib.Method
 Model = method_lib.Model
 
-# What a system is in the comparison:
-# rival: an established way of adapting, or of doing without it;
+# The role of a system in the comparison:
+# rival: an established way of adapting, or a model without adaptation;
 # trained generator: a hypernetwork that is trained by gradient;
 # transferred prior: a hypernetwork that is fitted in closed form;
-# ablation: a system without one of its parts, or with another in its place;
-# control: a system that is told nothing or something wrong, or a network of a
-#   generator's size that generates nothing.
+# ablation: a system in which one part is removed or replaced;
+# control: a system with uninformative or wrong features, or a network as large
+#   as a generator that generates nothing.
 Role = Literal[
   'rival', 'trained generator', 'transferred prior', 'ablation', 'control'
 ]
@@ -62,10 +62,9 @@ class Arm(NamedTuple):
   Attributes:
     policy: how the model is adapted.
     trials: hyperparameters to choose from, the most promising first.
-    shares: a name that systems have in common which learn the same from the
-      source, so that it is learned once; None where the system is alone.
-    model: (features of items, **trial) -> the model, where it is another one
-      than that of the system.
+    shares: name shared by all systems that learn the same state from the
+      source, so that it is learned once; None if no other system does.
+    model: (item features, **trial) -> model; None uses the system's model.
   """
 
   policy: Callable[[Model], Method]
@@ -79,18 +78,18 @@ class System:
   """One entry of the comparison.
 
   Attributes:
-    name: what --methods and the report call it. What follows a colon names a
-      variant of the system before it.
-    label: the name of the published system; its variants have the same.
-    role: what it is in the comparison.
-    model: (features of items, **trial) -> the model. Of a system that is
-      interviewed it also takes `num_questions`.
-    arms: regime -> the system there; it does not run in other regimes.
-    look: colour and marker in figures; variants look like their system.
-    is_baseline: whether others are held against its full retraining.
-    only_if_named: whether it runs only where --methods names it, as all
-      ablations and controls do.
-    interviews: whether the budget is of questions instead of shown items.
+    name: name in --methods and in the report. A variant is named after its
+      system, with a colon between: "ease:retrain".
+    label: name of the published system; variants have the same label.
+    role: role in the comparison.
+    model: (item features, **trial) -> model; a system that interviews users
+      also takes `num_questions`.
+    arms: regime -> arm; the system does not run in other regimes.
+    look: colour and marker in figures; variants use those of their system.
+    is_baseline: whether other systems are compared with its full retraining.
+    only_if_named: whether it runs only if --methods names it. All ablations
+      and controls run only then.
+    interviews: whether the budget counts questions instead of shown items.
   """
 
   name: str
@@ -104,11 +103,11 @@ class System:
   interviews: bool = False
 
   def build(self, regime: str, features: Features, **trial: Any) -> Method:
-    """The method in a regime.
+    """Returns the method in a regime.
 
     Args:
-      regime: one of those in `arms`.
-      features: of the items.
+      regime: a key of `arms`.
+      features: features of the items.
       **trial: hyperparameters.
     """
     arm = self.arms[regime]
@@ -117,39 +116,40 @@ class System:
 
   @property
   def may_lead(self) -> bool:
-    """Whether it is there to be used: no ablation and no control."""
+    """Whether it may win a comparison: it is no ablation and no control."""
     return self.role not in ('ablation', 'control')
 
   @property
   def is_hypernetwork(self) -> bool:
-    """Whether its parameters are generated."""
+    """Whether a hypernetwork generates its parameters."""
     return self.role in ('trained generator', 'transferred prior')
 
   @property
   def is_run_by_default(self) -> bool:
-    """Whether it runs where --methods names nothing."""
+    """Whether it runs if --methods is not given."""
     return self.may_lead and not self.only_if_named
 
 
-# The palette of Okabe and Ito: a colour is a kind of system, a marker a member.
+# The palette of Okabe and Ito. Systems of one kind share a colour and differ in
+# their markers.
 _GREY, _BLUE, _SKY, _GREEN = '#8a8a8a', '#2a7fc0', '#56b4e9', '#009e73'
 _PINK, _BROWN, _ORANGE, _RED = '#cc79a7', '#a07a4f', '#e69f00', '#d55e00'
 
 
 def on_everything(policy: Callable[..., Method]) -> Callable[[Model], Method]:
-  """The policy where a known catalogue is served by source and evidence."""
+  """Lets the policy train on the source and the evidence together."""
   return functools.partial(policy, on=adapting.everything)
 
 
 frozen, retrained = adapting.frozen, adapting.retrained
 finetuned, updated = adapting.finetuned, adapting.updated
 generated = adapting.generated
-# Of users who come again Mult-VAE reads all that they have shown.
+# For users who return, Mult-VAE reads their whole history.
 finetuned_on_users = functools.partial(finetuned, on=adapting.changed_users)
 
 
 def _shuffled(features: l3ae.Features) -> l3ae.Features:
-  """Each item gets the features of another one of its catalogue."""
+  """Gives each item the features of another item of its catalogue."""
 
   def lookup(part):
     table = features(part)
@@ -159,7 +159,7 @@ def _shuffled(features: l3ae.Features) -> l3ae.Features:
 
 
 def _constant(features: l3ae.Features) -> l3ae.Features:
-  """Every item gets the mean of its catalogue."""
+  """Gives every item the mean features of its catalogue."""
 
   def lookup(part):
     table = features(part)
@@ -169,17 +169,17 @@ def _constant(features: l3ae.Features) -> l3ae.Features:
 
 
 def _hyperease(features: Features, **trial) -> Model:
-  """HyperEASE of one catalogue, or of a catalogue that is cut in two."""
+  """HyperEASE for one catalogue, or for a catalogue cut in two halves."""
   return hyperease.hyperease(features.units, features.own, **trial)
 
 
 def _hyperease_of_domains(features: Features, **trial) -> Model:
-  """HyperEASE that learns from domains by the features that they share."""
+  """HyperEASE that learns from other domains through shared features."""
   return hyperease.hyperease(features.units, features.shared, **trial)
 
 
 def _without(part: str, **fixed) -> System:
-  """HyperEASE without a part of its prior."""
+  """The ablation of HyperEASE without one part of its prior."""
   trials = tuple({**trial, **fixed} for trial in grids.HYPEREASE)
   return System(
     f'hyperease:{part}', 'HyperEASE', 'ablation', _hyperease,
@@ -192,7 +192,7 @@ def _without(part: str, **fixed) -> System:
 
 
 def _misled(what: str, change: Callable) -> System:
-  """HyperEASE with features that say something wrong, or nothing."""
+  """The control of HyperEASE with wrong or uninformative features."""
 
   def misled(build):
     return lambda features, **trial: build(
@@ -215,7 +215,7 @@ def _misled(what: str, change: Callable) -> System:
 
 
 def _told(what: str) -> System:
-  """The generator of a user that is not told the user's history."""
+  """The control of HyperEASE for users that does not read the history."""
   return System(
     f'hyperease_user:{what}', 'HyperEASE for users', 'control',
     lambda f, **t: hyperease_user.hyperease_user(conditioning=what, **t),
@@ -224,12 +224,12 @@ def _told(what: str) -> System:
 
 
 def _vqrec_of_one(features: Features, **trial) -> Model:
-  """VQ-Rec that reads the richest features of one data set."""
+  """VQ-Rec with the features of one data set, which are richer than shared."""
   return vqrec.vqrec(features.own, **trial)
 
 
 def _written_as(name: str, form: output_forms.Form) -> System:
-  """The generated head in another form than every number by itself."""
+  """The ablation of the generated head with another output form."""
   return System(
     f'generated_head:{name}', 'generated head', 'ablation',
     lambda f, **t: generated_head.generated_head(form=form, **t),
@@ -238,7 +238,7 @@ def _written_as(name: str, form: output_forms.Form) -> System:
 
 
 def _p5(name: str, trials: tuple[grids.Trial, ...], **more) -> System:
-  """P5; it names items by their text where they may be new."""
+  """P5; items have names made of their text in regimes with new items."""
   by_text = lambda f, **t: p5.p5(names='text', shuffled=True, **t)  # noqa: E731
   in_order = lambda f, **t: p5.p5(names='collaborative', **t)  # noqa: E731
   return System(
@@ -255,7 +255,7 @@ def _p5(name: str, trials: tuple[grids.Trial, ...], **more) -> System:
   )  # fmt: skip
 
 
-# Runs go in this order. A model is built of the features `f` of items and the
+# Systems run in this order. A model is built from the item features `f` and the
 # hyperparameters `t` of a trial.
 SYSTEMS = (
   System(
@@ -391,8 +391,8 @@ SYSTEMS = (
     lambda f, **t: l3ae.l3ae(f.own, **t),
     {'drift': Arm(retrained, grids.L3AE)},
   ),
-  # A kernel of features instead of their products: HyperEASE that no source
-  # teaches.
+  # L3AE with a kernel of the features: HyperEASE without learning from a
+  # source.
   System(
     'l3ae:kernel', 'L3AE', 'rival',
     lambda f, **t: l3ae.l3ae(f.units, **t),
@@ -474,7 +474,7 @@ SYSTEMS = (
     {'new_users': Arm(generated, grids.PREF)},
     interviews=True, only_if_named=True,
   ),
-  # Sees shown items instead of answers.
+  # Learns from shown items instead of answers.
   System(
     'pref:shown', 'PReF', 'rival',
     lambda f, **t: pref.pref(**t),
@@ -500,7 +500,7 @@ SYSTEMS = (
     },
     look=(_ORANGE, 'D'),
   ),
-  # Trained for the seconds that a quick run has, and for minutes.
+  # Trained for seconds, as a quick run allows, and for minutes.
   _p5('p5', grids.P5, look=(_ORANGE, 's')),
   _p5('p5:long', grids.P5_LONG, only_if_named=True),
   System(

@@ -1,12 +1,12 @@
-"""Flags that are made from a dataclass of hyperparameters.
+"""Makes flags from a dataclass of hyperparameters.
 
   _CONFIG = config_flags.define(sasrec.SasrecConfig())
 
   def main(argv):
     config = _CONFIG.value()
 
-A flag has the name, the type, the default and the limits of its field; its help
-is what the docstring of the class says of the field under "Attributes:".
+A flag has the name, the type, the default and the limits of its field. Its help
+is the text of the field under "Attributes:" in the docstring of the class.
 """
 
 import dataclasses
@@ -32,21 +32,21 @@ class ConfigFlags(Generic[Config]):
   """The flags of a dataclass.
 
   Attributes:
-    defaults: the dataclass that they were made from.
-    holders: the flag of each field that has one.
+    defaults: the dataclass that the flags were made from.
+    holders: field name -> its flag.
   """
 
   defaults: Config
   holders: Mapping[str, flags.FlagHolder]
 
   def value(self, **others: Any) -> Config:
-    """The dataclass that the flags describe.
+    """Returns the dataclass with the values of the flags.
 
     Args:
-      **others: values of fields that do not come from flags.
+      **others: values of further fields.
 
     Raises:
-      DataError: values that do not fit together.
+      DataError: the values do not fit together.
     """
     given = {name: holder.value for name, holder in self.holders.items()}
     return dataclasses.replace(self.defaults, **{**given, **others})
@@ -61,14 +61,14 @@ def define(
   """Makes a flag for each field of a dataclass.
 
   Args:
-    defaults: an instance of a frozen dataclass, which has the default values.
-      Its fields are of type int, float, str or bool, or None as well.
-    leave_out: fields that get no flag; their values stay the default ones.
+    defaults: instance of a frozen dataclass that holds the default values. Its
+      fields have the type int, float, str or bool; they may allow None.
+    leave_out: fields that get no flag and keep their default values.
     flag_values: where the flags are registered.
 
   Raises:
-    ValueError: a field to be left out that does not exist, or a field that the
-      docstring of the class does not describe.
+    ValueError: a field in `leave_out` does not exist, or the docstring of the
+      class does not describe a field.
   """
   fields = {field.name: field for field in dataclasses.fields(defaults)}
   help_texts = _help_texts(type(defaults))
@@ -76,7 +76,7 @@ def define(
   unexplained = set(fields) - {*leave_out} - set(help_texts)
   if unknown or unexplained:
     raise ValueError(
-      f'{type(defaults).__qualname__}: fields to be left out that do not '
+      f'{type(defaults).__qualname__}: fields in leave_out that do not '
       f'exist: {sorted(unknown)}; fields without a text under "Attributes:": '
       f'{sorted(unexplained)}'
     )
@@ -98,7 +98,7 @@ def _define_one(
   help_text: str,
   flag_values: flags.FlagValues,
 ) -> flags.FlagHolder:
-  """The flag of one field."""
+  """Defines the flag of one field."""
   (kind,) = set(typing.get_args(field.type) or [field.type]) - {type(None)}
   given = field.name, default
   if 'choices' in field.metadata:
@@ -126,7 +126,7 @@ def _define_one(
 
 
 def _help_texts(kind: type) -> dict[str, str]:
-  """What the docstring of a class says of each of its attributes."""
+  """Returns attribute -> its text in the docstring of a class."""
   text = inspect.getdoc(kind) or ''
   _, _, attributes = text.partition('\nAttributes:\n')
   attributes, *_ = re.split(r'\n\n(?=\S)', attributes)

@@ -1,4 +1,4 @@
-"""What a training needs: its memory and about its time, said beforehand."""
+"""Estimates the memory and the time of training a linear method."""
 
 import time
 from collections.abc import Callable
@@ -17,21 +17,21 @@ from hyperrec.systems.linear import (
 from hyperrec.systems.linear import slim as slim_method
 from hyperrec.systems.linear import slim_admm as slim
 
-# Side of the product whose time tells how fast the machine is.
+# Size of the square matrices whose product measures the speed of the machine.
 _SIDE = 1500
-# Width of the features of items' text.
+# Width of the item features.
 _WIDTH = 128
-# Seconds of a column of `ease_sparse` beside its arithmetic.
+# Overhead of each column of `ease_sparse`, in seconds.
 _COLUMN = 3e-4
 
 
 def memory_bytes(name: str, data: interactions.Interactions, settings) -> int:
-  """The most that training a method holds, about.
+  """Estimates the peak memory of training a method, in bytes.
 
   Args:
-    name: of an item-item method of `experiments.export.run`.
-    data: that it is trained on.
-    settings: its hyperparameters.
+    name: name of an item-item method of `experiments.export.run`.
+    data: the training data.
+    settings: the hyperparameters of the method.
   """
   users, items = data.num_users, data.num_items
   square = spd_inverse.spd_inverse_peak_bytes(items)
@@ -41,21 +41,21 @@ def memory_bytes(name: str, data: interactions.Interactions, settings) -> int:
       data.csr(), settings['neighbours']
     )
   if name == 'itemknn':
-    # Blocks of similarities, and three copies of what is kept.
+    # Blocks of similarities, and three copies of the kept neighbours.
     return 1024 * items * 24 + 24 * items * settings['neighbours']
   if name == 'slim':
     return slim.peak_bytes(items)
-  # A prior of the weights is one matrix more, and a kernel's inverse another.
+  # The prior of the weights and the inverse of the kernel need a matrix each.
   return solve if name == 'ease' else 3 * square
 
 
 def operations(name: str, data: interactions.Interactions, settings) -> float:
-  """Floating-point operations of training a method, about.
+  """Estimates the floating-point operations of training a method.
 
   Args:
-    name: of an item-item method of `experiments.export.run`.
-    data: that it is trained on.
-    settings: its hyperparameters.
+    name: name of an item-item method of `experiments.export.run`.
+    data: the training data.
+    settings: the hyperparameters of the method.
   """
   x_UxV, items = data.csr(), data.num_items
   rows_U = x_UxV.getnnz(1)
@@ -82,16 +82,17 @@ def tell(
   settings,
   show: Callable[[str], None],
 ) -> None:
-  """Says what memory and time a training takes, and refuses what cannot be.
+  """Prints the memory and time that training needs; raises if it cannot fit.
 
   Args:
-    name: of the method.
-    data: that it is trained on.
-    settings: its hyperparameters.
-    show: prints a line.
+    name: name of the method.
+    data: the training data.
+    settings: the hyperparameters of the method.
+    show: function that prints a line.
 
   Raises:
-    InsufficientMemoryError: less memory is free. Names what needs less.
+    InsufficientMemoryError: less memory is free. The message names methods
+      or flags that need less.
   """
   required = memory_bytes(name, data, settings)
   free = memory.available_bytes()
@@ -108,27 +109,27 @@ def tell(
 
 
 def _remedy(name: str, data: interactions.Interactions) -> str:
-  remedy = 'leave rare items out (--min_item_interactions)'
+  remedy = 'leave out rare items (--min_item_interactions)'
   if name == 'ease_sparse':
     return remedy
   least = memory_bytes('ease_sparse', data, grids.EASE_SPARSE[0]) / 2**30
   return (
-    f'{remedy}; give --method=ease_sparse, EASE with sparse weights, which '
+    f'{remedy}; or give --method=ease_sparse, EASE with sparse weights, which '
     f'needs about {least:,.2f} GiB'
   )
 
 
 def flops_per_second() -> float:
-  """Of a product of two matrices in single precision, here and now."""
+  """Measures the speed of a float32 matrix product on this machine."""
   side = np.ones((_SIDE, _SIDE), np.float32)
-  side[:64] @ side  # the threads start
+  side[:64] @ side  # starts the threads
   start = time.perf_counter()
   side @ side
   return 2 * _SIDE**3 / (time.perf_counter() - start)
 
 
 def duration(seconds: float) -> str:
-  """Seconds, minutes or hours with their unit; at least 1 s."""
+  """Formats a time in seconds, minutes or hours; at least 1 s."""
   if seconds < 100:
     return f'{max(1, seconds):.0f} s'
   if seconds < 6000:

@@ -1,4 +1,4 @@
-"""Blocks of a README that are generated."""
+"""Replaces generated blocks of a README."""
 
 import pathlib
 
@@ -7,17 +7,21 @@ from hyperrec.evaluation import results
 
 
 def replace_block(path: str | pathlib.Path, name: str, content: str) -> None:
-  """Puts `content` between the markers `results:begin NAME` and `end`.
+  """Replaces the text between the markers of the block `name`.
+
+  The markers are `<!-- results:begin NAME -->` and the same with `end`.
 
   Raises:
-    ResultError: the file lacks the markers.
+    ResultError: the file does not have each marker once, in this order.
   """
   path = pathlib.Path(path)
   text = path.read_text(encoding='utf-8')
   begin, end = (f'<!-- results:{w} {name} -->' for w in ('begin', 'end'))
   is_one = text.count(begin) == 1 == text.count(end)
   if not is_one or text.index(begin) > text.index(end):
-    raise results.ResultError(f'{path}: needs one {begin} and one {end}')
+    raise results.ResultError(
+      f'{path} must have one {begin} and, below it, one {end}'
+    )
   head, rest = text.split(begin)
   tail = rest.split(end)[1]
   made = f'{head}{begin}\n{content.strip()}\n{end}{tail}'

@@ -1,4 +1,4 @@
-"""What every script needs: clear errors, and what made a result row."""
+"""Functions that all scripts share: errors, flags, workdirs and output."""
 
 import contextlib
 import gc
@@ -27,7 +27,7 @@ from hyperrec.data import interactions
 from hyperrec.evaluation import results
 from hyperrec.training import checkpoints, loop, manifest, mesh
 
-# Errors whose message is all a user needs; others keep their stack trace.
+# Errors that are printed as one line; all others keep their stack trace.
 EXPLAINED = (
   interactions.DataError,
   results.ResultError,
@@ -40,27 +40,30 @@ EXPLAINED = (
   export.ExportError,
 )
 
-# Flags that say where things lie or run on one machine are no part of a result.
+# Flags that only name places or devices of a machine: results do not depend on
+# them, so a resumed run may change them. Each has the reason.
 PLACES = {
-  'data_dir': 'the data as read are compared',
-  'workdir': 'it is what is compared',
-  'output': 'the result is written anew by every run',
-  'tfds_dir': 'the data as read are compared',
-  'cache_dir': 'its files are named by checksums of what made them',
-  'multihost': 'a mesh computes what one device computes',
-  'mesh_items': 'a mesh computes what one device computes',
+  'data_dir': 'the data themselves are compared',
+  'workdir': 'it is the folder that is checked',
+  'output': 'every run writes the result again',
+  'tfds_dir': 'the data themselves are compared',
+  'cache_dir': 'its files are named by checksums of their input',
+  'multihost': 'several devices compute the same as one',
+  'mesh_items': 'several devices compute the same as one',
 }
-# Flags that name the user's own files: what is in the files is compared.
+# Flags that name the user's own files; the content of the files is compared.
 _OWN_FILES = ('path', 'item_path')
 
 _MULTIHOST = flags.DEFINE_bool(
-  'multihost', False, 'One of several processes of a run, each with devices.'
+  'multihost',
+  False,
+  'Runs as one of several processes (one on each host) that share one run.',
 )
 _MESH_ITEMS = flags.DEFINE_integer(
   'mesh_items',
   0,
-  'Trains on a mesh of all devices, with that many along items; 0: on one '
-  'device, or with --multihost on 1.',
+  'Number of devices along the item axis of a mesh of all devices, such as 2. '
+  'The default 0 means one device, or 1 with --multihost.',
   lower_bound=0,
 )
 
@@ -72,37 +75,37 @@ flags.disclaim_key_flags()
 def define_whole_numbers(
   name: str, default: list[str], help_text: str
 ) -> flags.FlagHolder:
-  """A flag that is a list of whole numbers below 2**31, such as 0,5,20."""
+  """Defines a flag for a list of whole numbers below 2**31, such as 0,5,20."""
   holder = flags.DEFINE_list(name, default, help_text)
   flags.register_validator(
     name,
     lambda value: bool(value) and all(map(_is_whole_number, value)),
-    'write whole numbers, as 0,5,20, that are below 2147483648',
+    'give whole numbers below 2147483648, such as 0,5,20',
   )
   return holder
 
 
 def _is_whole_number(text: str) -> bool:
   text = text.strip()
-  # Python refuses to read thousands of digits.
+  # Python refuses to convert a text of thousands of digits.
   return text.isdecimal() and len(text) <= 10 and int(text) < 2**31
 
 
 def define_seed(name: str, help_text: str) -> flags.FlagHolder[int]:
-  """A flag that is the seed of random draws, from 0 to 2**32 - 1."""
+  """Defines a flag for a random seed from 0 to 2**32 - 1."""
   return flags.DEFINE_integer(
     name, 0, help_text, lower_bound=0, upper_bound=2**32 - 1
   )
 
 
 def script_flags() -> dict[str, Any]:
-  """The values of the flags that the experiments define, places left out."""
+  """Returns name -> value of the flags of the experiments, without `PLACES`."""
   values = {name: flags.FLAGS[name].value for name in _defined_here()}
   return {k: v for k, v in sorted(values.items()) if k not in PLACES}
 
 
 def _defined_here() -> list[str]:
-  """Names of the flags that the script and the modules it imports define."""
+  """Returns the names of the flags of the script and of its own imports."""
   return [
     flag.name
     for module, defined in flags.FLAGS.flags_by_module_dict().items()
@@ -112,7 +115,7 @@ def _defined_here() -> list[str]:
 
 
 def provenance() -> dict[str, Any]:
-  """Commit and versions, as result rows carry them."""
+  """Returns the commit and the package versions, for a result row."""
   return {'commit': manifest.git_commit(), 'versions': manifest.versions()}
 
 
@@ -126,19 +129,19 @@ def claim(
   files: Mapping[str, Sequence[str | os.PathLike]] | None = None,
   settings: Mapping[str, Any] | None = None,
 ) -> None:
-  """Claims the workdir of a script that can be resumed, ahead of any work.
+  """Claims the workdir of a resumable script, before any work is done.
 
-  Every flag counts that is not in `free` or in `PLACES`, and so does whatever
-  is in the files that the user names.
+  A resumed run must have the same flags, except those in `free` and `PLACES`,
+  and the same content of all input files.
 
   Args:
-    workdir: where the script keeps its state; None keeps none.
+    workdir: folder where the script keeps its state; None keeps no state.
     script: name of the script.
-    data: all data sets that the script reads, by their part in it.
+    data: role -> data set, for all data sets that the script reads.
     keeps: see `manifest.describe`.
-    free: flags that may differ when the run is resumed, each with the reason.
-    files: the user's own files besides those of --source=table, by flag.
-    settings: what else must stay the same.
+    free: flag -> reason why it may differ when the run is resumed.
+    files: flag -> the user's own files, besides those of --source=table.
+    settings: further values that must stay the same.
 
   Raises:
     OtherRunError: the workdir belongs to a run with another description.
@@ -158,26 +161,26 @@ def claim(
 
 
 def _own_files(given: Mapping[str, Any]) -> dict[str, list[str]]:
-  """The files that the flags of --source=table name."""
+  """Returns flag -> files that the flags of --source=table name."""
   named = {name: given.get(name) or [] for name in _OWN_FILES if name in given}
   return {n: [v] if isinstance(v, str) else v for n, v in named.items()}
 
 
 def write_document(document: Any, path: str | pathlib.Path) -> None:
-  """Writes a JSON file, whole or not at all, and the folder that it is in."""
+  """Writes a complete JSON file or nothing; creates its folder if needed."""
   text = json.dumps(document, indent=2, default=float)
   whole_file.write_whole(path, f'{text}\n'.encode())
 
 
 def row_path(output: str | None, workdir: str | None, default: str) -> str:
-  """Where a row is written: --output, else the workdir, else results/.
+  """Returns the file of a row: --output, or a file in the workdir or results/.
 
-  Runs with workdirs of their own thus never overwrite each other's rows.
+  Runs with different workdirs therefore never overwrite each other's rows.
 
   Args:
     output: value of --output, or None.
     workdir: value of --workdir, or None.
-    default: path under results/; its file name is taken in the workdir, too.
+    default: path below results/; in a workdir only its file name is used.
   """
   if output or not workdir:
     return output or f'results/{default}'
@@ -213,7 +216,7 @@ def parse_expected(
 
 
 def check_flags() -> None:
-  """Raises UsageError where a number is not finite."""
+  """Raises UsageError if the value of a flag is not finite."""
   for name, value in script_flags().items():
     if isinstance(value, float) and not math.isfinite(value):
       raise app.UsageError(f'--{name}={value}: give a finite number')
@@ -222,16 +225,16 @@ def check_flags() -> None:
 def check_place(
   flag: str, place: str | os.PathLike, *, is_folder: bool = False
 ) -> None:
-  """Looks whether a file or a folder can be written, and writes nothing.
+  """Checks that a file or a folder can be written, without writing it.
 
   Args:
-    flag: that names the place, for the message.
-    place: what is to be written; it need not exist, nor the folders above it.
-    is_folder: whether it is to be a folder.
+    flag: name of the flag, for the error message.
+    place: path of the file or folder; its parents need not exist either.
+    is_folder: whether the place must be a folder.
 
   Raises:
-    ResultError: it is of the other kind, is below a file, or may not be
-      written.
+    ResultError: the place is a folder instead of a file (or the reverse), a
+      parent of it is a file, or writing is not permitted.
   """
   place = pathlib.Path(place)
   remedy = f'name another {"folder" if is_folder else "file"}'
@@ -247,27 +250,27 @@ def check_place(
     if path == place and not is_folder:
       if found_folder:
         raise results.ResultError(f'--{flag}: {path} is a folder; {remedy}')
-      continue  # a file is replaced, which is up to its folder
+      continue  # replacing a file needs permission for its folder only
     if not found_folder:
       raise results.ResultError(f'--{flag}: {path} is a file; {remedy}')
     if not os.access(path, os.W_OK | os.X_OK):
       raise results.ResultError(
-        f'--{flag}: {path} may not be written to; {remedy}'
+        f'--{flag}: there is no permission to write to {path}; {remedy}'
       )
     return
 
 
 def check_places(values: flags.FlagValues, *, output_is_folder: bool) -> None:
-  """Raises ResultError where --output or --workdir cannot be written."""
+  """Raises ResultError if --output or --workdir cannot be written."""
   for flag, is_folder in (('output', output_is_folder), ('workdir', True)):
     if flag in values and values[flag].value:
       check_place(flag, values[flag].value, is_folder=is_folder)
 
 
 def expand_homes(values: flags.FlagValues) -> None:
-  """Replaces a leading ~ of places by the home folder.
+  """Replaces a leading ~ in the flags of `PLACES` by the home folder.
 
-  Shells leave it as it is in --workdir=~/results.
+  Shells do not expand it in --workdir=~/results.
   """
   for name in set(PLACES) & set(values):
     flag = values[name]
@@ -292,13 +295,13 @@ def run(
   is_multihost: bool = False,
   output_is_folder: bool = False,
 ) -> None:
-  """Runs `main` under absl; a user's mistake is told in one line.
+  """Runs `main` under absl; mistakes of the user become one-line errors.
 
   Args:
-    main: of the script.
-    is_multihost: whether one process alone writes its files, so that several
-      may run it together.
-    output_is_folder: whether --output, where there is that flag, is a folder.
+    main: the main function of the script.
+    is_multihost: whether the script supports --multihost, which means that
+      only one of its processes writes files.
+    output_is_folder: whether --output, if the script has it, names a folder.
   """
 
   def explained(argv):
@@ -306,8 +309,8 @@ def run(
       raise app.UsageError(f'unknown arguments: {argv[1:]}')
     if _MULTIHOST.value and not is_multihost:
       raise app.UsageError(
-        '--multihost: this script runs in one process; leave it out, and give '
-        '--mesh_items to use all devices of a machine'
+        '--multihost: this script runs in one process only; omit the flag, and '
+        'give --mesh_items to use all devices of one machine'
       )
     expand_homes(flags.FLAGS)
     check_flags()
@@ -332,12 +335,12 @@ def run(
       )
       return 2
 
-  # So that --help shows the flags of imported modules, too.
+  # --help then also shows the flags of imported modules.
   for name in _defined_here():
     flags.declare_key_flag(name)
-  # What was imported stays: `measure.call` would look for garbage in it, a
-  # fifth of a second each time.
+  # Imported objects are never freed. Without this, each garbage collection of
+  # `measure.call` scans them, which takes a fifth of a second.
   gc.freeze()
-  # JAX tells at every start that there is no TPU.
+  # Without a TPU, JAX logs that at every start.
   std_logging.getLogger('jax').setLevel(std_logging.WARNING)
   app.run(explained)

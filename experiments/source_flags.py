@@ -16,13 +16,13 @@ from hyperrec.data.sources import table as table_lib
 
 
 class Domain(NamedTuple):
-  """A data set under a short name, and how it is read.
+  """How a data set with a short name is read.
 
   Attributes:
     source: a key of `sources.SOURCES`.
-    options: of the source's own function.
-    min_rating: what counts as liked; None where there are no such ratings.
-    min_interactions: of a user and of an item.
+    options: keyword arguments of the function that reads the source.
+    min_rating: lowest rating that is kept; None keeps all rows.
+    min_interactions: fewest interactions of a user and of an item.
   """
 
   source: str
@@ -168,13 +168,13 @@ _ENCODING = flags.DEFINE_string(
   'encoding',
   None,
   'Encoding of those of your text files that are not UTF-8, such as '
-  'windows-1252; UTF-16 is told by itself.',
+  'windows-1252; UTF-16 is detected.',
 )
 _FILL_DOWN = flags.DEFINE_list(
   'fill_down',
   [],
-  'Columns of --path whose empty cells repeat the value of the row above, as '
-  'exports of orders have them.',
+  'Columns of --path whose empty cells repeat the value of the row above, '
+  'such as order_id in an export of orders.',
 )
 _FILL_WITHIN = flags.DEFINE_string(
   'fill_within',
@@ -197,9 +197,9 @@ _SEQUENCES = flags.DEFINE_bool(
 
 
 def load() -> interactions.Interactions:
-  """The interactions that the flags name, filtered as they say.
+  """Returns the interactions that the flags choose and filter.
 
-  What was left out on the way is printed to the terminal.
+  Notes on rows that were left out are printed to the terminal.
   """
   source, options = _source()
   data = _read(
@@ -228,12 +228,13 @@ def _read(source: str, **options: Any) -> interactions.Interactions:
 
 
 def _tell(data: interactions.Interactions) -> None:
+  """Prints the notes of a data set."""
   for note in data.notes:
     print(f'note: {note}', file=sys.stderr)
 
 
 def load_domains(names: list[str]) -> tuple[interactions.Interactions, ...]:
-  """Data sets of `DOMAINS` or of TOML files, each read by its own rules.
+  """Reads data sets of `DOMAINS` or of TOML files, each by its own rules.
 
   Args:
     names: keys of `DOMAINS`, or paths of files such as
@@ -244,8 +245,8 @@ def load_domains(names: list[str]) -> tuple[interactions.Interactions, ...]:
         min_rating = 4.0             # and min_interactions
 
   Raises:
-    DataError: an unknown name, a file that says nothing usable, or a set
-      without item text.
+    DataError: a name is unknown, a file is invalid, or a data set has no item
+      text.
   """
   domains = []
   for name in names:
@@ -264,8 +265,8 @@ def load_domains(names: list[str]) -> tuple[interactions.Interactions, ...]:
     )
     if data.item_text is None:
       raise interactions.DataError(
-        f'--domains={name}: {data.name} has no item text, by which alone one '
-        'domain can teach another; leave it out'
+        f'--domains={name}: {data.name} has no item text, and '
+        'transfer between domains needs it; leave it out'
       )
     _tell(data)
     domains.append(data)
@@ -273,7 +274,7 @@ def load_domains(names: list[str]) -> tuple[interactions.Interactions, ...]:
 
 
 def _own_domain(name: str) -> Domain:
-  """A domain that a TOML file describes."""
+  """Returns the domain that a TOML file describes."""
   file = pathlib.Path(os.path.expanduser(name))
   try:
     found = tomllib.loads(file.read_text(encoding='utf-8'))
@@ -325,7 +326,7 @@ _KIND_NAMES = {
 
 
 def _toml_kind(key: str, default: Any):
-  """What an option of `table` may be, told by its default."""
+  """Returns the type of an option of `table`, which its default tells."""
   if key == 'path':
     return str | list
   if isinstance(default, bool):
@@ -334,12 +335,12 @@ def _toml_kind(key: str, default: Any):
 
 
 def _source() -> tuple[str, dict[str, Any]]:
-  """The source of the flags, and the options of its own function."""
+  """Returns the source that the flags name, and its options."""
   name = _SOURCE.value
   if name not in sources.SOURCES and name in DOMAINS:
     if _DOMAIN.value is not None:
       raise interactions.DataError(
-        f'--source={name} says which domain: leave out --domain={_DOMAIN.value}'
+        f'--source={name} has a domain: leave out --domain={_DOMAIN.value}'
       )
     _refuse_table_options(name)
     return DOMAINS[name].source, dict(DOMAINS[name].options)
@@ -351,7 +352,7 @@ def _source() -> tuple[str, dict[str, Any]]:
 
 
 def _refuse_table_options(source: str) -> None:
-  """Raises DataError where a flag is given that this source does not heed."""
+  """Raises DataError if a flag is given that this source does not use."""
   for option in _table_options():
     flag = flags.FLAGS[option]
     if flag.value != flag.default:
@@ -362,6 +363,7 @@ def _refuse_table_options(source: str) -> None:
 
 
 def _table_options() -> dict[str, Any]:
+  """Returns the options of `table` that the flags give."""
   return {
     'path': _PATH.value,
     'user_column': _USER_COLUMN.value,
@@ -388,18 +390,18 @@ def _table_options() -> dict[str, Any]:
 def load_train_test() -> tuple[
   interactions.Interactions, interactions.Interactions
 ]:
-  """The published train and test part of a source that has them."""
+  """Returns the published training and test data of a source."""
   return sources.load_train_test(_SOURCE.value, data_dir=_DATA_DIR.value)
 
 
 def load_prefixes(data: interactions.Interactions) -> splits.HeldOut:
-  """The published test prefixes of a source of sessions, and what followed.
+  """Returns the published test prefixes of sessions, and the items after them.
 
   Raises:
-    DataError: the source has none.
+    DataError: the source has no test prefixes.
   """
   if _SOURCE.value != 'diginetica':
     raise interactions.DataError(
-      f'--source={_SOURCE.value} has no test prefixes; use diginetica'
+      f'--source={_SOURCE.value} has no test prefixes; give --source=diginetica'
     )
   return sequences.diginetica_prefixes(data, _DATA_DIR.value)

@@ -1,9 +1,10 @@
-"""Rewrites the table of published numbers and ours in experiments/README.md.
+"""Rewrites the table of published and reproduced numbers in the README.
 
   python -m experiments.systems
 
-One row for each flag file that repeats a published table; what was not run says
-so. Run it in the repository's root.
+The table in experiments/README.md has one row for each flag file of a
+published table. A row without results says "not run". Run this script in the
+root of the repository.
 """
 
 import json
@@ -27,11 +28,11 @@ class Row(NamedTuple):
   """A system on a data set.
 
   Attributes:
-    system: as its makers call it.
-    dataset: in words.
-    folder: of the experiment, in experiments.
-    flags: the flag file's name without its suffix; results are called alike.
-    arm: of VQ-Rec, which has several in a file.
+    system: name of the system in its paper.
+    dataset: title of the data set.
+    folder: folder of the experiment, below experiments.
+    flags: name of the flag file and of its results, without the suffix.
+    arm: arm of VQ-Rec, whose result files hold several.
   """
 
   system: str
@@ -42,14 +43,14 @@ class Row(NamedTuple):
 
 
 class Number(NamedTuple):
-  """One metric; None is not published, or not run."""
+  """One metric; None means not published, or not run."""
 
   metric: str
   published: float | None
   here: float | None
 
 
-# A variant of this project beside the paper's number.
+# A variant of this project; the paper's number beside it is of the original.
 _AT_TEXT = 'VQ-Rec, codes started at the text'
 ROWS = (
   Row('EASE', 'Gowalla', 'ease', 'gowalla'),
@@ -77,12 +78,12 @@ ROWS = (
   Row('P5, random numbers', 'Beauty', 'p5', 'beauty_random'),
   Row('P5, collaborative numbers', 'Beauty', 'p5', 'beauty_collaborative_slow'),
 )
-# Which of P5's published rows is a flag file's.
+# Flag file -> its row among the published numbers of P5.
 _P5_PUBLISHED = {
   'beauty_given': 'P5-small, numbers along full sequences (leak)',
   'beauty_random': 'P5-small, random numbers (by the authors of TIGER)',
 }
-# PReF publishes nothing on these sets: ours stand alone.
+# The paper of PReF publishes nothing on these data sets.
 _PREF = 'recommendation.json', 'ndcg@20', ('pref', 'known', 10)
 _VQREC_METRICS = ('recall@10', 'ndcg@10')
 
@@ -94,7 +95,7 @@ def main(argv):
 
 
 def table(rows: tuple[Row, ...], root: pathlib.Path) -> str:
-  """All rows in Markdown; links are relative to the folder of `root`."""
+  """Returns all rows in Markdown, with links relative to `root`."""
   return '\n'.join([_HEAD, *(_line(row, root) for row in rows)])
 
 
@@ -122,7 +123,7 @@ def _text(value: float | None, missing: str) -> str:
 
 
 def _numbers(row: Row, folder: pathlib.Path) -> list[Number]:
-  """Of a row's results; where it was never run, what is to be reached."""
+  """Returns the numbers of a row; without results, only published ones."""
   results = folder / 'results'
   if row.folder == 'p5':
     return _of_p5(row, results)
@@ -141,7 +142,7 @@ def _numbers(row: Row, folder: pathlib.Path) -> list[Number]:
 
 
 def _expected(flags: str, row: Row) -> list[Number]:
-  """The published numbers that a flag file names (--expect=METRIC=VALUE)."""
+  """Returns the published numbers of a flag file (--expect=METRIC=VALUE)."""
   found = re.findall(r'^--expect=(.+)$', flags, re.MULTILINE)
   pairs = [one.rsplit('=', 1) for line in found for one in line.split(',')]
   start = f'{row.arm}/' if row.arm else ''
@@ -164,7 +165,7 @@ def _of_arm(row: Row, document) -> list[Number]:
 
 
 def _of_pref(results: pathlib.Path) -> list[Number]:
-  """After ten questions about films that the user has seen."""
+  """Returns PReF's number after ten questions about films seen by the user."""
   name, metric, place = _PREF
   if not (results / name).exists():
     return []
@@ -176,7 +177,7 @@ def _of_pref(results: pathlib.Path) -> list[Number]:
 
 
 def _of_p5(row: Row, results: pathlib.Path) -> list[Number]:
-  """Next item with the wordings that were trained on, over all seeds."""
+  """Returns the mean over seeds for the next item, with trained prompts."""
   of_row = _P5_PUBLISHED.get(row.flags)
   values = p5_tables.PUBLISHED[of_row] if of_row else (None,) * 4
   published = dict(zip(p5_tables.RANKING, values, strict=True))

@@ -22,6 +22,8 @@ from absl import app, flags
 from launch import preemptible, sweep_flags
 from launch import sweep as sweep_lib
 
+flags.adopt_module_key_flags(sweep_flags)  # --help shows them, too
+
 _PROCESSES = flags.DEFINE_integer(
   'processes', 1, 'Number of runs at the same time.', lower_bound=1
 )

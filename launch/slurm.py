@@ -21,6 +21,8 @@ from absl import app, flags
 from launch import sweep as sweep_lib
 from launch import sweep_flags
 
+flags.adopt_module_key_flags(sweep_flags)  # --help shows them, too
+
 _NAME = flags.DEFINE_string('name', 'hyperrec', 'Name of the Slurm job.')
 _SCRIPT = flags.DEFINE_string(
   'script', 'sweep.sbatch', 'File that the batch script is written to.'

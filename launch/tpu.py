@@ -23,6 +23,8 @@ from absl import app, flags
 
 from launch import sweep_flags, tpu_slice
 
+flags.adopt_module_key_flags(sweep_flags)  # --help shows them, too
+
 _PROJECT = flags.DEFINE_string(
   'project', None, 'Google Cloud project to bill.', required=True
 )

@@ -83,6 +83,10 @@ def situation(regime):
     cut = np.quantile(target.timestamps, 0.7)
     later = target.timestamps > cut
     return target.rows(~later), target.rows(later)
+  if regime == 'new_items':
+    known = target.take_users(range(45))
+    is_new = known.items >= NUM_ITEMS - 6
+    return known.take_items(range(NUM_ITEMS - 6)), known.rows(is_new)
   half = NUM_ITEMS // 2
   old = target.take_items(range(half)).take_users(range(45))
   return old, target.take_items(range(half, target.num_items)).take_users(

@@ -1,7 +1,7 @@
-"""The trials that each arm of the adaptation experiment may tune over.
+"""The hyperparameter trials of each arm of the adaptation experiment.
 
-Every arm has the same number of trials, in an order that puts the most
-promising first, so that `--trials=N` cuts all of them alike.
+The most promising trials come first, and `--trials=N` uses the first N of each
+arm, so that all tuned arms have the same number of trials.
 """
 
 import itertools
@@ -19,14 +19,14 @@ def _grid(**axes) -> tuple[Trial, ...]:
 
 
 def _rows(names: str, *rows, **fixed) -> tuple[Trial, ...]:
-  """Trials of the named values, a row each, and what all of them share."""
+  """Trials with the named values, one row each, and values common to all."""
   names = names.split()
   return tuple({**dict(zip(names, r, strict=True)), **fixed} for r in rows)
 
 
 L2 = (100.0, 30.0, 300.0, 10.0, 60.0, 200.0, 600.0, 3.0)
 EASE = _grid(l2=L2)
-# Who has shown few items is served by more of a prior than a refit calls for.
+# Users with few shown items need stronger regularization than a refit.
 EASE_USERS = _grid(
   l2=(300.0, 1000.0, 100.0, 600.0, 2000.0, 30.0, 200.0, 3000.0)
 )
@@ -159,7 +159,7 @@ _SASREC = {
   'hidden_ratio': 1,
   'batch_size': 8,
 }
-# Time goes on, and what comes next is what is asked.
+# For drift, where the next items in time are the targets.
 SASREC = _rows(
   'lr epochs dim dropout length',
   (5e-3, 10, 32, 0.2, 50),
@@ -172,7 +172,7 @@ SASREC = _rows(
   (5e-3, 40, 32, 0.2, 100),
   **_SASREC,
 )
-# Elsewhere what a user shows, and what is to be found, is of any time.
+# In the other regimes, shown items and targets may be of any time.
 _SASREC_SHUFFLED = {**_SASREC, 'dim': 64, 'length': 50, 'shuffled': True}
 SASREC_USERS = _rows(
   'lr epochs finetune_epochs dropout',
@@ -186,7 +186,7 @@ SASREC_USERS = _rows(
   (2e-3, 160, 5, 0.7),
   **_SASREC_SHUFFLED,
 )
-# Of a new catalogue or domain there are fewer users.
+# A new catalogue or domain has fewer users.
 SASREC_ITEMS = _rows(
   'lr epochs finetune_epochs dropout',
   (5e-3, 40, 40, 0.5),
@@ -223,8 +223,8 @@ VQREC = _rows(
   batch_size=8,
   **_VQREC,
 )
-# Of several source domains, forty times as many users: one setting, since an
-# index and one pass take minutes.
+# Several source domains have forty times as many users, and the index and one
+# epoch take minutes. Therefore there is one setting.
 VQREC_DOMAINS = (
   {
     **_VQREC,
@@ -237,7 +237,7 @@ VQREC_DOMAINS = (
     'batch_size': 64,
   },
 )
-# One setting each: the longer one takes minutes to train.
+# One setting each, since the longer one takes minutes to train.
 P5 = (
   {
     'dim': 64,

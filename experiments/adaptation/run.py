@@ -1,4 +1,4 @@
-"""The experiment: which way of adapting ranks best per unit of cost.
+"""Measures which way of adapting ranks best per unit of cost.
 
   python -m experiments.adaptation.run \
     --flagfile=experiments/adaptation/quick.flags
@@ -6,7 +6,7 @@
     --flagfile=experiments/adaptation/full.flags --workdir=DIR
 
 Prints a table, and writes DIR/results.json and DIR/report.html. The same
-command resumes: cells that DIR/cells.jsonl holds are not run again.
+command resumes: cells whose rows are in DIR/cells.jsonl are not run again.
 """
 
 import functools
@@ -35,10 +35,15 @@ from hyperrec.regimes import new_users
 from hyperrec.systems.linear import linear_autoencoder
 
 _REGIMES = flags.DEFINE_list(
-  'regimes', ['new_users', 'new_catalogue'], 'The adaptation regimes.'
+  'regimes',
+  ['new_users', 'new_catalogue'],
+  f'Regimes to run, some of {",".join(r.name for r in regimes.ALL)}.',
 )
 _METHODS = flags.DEFINE_list(
-  'methods', None, 'The arms to run; default all but controls.'
+  'methods',
+  None,
+  'Methods to run, such as ease,hyperease. '
+  'By default, all but ablations, controls and optional variants.',
 )
 _BUDGETS = {
   regime.name: script.define_whole_numbers(
@@ -49,67 +54,71 @@ _BUDGETS = {
 _DOMAINS = flags.DEFINE_list(
   'domains',
   [],
-  'Of new_domain: the source domains; the target is --source. Some of '
+  'Source domains of the regime new_domain, whose target is --source. Some of '
   f'{", ".join(source_flags.DOMAINS)}.',
 )
 _REHEARSAL_DOMAINS = flags.DEFINE_integer(
   'rehearsal_domains',
   3,
-  'How many source domains, in the order given, choose hyperparameters.',
+  'Number of source domains on which hyperparameters are chosen, in the order '
+  'of --domains.',
   lower_bound=1,
 )
 _EVIDENCE_FOLDS = flags.DEFINE_integer(
   'evidence_folds',
   0,
-  'Parts of the evidence of a new catalogue or domain that choose '
-  'hyperparameters too, each judged by the others; 0 leaves it to rehearsals.',
+  'Number of folds of the evidence of a new catalogue or domain for choosing '
+  'hyperparameters by cross-validation, beside rehearsals on the source, such '
+  'as 3; 0 uses rehearsals only.',
   lower_bound=0,
 )
 _SEEDS = flags.DEFINE_integer(
   'seeds',
   1,
-  'Splits drawn.',
+  'Number of random splits; they have the seeds 0, 1, ...',
   lower_bound=1,
 )
 _NUM_HELDOUT = flags.DEFINE_integer(
   'num_heldout',
   130,
-  'Users of validation, and of test.',
+  'Number of validation users, and of test users.',
   lower_bound=1,
 )
 _TRIALS = flags.DEFINE_integer(
   'trials',
   3,
-  'Trials of every tuned arm.',
+  'Number of hyperparameter trials of every tuned arm.',
   lower_bound=1,
 )
-_ORACLE = flags.DEFINE_bool('oracle', True, 'Also run the oracle arms.')
+_ORACLE = flags.DEFINE_bool(
+  'oracle', True, 'Also run the oracle arms, tuned on the target.'
+)
 _ENCODER = flags.DEFINE_enum(
-  'text_encoder', 'tfidf', item_features.ENCODERS, 'What reads item text.'
+  'text_encoder', 'tfidf', item_features.ENCODERS, 'Encoder of item text.'
 )
 _FEATURES = flags.DEFINE_integer(
   'features',
   128,
-  'Width of TF-IDF features.',
+  'Number of TF-IDF features of an item.',
   lower_bound=1,
 )
 _CACHE_DIR = flags.DEFINE_string(
-  'cache_dir', None, 'Where embeddings of item text are kept between runs.'
+  'cache_dir', None, 'Folder that keeps embeddings of item text for later runs.'
 )
 _REPEATS = flags.DEFINE_integer(
   'repeats',
   20,
-  'Times an adaptation is timed.',
+  'Maximum number of times that an adaptation is timed.',
   lower_bound=1,
 )
 _MAX_SECONDS = flags.DEFINE_float(
   'max_seconds',
   1.0,
-  'How long the repeats of one timing may take.',
+  'Time limit for the repeats of one timing, in seconds.',
   lower_bound=0.0,
 )
 _WORKDIR = flags.DEFINE_string(
-  'workdir', 'results/adaptation', 'Where results are written.'
+  'workdir', 'results/adaptation', 'Folder of the results and the report.'
 )
 
 # What a resumed run finds in its workdir, with the version of its format.
@@ -127,14 +136,14 @@ _FREE = dict.fromkeys(
 
 
 class Data(NamedTuple):
-  """The data set that is judged, and the source domains of new_domain."""
+  """The target data set, and the source domains of the regime new_domain."""
 
   target: regimes.Interactions
   domains: tuple[regimes.Interactions, ...] = ()
 
 
 def main(argv):
-  """Runs every cell that is not yet there, then the table and the report."""
+  """Runs all cells without a row, prints the table and writes the report."""
   del argv
   workdir = pathlib.Path(_WORKDIR.value)
   cells = list(plan())
@@ -159,7 +168,7 @@ def main(argv):
 
 
 def claim(data: Data) -> None:
-  """Refuses the workdir of another run."""
+  """Raises OtherRunError if the workdir belongs to another run."""
   script.claim(
     _WORKDIR.value,
     'experiments.adaptation.run',
@@ -174,7 +183,7 @@ def claim(data: Data) -> None:
 
 
 def load() -> Data:
-  """What the flags name; domains only where the regime asks for them."""
+  """Reads the data that the flags name; domains only if a regime uses them."""
   asking = [r.name for r in regimes.ALL if r.has_domains]
   asking = [name for name in asking if name in _REGIMES.value]
   if not asking:
@@ -182,7 +191,7 @@ def load() -> Data:
   fewest = 1 if _TRIALS.value == 1 else 2
   if len(_DOMAINS.value) < fewest:
     raise app.UsageError(
-      f'--regimes={asking[0]} needs {fewest} source domains at least, to learn '
+      f'--regimes={asking[0]} needs at least {fewest} source domains, to learn '
       'from and to choose hyperparameters on: name more in --domains '
       f'(of {list(source_flags.DOMAINS)}), or give --trials=1'
     )
@@ -190,7 +199,7 @@ def load() -> Data:
 
 
 def hold_out(target: regimes.Interactions) -> list[str]:
-  """Holds out fewer users than the default where there are few; says so."""
+  """Reduces the default --num_heldout for small data; returns notes on it."""
   flag = flags.FLAGS['num_heldout']
   fifth = max(1, target.num_users // 5)
   if flag.present or flag.value <= fifth:
@@ -204,7 +213,7 @@ def hold_out(target: regimes.Interactions) -> list[str]:
 
 
 def large(target: regimes.Interactions) -> list[str]:
-  """Says what weights of all pairs of many items take, before it begins."""
+  """Returns notes on the memory and time of dense weights of many items."""
   if target.num_items < _MANY_ITEMS:
     return []
   needed = linear_autoencoder.solve_peak_bytes(
@@ -223,7 +232,7 @@ def large(target: regimes.Interactions) -> list[str]:
 
 
 class Cell(NamedTuple):
-  """One row to be: an arm, fair or oracle, on a task."""
+  """One cell: a fair or an oracle arm on a task; its result is one row."""
 
   regime: str
   seed: int
@@ -233,12 +242,12 @@ class Cell(NamedTuple):
 
 
 def possible(data: Data, cells: list[Cell]) -> tuple[list[Cell], list[str]]:
-  """The cells whose task can be made, and what is to be known of the tasks.
+  """Returns the cells whose task can be made, and notes on the tasks.
 
-  Everything that is impossible is told before hours are spent on the rest.
+  Impossible cells are reported before hours are spent on the others.
 
   Raises:
-    DataError: a task cannot be made, or none of a regime's budgets is possible.
+    DataError: a task cannot be made, or no budget of a regime is possible.
   """
   notes, refused = {}, {}
   for regime, seed, budget in dict.fromkeys(cell[:3] for cell in cells):
@@ -254,8 +263,8 @@ def possible(data: Data, cells: list[Cell]) -> tuple[list[Cell], list[str]]:
       notes.setdefault(
         regime,
         f'{regime}: {users} of {judged.targets.num_users} test users are '
-        'judged; the others have nothing to be found, since they have fewer '
-        'than 5 interactions there, or nothing new',
+        'evaluated; the others have no targets, since they have fewer than 5 '
+        'interactions there, or none with a new item',
       )
   kept = [cell for cell in cells if (cell.regime, cell.budget) not in refused]
   for (regime, _), error in refused.items():
@@ -265,7 +274,7 @@ def possible(data: Data, cells: list[Cell]) -> tuple[list[Cell], list[str]]:
 
 
 def plan() -> Iterator[Cell]:
-  """Yields every cell once, budgets last: what is prepared serves them all."""
+  """Yields every cell once; budgets vary fastest and share prepared states."""
   budgets = {
     regime: list(dict.fromkeys(map(int, flag.value)))
     for regime, flag in _BUDGETS.items()
@@ -276,7 +285,7 @@ def plan() -> Iterator[Cell]:
     system.name for system in catalogue.SYSTEMS if system.is_run_by_default
   ]
   _check_known('methods', names, catalogue.BY_NAME)
-  # Fair arms first: they are what the verdict rests on.
+  # Fair arms run first, since the verdict uses them only.
   for oracle in (False, True)[: 1 + _ORACLE.value]:
     for regime, seed in itertools.product(asked, range(_SEEDS.value)):
       for name in dict.fromkeys(names):
@@ -294,7 +303,7 @@ def _check_known(flag: str, given: Iterable[str], known: Iterable[str]) -> None:
 
 
 def run(data: Data, cells: list[Cell], path: pathlib.Path) -> list[dict]:
-  """Rows of all cells; those in `path` are read, the others run and added."""
+  """Returns the rows of all cells; runs those that `path` does not hold."""
   features = features_lib.read(
     [data.target, *data.domains],
     _ENCODER.value,
@@ -319,17 +328,17 @@ def run(data: Data, cells: list[Cell], path: pathlib.Path) -> list[dict]:
 
 
 def run_one(data: Data, features, cell: Cell, cache: dict) -> tuple[dict, bool]:
-  """Tunes, runs and judges one cell.
+  """Tunes, runs and evaluates one cell.
 
   Args:
     data: all interactions.
-    features: of all items.
-    cell: what to run.
+    features: features of all items.
+    cell: the cell to run.
     cache: prepared states of earlier cells, see `_Learner`.
 
   Returns:
-    The row, and whether it is kept: a refusal for lack of memory is not, since
-    another machine may have more.
+    The row, and whether it is stored. A refusal for lack of memory is not
+    stored, since another machine may have more memory.
   """
   start = time.perf_counter()
   row = {
@@ -358,7 +367,7 @@ def run_one(data: Data, features, cell: Cell, cache: dict) -> tuple[dict, bool]:
 
 
 def _outcome(data: Data, features, cell: Cell, cache: dict) -> dict:
-  """The entries of a row that tell quality, costs and what was chosen."""
+  """Returns the entries of a row: quality, costs and hyperparameters."""
   task = _task(data, cell.regime, cell.budget, cell.seed)
   system = catalogue.BY_NAME[cell.name]
   arm = system.arms[cell.regime]
@@ -408,13 +417,13 @@ def _outcome(data: Data, features, cell: Cell, cache: dict) -> dict:
 
 
 class _Learner(NamedTuple):
-  """Prepares methods, each at most once for all cells that can share it.
+  """Prepares methods; cells that can share a prepared state do share it.
 
   Attributes:
     cache: prepared states, keyed by (regime, seed, name, rehearsal, trial);
       only those of the last learner are kept.
-    shared_by: regime, seed, and the name that systems have in common which
-      learn the same from the source.
+    shared_by: regime, seed, and the name shared by systems that learn the
+      same state from the source.
     key: a typed key.
   """
 
@@ -423,11 +432,11 @@ class _Learner(NamedTuple):
   key: jax.Array
 
   def on(self, source: method_lib.Source, rehearsal: int | None = None):
-    """(method, number of its trial) -> what it prepared on a source.
+    """Returns a function (method, trial number) -> state prepared on a source.
 
     Args:
-      source: what is learned from.
-      rehearsal: number of the rehearsal; None is the task itself.
+      source: the data to learn from.
+      rehearsal: number of the rehearsal; None means the task itself.
     """
 
     def prepare(method, trial):

@@ -1,4 +1,4 @@
-"""Rows that runs stored, and which of them may be compared."""
+"""Reads stored rows, and checks that they may be compared."""
 
 import pathlib
 from collections.abc import Iterable
@@ -7,9 +7,8 @@ from hyperrec import regimes
 from hyperrec.evaluation import results
 from hyperrec.training import manifest
 
-# Flags that choose which cells are run, how hyperparameters are chosen, what
-# reads the text, or how long timing takes. Rows that differ in them are of the
-# same test users.
+# Flags that choose the cells, the tuning, the text encoder or the timing. They
+# do not change the test users.
 _MAY_DIFFER = frozenset(
   (
     'regimes', 'methods', 'seeds', 'oracle', 'trials', 'evidence_folds',
@@ -20,13 +19,13 @@ _MAY_DIFFER = frozenset(
 
 
 def read(workdir: str | pathlib.Path) -> list[results.Row]:
-  """The rows of a workdir, with the checksums of the data that they are of.
+  """Returns the rows of a workdir, with the checksums of their data.
 
-  Where two runs did the same cell at the same time, the later row counts.
+  If two runs did the same cell at the same time, the later row counts.
 
   Raises:
-    OtherRunError: no manifest tells what made them.
-    ResultError: a line is no row.
+    OtherRunError: the workdir has no manifest.
+    ResultError: a line is not a row.
   """
   workdir = pathlib.Path(workdir)
   parts = manifest.read(workdir)['data']
@@ -37,11 +36,12 @@ def read(workdir: str | pathlib.Path) -> list[results.Row]:
 
 
 def read_all(workdirs: Iterable[pathlib.Path]) -> list[results.Row]:
-  """The rows of several workdirs, to be put together.
+  """Returns the rows of several workdirs together.
 
   Raises:
     OtherRunError: see `read`.
-    ResultError: two workdirs hold the same cell, or cells of other test users.
+    ResultError: two workdirs hold the same cell, or their test
+      users differ.
   """
   rows: dict[tuple, results.Row] = {}
   for workdir in workdirs:
@@ -57,16 +57,16 @@ def read_all(workdirs: Iterable[pathlib.Path]) -> list[results.Row]:
 
 
 def row_key(row: results.Row) -> tuple[str, str, str, int, int]:
-  """Data set, regime, method, budget and seed: each has one row."""
+  """Returns the data set, regime, method, budget and seed of a row."""
   names = ('dataset', 'regime', 'method', 'budget', 'seed')
   return tuple(row[name] for name in names)
 
 
 def check_alike(rows: Iterable[results.Row]) -> None:
-  """Raises ResultError where two rows of a task are of other users or data.
+  """Raises ResultError if rows of a task have different test users or data.
 
-  A task is a data set and a regime. What a row does not tell, as older ones do
-  not, is not compared.
+  A task is a data set and a regime. A value that a row lacks, such as in older
+  rows, is not compared.
   """
   known: dict[tuple[str, str, str], object] = {}
   for row in rows:
@@ -76,12 +76,12 @@ def check_alike(rows: Iterable[results.Row]) -> None:
       if first != value:
         raise results.ResultError(
           f'{", ".join(task)}: rows with {name}={first} and with '
-          f'{name}={value} are not of the same test users; keep one kind'
+          f'{name}={value} have different test users; keep one kind'
         )
 
 
 def _facts(row: results.Row) -> dict[str, object]:
-  """What decides which test users a row is of, under the names it has."""
+  """Returns name -> value for all that decides the test users of a row."""
   flags = {
     f'--{name}': value
     for name, value in row.get('flags', {}).items()

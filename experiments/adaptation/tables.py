@@ -1,12 +1,12 @@
-"""Collects runs, and rewrites the READMEs' words, tables and pictures.
+"""Collects runs, and rewrites the generated text and figures of READMEs.
 
-  python -m experiments.adaptation.tables --take=DIR    (DIR/cells.jsonl)
-  python -m experiments.adaptation.tables               (what is committed)
-  python -m experiments.adaptation.tables --report=report.html   (a page alone)
+  python -m experiments.adaptation.tables --take=DIR    (adds DIR/cells.jsonl)
+  python -m experiments.adaptation.tables               (committed rows only)
+  python -m experiments.adaptation.tables --report=report.html   (only the page)
 
-Run it in the repository's root. There is one file for each data set and regime.
-Rows that are there already are kept; `--replace` takes the new ones. Rows of
-other test users than those that are there are refused.
+Run it in the root of the repository. Rows are stored in one file for each data
+set and regime. A row that exists already is kept, unless `--replace` is given.
+Rows with other test users than the stored ones are refused.
 """
 
 import pathlib
@@ -22,25 +22,31 @@ from experiments.adaptation.report import figures, numbers, roles, words
 from experiments.adaptation.report import tables as tables_lib
 from hyperrec.evaluation import results
 
-_TAKE = flags.DEFINE_list('take', [], 'Workdirs of runs to take in.')
-_REPLACE = flags.DEFINE_bool('replace', False, 'New rows replace old ones.')
-_ONLY = flags.DEFINE_list('only', None, 'Methods to take in; default all.')
+_TAKE = flags.DEFINE_list(
+  'take', [], 'Workdirs whose rows are added, such as DIR1,DIR2.'
+)
+_REPLACE = flags.DEFINE_bool(
+  'replace', False, 'Replace stored rows by new ones.'
+)
+_ONLY = flags.DEFINE_list(
+  'only', None, 'Methods whose rows are added; by default all.'
+)
 
 _REPORT = flags.DEFINE_string(
   'report',
   None,
-  'Only write the report of all committed results, to this file.',
+  'HTML file for the report of all committed results; writes nothing else.',
 )
 
 _INKS = {'light': '#1b1f24', 'dark': '#e4e8ec'}
 _RESULTS = pathlib.Path('experiments/adaptation/results')
 _DETAILS = 'experiments/adaptation/README.md'
-# The data set of the curves; the report has those of all.
+# The data set of the curves in the README; the report shows all data sets.
 _FRONT = 'movielens_small'
 
 
 def main(argv):
-  """Takes runs in, then writes the pictures and READMEs' blocks, or a page."""
+  """Adds runs, then writes the figures and READMEs, or only the report."""
   del argv
   for workdir in _TAKE.value:
     new = stored_rows.read(workdir)
@@ -66,7 +72,10 @@ def main(argv):
 
 
 def take_in(rows: list[results.Row], *, replace: bool = False) -> None:
-  """Adds rows to the file of their data set and regime, oracle arms apart."""
+  """Adds rows to the files of their data sets and regimes.
+
+  Rows of oracle arms have files of their own.
+  """
   files: dict[pathlib.Path, list[results.Row]] = {}
   for row in rows:
     name = re.sub(r'\W+', '_', f'{row["dataset"]}-{row["regime"]}')
@@ -90,7 +99,7 @@ def take_in(rows: list[results.Row], *, replace: bool = False) -> None:
 
 
 def committed() -> list[results.Row]:
-  """The rows of all files."""
+  """Returns the rows of all committed files."""
   return [
     row
     for path in sorted(_RESULTS.glob('*.json'))
@@ -99,7 +108,7 @@ def committed() -> list[results.Row]:
 
 
 def answer(analyses) -> str:
-  """The README's first words and its picture."""
+  """Returns the answer for the main README: sentences and a figure."""
   told = '\n'.join(f'- {s}' for s in words.answer(analyses))
   drawn = picture(
     'answer',
@@ -114,13 +123,13 @@ def answer(analyses) -> str:
 
 
 def hypotheses(tasks) -> str:
-  """What was stated before any run, judged."""
+  """Returns the table of hypotheses and its explanation."""
   table = tables_lib.as_markdown(tables_lib.hypotheses_table(tasks))
   return f'{table}\n\n{words.HYPOTHESES}'
 
 
 def verdict(tasks, analyses) -> str:
-  """Who wins where, and each task in words."""
+  """Returns the table of standings and the verdict on each task."""
   standings = tables_lib.as_markdown(tables_lib.standings_table(tasks))
   told = '\n\n'.join(
     f'**{words.title(task)}**\n\n'
@@ -131,7 +140,7 @@ def verdict(tasks, analyses) -> str:
 
 
 def seeds(tasks) -> str:
-  """How many seeds each task has, and which methods have fewer."""
+  """Returns the number of seeds of each task, and methods with fewer."""
   lines = []
   for task, cells in tasks.items():
     ran: dict[str, int] = {}
@@ -149,7 +158,7 @@ def seeds(tasks) -> str:
 
 
 def curves(tasks) -> str:
-  """Every regime's curves on one data set."""
+  """Draws the curves of every regime on one data set; returns its HTML."""
   fair = {
     task: roles.fair(cells)
     for task, cells in tasks.items()
@@ -169,7 +178,7 @@ def picture(
   alt: str,
   folder: str,
 ) -> str:
-  """Draws a picture in both schemes; gives what shows it from elsewhere."""
+  """Draws a figure for light and dark pages; returns the HTML that shows it."""
   for scheme, ink in _INKS.items():
     text = figures.svg(draw(), ink, alt)
     (_RESULTS / f'{name}-{scheme}.svg').write_text(text, encoding='utf-8')

@@ -1,11 +1,11 @@
-"""Kills a training run again and again; it must end as if never disturbed.
+"""Kills and resumes a training run many times, and checks its result.
 
   python -m experiments.benchmarks.chaos --kills=25
 
-A Mult-VAE is trained with a checkpoint after every step, so that most kills
-(SIGKILL) come in the middle of a save. After each the same command goes on. At
-the end the parameters are those of an undisturbed run, bit for bit, or the
-command fails.
+A Mult-VAE is trained with a checkpoint after every step, so that many kills
+(SIGKILL) happen during a save. After each kill the same command resumes the
+run. At the end the parameters must be bit-identical to those of an
+uninterrupted run; otherwise the exit code is 1.
 """
 
 import pathlib
@@ -36,7 +36,9 @@ _OUTPUT = flags.DEFINE_string(
   'output', 'results/benchmarks/chaos.json', 'JSON file that is written.'
 )
 _WORKDIR = flags.DEFINE_string(
-  'workdir', None, 'Only train there, and print a checksum of the parameters.'
+  'workdir',
+  None,
+  'Only train in this folder, and print a checksum of the parameters.',
 )
 
 _MODULE = 'experiments.benchmarks.chaos'
@@ -49,7 +51,7 @@ _FREE = {
 
 
 def main(argv):
-  """Trains, or kills runs that do."""
+  """Trains in --workdir; without it, starts and kills such runs."""
   del argv
   if _WORKDIR.value:
     data = chaos_training.load()
@@ -67,20 +69,21 @@ def main(argv):
 
 
 def claim(data) -> None:
-  """Refuses the workdir of another run."""
+  """Raises OtherRunError if the workdir belongs to another run."""
   script.claim(
     _WORKDIR.value, _MODULE, {'data': data}, keeps=_KEEPS, free=_FREE
   )
 
 
 def torment(folder: pathlib.Path, kills: int, steps: int, seed: int) -> dict:
-  """Trains once in peace and once killed; what happened.
+  """Trains once without and once with kills; returns the comparison.
 
   Args:
-    folder: of both workdirs.
-    kills: how often the second run is killed, if it lasts.
-    steps: of the run.
-    seed: of the moments: up to four seconds after a run has begun to save.
+    folder: folder for both workdirs.
+    kills: number of kills of the second run, if it does not finish before.
+    steps: number of training steps.
+    seed: seed of the times of the kills: up to two seconds after the first new
+      checkpoint.
   """
   calm = _run(folder / 'calm', steps).communicate()[0].strip()
   moments = random.Random(seed)
@@ -122,7 +125,7 @@ def _run(workdir: pathlib.Path, steps: int) -> subprocess.Popen:
 
 
 def _newest(workdir: pathlib.Path) -> int:
-  """The newest finished checkpoint; -1 without one."""
+  """Returns the step of the newest complete checkpoint; -1 without one."""
   found = (workdir / 'checkpoints').glob('[0-9]*')
   steps = [int(path.name) for path in found if path.name.isdigit()]
   return max(steps, default=-1)

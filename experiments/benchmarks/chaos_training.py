@@ -13,12 +13,12 @@ _USERS, _BATCH = 200, 20
 
 
 def load() -> interactions.Interactions:
-  """What it learns from."""
+  """Returns the training data."""
   return sources.load('synthetic', num_users=_USERS, num_items=300, seed=0)
 
 
 def train(data: interactions.Interactions, workdir: str, num_steps: int) -> str:
-  """Trains in `workdir`, or goes on there; the parameters' SHA-256."""
+  """Trains or resumes in `workdir`; returns the SHA-256 of the parameters."""
   model = mult_vae.mult_vae(
     hidden_dim=200,
     latent_dim=64,

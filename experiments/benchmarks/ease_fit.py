@@ -1,10 +1,11 @@
-"""EASE: the closed form against bare LAPACK, the fit against RecBole's EASE.
+"""Compares EASE with bare LAPACK calls, and with the EASE of RecBole.
 
   python -m experiments.benchmarks.ease_fit
 
-LAPACK's side is potrf and potri alone, on a copy of the same matrix X'X +
-lambda I; ours is all that turns that matrix into B. RecBole's side and ours of
-the second comparison fit from the interactions, each in fresh processes.
+The first comparison is with potrf and potri of LAPACK alone, on a copy of the
+same matrix X'X + lambda I; hyperrec computes B from that matrix. The second
+comparison is with RecBole: both fit from the interactions, each in a process of
+its own.
 """
 
 import json
@@ -34,7 +35,7 @@ def main(argv):
 
 
 def run(skipped: list[str]) -> list[Comparison]:
-  """The comparisons of every data set."""
+  """Returns the comparisons on every data set."""
   repeats = min(3, measure.repeats())
   made = [
     inputs.skewed(5 * num_items, num_items)
@@ -56,7 +57,7 @@ def run(skipped: list[str]) -> list[Comparison]:
 
 
 def against_lapack(data, repeats: int) -> list[Comparison]:
-  """B from X'X + lambda I against potrf and potri of it; and B from X."""
+  """Compares B from X'X + lambda I, and B from X, with potrf and potri."""
   x_UxV = data.csr()
   ridge = np.full(data.num_items, L2)
   matrix = linear_autoencoder.gram(x_UxV)
@@ -103,7 +104,7 @@ def _potrf_potri(a: np.ndarray) -> None:
 
 
 def against_recbole(data, repeats: int) -> list[Comparison]:
-  """Seconds and peak memory of the whole fit, in turns of fresh processes."""
+  """Compares the time and memory of a fit, each in a process of its own."""
   runs = {'hyperrec': [], 'recbole': []}
   with tempfile.TemporaryDirectory() as directory:
     path = pathlib.Path(directory) / 'data.npz'
@@ -137,7 +138,7 @@ def against_recbole(data, repeats: int) -> list[Comparison]:
 
 
 def run_worker(system: str, path: pathlib.Path) -> dict:
-  """What `ease_worker` measures of one fit."""
+  """Returns what `ease_worker` measures in one fit."""
   module = 'experiments.benchmarks.ease_worker'
   done = subprocess.run(
     [sys.executable, '-m', module, system, str(path), str(L2)],

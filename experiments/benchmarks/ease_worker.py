@@ -1,9 +1,9 @@
-"""One EASE fit in a process of its own, so that its peak memory is its own.
+"""Measures one EASE fit in a process of its own, for its peak memory.
 
   python -m experiments.benchmarks.ease_worker SYSTEM DATA.npz L2
 
 Prints {"seconds", "peak_bytes", "rise_bytes", "sample"} as JSON. `ease_fit`
-starts it; the two sides import nothing of each other.
+starts this script. Neither library is imported when the other is measured.
 """
 
 import json
@@ -18,7 +18,7 @@ from hyperrec.data import interactions as interactions_lib
 
 
 def main(system: str, path: str, l2: float) -> None:
-  """Fits, measures and prints."""
+  """Fits the system and prints the measurements."""
   with np.load(path) as file:
     data = interactions_lib.Interactions(
       file['users'], file['items'], int(file['U']), int(file['V'])
@@ -54,7 +54,7 @@ def _recbole(data, l2):
 
 
 def _sample(weights, num_items: int, size: int = 1000) -> list[float]:
-  """Weights at the same random places for every system."""
+  """Returns weights at random places, which are the same for every system."""
   row, column = np.random.default_rng(0).integers(0, num_items, (2, size))
   dense = weights if hasattr(weights, 'shape') else weights.dense()
   return np.asarray(dense[row, column]).ravel().tolist()

@@ -1,12 +1,13 @@
-"""Full ranking against the bare score product, RecBole and irspack.
+"""Compares full ranking with the bare score product, RecBole and irspack.
 
   python -m experiments.benchmarks.evaluation
 
 All sides score the same users with the same B in batches of the same size,
 leave out what the users have seen, and take the same metrics at the same
 cut-offs. The definitions agree (Recall over |T|, binary NDCG with the ideal of
-min(K, |T|), hits) but for ties: ours count against the method, the others'
-fall as the sort leaves them. The script fails where the metrics differ.
+min(K, |T|), hits) except for ties: in hyperrec they count against the
+method, in the others their order is that of the sort. The script fails if the
+metrics differ.
 """
 
 import functools
@@ -37,7 +38,7 @@ def main(argv):
 
 
 def run(skipped: list[str]) -> list[Comparison]:
-  """The comparisons of every size with every peer that is there."""
+  """Returns the comparisons of every size with every installed peer."""
   names = [name for name in PEERS if peers.has(name)]
   skipped += [measure.skip(name) for name in PEERS if name not in names]
   comparisons = []
@@ -49,13 +50,13 @@ def run(skipped: list[str]) -> list[Comparison]:
 
 
 def fit(train) -> np.ndarray:
-  """B of EASE; any dense B costs the same to rank with."""
+  """Returns B of EASE; ranking costs the same with any dense B."""
   ridge = np.full(train.num_items, 250.0)
   return linear_autoencoder.solve_primal(train.csr(), ridge)
 
 
 def compare(weights, judged, names, repeats: int) -> list[Comparison]:
-  """The comparisons on the users of `judged`, a fifth of each hidden."""
+  """Compares on the users of `judged`, with a fifth of each hidden."""
   held = splits.fold_in(judged, seed=0)
   histories = held.histories.by_user_and_time()
   seen, targets = histories.csr(), held.targets.csr()
@@ -99,13 +100,13 @@ def evaluate(weights, histories, seen, targets) -> dict[str, float]:
 
 
 def bare_product(product, num_users: int) -> None:
-  """Scores everybody and forgets the scores."""
+  """Scores all users and discards the scores."""
   for start in range(0, num_users, BATCH_SIZE):
     product(np.arange(start, min(start + BATCH_SIZE, num_users)))
 
 
 def check_agreement(name: str, ours: dict, theirs: dict) -> None:
-  """Raises AssertionError where a metric is off by more than a tie."""
+  """Raises AssertionError if a metric differs by more than ties explain."""
   difference = max(abs(ours[metric] - theirs[metric]) for metric in METRICS)
   print(f'{name}: metrics agree to {difference:.1e}')
   if difference > 1e-4:

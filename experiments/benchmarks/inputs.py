@@ -1,4 +1,4 @@
-"""Made-up interactions with the shape that costs depend on."""
+"""Synthetic interactions with realistic lengths and popularity."""
 
 import numpy as np
 
@@ -10,16 +10,16 @@ Interactions = interactions_lib.Interactions
 def skewed(
   num_users: int, num_items: int, mean_length: int = 50, seed: int = 0
 ) -> Interactions:
-  """Users of log-normal length draw items of Zipf-like popularity.
+  """Returns users with log-normal lengths and items with Zipf-like popularity.
 
-  Lengths and popularity decide what a Gram matrix and a sparse product cost;
-  there is no taste in these data, so metrics on them mean nothing.
+  Both decide the cost of a Gram matrix and of a sparse product. The users have
+  no preferences, so quality metrics on these data are meaningless.
 
   Args:
     num_users: U.
-    num_items: V; items that nobody drew stay in the catalogue.
-    mean_length: draws of a user, on average; repeated draws count once.
-    seed: of everything.
+    num_items: V; items without users stay in the catalogue.
+    mean_length: average number of draws of a user; repeated draws count once.
+    seed: seed of all draws.
   """
   random = np.random.default_rng(seed)
   popularity_V = (np.arange(num_items) + 10.0) ** -0.8
@@ -43,7 +43,7 @@ def skewed(
 
 
 def describe(data: Interactions) -> str:
-  """The sizes, as a row of the table names them."""
+  """Returns the name and the sizes of the data, for the table."""
   return (
     f'{data.name}: {data.num_users:,} users, {data.num_items:,} items, '
     f'{len(data):,} interactions'

@@ -1,4 +1,4 @@
-"""Interleaved timing, comparisons with a goal, and the file they go to."""
+"""Interleaved timing, comparisons with a goal, and their result file."""
 
 import os
 import pathlib
@@ -14,12 +14,15 @@ from experiments import script
 from experiments.benchmarks import peers
 
 _CATALOGUES = flags.DEFINE_list(
-  'catalogues', None, "Sizes V to measure; default the script's own."
+  'catalogues',
+  None,
+  'Catalogue sizes to measure, such as 3000,10000; by default those of the '
+  'script.',
 )
 _REPEATS = flags.DEFINE_integer(
   'timing_repeats',
   5,
-  'Measurements of each side, interleaved.',
+  'Number of measurements of each side.',
   lower_bound=1,
 )
 _RESULTS_DIR = flags.DEFINE_string(
@@ -30,17 +33,17 @@ _RESULTS_DIR = flags.DEFINE_string(
 
 
 class Comparison(NamedTuple):
-  """One quantity, ours and theirs, measured side by side.
+  """One quantity, measured for hyperrec (ours) and for a peer (theirs).
 
   Attributes:
     case: the input and its sizes.
-    what: what was measured.
-    peer: what it is compared with.
+    what: name of the quantity.
+    peer: name of the other library.
     unit: 's' or 'bytes'.
     ours: every measurement.
     theirs: every measurement.
-    goal: '<= 1.5' bounds ours / theirs, '>= 5' bounds theirs / ours; '' is
-      for information, and shows ours / theirs.
+    goal: '<= 1.5' bounds ours / theirs, '>= 5' bounds theirs / ours; '' means
+      no goal, and the ratio is ours / theirs.
   """
 
   case: str
@@ -53,7 +56,7 @@ class Comparison(NamedTuple):
 
   @property
   def ratio(self) -> float:
-    """Of the medians, the way round that the goal bounds."""
+    """Ratio of the medians, in the direction that the goal bounds."""
     ours, theirs = statistics.median(self.ours), statistics.median(self.theirs)
     return theirs / ours if self.goal.startswith('>') else ours / theirs
 
@@ -69,23 +72,23 @@ class Comparison(NamedTuple):
 
 
 def catalogues(default: Sequence[int]) -> list[int]:
-  """The sizes that the flag names, or the script's own."""
+  """Returns the sizes of --catalogues, or the default."""
   if _CATALOGUES.value is None:
     return list(default)
   return [int(size) for size in _CATALOGUES.value]
 
 
 def repeats() -> int:
-  """Measurements of each side."""
+  """Returns the number of measurements of each side."""
   return _REPEATS.value
 
 
 def interleave(
   sides: Mapping[str, Callable[[], Any]], count: int
 ) -> dict[str, list[float]]:
-  """Seconds of `count` calls of each side, in turns, after a warm-up call.
+  """Returns the times of `count` calls of each side, after a warm-up call.
 
-  In turns, so that whatever else the machine does meets all sides alike.
+  The sides take turns, so that other load on the machine affects all alike.
   """
   for call in sides.values():
     jax.block_until_ready(call())
@@ -99,8 +102,8 @@ def interleave(
 
 
 def threads() -> dict[str, Any]:
-  """How many threads the two sides may use."""
-  # Not on every platform.
+  """Returns the number of threads that both sides may use."""
+  # Not every platform has it.
   affinity = getattr(os, 'sched_getaffinity', None)
   cores = len(affinity(0)) if affinity else os.cpu_count()
   found = {'cores': cores, 'blas': None}
@@ -114,7 +117,7 @@ def threads() -> dict[str, Any]:
 
 
 def skip(package: str) -> str:
-  """Says that a peer is not there, and how to get it."""
+  """Prints and returns that a peer is missing, and how to install it."""
   message = (
     f'{package} is not installed, its comparison is skipped; '
     'pip install ".[peers]"'
@@ -127,8 +130,9 @@ def record(name: str, run: Callable[[list[str]], Sequence[Comparison]]) -> None:
   """Runs a benchmark, prints its comparisons and writes them to a file.
 
   Args:
-    name: of the benchmark and of its file in the results' directory.
-    run: gives the comparisons; adds to the list what it had to skip, and why.
+    name: name of the benchmark and of its file in --results_dir.
+    run: returns the comparisons; appends skipped ones and the reason to its
+      argument.
   """
   skipped: list[str] = []
   start, others = time.perf_counter(), _others_seconds()
@@ -156,7 +160,7 @@ def record(name: str, run: Callable[[list[str]], Sequence[Comparison]]) -> None:
 
 
 def _others_seconds() -> float | None:
-  """CPU seconds of all processes but this one and its finished children."""
+  """CPU seconds of all processes except this one and its children."""
   stat = pathlib.Path('/proc/stat')
   if not stat.exists():
     return None
@@ -183,7 +187,7 @@ def line(comparison: Comparison) -> str:
 
 
 def amount(value: float, unit: str) -> str:
-  """A measurement with its unit, short."""
+  """Formats a measurement with its unit."""
   if unit == 'bytes':
     return f'{value / 2**20:,.0f} MiB'
   return f'{value:.2f} s' if value >= 1 else f'{value * 1e3:.3g} ms'

@@ -1,10 +1,10 @@
-"""A Mult-VAE train step against the same model in PyTorch, on CPU.
+"""Compares a train step of Mult-VAE with the same model in PyTorch, on CPU.
 
   python -m experiments.benchmarks.mult_vae_step
 
-Both sides take the same sparse rows to updated parameters: rows made dense,
-norm 1, dropout 0.5, V -> 600 -> 200 -> 600 -> V, multinomial likelihood and
-KL, Adam. PyTorch's Adam is its fastest one (fused).
+Both sides update the parameters from the same sparse rows: dense rows, norm 1,
+dropout 0.5, V -> 600 -> 200 -> 600 -> V, multinomial likelihood and KL, Adam.
+PyTorch uses its fastest Adam (fused).
 """
 
 import jax
@@ -27,7 +27,7 @@ def main(argv):
 
 
 def run(skipped: list[str]) -> list[Comparison]:
-  """The comparisons of every size."""
+  """Returns the comparisons of every size."""
   has_torch = peers.has('torch')
   if not has_torch:
     skipped.append(measure.skip('torch'))
@@ -39,7 +39,7 @@ def run(skipped: list[str]) -> list[Comparison]:
 
 
 def compare(data, has_torch: bool, repeats: int) -> list[Comparison]:
-  """Steps on batches that are ready, and steps that make their batch too."""
+  """Compares steps on a ready batch, and steps that make their batch."""
   sides = _sides(hyperrec_step(data.num_items), data.csr(bool), np.asarray)
   if has_torch:
     import torch
@@ -77,7 +77,7 @@ def _sides(step, x_UxV, convert):
 
 
 def hyperrec_step(num_items: int):
-  """A function x [B, V] -> loss that keeps the train state between calls."""
+  """Returns a function x [B, V] -> loss that keeps its train state."""
   model = variational_autoencoder.MultVAE(num_items)
   init_key, noise_key = jax.random.split(jax.random.key(0))
   init = jax.jit(model.init, static_argnames='train')

@@ -1,8 +1,8 @@
-"""The other libraries, each called the way its own code calls itself.
+"""Calls the other libraries in the way that their own code does.
 
-RecBole's and irspack's classes are used as they are; what stands around them
-(data sets read from files, data loaders, loggers) is left out, which favours
-them. Nothing of them is imported before it is used.
+RecBole's and irspack's classes are used as they are; the code around them
+(reading files, data loaders, loggers) is left out, which favours them. The
+libraries are imported only when they are used.
 """
 
 import importlib.metadata
@@ -28,18 +28,18 @@ def has(package: str) -> bool:
 
 
 def versions() -> dict[str, str]:
-  """Of the peers that are installed."""
+  """Returns the versions of the installed peers."""
   return {p: importlib.metadata.version(p) for p in PACKAGES if has(p)}
 
 
 class _Config(dict):
-  """What RecBole's classes read of its Config."""
+  """The part of a RecBole Config that its classes read."""
 
   device = 'cpu'
 
 
 class _Dataset:
-  """What RecBole's EASE reads of a RecBole data set."""
+  """The part of a RecBole data set that its EASE reads."""
 
   def __init__(self, data: Interactions):
     self._data = data
@@ -53,7 +53,7 @@ class _Dataset:
 
 
 def recbole_ease(data: Interactions, l2: float) -> Callable[[], np.ndarray]:
-  """A function that fits RecBole's EASE and returns its B [V, V]."""
+  """Returns a function that fits RecBole's EASE and returns its B [V, V]."""
   from recbole.model.general_recommender import ease
 
   config = _Config(
@@ -127,7 +127,7 @@ def irspack_evaluate(
 
 
 def torch_mult_vae_step(num_items: int, beta: float) -> Callable[[Any], Any]:
-  """A function x [B, V] -> loss: a step of Mult-VAE (Liang et al., 2018)."""
+  """Returns a train step of Mult-VAE (Liang et al., 2018): x [B, V] -> loss."""
   import torch
   from torch.nn import functional
 

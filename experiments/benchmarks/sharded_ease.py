@@ -1,10 +1,11 @@
-"""EASE over eight devices: Gauss-Jordan, Newton-Schulz and LAPACK.
+"""Compares inverses for EASE on eight devices with LAPACK.
 
   XLA_FLAGS=--xla_force_host_platform_device_count=8 \
     python -m experiments.benchmarks.sharded_ease
 
-On one machine the devices share its cores, so seconds say what the arithmetic
-costs, not what a pod would take; operations, iterations and errors carry over.
+The inverses are blocked Gauss-Jordan elimination and Newton-Schulz iterations.
+On one machine the devices share its cores, so times do not predict those of a
+pod; operations, iterations and errors do.
 """
 
 import functools
@@ -52,7 +53,7 @@ L2 = 100.0
 
 
 def main(argv):
-  """Measures, prints and writes."""
+  """Measures both inverses, prints the rows and writes them."""
   del argv
   x = inputs.skewed(_USERS.value, _ITEMS.value).csr()
   expected = linear_autoencoder.precision(
@@ -74,7 +75,7 @@ def main(argv):
 
 
 def measure(name: str, x, expected) -> dict:
-  """One way to invert: seconds, operations, and how far it is off."""
+  """Measures one inverse: time, operations and error."""
   size = x.shape[1]
   with mesh_lib.use() as mesh:
     make = functools.partial(ease_sharded.gram, x, L2, mesh, _BLOCK.value)

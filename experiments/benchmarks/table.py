@@ -1,6 +1,8 @@
-"""Rewrites the README's table from the committed results.
+"""Rewrites the tables of the README from the committed results.
 
-python -m experiments.benchmarks.table
+  python -m experiments.benchmarks.table
+
+Run it in the root of the repository.
 """
 
 import json
@@ -13,22 +15,31 @@ from experiments.benchmarks import measure
 
 HERE = pathlib.Path('experiments/benchmarks')
 HEAD = ('input', 'measured', 'hyperrec', 'compared with', '', 'ratio', 'goal')
+CHAOS_HEAD = ('kills', 'during a save', 'training steps', 'parameters')
+SHARDED_HEAD = (
+  'method', 'time', 'iterations', 'operations', 'residual',
+  'error relative to LAPACK',
+)  # fmt: skip
 
 
 def main(argv):
-  """Reads results/*.json and rewrites README.md; run from the clone."""
+  """Reads results/*.json and rewrites the block of README.md."""
   del argv
-  files = sorted((HERE / 'results').glob('*.json'))
-  content = '\n\n'.join(section(json.loads(f.read_text())) for f in files)
-  readme.replace_block(HERE / 'README.md', 'benchmarks', content)
+  readme.replace_block(HERE / 'README.md', 'benchmarks', tables(HERE))
+
+
+def tables(folder: pathlib.Path) -> str:
+  """Returns one section for each file in the results of the folder."""
+  sections = {'chaos': chaos_section, 'sharded_ease': sharded_section}
+  return '\n\n'.join(
+    sections.get(file.stem, section)(json.loads(file.read_text()))
+    for file in sorted((folder / 'results').glob('*.json'))
+  )
 
 
 def section(result: dict[str, Any]) -> str:
-  """One benchmark: its command, where it ran, and a row a comparison."""
+  """A benchmark of `measure`: its command, comparisons and machine."""
   name, threads = result['benchmark'], result['threads']
-  versions = ', '.join(
-    f'{package} {version}' for package, version in result['versions'].items()
-  )
   lines = [
     f'### {name}',
     '',
@@ -40,9 +51,65 @@ def section(result: dict[str, Any]) -> str:
     '',
     *(f'Skipped: {reason}' for reason in result['skipped']),
     f'{threads["cores"]} CPU cores, BLAS threads: {threads["blas"]}, '
-    f'{_others(result)}; commit {result["commit"]}; {versions}.',
+    f'{_others(result)}; {_made_by(result)}.',
   ]
   return '\n'.join(lines)
+
+
+def chaos_section(result: dict[str, Any]) -> str:
+  """The training run that is killed: how often, and how it ended."""
+  end = 'identical' if result['is_identical'] else '**differ**'
+  lines = [
+    '### chaos',
+    '',
+    _row(CHAOS_HEAD),
+    _row(['---'] * len(CHAOS_HEAD)),
+    _row(
+      [
+        str(result['kills']),
+        str(result['in_the_middle_of_a_save']),
+        str(result['steps']),
+        end,
+      ]
+    ),
+    '',
+    f'Made by {_made_by(result)}.',
+  ]
+  return '\n'.join(lines)
+
+
+def sharded_section(result: dict[str, Any]) -> str:
+  """The inverse over several devices: time, operations and errors."""
+  lines = [
+    '### sharded_ease',
+    '',
+    _row(SHARDED_HEAD),
+    _row(['---'] * len(SHARDED_HEAD)),
+    *(_row(_sharded_cells(row)) for row in result['rows']),
+    '',
+    f'{result["users"]:,} users, {result["items"]:,} items (V), '
+    f'{result["devices"]} devices; {_made_by(result)}.',
+  ]
+  return '\n'.join(lines)
+
+
+def _sharded_cells(row: dict[str, Any]) -> list[str]:
+  return [
+    row['name'],
+    measure.amount(row['seconds'], 's'),
+    str(row['steps']),
+    f'{row["operations_per_cubed_size"]:g} V^3',
+    f'{row["residual"]:.1e}',
+    f'{row["error_relative_to_lapack"]:.1e}',
+  ]
+
+
+def _made_by(result: dict[str, Any]) -> str:
+  """The commit and the versions that made a result."""
+  versions = ', '.join(
+    f'{package} {version}' for package, version in result['versions'].items()
+  )
+  return f'commit {result["commit"]}; {versions}'
 
 
 def _others(result: dict[str, Any]) -> str:

@@ -1,13 +1,13 @@
-"""Which of the claims about linear models hold? One data set a run.
+"""Tests claims about linear models on one data set.
 
   python -m experiments.ease.claims \
     --flagfile=experiments/ease/claims_steam.flags --data_dir=DIR
 
-The claims are those that notes on EASE (under the garbled name "ESLER") make:
-a linear model beats deep ones, the zero diagonal does the work, negative
-weights matter, clipping them gives SLIM's level, and SLIM is far slower. Users
-are held out (strong generalization); each arm is tuned on validation users with
-as many trials as every other, and reported on test users.
+The claims come from notes on EASE (which call it "ESLER"): a linear model beats
+deep ones, the zero diagonal does the work, negative weights matter, clipping
+them gives the quality of SLIM, and SLIM is far slower. Users are held out
+(strong generalization). All arms are tuned on validation users with the same
+number of trials, and evaluated on test users.
 """
 
 import functools
@@ -143,7 +143,7 @@ def main(argv):
 
 
 def run_arm(arm, task):
-  """Tunes on validation, fits once more, judges on test."""
+  """Tunes on validation users, fits, and evaluates on test users."""
   key = jax.random.key(_SEED.value)
   trials = arm.trials[: _TRIALS.value]
   fits = {}
@@ -176,7 +176,7 @@ def run_arm(arm, task):
 def weight_signs(
   weights: linear_autoencoder.Weights, popularity_V: np.ndarray
 ) -> dict[str, float]:
-  """Share of negative off-diagonal weights: of pairs, of |B|, of popularity."""
+  """Shares of negative weights: of pairs, of the sum |B|, and by popularity."""
   if not isinstance(weights, np.ndarray):
     weights = (
       weights.dense() if hasattr(weights, 'dense') else weights.toarray()

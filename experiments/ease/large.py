@@ -1,13 +1,14 @@
-"""A catalogue too large for comfort: what each way takes, and what it finds.
+"""Compares linear methods on a large catalogue: quality, time and memory.
 
   python -m experiments.ease.large \
     --flagfile=experiments/ease/diginetica.flags --data_dir=DIR
 
-Sessions of Diginetica: 43,097 items, so that EASE's matrix takes 7 GiB. Each
-way says what memory its fit will need, and is refused where that cannot be
-had; what it really took is measured. Settings are chosen on sessions held out
-of training, by Recall@20 of their last item; the prefixes of the test part
-judge. Each way's row goes to --output/diginetica_WAY.json when it is done.
+The data are the sessions of Diginetica with 43,097 items; the matrix of EASE
+takes 7 GiB. For each method, the memory is predicted and measured, and a fit
+that needs more memory than is free is refused. Settings are chosen by Recall@20
+of the last item of held-out training sessions. The evaluation uses the prefixes
+of the test part. The row of a method is written to
+--output/diginetica_WAY.json when it is done.
 """
 
 import pathlib
@@ -18,11 +19,13 @@ from experiments import script, source_flags
 from experiments.ease import ways
 from hyperrec.evaluation import results
 
-_WAYS = flags.DEFINE_list('ways', list(ways.WAYS), 'Which.')
+_WAYS = flags.DEFINE_list(
+  'ways', list(ways.WAYS), 'Methods to run, such as itemknn,ease.'
+)
 _NUM_VALIDATION = flags.DEFINE_integer(
   'num_validation',
   4000,
-  'Sessions held out to choose settings.',
+  'Number of sessions held out to choose settings.',
   lower_bound=1,
 )
 _SEED = script.define_seed(
@@ -34,7 +37,7 @@ _OUTPUT = flags.DEFINE_string(
 
 
 def main(argv):
-  """Runs each way end to end."""
+  """Runs each method and writes its row."""
   del argv
   names = dict.fromkeys(_WAYS.value)
   if unknown := set(names) - set(ways.WAYS):

@@ -1,11 +1,11 @@
-"""One row of an EASE table: fit, rank, compare with the published number.
+"""Reproduces one row of an EASE table, and compares it with the paper.
 
   python -m experiments.ease.run --flagfile=experiments/ease/gowalla.flags \
     --data_dir=DIR
 
 Paper: Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019,
 arXiv 1905.03375. Each row of the README's table is one flag file; its result
-is written beside it, under results/.
+is a JSON file.
 """
 
 import dataclasses
@@ -22,12 +22,15 @@ from hyperrec.data import splits
 from hyperrec.evaluation import held_out, significance
 from hyperrec.systems.linear import ease
 
-_ROW = flags.DEFINE_string('row', None, 'Name of the row.', required=True)
+_ROW = flags.DEFINE_string(
+  'row', None, 'Name of the row, such as gowalla.', required=True
+)
 _SPLIT = flags.DEFINE_enum(
   'split',
   'fixed',
   ['fixed', 'strong_generalization'],
-  "The source's own train and test, or users held out (Liang et al., 2018).",
+  "Split of the data: the source's own training and test part (fixed), or "
+  'held-out users (strong_generalization, Liang et al., 2018).',
 )
 _NUM_HELDOUT = flags.DEFINE_integer(
   'num_heldout',
@@ -37,7 +40,7 @@ _NUM_HELDOUT = flags.DEFINE_integer(
 )
 _CONFIG = config_flags.define(ease.EaseConfig(l2=80.0))
 _EXPECT = flags.DEFINE_list(
-  'expect', [], 'Published metrics, as recall@20=0.1765,ndcg@20=0.1467.'
+  'expect', [], 'Published metrics, such as recall@20=0.1765,ndcg@20=0.1467.'
 )
 _TOLERANCE = flags.DEFINE_float(
   'tolerance',
@@ -48,7 +51,7 @@ _TOLERANCE = flags.DEFINE_float(
 _OUTPUT = flags.DEFINE_string(
   'output',
   None,
-  'JSON file that the row is written to; default results/ease/ROW.json.',
+  'JSON file that the row is written to; by default results/ease/ROW.json.',
 )
 
 METRICS = (
@@ -64,7 +67,7 @@ METRICS = (
 
 
 def main(argv):
-  """Fits and judges one row; exits with 1 where it misses the expectation."""
+  """Fits and evaluates one row; the exit code is 1 if it misses --expect."""
   del argv
   expected = script.parse_expected(_EXPECT.value, METRICS)
   train, test = load_split()
@@ -102,7 +105,7 @@ def main(argv):
 
 
 def load_split():
-  """Training data and held-out users, as the flags say."""
+  """Returns the training data and the held-out users."""
   if _SPLIT.value == 'fixed':
     train, test = source_flags.load_train_test()
     held, unseen = splits.fixed(train, test)
@@ -113,14 +116,14 @@ def load_split():
 
 
 def evaluate(model, weights, held):
-  """Full ranking with the histories masked."""
+  """Evaluates the full ranking, with the histories masked."""
   return held_out.evaluate(
     lambda histories: model.score(weights, histories), *held, metrics=METRICS
   )
 
 
 def negative_share(weights) -> float:
-  """Share of the off-diagonal weights that are negative."""
+  """Returns the share of negative weights off the diagonal."""
   if not isinstance(weights, np.ndarray):
     weights = weights.dense()
   num_items = len(weights)
@@ -129,7 +132,7 @@ def negative_share(weights) -> float:
 
 
 def report_misses(row) -> int:
-  """Prints every metric that is off its published value; 1 if any is."""
+  """Compares each metric with the published one; returns 1 if any misses."""
   missed = 0
   for name, value in row['expected'].items():
     found = row['metrics'][name]

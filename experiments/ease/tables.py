@@ -21,7 +21,7 @@ _ROWS = {
 
 
 def main(argv):
-  """Writes the table of rows, and the table of claims with its verdicts."""
+  """Writes the tables of rows, arms, the large catalogue and claims."""
   del argv
   path = _FOLDER / 'README.md'
   readme.replace_block(path, 'rows', rows_table())
@@ -35,7 +35,7 @@ def main(argv):
 
 
 def rows_table() -> str:
-  """Published and reproduced numbers of each flag file."""
+  """Returns the published and reproduced numbers of each flag file."""
   lines = [
     '| row | metric | published | here | fit | flag file |',
     '|---|---|---:|---:|---:|---|',
@@ -57,7 +57,7 @@ def rows_table() -> str:
 
 
 def large_table() -> str:
-  """What each way found on Diginetica, and what it took."""
+  """Returns the quality and the cost of each method on Diginetica."""
   lines = [
     '| way | settings | Recall@20 [95%] | MRR@20 [95%] | fit | memory '
     'predicted, at most | measured | kept |',
@@ -88,7 +88,7 @@ def large_table() -> str:
 
 
 def arms_table(documents) -> str:
-  """NDCG@100 of every arm on every set, with the seconds of one fit."""
+  """Returns NDCG@100 of every arm on every data set, and the time of a fit."""
   names = [d['dataset'] for d in documents]
   lines = [
     f'| arm | {" | ".join(names)} |',
@@ -105,7 +105,7 @@ def arms_table(documents) -> str:
 
 
 def claims_table(documents) -> str:
-  """Each claim, what was measured on each set, and whether it holds there."""
+  """Returns the measurements for each claim, and whether it holds."""
   names = [d['dataset'] for d in documents]
   lines = [
     f'| claim | {" | ".join(names)} | holds |',
@@ -122,7 +122,7 @@ def claims_table(documents) -> str:
 
 
 def _against(document, arm):
-  """EASE against an arm: text, and the verdict on EASE."""
+  """Returns the comparison of EASE with an arm as text, and the verdict."""
   found = significance.Comparison(**document['against_ease'][arm])
   word = significance.verdict(found)
   word = {'win': 'loss', 'loss': 'win'}.get(word, word)

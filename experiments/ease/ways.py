@@ -1,4 +1,4 @@
-"""Ways to item-item weights of a large catalogue, and what each one takes."""
+"""Linear methods for a large catalogue, with their cost and quality."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -26,13 +26,13 @@ METRICS = ('recall@20', 'mrr@20')
 
 
 class Way(NamedTuple):
-  """A model, the settings it is tried with, and the memory it will need.
+  """A model, the settings to choose from, and the memory of its fit.
 
   Attributes:
     build: settings -> model.
     grid: settings to choose from.
-    peak_bytes: (interactions, settings) -> the most its fit holds; None where
-      that is not predicted.
+    peak_bytes: (interactions, settings) -> predicted peak memory of the fit;
+      None without a prediction.
   """
 
   build: Callable[..., method_lib.Model]
@@ -76,7 +76,7 @@ WAYS = {
   ),
   'ease': Way(
     ease.ease,
-    ({'l2': 200.0},),  # what `ease_sparse` chose, since a fit is costly
+    ({'l2': 200.0},),  # the choice of `ease_sparse`, since a fit is costly
     lambda data, **_: spd_inverse.spd_inverse_peak_bytes(data.num_items),
   ),
 }
@@ -89,14 +89,14 @@ def run(
   num_validation: int,
   seed: int,
 ) -> dict[str, Any]:
-  """Chooses settings on sessions held out, fits all sessions, judges.
+  """Chooses settings on held-out sessions, fits all sessions, evaluates.
 
   Args:
-    way: what is run.
+    way: the method to run.
     data: the sessions, sorted by session and time.
-    prefixes: of other sessions, and what followed.
-    num_validation: sessions held out; none where there is nothing to choose.
-    seed: of them and of the fits.
+    prefixes: prefixes of test sessions, and the items that followed.
+    num_validation: number of held-out sessions; unused with one setting.
+    seed: seed of the held-out sessions and of the fits.
   """
   key = jax.random.key(seed)
   trials = []
@@ -140,7 +140,7 @@ def run(
 def hold_out(
   data: interactions.Interactions, number: int, seed: int
 ) -> tuple[interactions.Interactions, splits.HeldOut]:
-  """Training sessions, and some others whose last item is to be found."""
+  """Returns training sessions, and held-out sessions with their last item."""
   long = np.flatnonzero(data.user_counts() > 1)
   held = np.random.default_rng(seed).choice(long, number, replace=False)
   train = data.take_users(np.setdiff1d(np.arange(data.num_users), held))
@@ -150,7 +150,7 @@ def hold_out(
 
 
 def judge(model, state, held: splits.HeldOut) -> ranking.Evaluation:
-  """Full ranking; nothing is left out, since sessions go back to items."""
+  """Evaluates the full ranking, seen items included: sessions repeat items."""
   return held_out.evaluate(
     lambda histories: model.score(state, histories),
     *held,

@@ -1,1 +1,1 @@
-"""Train a recommender, write it, and ask it."""
+"""Trains and exports a recommender, and recommends with it."""

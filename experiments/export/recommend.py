@@ -1,15 +1,15 @@
-"""Recommends with a folder that `experiments.export.run` wrote.
+"""Recommends with a recommender that `experiments.export.run` exported.
 
   python -m experiments.export.recommend --model=my_recommender \
     --history=260,1196 --k=10
   python -m experiments.export.recommend --model=my_recommender \
     --history='Band 3, The' --history='Band 7, The'
 
-A value of --history that is an id as it stands is that id. Any other is a list
-of ids with commas between them, in which double quotes hold an id together:
---history='"Band 3, The",Other'. Blanks around an id do not count, and
-="0000000117", as spreadsheets write numbers that are text, is 0000000117.
---exclude and --candidates are read alike.
+If a value of --history is an id of the catalogue, it means that id. Any other
+value is a comma-separated list of ids, in which an id with commas is put in
+double quotes: --history='"Band 3, The",Other'. Blanks around an id are ignored.
+The form ="0000000117", in which spreadsheets write numbers as text, means
+0000000117. --exclude and --candidates use the same syntax.
 """
 
 import csv
@@ -23,38 +23,40 @@ from experiments import script
 from hyperrec import export
 
 _MODEL = flags.DEFINE_string(
-  'model', None, 'Folder that experiments.export.run wrote.', required=True
+  'model',
+  None,
+  'Folder of a recommender, as written by experiments.export.run.',
+  required=True,
 )
 _HISTORY = flags.DEFINE_multi_string(
   'history',
   [],
-  'Ids of what the user took up, oldest first: one id, or several with commas '
-  'between them. May be given several times, as for ids that hold commas. '
+  'Ids of the items of the user, oldest first: one id, or a comma-separated '
+  'list. May be given several times, for example for ids that contain commas. '
   'Without it the most popular items are recommended.',
 )
 _K = flags.DEFINE_integer(
   'k', 10, 'Number of items to recommend.', lower_bound=1
 )
 _EXCLUDE = flags.DEFINE_multi_string(
-  'exclude', [], 'Ids that are not to be recommended, written as --history.'
+  'exclude', [], 'Ids of items to leave out, in the syntax of --history.'
 )
 _CANDIDATES = flags.DEFINE_multi_string(
   'candidates',
   None,
-  'Ids of the only items that may be recommended, written as --history.',
+  'Ids of the only items that may be recommended, in the syntax of --history.',
 )
 _IGNORE_UNKNOWN = flags.DEFINE_bool(
   'ignore_unknown',
   False,
-  'Leave out ids that are not in the catalogue, where they are an error '
-  'otherwise.',
+  'Ignore ids that are not in the catalogue; without it they are an error.',
 )
 # A quote that opens an id, with the = that spreadsheets put before it.
 _FORMULA = re.compile(r'(^|[,\n])\s*="')
 
 
 def main(argv):
-  """Prints the history, what is to be known, then one item a line."""
+  """Prints the history, notes, and one recommended item per line."""
   del argv
   model = export.load(_MODEL.value)
   title = {name: name for name in model.item_ids}
@@ -87,13 +89,13 @@ def main(argv):
 def parse_ids(
   flag: str, values: Iterable[str], item_ids: Iterable[str]
 ) -> list[str]:
-  """The ids that the values of a flag name, as the module's docstring says.
+  """Returns the ids in the values of a flag; see the docstring of the module.
 
   Args:
-    flag: for the message.
-    values: of the flag, one for each time that it was given.
-    item_ids: of the catalogue. Those that look as spreadsheets write numbers
-      that are text may be named by the number alone.
+    flag: name of the flag, for the error message.
+    values: values of the flag, one for each time that it was given.
+    item_ids: ids of the catalogue. An id in the form ="NUMBER" may also be
+      given as NUMBER.
 
   Raises:
     UsageError: a double quote is not closed.
@@ -120,7 +122,7 @@ def parse_ids(
 
 
 def _plain(name: str) -> str:
-  """Without the ="..." of spreadsheets."""
+  """The id without the ="..." of spreadsheets."""
   inner = re.fullmatch(r'="(.*)"', name, re.DOTALL)
   return inner[1] if inner else name
 

@@ -6,11 +6,11 @@
     --item_path=products.csv --text_columns=title --method=ease --l2=100 \
     --output=my_recommender
 
-The hyperparameters are one of the adaptation experiment's trials, and are
-written beside the model; `--l2` changes the ridge of a linear method. What
-memory and time a linear method needs is told before it starts; of large
-catalogues `--method=ease_sparse` needs the least.
-`experiments.adaptation.run` on the same file tells which method to take.
+The hyperparameters are a trial of the adaptation experiment and are stored with
+the model; `--l2` changes the ridge of a linear method. The memory and time that
+a linear method needs are printed before it starts. For large catalogues,
+`--method=ease_sparse` needs the least. `experiments.adaptation.run` on the same
+file shows which method is best.
 """
 
 import functools
@@ -30,7 +30,7 @@ from hyperrec.systems.mult_vae import mult_vae
 from hyperrec.systems.pref import pref
 from hyperrec.systems.sequential import sasrec
 
-# At once, also where the output is a file.
+# Lines appear at once, also if the output is a file.
 _show = functools.partial(print, flush=True)
 
 METHODS = (
@@ -40,13 +40,11 @@ METHODS = (
 
 _RIDGE = ('ease', 'ease_sparse', 'slim', 'l3ae', 'hyperease')
 
-_METHOD = flags.DEFINE_enum(
-  'method', 'ease', METHODS, 'The method that is trained.'
-)
+_METHOD = flags.DEFINE_enum('method', 'ease', METHODS, 'Method to train.')
 _L2 = flags.DEFINE_float(
   'l2',
   None,
-  f'Ridge of {", ".join(_RIDGE)}, such as 100; others have none.',
+  f'Ridge of {", ".join(_RIDGE)}, such as 100; other methods have none.',
   lower_bound=1e-6,
 )
 _ENCODER = flags.DEFINE_enum(
@@ -65,7 +63,7 @@ _OVERWRITE = flags.DEFINE_bool(
 
 
 def main(argv):
-  """Trains and writes."""
+  """Trains the recommender and writes its folder."""
   del argv
   try:
     export.check_folder(_OUTPUT.value, overwrite=_OVERWRITE.value)
@@ -99,10 +97,10 @@ def main(argv):
 def train(
   data: interactions.Interactions, name: str, l2: float | None, seed: int
 ) -> tuple[export.Model, dict]:
-  """The trained method, ready to be written, and its hyperparameters.
+  """Returns the trained model in exportable form, and its hyperparameters.
 
   Raises:
-    UsageError: `l2` is given, and the method has no ridge.
+    UsageError: `l2` is given but the method has no ridge.
   """
   if l2 is not None and name not in _RIDGE:
     raise app.UsageError(
@@ -128,7 +126,7 @@ def train(
 
 
 def _linear(data, name, l2, key) -> tuple[export.Model, dict]:
-  """Any item-item method."""
+  """Trains an item-item method."""
   builders = {
     'itemknn': (item_knn.item_knn, grids.ITEM_KNN[0]),
     'ease': (ease.ease, grids.EASE[0]),
@@ -157,7 +155,7 @@ def _features(data) -> features_lib.Features:
   if read.encoder is None:
     raise interactions.DataError(
       f'{data.name} has no item text, which --method={_METHOD.value} needs; '
-      'give --item_path and --text_columns, or take --method=ease'
+      'give --item_path and --text_columns, or use --method=ease'
     )
   return read
 

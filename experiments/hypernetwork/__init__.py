@@ -1,1 +1,1 @@
-"""What generated parameters are worth, and what generating them costs."""
+"""Quality of generated parameters, and the cost of generating them."""

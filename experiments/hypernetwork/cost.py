@@ -1,14 +1,15 @@
-"""The cost of one adaptation: generated weights against a refit of EASE.
+"""Measures the cost of an adaptation: generated weights or a refit of EASE.
 
   python -m experiments.hypernetwork.cost --refit \
     --output=experiments/hypernetwork/results/cost.json
 
-A generator learned on one catalogue writes the item-item weights of another,
-of the same size, in factors and without a solve (`hyperease_zero`); the refit
-inverts the other's item-item matrix. A second generator changes EASE's weights
-for each user (`hyperease_user`). Interactions and features are made up: costs
-depend on their shapes alone. Operations are counted, LAPACK's by published
-totals; seconds are medians of warm calls.
+A generator that was trained on one catalogue generates the item-item weights of
+another catalogue of the same size, as factors and without a solve
+(`hyperease_zero`). The refit inverts the item-item matrix of that catalogue. A
+second generator corrects the weights of EASE for each user (`hyperease_user`).
+Interactions and features are synthetic, since costs depend on their shapes
+alone. Operations are counted, those of LAPACK by published totals; seconds are
+medians of warm calls.
 """
 
 import dataclasses
@@ -30,30 +31,32 @@ from hyperrec.systems.hyperease import hyperease, hyperease_user
 from hyperrec.systems.linear import linear_autoencoder
 
 _NUM_ITEMS = flags.DEFINE_integer(
-  'num_items', 20_000, 'Items of either catalogue.', lower_bound=2
+  'num_items', 20_000, 'Number of items in each catalogue.', lower_bound=2
 )
 _NUM_FEATURES = flags.DEFINE_integer(
-  'num_features', 512, 'Numbers known of an item.', lower_bound=1
+  'num_features', 512, 'Number of features of an item.', lower_bound=1
 )
 _NUM_USERS = flags.DEFINE_integer(
-  'num_users', 100_000, 'Users of either catalogue.', lower_bound=1
+  'num_users', 100_000, 'Number of users in each catalogue.', lower_bound=1
 )
 _MEAN_LENGTH = flags.DEFINE_integer(
-  'mean_length', 50, 'Items of a user, on average.', lower_bound=1
+  'mean_length', 50, 'Average number of items of a user.', lower_bound=1
 )
 _REFIT = flags.DEFINE_bool(
-  'refit', False, 'Also time the refit, once: minutes and 4 V^2 bytes.'
+  'refit',
+  False,
+  'Also time the refit, once. It takes minutes and 4 V^2 bytes for V items.',
 )
 _REPEATS = flags.DEFINE_integer(
   'repeats',
   20,
-  'Warm calls that are timed.',
+  'Number of warm calls that are timed.',
   lower_bound=1,
 )
 _MAX_SECONDS = flags.DEFINE_float(
   'max_seconds',
   120.0,
-  'How long the repeats of one timing may take.',
+  'Time limit for the repeats of one timing, in seconds.',
   lower_bound=0.0,
 )
 _OUTPUT = flags.DEFINE_string(
@@ -66,17 +69,17 @@ L2 = 100.0
 
 
 class Row(NamedTuple):
-  """One measured operation; None is "not measured".
+  """The cost of one phase of a system; None means "not measured".
 
   Attributes:
-    system: who does it.
-    what: it does.
-    batch: users at a time; 0 where none take part.
-    flops: operations.
-    seconds: the median.
-    seconds_iqr: of the repeats.
-    repeats: how many.
-    stored_bytes: of what it makes and keeps.
+    system: name of the system.
+    what: "prepare", "adapt" or "score".
+    batch: number of users at a time; 0 if the phase is not per user.
+    flops: number of operations.
+    seconds: median time of a call.
+    seconds_iqr: interquartile range of the times.
+    repeats: number of timed calls.
+    stored_bytes: size of the arrays that the phase makes and keeps.
   """
 
   system: str
@@ -107,7 +110,7 @@ def main(argv):
 
 
 def run() -> list[Row]:
-  """All rows."""
+  """Returns all rows."""
   source, target = _catalogue('source', 0), _catalogue('target', 1)
   return [
     *generated(source, target),
@@ -117,7 +120,7 @@ def run() -> list[Row]:
 
 
 def generated(source, target) -> list[Row]:
-  """Preparing the generator, generating, and scoring by what it made."""
+  """Measures preparing, generating, and scoring with the generated weights."""
   random = np.random.default_rng(0)
   shape = (_NUM_ITEMS.value, _NUM_FEATURES.value)
   features = {
@@ -143,7 +146,7 @@ def generated(source, target) -> list[Row]:
 
 
 def refitted(target) -> list[Row]:
-  """The primal closed form on all interactions; timed only on demand."""
+  """Measures the primal closed form on all interactions; timed with --refit."""
   x_UxV = target.csr()
   num_items = target.num_items
   total = linear_autoencoder.solve_flops(
@@ -161,7 +164,7 @@ def refitted(target) -> list[Row]:
 
 
 def generated_for_users(target) -> list[Row]:
-  """What `hyperease_user` adds to EASE: its numbers, then their scores."""
+  """Measures what `hyperease_user` adds to EASE: generating and scoring."""
   config, few = hyperease_user.UserConfig(), target.csr()[:1000]
   params = hyperease_user.init(config, few, jax.random.key(0))
   nobody = np.zeros((0, target.num_items), bool)
@@ -184,9 +187,9 @@ def generated_for_users(target) -> list[Row]:
 
 
 def summary(rows: list[Row]) -> dict[str, Any]:
-  """The refit over the generation, and when preparing has paid off.
+  """Returns the costs of a refit over those of generating, and break-even.
 
-  Counts of adaptations are None where they never do, or were not measured.
+  Break-even is None if it is never reached or was not measured.
   """
   by_name = {(r.system, r.what): r for r in rows if r.batch == 0}
   prepare, adapt, refit = (
@@ -217,7 +220,7 @@ def summary(rows: list[Row]) -> dict[str, Any]:
 
 
 def table(rows: list[Row], totals: dict[str, Any]) -> str:
-  """The rows as text, then what follows from them."""
+  """Returns the rows and the summary as text."""
   head = f'{"system":15}{"what":9}{"users":>6}{"FLOP":>10}{"s":>10}{"MB":>9}'
   lines = [head, *(_line(row) for row in rows)]
   verdict = 'met' if totals['is_met'] else 'MISSED'
@@ -248,7 +251,7 @@ def _short(value: float | None) -> str:
 
 
 def _scoring(system: str, weights: Any, data) -> list[Row]:
-  """Scores one user, then many, each with the operations it takes."""
+  """Measures scoring of one user and of many users."""
   rows = []
   for batch in BATCHES:
     x_BxV = _histories(data, batch).csr()
@@ -261,7 +264,7 @@ def _scoring(system: str, weights: Any, data) -> list[Row]:
 
 
 def score_flops(x_BxV: Any, weights: Any) -> float:
-  """Operations of x B: dense, or by factors of rank r."""
+  """Counts the operations of x B, with B dense or in factors of rank r."""
   if not isinstance(weights, linear_autoencoder.FactoredWeights):
     return 2.0 * x_BxV.nnz * weights.shape[1]
   rank = weights.left.shape[1]
@@ -275,7 +278,7 @@ def _row(
   batch: int = 0,
   repeats: int | None = None,
 ) -> tuple[Any, Row]:
-  """fn()'s value and its timing; operations and bytes are filled in later."""
+  """Returns the value of fn() and a row; the caller sets operations, bytes."""
   measured = measure.call(
     fn,
     repeats=repeats or _REPEATS.value,

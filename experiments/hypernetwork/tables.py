@@ -1,14 +1,14 @@
-"""Collects the runs of all settings, and rewrites the README's tables.
+"""Collects the runs of all settings, and rewrites the tables of the README.
 
   python -m experiments.hypernetwork.tables --runs=DIR   (DIR/*/cells.jsonl)
   python -m experiments.hypernetwork.tables --runs=DIR --add
-  python -m experiments.hypernetwork.tables --folds=DIR  (runs whose evidence
-                                                          chose trials too)
+  python -m experiments.hypernetwork.tables --folds=DIR  (runs with
+                                                          --evidence_folds)
   python -m experiments.hypernetwork.tables              (from the summaries)
 
-A ratio is one method's NDCG@100 over another's, of the same users and seeds;
-its interval a paired bootstrap over seeds and users. Means over settings are
-geometric.
+A ratio is the NDCG@100 of one method over that of another, for the same users
+and seeds. Its interval comes from a paired bootstrap over seeds and users.
+Means over settings are geometric.
 """
 
 import collections
@@ -29,15 +29,21 @@ from hyperrec.evaluation import significance
 from hyperrec.regimes import new_catalogue, new_domain
 
 _RUNS = flags.DEFINE_string(
-  'runs', None, 'A folder of workdirs to collect; none reads the summary.'
+  'runs',
+  None,
+  'Folder of workdirs to collect; without it the stored summary is read.',
 )
 _FOLDS = flags.DEFINE_string(
-  'folds', None, 'The same, of runs with --trials=5 --evidence_folds=3.'
+  'folds',
+  None,
+  'Folder of workdirs of runs with --trials=5 --evidence_folds=3; without it '
+  'the stored summary is read.',
 )
 _ADD = flags.DEFINE_bool(
   'add',
   False,
-  'Keep what the summaries have and the runs lack, or have fewer seeds of.',
+  'Keep entries of the stored summaries that the runs lack, or for which they '
+  'have fewer seeds.',
 )
 
 _FOLDER = pathlib.Path('experiments/hypernetwork')
@@ -53,7 +59,7 @@ _REGIMES = {
   regime.name: regime.title
   for regime in (new_catalogue.REGIME, new_domain.REGIME)
 }
-# (rival, budgets, least mean ratio): the goals, stated before the runs.
+# Goals that were stated before the runs: (rival, budgets, lowest mean ratio).
 _GOALS = (
   ('ease', (5,), 1.8),
   ('ease', (20,), 1.4),
@@ -64,7 +70,7 @@ _GOALS = (
 
 
 def main(argv):
-  """Writes the summaries where runs are given, then the README's blocks."""
+  """Writes the summaries if runs are given, then the blocks of the README."""
   del argv
   entries = _collected(_RUNS.value, _SUMMARY)
   of_folds = _collected(_FOLDS.value, _FOLDS_SUMMARY)
@@ -84,7 +90,7 @@ def main(argv):
 
 
 def _collected(runs: str | None, path: pathlib.Path) -> list[dict]:
-  """The entries of a summary, made anew first where runs are given."""
+  """Returns the entries of a summary; updates it first if runs are given."""
   if runs:
     files = sorted(pathlib.Path(runs).glob('*/cells.jsonl'))
     rows = stored_rows.read_all(file.parent for file in files)
@@ -96,9 +102,9 @@ def _collected(runs: str | None, path: pathlib.Path) -> list[dict]:
 
 
 def summary(rows: list[dict]) -> list[dict]:
-  """One entry for each setting, budget and method: means, ratios, costs.
+  """Returns an entry for each setting, budget and method.
 
-  A ratio is taken over the seeds that both methods have.
+  Ratios use the seeds that both methods have.
   """
   settings = collections.defaultdict(lambda: collections.defaultdict(dict))
   for row in rows:
@@ -113,7 +119,7 @@ def summary(rows: list[dict]) -> list[dict]:
 
 
 def merged(old: list[dict], new: list[dict]) -> list[dict]:
-  """Of each place and method the entry with more seeds, then more rivals."""
+  """Keeps the entry with more seeds, then more rivals, of each method."""
 
   def place(entry):
     return entry['regime'], entry['dataset'], entry['budget'], entry['method']
@@ -158,7 +164,7 @@ def _average(values) -> float:
 
 
 def ratio(rows: list[dict], others: list[dict]) -> list[float]:
-  """A ratio of means, and the ends of its 95% interval."""
+  """Returns a ratio of means, and the ends of its 95% interval."""
   found = significance.paired_bootstrap(
     *([np.array(r['per_user']) for r in side] for side in (rows, others)),
     seed=0,
@@ -177,7 +183,7 @@ def _mean(values) -> float:
 
 
 def goals_table(entries: list[dict]) -> str:
-  """Ratios by budget: their mean over settings, and the lowest one."""
+  """Returns the ratios by budget: mean over settings, and lowest setting."""
   budgets = sorted({e['budget'] for e in entries})
   lines = [
     f'| regime | HyperEASE over | | {" | ".join(map(str, budgets))} |',
@@ -194,7 +200,7 @@ def goals_table(entries: list[dict]) -> str:
         continue
       means, lowest = [], []
       for budget in budgets:
-        # Against a rival that ranks nothing right there is no ratio.
+        # There is no ratio to a rival of quality zero.
         found = {
           e['dataset']: e['ratios'][rival][0]
           for e in _of(own, budget=budget)
@@ -218,12 +224,12 @@ def goals_table(entries: list[dict]) -> str:
 
 
 def _without(missing: int) -> str:
-  """Settings that a mean is without, as a note in its cell."""
+  """A note on the number of settings that a mean leaves out."""
   return f' ({missing} without)' if missing else ''
 
 
 def _judged(found: dict[str, float], rival: str, budget: int) -> str:
-  """The mean, and whether it reaches the goal that was set for it."""
+  """The mean, and whether it reaches its goal."""
   if not found:
     return ''
   mean = _mean(list(found.values()))
@@ -239,7 +245,7 @@ def _interval(found: list[float]) -> str:
 
 
 def settings_table(entries: list[dict]) -> str:
-  """NDCG@100 of HyperEASE, and its ratio to fair L3AE, in every setting."""
+  """Returns NDCG@100 of HyperEASE and its ratio to fair L3AE, by setting."""
   budgets = sorted({e['budget'] for e in entries})
   lines = [
     f'| regime | target | seeds | {" | ".join(map(str, budgets))} |',
@@ -267,9 +273,9 @@ def _setting_cell(entry: dict | None) -> str:
 
 
 def arms_table(entries: list[dict]) -> str:
-  """Every arm's mean ratio to fair L3AE over the settings that have it.
+  """Returns the mean ratio of every arm to fair L3AE over its settings.
 
-  Empty where an arm was not run, or cannot serve.
+  A cell is empty if the arm was not run or cannot serve.
   """
   budgets = sorted({e['budget'] for e in entries})
   lines = [
@@ -302,7 +308,7 @@ def arms_table(entries: list[dict]) -> str:
 
 
 def cost_table(document: dict) -> str:
-  """What one adaptation costs at a large catalogue, and the goal."""
+  """Returns the costs of an adaptation in a large catalogue, and the goal."""
   lines = [
     '| system | what | users | operations | time | stored |',
     '|---|---|---:|---:|---:|---:|',
@@ -329,7 +335,7 @@ def cost_table(document: dict) -> str:
 
 
 def figure(entries: list[dict]) -> matplotlib.figure.Figure:
-  """HyperEASE over L3AE by budget: each setting, and the mean, by regime."""
+  """Draws HyperEASE over L3AE by budget: each setting and the mean."""
   drawn = matplotlib.figure.Figure(figsize=(9.4, 3.6), dpi=72)
   boxes = ((0.06, 0.14, 0.33, 0.76), (0.56, 0.14, 0.33, 0.76))
   for (regime, title), box in zip(_REGIMES.items(), boxes, strict=True):
@@ -360,7 +366,7 @@ def figure(entries: list[dict]) -> matplotlib.figure.Figure:
 
 
 def _draw_lines(axes, lines, place) -> None:
-  """One labelled line a setting; the mean stands out."""
+  """Draws a labelled line for each setting, and a thick one for the mean."""
   for name, line in lines.items():
     is_mean = name == 'mean'
     axes.plot(

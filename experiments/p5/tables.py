@@ -8,7 +8,7 @@ import pathlib
 
 import numpy as np
 
-from experiments import script
+from experiments import readme, script
 
 _FOLDER = pathlib.Path('experiments/p5')
 _SASREC = pathlib.Path('experiments/sasrec/results/beauty.json')
@@ -39,12 +39,12 @@ BEAUTY = {
 def main(argv):
   """Writes the tables."""
   del argv
-  readme = _FOLDER / 'README.md'
+  file = _FOLDER / 'README.md'
   results = _FOLDER / 'results'
-  readme.replace_block(readme, 'beauty', beauty_table(results))
-  readme.replace_block(readme, 'leak', leak_table(results))
-  readme.replace_block(readme, 'families', families_table(results))
-  readme.replace_block(readme, 'latency', latency_table(results))
+  readme.replace_block(file, 'beauty', beauty_table(results))
+  readme.replace_block(file, 'leak', leak_table(results))
+  readme.replace_block(file, 'families', families_table(results))
+  readme.replace_block(file, 'latency', latency_table(results))
 
 
 def runs(results: pathlib.Path, row: str) -> list[dict]:

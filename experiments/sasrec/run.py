@@ -1,13 +1,13 @@
-"""One row of the SASRec table: train, rank, compare with what is published.
+"""Reproduces one row of the SASRec table, and compares it with the paper.
 
   python -m experiments.sasrec.run --data_dir=DIR --workdir=WORKDIR \
     --flagfile=experiments/sasrec/beauty.flags
 
 Paper: Kang & McAuley, "Self-attentive sequential recommendation", ICDM 2018,
-arXiv 1808.09781. Each user's last item is test, the one before it validation;
-the whole catalogue is ranked without the items seen. The parameters judged are
-those with the best validation NDCG@10. The same command with the same workdir
-resumes.
+arXiv 1808.09781. The last item of each user is the test target, the one
+before it the validation target. The whole catalogue is ranked without seen
+items. The evaluated parameters are those with the best validation NDCG@10. The
+same command with the same workdir resumes.
 """
 
 import dataclasses
@@ -25,14 +25,16 @@ from hyperrec.evaluation import held_out, significance
 from hyperrec.systems.sequential import sasrec
 from hyperrec.training import loop, mesh, run_log
 
-_ROW = flags.DEFINE_string('row', None, 'Name of the row.', required=True)
+_ROW = flags.DEFINE_string(
+  'row', None, 'Name of the row, such as beauty.', required=True
+)
 # A row is trained once, and never fine-tuned.
 _CONFIG = config_flags.define(
   sasrec.SasrecConfig(), leave_out=['finetune_epochs']
 )
 _SEED = script.define_seed('seed', 'Seed of all random draws.')
 _MASK_SEEN = flags.DEFINE_bool(
-  'mask_seen', True, 'Leave the history out of the ranking.'
+  'mask_seen', True, 'Leave items of the history out of the ranking.'
 )
 _EVALUATE_EVERY = flags.DEFINE_integer(
   'evaluate_every',
@@ -66,7 +68,7 @@ _FREE = {
 
 
 def main(argv):
-  """Trains and judges one row."""
+  """Trains and evaluates one row."""
   del argv
   expected = script.parse_expected(_EXPECT.value, METRICS)
   data = source_flags.load()
@@ -116,7 +118,7 @@ def main(argv):
 
 
 def claim(data) -> None:
-  """Refuses the workdir of another run."""
+  """Raises OtherRunError if the workdir belongs to another run."""
   script.claim(
     _WORKDIR.value,
     'experiments.sasrec.run',
@@ -127,7 +129,7 @@ def claim(data) -> None:
 
 
 def judge(model, state, held, metrics):
-  """Full ranking of the next item."""
+  """Evaluates the full ranking of the next item."""
   return held_out.evaluate(
     lambda histories: model.score(state, histories),
     *held,

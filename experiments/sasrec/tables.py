@@ -1,9 +1,9 @@
 """Rewrites the tables of experiments/sasrec/README.md from committed results.
 
-python -m experiments.sasrec.tables
+  python -m experiments.sasrec.tables
 
-With --trials=NAME=WORKDIR,... it first takes in what runs were worth on
-validation users: results/trials/NAME.json, from a run's manifest and metrics.
+With --trials=NAME=WORKDIR,... the validation metrics of runs are added first:
+results/trials/NAME.json is made from the manifest and metrics of a workdir.
 """
 
 import json
@@ -12,10 +12,12 @@ from typing import Any
 
 from absl import app, flags
 
-from experiments import script
+from experiments import readme, script
 from hyperrec.training import manifest, run_log
 
-_TRIALS = flags.DEFINE_list('trials', [], 'Runs to take in: NAME=WORKDIR.')
+_TRIALS = flags.DEFINE_list(
+  'trials', [], 'Runs to add, each written NAME=WORKDIR.'
+)
 
 _FOLDER = pathlib.Path('experiments/sasrec')
 _ROWS = {'beauty': 'Beauty', 'sports': 'Sports', 'toys': 'Toys'}
@@ -32,13 +34,13 @@ def main(argv):
       trial_of(pathlib.Path(workdir)),
       _FOLDER / 'results' / 'trials' / f'{name}.json',
     )
-  readme = _FOLDER / 'README.md'
-  readme.replace_block(readme, 'rows', rows_table(_FOLDER))
-  readme.replace_block(readme, 'trials', trials_table(_FOLDER))
+  file = _FOLDER / 'README.md'
+  readme.replace_block(file, 'rows', rows_table(_FOLDER))
+  readme.replace_block(file, 'trials', trials_table(_FOLDER))
 
 
 def rows_table(folder: pathlib.Path) -> str:
-  """Published and reproduced numbers of each flag file."""
+  """Returns the published and reproduced numbers of each flag file."""
   lines = [
     '| set | metric | published | here (95%) | validation | training | '
     'flag file |',
@@ -63,7 +65,7 @@ def rows_table(folder: pathlib.Path) -> str:
 
 
 def trial_of(workdir: pathlib.Path) -> dict[str, Any]:
-  """What a run was, and what it was worth on validation users as it went."""
+  """Returns the flags of a run and its validation metrics over the steps."""
   about = manifest.read(workdir)
   records = run_log.read_metrics(workdir / 'metrics.jsonl')
   kept = ('step', 'validation_recall@10', 'validation_ndcg@10')
@@ -81,6 +83,7 @@ def trial_of(workdir: pathlib.Path) -> dict[str, Any]:
 
 
 def _what(flags_of_run: dict[str, Any]) -> str:
+  """Describes the settings of a run."""
   sampled = flags_of_run['num_negatives']
   drawn = 'by count, corrected' if flags_of_run['logq'] else 'all alike'
   loss = f'{sampled:,} sampled {drawn}' if sampled else 'full softmax'
@@ -92,7 +95,7 @@ def _what(flags_of_run: dict[str, Any]) -> str:
 
 
 def trials_table(folder: pathlib.Path) -> str:
-  """Best validation of each trial, from its run's manifest and metrics."""
+  """Returns the best validation metrics of each trial."""
   lines = [
     '| set | trial | places counted from | Recall@10 | NDCG@10 | at step | '
     'run until step |',

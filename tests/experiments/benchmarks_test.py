@@ -142,6 +142,17 @@ def test_table_marks_what_is_missed():
   assert 'Skipped: recbole is not installed' in text
 
 
+def test_every_committed_result_has_a_section_in_the_readme():
+  content = table.tables(table.HERE)
+  names = sorted(file.stem for file in (table.HERE / 'results').glob('*.json'))
+  assert [line for line in content.splitlines() if line[:4] == '### '] == [
+    f'### {name}' for name in names
+  ]
+  assert '| 25 | 14 | 400 | identical |' in content
+  assert '| newton-schulz | 23.56 s | 25 | 100 V^3 |' in content
+  assert content in (table.HERE / 'README.md').read_text()
+
+
 def test_results_are_written(tmp_path, monkeypatch):
   monkeypatch.setattr(flags.FLAGS['results_dir'], 'value', str(tmp_path))
   measure.record('evaluation', lambda skipped: [comparison(goal='<= 1')])

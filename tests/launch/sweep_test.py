@@ -48,6 +48,13 @@ def test_a_dry_run_prints_exactly_what_would_run(name):
   assert done.stdout == (GOLDEN / f'{name}.txt').read_text()
 
 
+@pytest.mark.parametrize('name', LAUNCHERS)
+def test_help_shows_the_flags_of_the_sweep(name):
+  shown = launch(name, '--help').stdout
+  for flag in ('module', 'flagfiles', 'sweep', 'workdirs', '[no]dry_run'):
+    assert f'--{flag}:' in shown
+
+
 def test_runs_are_flag_files_times_values():
   runs = sweep.runs(
     'm', ['a/x.flags', 'y.flags'], ['s=0,1', 't=u'], ['--v'], 'w'

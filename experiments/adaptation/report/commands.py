@@ -1,4 +1,4 @@
-"""The command lines that make a report's rows again."""
+"""The command lines that reproduce the rows of a report."""
 
 import shlex
 from collections.abc import Iterable
@@ -10,18 +10,18 @@ from hyperrec.evaluation import results
 
 # Regime -> the flag of its budgets.
 _BUDGETS = {regime.name: regime.flag for regime in regimes.ALL}
-# Flags that choose which cells are run: taken from the rows.
+# Flags that choose the cells; their values are derived from the rows.
 _CHOICES = {'regimes', 'methods', 'seeds', 'oracle', *_BUDGETS.values()}
-# Flags that only regimes with source domains heed.
+# Flags that only regimes with source domains use.
 _OF_DOMAINS = {'domains', 'rehearsal_domains'}
 _PACKAGED = 'movielens_small'
 
 
 def commands(rows: Iterable[results.Row]) -> dict[str, list[str]]:
-  """Command line -> methods of a task's rows: one for each set of settings.
+  """Returns command line -> methods, one command for each set of flags.
 
-  Each writes to a folder of its own, since a folder takes one set of settings.
-  Rows that do not tell their flags are left out.
+  Each command writes to a folder of its own, since a workdir accepts one set of
+  flags. Rows without flags are left out.
   """
   groups: dict[tuple[str, ...], list[results.Row]] = {}
   for row in rows:
@@ -45,7 +45,7 @@ def commands(rows: Iterable[results.Row]) -> dict[str, list[str]]:
 
 
 def _settings(row: results.Row) -> tuple[str, ...]:
-  """The flags that a cell depends on, and where the data are."""
+  """Returns the flags that a cell depends on, and --data_dir if needed."""
   flags, regime = row['flags'], results.task_of(row).regime
   left_out = _CHOICES if _has_domains(regime) else _CHOICES | _OF_DOMAINS
   parts = []
@@ -69,14 +69,14 @@ def _has_domains(name: str) -> bool:
 
 
 def _text(value: Any) -> str:
-  """A flag's value; one of a list that holds a comma is put in quotes."""
+  """The value of a flag; list items that contain a comma are quoted."""
   if not isinstance(value, list):
     return str(value)
   return ','.join(f'"{v}"' if ',' in str(v) else str(v) for v in value)
 
 
 def _choices(rows: list[results.Row]) -> list[str]:
-  """The flags that choose just these cells, or a grid that holds them."""
+  """Returns flags that choose these cells, or a grid that contains them."""
   regime = results.task_of(rows[0]).regime
   chosen = [f'--regimes={regime}']
   if regime in _BUDGETS:

@@ -1,11 +1,13 @@
-"""The hypotheses that were stated before any run, judged by what was run.
+"""Judges the hypotheses, which were stated before any run.
 
-H1: at equal quality a hypernetwork adapts with fewer operations than full
+H1: at equal quality, a hypernetwork adapts with fewer operations than full
 retraining. H2: it ranks better than each of the cheaper ways of adapting. H3:
-the zero diagonal of the item-item weights, not capacity, is what helps.
+the gain comes from the zero diagonal of the item-item weights, not from
+capacity.
 
-A case is a task (data set and regime) at a budget. Words of a case are those of
-`numbers`; what is said of all cases follows from them.
+A case is a task (data set and regime) at a budget. `numbers` judges each case
+as a win, tie, loss, unclear or untested; the verdict on a hypothesis counts
+them.
 """
 
 import itertools
@@ -22,33 +24,33 @@ Cell = results.Cell
 Judged = numbers.Judged
 Task = results.Task
 
-# H2: the labels of the systems that are held against the hypernetwork.
+# H2: the labels of the systems that are compared with the hypernetwork.
 RIVALS = ('PReF', 'VQ-Rec', 'P5', 'EASE', 'Dynamic EASE', 'L3AE')
 _UNCONSTRAINED = 'unconstrained'
 
 
 class Case(NamedTuple):
-  """One comparison, and the task that it is of."""
+  """One comparison and its task."""
 
   task: Task
   judged: Judged
 
 
 class Finding(NamedTuple):
-  """What the cases say of a hypothesis.
+  """The result for one hypothesis.
 
   Attributes:
-    name: H1, H2 or H3, and who is compared.
-    claim: what it says.
-    cases: where both sides ran.
-    misses: further cases, in which no hypernetwork was cheaper (H1).
-    verdict: in a word or two.
-    effect: geometric mean over the cases of the quality's ratio, less one; NaN
-      where there is none.
+    name: H1, H2 or H3, and the name of the rival.
+    claim: the hypothesis in words.
+    cases: the cases in which both sides ran.
+    misses: number of further cases, in which no hypernetwork was cheaper (H1).
+    verdict: a few words, such as "holds".
+    effect: geometric mean of the quality ratios of the cases, minus one; NaN
+      without such a case.
     low: lower end of its 95% interval.
     high: upper end.
-    operations: geometric mean of the ratio of an adaptation's operations; NaN
-      where one side has none.
+    operations: geometric mean of the ratios of operations per adaptation; NaN
+      without a case in which both sides need operations.
   """
 
   name: str
@@ -62,12 +64,12 @@ class Finding(NamedTuple):
   operations: float
 
   def count(self, *words: str) -> int:
-    """Cases of these words."""
+    """Returns the number of cases with one of these outcomes."""
     return sum(case.judged.word in words for case in self.cases)
 
 
 def findings(tasks: dict[Task, list[Cell]]) -> list[Finding]:
-  """Every hypothesis that the cells can say something of."""
+  """Returns the findings of all hypotheses that the cells can test."""
   found = [_cheaper(tasks, family) for family in roles.BASELINES]
   found += [_against(tasks, label) for label in RIVALS]
   found += [_constraint(tasks, name) for name in _ablated(tasks)]
@@ -75,7 +77,7 @@ def findings(tasks: dict[Task, list[Cell]]) -> list[Finding]:
 
 
 def _cheaper(tasks, family: str) -> Finding:
-  """H1 against one family; what is not cheaper cannot be a challenger."""
+  """H1 against one family; only cheaper hypernetworks are challengers."""
 
   def is_champion(cell: Cell) -> bool:
     return roles.is_retrained(cell) and roles.family(cell.method) == family
@@ -135,12 +137,13 @@ def _ablated(tasks) -> list[str]:
 
 
 def _constraint(tasks, family: str) -> Finding:
-  """H3: an arm against the same without its zero diagonal."""
+  """H3: an arm against the same arm without its zero diagonal."""
   cases = []
   for task, cells in tasks.items():
     ran = [c for c in roles.fair(cells) if c.quality is not None]
     free = {c.budget: c for c in ran if c.method == f'{family}:unconstrained'}
-    # Where one is refitted and one is not, the ablation is refitted.
+    # If there are a frozen and a refitted arm, the refitted one counts, since
+    # the ablation is refitted.
     bound = {
       c.budget: c
       for c in sorted(ran, key=lambda c: len(roles.suffixes(c.method)))
@@ -178,11 +181,11 @@ def _finding(
 
 
 def pooled(cases: Iterable[Case]) -> tuple[float, float, float]:
-  """Geometric mean of the ratios of quality, less one, and its 95% interval.
+  """Geometric mean of the quality ratios, minus one, and its 95% interval.
 
-  Cases of one task share users, so their errors are taken as one (the mean of
-  their standard errors); tasks are independent. Cases without an interval, or
-  whose baseline ranks nothing, are left out.
+  Cases of one task share users, so their errors are taken as fully dependent
+  (their standard errors are averaged); tasks are independent. Cases without an
+  interval, or with a baseline of quality zero, are left out.
   """
   by_task: dict[Task, list[tuple[float, float]]] = {}
   for case in cases:
@@ -212,7 +215,7 @@ def _operations(cases: Iterable[Case]) -> float:
 
 
 def flips(found: Finding) -> list[tuple[Task, int, int]]:
-  """Where a clear win turns to a clear loss or back: task and two budgets."""
+  """Where a win turns into a loss or back: task and the two budgets."""
   out = []
   for task, own in itertools.groupby(found.cases, lambda case: case.task):
     clear = [c.judged for c in own if c.judged.word in ('win', 'loss')]
@@ -248,7 +251,7 @@ def standings(
 
 
 def _standing(cell: Cell, best: Cell) -> str:
-  """By the seeds that both ran on."""
+  """Returns the standing of a cell, on the seeds that both cells have."""
   if cell.quality is None:
     return 'cannot'
   own, other = cell.quality, best.quality

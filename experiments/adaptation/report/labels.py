@@ -1,4 +1,4 @@
-"""Labels beside points and lines that do not overlap; units are points."""
+"""Places labels beside points and lines without overlaps; units are points."""
 
 import itertools
 import math
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.optimize
 
-# Widths of letters differ; this is above the mean of the fonts in use.
+# Width of a letter over the font size; it is above the mean of common fonts.
 _LETTER_WIDTH = 0.62
 _LINE_HEIGHT = 1.25
 _SIXTEENTHS = (0, 2, -2, 1, -1, 3, -3, 8, 7, -7, 6, -6, 5, -5, 4, -4)
@@ -43,18 +43,18 @@ class Box(NamedTuple):
 
 
 def text_width(text: str, font_size: float) -> float:
-  """About how wide a text is."""
+  """Estimates the width of a text."""
   return _LETTER_WIDTH * font_size * len(text)
 
 
 def spread(
   wanted: Sequence[float], gap: float, low: float, high: float
 ) -> np.ndarray:
-  """Places at least `gap` apart, as near as can be to the wanted ones.
+  """Returns places at least `gap` apart, as near to `wanted` as possible.
 
   Args:
-    wanted: [n], in any order, which is kept.
-    gap: made smaller where `low` to `high` is too short for it.
+    wanted: [n] wanted places in any order; the result has the same order.
+    gap: smallest distance; it is reduced if `low` to `high` is too short.
     low: no place is below it.
     high: no place is above it.
   """
@@ -77,19 +77,19 @@ def place(
   marker: float = 4.5,
   obstacles: Sequence[Box] = (),
 ) -> list[Box | None]:
-  """A box for the text of each point, near it; the first choose first.
+  """Returns a box for each text near its point; earlier texts choose first.
 
   Args:
     points: [n] (x, y).
     texts: [n].
-    font_size: of the texts.
-    page: what all boxes lie in.
+    font_size: font size of the texts.
+    page: box that contains all labels.
     marker: half the width of a point's marker; no text covers one.
-    obstacles: what no text covers either.
+    obstacles: further boxes that no text may cover.
 
   Returns:
     [n] boxes that overlap neither each other nor a marker; None where there
-    is no room at all.
+    is no space.
   """
   taken = [Box(x - marker, y - marker, x + marker, y + marker)
            for x, y in points]  # fmt: skip
@@ -112,14 +112,14 @@ def place(
 
 
 def _candidates(point, width: float, height: float, marker: float):
-  """Boxes around a point, the nearest first."""
+  """Yields boxes around a point, the nearest first."""
   x, y = point
   for distance, angle in itertools.product(
     np.arange(marker + 1, 30 * marker, 1.5 * marker), _DIRECTIONS
   ):
     near_x = x + distance * math.cos(angle)
     near_y = y + distance * math.sin(angle)
-    # The side that faces the point is the one that is placed.
+    # The side of the box that faces the point is at this distance.
     left = near_x - width * (1 - math.cos(angle)) / 2
     bottom = near_y - height * (1 - math.sin(angle)) / 2
     yield Box(left, bottom, left + width, bottom + height)

@@ -1,4 +1,4 @@
-"""What the rows say, in numbers: leaders, contests, break-even."""
+"""Analyses result rows: leaders, comparisons and break-even."""
 
 import itertools
 import math
@@ -17,14 +17,14 @@ _NEAR = 0.03
 
 
 class Judged(NamedTuple):
-  """A cell against another at the same budget.
+  """The comparison of a cell with a baseline at the same budget.
 
   Attributes:
-    cell: what is judged.
+    cell: the cell that is judged.
     against: the baseline.
     comparison: paired over users; without values per user only the two
-      differences are numbers, the rest is NaN.
-    word: what `significance.verdict` says.
+      differences are known, and the rest is NaN.
+    word: the verdict, see `significance.verdict`.
   """
 
   cell: Cell
@@ -34,8 +34,8 @@ class Judged(NamedTuple):
 
 
 def judge(pairs: list[tuple[Cell, Cell]]) -> list[Judged]:
-  """Judges (cell, baseline) pairs; p-values by Holm over all of them."""
-  # The smallest p-value must pass after the correction.
+  """Judges (cell, baseline) pairs, with a Holm correction over all pairs."""
+  # The smallest possible p-value must be below alpha after the correction.
   num_resamples = max(2000, math.ceil(2 / significance.ALPHA) * len(pairs))
   found = [_compare(*pair, num_resamples) for pair in pairs]
   tested = [i for i, one in enumerate(found) if not math.isnan(one.p_value)]
@@ -63,7 +63,7 @@ def _compare(
 
 
 def ratio(one: Judged) -> float:
-  """An adaptation's operations over the rival's; inf where that needs none."""
+  """Operations per adaptation over the rival's; inf if the rival needs none."""
   own, rival = one.cell.adapt['flops'], one.against.adapt['flops']
   if not rival:
     return math.inf if own else 1.0
@@ -71,7 +71,7 @@ def ratio(one: Judged) -> float:
 
 
 def compare(cells: Iterable[Cell], against: str) -> list[Judged]:
-  """Every fair method against one, at each budget where both ran."""
+  """Compares every fair method with one, at each budget where both ran."""
   ran = [cell for cell in roles.fair(cells) if cell.quality is not None]
   base = {cell.budget: cell for cell in ran if cell.method == against}
   return judge(
@@ -84,7 +84,7 @@ def compare(cells: Iterable[Cell], against: str) -> list[Judged]:
 
 
 class Leader(NamedTuple):
-  """The best contender at a budget, and the others against it."""
+  """The best contender at a budget, and the others compared with it."""
 
   best: Cell
   others: list[Judged]
@@ -96,7 +96,7 @@ class Leader(NamedTuple):
 
 
 def leaders(cells: Iterable[Cell]) -> list[Leader]:
-  """The leader of every budget, and the others, the best of them first."""
+  """Returns the leader of every budget and the others, the best first."""
   own = sorted(roles.contenders(cells), key=lambda cell: cell.budget)
   groups = [
     roles.ranked(group)
@@ -110,10 +110,12 @@ def leaders(cells: Iterable[Cell]) -> list[Leader]:
 
 
 def cheapest_good(leader: Leader) -> Cell:
-  """The fewest operations to adapt, then to prepare, of who is nearly as good.
+  """The method with the fewest operations of those that are nearly as good.
 
-  That is within `_NEAR` of the best and not clearly behind it: with few users
-  much that is worse is not clearly so.
+  Operations per adaptation count first, then those of preparing. "Nearly as
+  good" means within `_NEAR` of the best and not clearly behind it. The second
+  condition alone is not enough: with few users, even a much worse method may
+  not be clearly worse.
   """
   level = [one for one in leader.level if one.comparison.relative >= -_NEAR]
   good = [leader.best, *(one.cell for one in level)]
@@ -125,14 +127,15 @@ def contests(
   is_champion: Callable[[Cell], bool],
   is_challenger: Callable[[Cell, Cell], bool],
 ) -> list[Judged]:
-  """At each budget the best challenger against the best champion.
+  """Compares the best challenger with the best champion at each budget.
 
-  The challenger is picked by its result, so the correction is over all.
+  The challenger is selected by its result. Therefore the p-values are corrected
+  over all challengers.
 
   Args:
-    cells: all of a task.
-    is_champion: of a contender.
-    is_challenger: of a contender and the champion.
+    cells: all cells of a task.
+    is_champion: contender -> whether it is a champion.
+    is_challenger: (contender, champion) -> whether it is a challenger.
   """
   own = roles.contenders(cells)
   pairs = []
@@ -166,13 +169,13 @@ def _is_cheaply_generated(cell: Cell, retrained: Cell) -> bool:
 
 
 class Analysis(NamedTuple):
-  """All that the report says of a task, in numbers.
+  """All numbers that the report shows of a task.
 
   Attributes:
-    cells: of every arm.
-    leaders: one a budget.
-    cheaper: the best adaptation of fewer operations than full retraining,
-      against it; one a budget.
+    cells: cells of all arms.
+    leaders: one leader for each budget.
+    cheaper: the best adaptation with fewer operations than full retraining,
+      compared with it; one for each budget.
     generated: the best hypernetwork against full retraining.
     generated_cheaper: the best of those that take fewer operations than it.
     generated_others: the best hypernetwork against the best of the rest.
@@ -191,7 +194,7 @@ class Analysis(NamedTuple):
 
 
 def analyse(cells: list[Cell]) -> Analysis:
-  """Everything that is derived from the cells of one task."""
+  """Returns all numbers that the report derives from the cells of a task."""
   names = baselines(cells)
   return Analysis(
     cells=cells,
@@ -208,7 +211,10 @@ def analyse(cells: list[Cell]) -> Analysis:
 
 
 def baselines(cells: Iterable[Cell]) -> list[str]:
-  """Full retraining of each family; last the best other way, at most data."""
+  """Full retraining of each family, then the best other way of adapting.
+
+  The best other way is the best one at the largest budget.
+  """
   own = roles.contenders(cells)
   names = []
   for name in roles.BASELINES:
@@ -224,7 +230,7 @@ def baselines(cells: Iterable[Cell]) -> list[str]:
 
 
 class BreakEven(NamedTuple):
-  """How many adaptations pay for preparing and tuning; None is never."""
+  """Number of adaptations that recover preparing and tuning; None is never."""
 
   method: str
   baseline: str
@@ -234,7 +240,7 @@ class BreakEven(NamedTuple):
 
 
 def break_even(cells: Iterable[Cell], names: list[str]) -> list[BreakEven]:
-  """N* of every contender that prepares something, at the largest budget."""
+  """Break-even of all contenders that prepare, at the largest budget."""
   own = roles.contenders(cells)
   largest = max((cell.budget for cell in own), default=None)
   here = {cell.method: cell for cell in own if cell.budget == largest}
@@ -258,11 +264,12 @@ def break_even(cells: Iterable[Cell], names: list[str]) -> list[BreakEven]:
 
 
 def paid_once(cells: Iterable[Cell], method: str) -> dict[str, float]:
-  """What a method costs before its first adaptation: preparing and tuning.
+  """Costs of a method before its first adaptation: preparing and tuning.
 
-  Seconds of tuning are those of all budgets, since later ones use what earlier
-  ones prepared. Its operations are not counted as it runs: each trial is taken
-  for one more preparation, an upper bound where the source rehearses itself.
+  The time of tuning is the total over all budgets, since later budgets reuse
+  the states that earlier ones prepared. The operations of tuning are estimated
+  as one preparation per trial, which is an upper bound if the source rehearses
+  itself.
   """
   own = [cell for cell in cells if cell.method == method]
   last = max(own, key=lambda cell: cell.budget)
@@ -275,7 +282,7 @@ def paid_once(cells: Iterable[Cell], method: str) -> dict[str, float]:
 
 
 def pareto_front(costs: Iterable[float], qualities: Iterable[float]):
-  """Which points no other beats in both cost and quality: bool [n]."""
+  """Whether each point is on the Pareto front of cost and quality: bool [n]."""
   costs, qualities = np.array([*costs], float), np.array([*qualities], float)
   cheaper = costs[None] <= costs[:, None]
   better = qualities[None] >= qualities[:, None]

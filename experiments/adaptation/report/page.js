@@ -1,8 +1,8 @@
-// Chooses sections, and tells what a point is. Without it all stands, and
-// points have titles.
+// Shows the chosen sections, and describes points of figures. Without this
+// script the page shows all sections, and points have plain titles.
 const fields = [...document.querySelectorAll('.chooser select')];
 
-// '#regime=drift&dataset=steam' chooses; other fragments are places.
+// '#regime=drift&dataset=steam' is a choice; other fragments are anchors.
 const read = () => {
   const asked = new URLSearchParams(location.hash.slice(1));
   const place = document.getElementById(decodeURIComponent(location.hash.slice(1)));
@@ -24,7 +24,7 @@ const choose = () => {
   }
   const shown = document.querySelectorAll('section:not([hidden])').length;
   for (const told of document.querySelectorAll('.chooser output')) {
-    told.value = shown ? `${shown} shown` : 'nothing was run for this choice';
+    told.value = shown ? `${shown} shown` : 'no results for this choice';
   }
 };
 
@@ -42,8 +42,9 @@ if (fields.length) {
   read();
 }
 
-// Points: the pointer takes the nearest one, Tab a figure's first, arrows the
-// next ones. The text is set as text, so names in the data stay names.
+// The pointer selects the nearest point, Tab the first point of a figure, and
+// the arrow keys the next ones. The description is set as text, not as HTML, so
+// that names in the data cannot inject code.
 const tip = document.createElement('div');
 tip.className = 'tip';
 tip.setAttribute('role', 'tooltip');

@@ -1,7 +1,7 @@
-"""What a method is in the comparison, and which cells are compared.
+"""The role of a method in the comparison, and which cells are compared.
 
-What is known of a method comes from the catalogue. Rows may name methods that
-it lacks: those are rivals, and their variants (but `:retrain`) ablations.
+Roles come from the catalogue. A method that the catalogue does not have is a
+rival, and its variants, except `:retrain`, are ablations.
 """
 
 from collections.abc import Iterable
@@ -13,32 +13,32 @@ from hyperrec.evaluation import results
 
 Cell = results.Cell
 
-# The systems whose full retraining the others are held against.
+# The systems whose full retraining is the baseline.
 BASELINES = tuple(s.name for s in catalogue.SYSTEMS if s.is_baseline)
-# Seeds that a method needs to be picked, where others have as many.
+# Number of seeds that a method needs to lead, if other methods have as many.
 _ENOUGH = 3
 
 
 def family(method: str) -> str:
-  """The name of the system that a method is, or is a variant of."""
+  """The name of the method's system, without the suffixes of variants."""
   return method.partition(':')[0]
 
 
 def suffixes(method: str) -> tuple[str, ...]:
-  """What the name says after colons: ('retrain', 'oracle')."""
+  """The parts of the name after colons, such as ('retrain', 'oracle')."""
   return tuple(method.split(':')[1:])
 
 
 def is_oracle(method: str) -> bool:
-  """Whether it was tuned on validation users of the target."""
+  """Whether the method was tuned on validation users of the target."""
   return 'oracle' in suffixes(method)
 
 
 def is_retrained(cell: Cell) -> bool:
-  """Whether an adaptation of this cell trains the whole model anew.
+  """Whether each adaptation of this cell trains the whole model again.
 
-  That is what `:retrain` says; a plain one of the `BASELINES` that learned
-  nothing beforehand (a catalogue disjoint from the source) can do nothing else.
+  That is true of `:retrain`, and of a plain method of `BASELINES` that prepared
+  nothing, since the catalogue is disjoint from the source.
   """
   if 'retrain' in suffixes(cell.method):
     return True
@@ -47,7 +47,7 @@ def is_retrained(cell: Cell) -> bool:
 
 
 def is_hypernetwork(cell: Cell) -> bool:
-  """Whether the adaptation is generated."""
+  """Whether a hypernetwork generates the adaptation."""
   system = catalogue.BY_NAME.get(family(cell.method))
   return system is not None and system.is_hypernetwork
 
@@ -59,7 +59,7 @@ def is_trained_generator(method: str) -> bool:
 
 
 def label(method: str) -> str:
-  """The name of the published system; the method's own where it is unknown."""
+  """The name of the published system; an unknown method keeps its name."""
   system = catalogue.BY_NAME.get(family(method))
   return method if system is None else system.label
 
@@ -75,12 +75,12 @@ def contenders(cells: Iterable[Cell]) -> list[Cell]:
 
 
 def asides(cells: Iterable[Cell]) -> list[Cell]:
-  """What ran and may not lead: oracle arms, ablations and controls."""
+  """The arms that ran and may not lead: oracle arms, ablations, controls."""
   return [c for c in cells if c.quality is not None and not may_lead(c.method)]
 
 
 def may_lead(method: str) -> bool:
-  """Whether a method is there to be used: no oracle, ablation or control."""
+  """Whether a method may lead: it is no oracle, ablation or control."""
   plain = method.removesuffix(':retrain')
   system = catalogue.BY_NAME.get(method) or catalogue.BY_NAME.get(plain)
   if system is not None:
@@ -89,10 +89,10 @@ def may_lead(method: str) -> bool:
 
 
 def ranked(cells: Iterable[Cell]) -> list[Cell]:
-  """What ran on a task at one budget, the best first.
+  """Sorts the cells of a task at one budget, the best first.
 
-  Seeds differ in how hard their users are, so the means are over the seeds that
-  all share; who ran on too few of them comes last.
+  The users of some seeds are harder than others, so the means are over the
+  seeds that all methods share. Methods with too few seeds come last.
   """
   cells = list(cells)
   most = max((len(cell.seeds) for cell in cells), default=0)
@@ -107,7 +107,7 @@ def ranked(cells: Iterable[Cell]) -> list[Cell]:
 
 
 def _quality_on(seeds: set[int], cell: Cell) -> float:
-  """Its mean over some seeds; over its own where it lacks their values."""
+  """The mean quality over the seeds, or over its own if it lacks some."""
   if not seeds or not seeds <= cell.per_user.keys():
     return cell.quality
   return float(np.mean([cell.per_user[seed].mean() for seed in seeds]))

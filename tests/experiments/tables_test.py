@@ -1,0 +1,55 @@
+"""Every table of a README is what its command makes of committed results."""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.experiments import commands
+
+SCRIPTS = {
+  'experiments.adaptation.tables': 'README.md',
+  'experiments.benchmarks.table': 'experiments/benchmarks/README.md',
+  'experiments.ease.tables': 'experiments/ease/README.md',
+  'experiments.hypernetwork.tables': 'experiments/hypernetwork/README.md',
+  'experiments.p5.tables': 'experiments/p5/README.md',
+  'experiments.pref.tables': 'experiments/pref/README.md',
+  'experiments.sasrec.tables': 'experiments/sasrec/README.md',
+  'experiments.systems': 'experiments/README.md',
+  'experiments.vqrec.tables': 'experiments/vqrec/README.md',
+}
+
+
+@pytest.fixture(scope='module')
+def copy(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('copy')
+  for name in ('experiments', 'hyperrec'):
+    shutil.copytree(commands.ROOT / name, folder / name)
+  shutil.copy(commands.ROOT / 'README.md', folder)
+  return folder
+
+
+@pytest.mark.parametrize('script', SCRIPTS)
+def test_a_table_is_what_its_command_writes(copy, script):
+  file = copy / SCRIPTS[script]
+  before = file.read_text()
+  done = subprocess.run(
+    [sys.executable, '-m', script],
+    cwd=copy,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  assert file.read_text() == before
+
+
+def test_no_script_that_writes_tables_is_left_out():
+  writers = {
+    str(path.relative_to(commands.ROOT).with_suffix('')).replace('/', '.')
+    for path in pathlib.Path(commands.ROOT, 'experiments').rglob('*.py')
+    if 'replace_block(' in path.read_text() and path.stem != 'readme'
+  }
+  assert writers == {*SCRIPTS}

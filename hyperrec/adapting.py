@@ -162,6 +162,8 @@ def generated(model: Model, on: Data = evidence_alone) -> Method:
     source = _known(shared.source, evidence)
     if source is not None:
       _check_history(model, evidence)
+      if model.generate is None:  # it generates new items, and there are none
+        return Outcome(shared.state)
       return model.generate(shared.state, on(source, evidence), key)
     grown = _grown(shared.source, evidence)
     if grown is not None and model.grow is not None:

@@ -207,13 +207,13 @@ class Method:
   def score(self, state: Any, histories: Histories) -> Any:
     """Scores [B, V] of the whole catalogue from an adapted state.
 
-    Items that the state does not know have a score of minus infinity.
+    Items that the state does not know come last, and tie.
     """
     if not isinstance(state, Part):
       return self.model.score(state, histories)
     own = histories.of_items(state.items)
     scores = np.asarray(self.model.score(state.state, own))
-    shape = (len(scores), histories.num_items)
-    whole = np.full(shape, -np.inf, scores.dtype)
+    last = scores.min(axis=1, keepdims=True) - 1
+    whole = np.repeat(last, histories.num_items, axis=1)
     whole[:, state.items] = scores
     return whole

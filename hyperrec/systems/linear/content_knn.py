@@ -46,7 +46,9 @@ def content_knn(features: method_lib.Features, **hyperparameters: Any) -> Model:
   def fit(data):
     table = np.asarray(features(data), np.float32)
     if not config.sharpness:
-      return Outcome(linear_autoencoder.factored(table, table.T))
+      diagonal = 2.0 * table.size
+      weights = linear_autoencoder.factored(table, table.T)
+      return Outcome(weights, Cost(diagonal, of_text=diagonal))
     weights = table @ table.T
     weights -= 1
     weights *= np.float32(config.sharpness)

@@ -437,6 +437,7 @@ SYSTEMS = (
     lambda f, **t: sasrec.sasrec(**t),
     {
       'new_users': Arm(frozen, grids.SASREC_USERS, 'sasrec'),
+      'new_items': Arm(retrained, grids.SASREC_USERS),
       'new_catalogue': Arm(retrained, grids.SASREC_ITEMS),
       'new_domain': Arm(retrained, grids.SASREC_ITEMS),
       'drift': Arm(frozen, grids.SASREC, 'sasrec'),

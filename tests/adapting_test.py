@@ -30,8 +30,8 @@ def model(**more):
     lambda state, histories: (state, histories),
     carry=lambda state, data, key: Outcome(('carry', state, data), Cost(1.0)),
     update=lambda state, source, new: Outcome((state, source, new), Cost(2.0)),
-    generate=lambda state, data, key: Outcome((state, data), Cost(3.0)),
     **{
+      'generate': lambda state, data, key: Outcome((state, data), Cost(3.0)),
       'look_up': lambda state, data: Outcome((state, data), Cost(4.0)),
       'generates_catalogues': True,
       **more,
@@ -216,3 +216,69 @@ def test_a_method_is_named_after_its_model_and_policy(source):
   histories = method_lib.Histories.of(source.by_user_and_time(), np.arange(2))
   assert under('frozen').score('state', histories) == ('state', histories)
   assert under('frozen').config == {}
+
+
+@pytest.fixture
+def small(source):
+  """The source before items 25 to 29 arrived."""
+  return source.take_items(np.arange(24, -1, -1))
+
+
+@pytest.fixture
+def arrived(source):
+  """What the source's users did with the items that arrived."""
+  return source.rows(source.items >= 25)
+
+
+def test_a_grown_catalogue_is_served_by_its_old_items(small, arrived):
+  method = under('frozen', model(look_up=None))
+  shared = method.prepare(small, KEY).state
+  part, cost = method.adapt(shared, arrived, KEY)
+  assert part.state == shared.state
+  np.testing.assert_array_equal(arrived.item_ids[part.items], small.item_ids)
+  assert cost == Cost()
+
+
+def test_a_grown_catalogue_is_looked_up_refitted_or_carried_with_all_rows(
+  small, arrived
+):
+  everything = pairs(small) | pairs(arrived)
+  for policy, on in (
+    ('frozen', {}),
+    ('retrained', {}),
+    ('finetuned', {'on': adapting.everything}),
+    ('generated', {'on': adapting.everything}),
+  ):
+    method = under(policy, **on)
+    shared = method.prepare(small, KEY).state
+    state = method.adapt(shared, arrived, KEY).state
+    assert pairs(state[1]) == everything, policy
+    np.testing.assert_array_equal(state[1].item_ids, arrived.item_ids)
+  nothing = arrived.rows([])
+  method = under('retrained')
+  shared = method.prepare(small, KEY).state
+  assert pairs(method.adapt(shared, nothing, KEY).state[1]) == pairs(small)
+
+
+def test_new_items_are_generated_where_a_model_can(small, arrived, source):
+  made = model(
+    generate=None,
+    grow=lambda state, data, known: Outcome((state, data, known), Cost(5.0)),
+  )
+  method = under('generated', made)
+  shared = method.prepare(small, KEY).state
+  (state, data, known), cost = method.adapt(shared, arrived, KEY)
+  assert state == shared.state
+  assert pairs(data) == pairs(small) | pairs(arrived)
+  np.testing.assert_array_equal(data.item_ids[known], small.item_ids)
+  assert cost == Cost(5.0)
+  same = dataclasses.replace(small.take_users([0]))
+  assert method.adapt(shared, same, KEY) == (shared.state, Cost())
+
+
+def test_another_set_with_more_items_has_not_grown(small, arrived):
+  method = under('frozen', model(look_up=None))
+  shared = method.prepare(small, KEY).state
+  other = dataclasses.replace(arrived, name='another')
+  with pytest.raises(method_lib.CannotServe, match='another one'):
+    method.adapt(shared, other, KEY)

@@ -4,7 +4,7 @@ A fifth of the items is new: those that appeared last, where times are known,
 and random ones elsewhere. Held-out users have histories among the old items,
 and are judged by the new items that they took up. Of the new items, those whose
 text nearly repeats that of an old one (variants, sequels) say little about a
-new item, and are left out of the ranking that counts.
+new item, and are left out of the ranking that counts, unless no target remains.
 """
 
 import hashlib
@@ -119,21 +119,22 @@ def _make_task(
     return {k: one for k, one in found.items() if len(one.targets)}
 
   views = judged(test)
-  if 'new' not in views:
-    raise DataError(
-      f'{data.name}: no test user took up a new item that is no near-duplicate '
-      'of an old one; give more data'
-    )
-  first = views.pop('new')
+  first = _counting(views)
   return Task(
     'new_items',
     budget,
     known.take_items(old),
-    judged(validation).get('new', first),
+    _counting(judged(validation)),
     first,
     views,
     len(new),
   )
+
+
+def _counting(views: dict[str, Judged]) -> Judged:
+  """Takes out the ranking that counts."""
+  everything = views['with near-duplicates']
+  return views.pop('new', everything)
 
 
 def _has_times(data: Interactions) -> bool:

@@ -1,0 +1,132 @@
+"""Generated columns: the formula, the update, what is left as it was."""
+
+import jax
+import numpy as np
+import pytest
+
+from hyperrec import adapting
+from hyperrec import method as method_lib
+from hyperrec.data import interactions
+from hyperrec.features import unit_blocks
+from hyperrec.regimes import new_items
+from hyperrec.systems.hyperease import item_columns
+from hyperrec.systems.linear import ease
+from tests.makers import made_domain, text_features
+
+KEY = jax.random.key(0)
+OPTIONS = {'l2': 50.0, 'l2_kernel': 0.7, 'sharpness': 2.0, 'identity': 0.3}
+
+
+@pytest.fixture(scope='module')
+def data():
+  return made_domain('some', 3, num_users=150, num_items=60)
+
+
+@pytest.fixture(scope='module')
+def features(data):
+  lookup = text_features(data)
+  return lambda part, known=None: unit_blocks(lookup(part), (), known)
+
+
+def grown(features, task, **more):
+  model = item_columns.item_columns(features, **{**OPTIONS, **more})
+  method = adapting.generated(model)
+  shared = method.prepare(task.source, KEY)
+  return shared, method.adapt(shared.state, task.test.evidence, KEY), method
+
+
+def task_of(data, budget=0):
+  return new_items.make_task(data, budget, 0, 20)
+
+
+def dense_columns(features, task, use_weights=True):
+  """The formula, with plain inverses."""
+  evidence = task.test.evidence
+  place = {item: i for i, item in enumerate(evidence.item_ids.tolist())}
+  known = np.array([place[i] for i in task.source.item_ids.tolist()])
+  new = np.setdiff1d(np.arange(evidence.num_items), known)
+  table = features(evidence, known).astype(np.float64)
+  kernel = lambda a, b: np.exp(OPTIONS['sharpness'] * (a @ b.T - 1))  # noqa: E731
+  inverse = np.linalg.inv(
+    kernel(table[known], table[known])
+    + OPTIONS['l2_kernel'] * np.eye(len(known))
+  )
+  shares = inverse @ kernel(table[known], table[new])
+  if not use_weights:
+    return known, new, shares
+  x = task.source.csr(np.float64)
+  precision = np.linalg.inv((x.T @ x).toarray() + 50.0 * np.eye(x.shape[1]))
+  b = np.eye(len(known)) - precision / np.diag(precision)
+  return known, new, (OPTIONS['identity'] * np.eye(len(known)) + b) @ shares
+
+
+@pytest.mark.parametrize('use_weights', [True, False])
+def test_columns_follow_the_formula(data, features, use_weights):
+  task = task_of(data)
+  _, outcome, _ = grown(features, task, use_weights=use_weights)
+  known, new, columns = dense_columns(features, task, use_weights)
+  np.testing.assert_array_equal(outcome.state.known, known)
+  found = outcome.state.weights[:, new]
+  factor = np.linalg.norm(found) / np.linalg.norm(columns)
+  np.testing.assert_allclose(found, factor * columns, atol=2e-5, rtol=1e-3)
+
+
+def test_old_columns_stay_and_new_ones_get_their_length(data, features):
+  task = task_of(data)
+  shared, outcome, _ = grown(features, task, scale=0.5)
+  weights, known = outcome.state
+  np.testing.assert_array_equal(weights[:, known], shared.state.state.weights)
+  old = adapting.frozen(ease.ease(l2=50.0)).prepare(task.source, KEY).state
+  np.testing.assert_allclose(
+    shared.state.state.weights, np.asarray(old.state), atol=1e-5
+  )
+  lengths = np.linalg.norm(weights, axis=0)
+  new = np.setdiff1d(np.arange(len(lengths)), known)
+  np.testing.assert_allclose(
+    np.median(lengths[new]), 0.5 * np.median(lengths[known]), rtol=1e-5
+  )
+
+
+def test_an_update_is_ridge_regression_around_the_column(data, features):
+  task = task_of(data, budget=3)
+  evidence = task.test.evidence
+  joined = interactions.join_users(
+    interactions.over_catalogue(task.source, evidence), evidence
+  )
+  known, new, columns = dense_columns(features, task)
+  x = joined.csr(np.float64).toarray()
+  columns = np.array(columns)
+  item_columns.update(
+    columns, joined.csr()[:, known], joined.csr()[:, new], 4.0
+  )
+  _, _, before = dense_columns(features, task)
+  for place, item in enumerate(new):
+    rows = x[x[:, item] > 0][:, known]
+    expected = before[:, place]
+    if len(rows):
+      inverse = np.linalg.inv(rows.T @ rows + 4.0 * np.eye(len(known)))
+      expected = inverse @ (rows.sum(axis=0) + 4.0 * expected)
+    np.testing.assert_allclose(columns[:, place], expected, atol=1e-6)
+
+
+def test_interactions_cost_an_update_and_move_only_their_columns(
+  data, features
+):
+  few, many = task_of(data, 0), task_of(data, 3)
+  _, cold, _ = grown(features, few)
+  _, warm, _ = grown(features, many)
+  _, same, _ = grown(features, many, updates=False)
+  np.testing.assert_array_equal(same.state.weights, cold.state.weights)
+  assert cold.cost == same.cost
+  assert warm.cost.operations > cold.cost.operations > cold.cost.of_text > 0
+
+
+def test_new_items_are_scored_from_old_histories(data, features):
+  task = task_of(data)
+  _, outcome, method = grown(features, task)
+  rows = task.test.histories.by_user_and_time()
+  shown = method_lib.Histories.of(rows, np.arange(5))
+  scores = method.score(outcome.state, shown)
+  x = shown.multi_hot()[:, outcome.state.known]
+  np.testing.assert_allclose(scores, x @ outcome.state.weights, rtol=1e-5)
+  assert (scores[:, task.test.candidates] != 0).any()

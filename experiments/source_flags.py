@@ -40,6 +40,13 @@ DOMAINS = {
   'steam': Domain('text_domain', {'domain': 'steam'}),
   'lastfm': Domain('text_domain', {'domain': 'lastfm'}),
   'office': Domain('text_domain', {'domain': 'office'}),
+  'sports': Domain('amazon_2014', {'domain': 'Sports_and_Outdoors'}),
+  'toys': Domain('amazon_2014', {'domain': 'Toys_and_Games'}),
+  'games': Domain('text_domain', {'domain': 'games'}),
+  'citeulike_a': Domain('text_domain', {'domain': 'citeulike_a'}),
+  'recipes': Domain('text_domain', {'domain': 'recipes'}),
+  'restaurants': Domain('text_domain', {'domain': 'restaurants'}),
+  'msweb': Domain('text_domain', {'domain': 'msweb'}),
   'synthetic': Domain('synthetic'),
 }
 

@@ -1,6 +1,7 @@
 """Sets stored as interactions.parquet (events.parquet) and items.csv."""
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 
@@ -43,6 +44,39 @@ TEXT_DOMAINS = {
     'https://nijianmo.github.io/amazon/',
     'Amazon 2018 (Ni et al. 2019), research',
     (3_231, 3_317, 21_188),
+  ),
+  'games': files.About(
+    'text-domains/games',
+    'https://nijianmo.github.io/amazon/ (Video Games, as LLMRank ships it)',
+    'Amazon 2018 (Ni et al. 2019), research',
+    (50_546, 16_859, 440_264),
+  ),
+  'citeulike_a': files.About(
+    'text-domains/citeulike_a',
+    'https://github.com/js05212/citeulike-a (the cold split: '
+    'https://github.com/zfnWong/ALDI)',
+    'Wang, Chen & Li, IJCAI 2013, research',
+    (5_551, 16_980, 204_986),
+  ),
+  'recipes': files.About(
+    'text-domains/recipes',
+    'https://www.kaggle.com/c/whats-cooking (users are recipes, items are '
+    'ingredients)',
+    'Kaggle (not confirmed)',
+    (39_692, 2_119, 411_441),
+  ),
+  'restaurants': files.About(
+    'text-domains/restaurants',
+    'https://sites.google.com/site/yangdingqi/home/foursquare-dataset (New '
+    'York)',
+    'Yang et al., UbiComp 2013, research',
+    (2_060, 2_876, 27_149),
+  ),
+  'msweb': files.About(
+    'text-domains/msweb',
+    'https://archive.ics.uci.edu/dataset/4',
+    'CC BY 4.0: Breese, Heckerman & Kadie (1998), UCI',
+    (32_711, 285, 98_654),
   ),
 }
 SYNTHETIC = files.About('', 'random numbers', 'none')
@@ -90,6 +124,56 @@ def text_domain(
   )
   data = dataclasses.replace(data, is_order_only='order' in names)
   return files.check_counts(data, about.counts)
+
+
+class ColdSplit(NamedTuple):
+  """A public split of citeulike_a by items, all parts over one catalogue.
+
+  Attributes:
+    warm_train: interactions to train on, of the old items.
+    warm_validation: other interactions of the old items.
+    warm_test: likewise.
+    cold_validation: interactions of new items that choose hyperparameters.
+    cold_test: interactions of other new items, the result.
+  """
+
+  warm_train: Interactions
+  warm_validation: Interactions
+  warm_test: Interactions
+  cold_validation: Interactions
+  cold_test: Interactions
+
+
+def citeulike_cold_split(data_dir: DataDir = None) -> ColdSplit:
+  """The split of CiteULike-a that ALDI (SIGIR 2023) and ColdRec use.
+
+  Raises:
+    DataError: a file is missing, is another edition, or has an unknown id.
+  """
+  about = TEXT_DOMAINS['citeulike_a']
+  data = text_domain(data_dir, domain='citeulike_a')
+  parts = []
+  for name in ('warm_train', 'warm_val', 'warm_test', 'cold_val', 'cold_test'):
+    path = files.find(about, f'cold_split/{name}.parquet', data_dir)
+    part = table_lib.table(path=path, name=name)
+    known = [
+      np.isin(own, all_ids).all()
+      for own, all_ids in (
+        (part.user_ids, data.user_ids),
+        (part.item_ids, data.item_ids),
+      )
+    ]
+    if not all(known):
+      raise DataError(f'{path}: it has ids that {data.name} has not')
+    parts.append(
+      dataclasses.replace(
+        data,
+        users=np.searchsorted(data.user_ids, part.user_ids)[part.users],
+        items=np.searchsorted(data.item_ids, part.item_ids)[part.items],
+        notes=(),
+      )
+    )
+  return ColdSplit(*parts)
 
 
 def synthetic(

@@ -61,9 +61,10 @@ def amazon_2014(
 ) -> Interactions:
   """A 5-core category of Amazon 2014; the time is the order of a user's items.
 
-  The text of an item is its title in Beauty and its attributes' ids in the
-  others, which come without titles. The items are numbered along the users'
-  sequences, so a model must not read the number itself.
+  The text of an item is its title in Beauty, and a few words of title and
+  category in the others (IDGenRec's {domain}_id2text.json; the ids of its
+  attributes where that file is missing). The items are numbered along the
+  sequences of the users, so a model must not read the number itself.
 
   Args:
     data_dir: see `files.find`.
@@ -73,22 +74,35 @@ def amazon_2014(
     raise DataError(f'domain={domain!r} is unknown; use one of {list(AMAZON)}')
   about = AMAZON[domain]
   path = files.find(about, f'{domain}.txt', data_dir)
-  if domain == 'Beauty':
-    text = _json(about, 'beauty_id2title.json', data_dir)
-  else:
-    attributes = _json(about, f'{domain}_item2attributes.json', data_dir)
-    text = {i: ' '.join(f'a{a}' for a in ids) for i, ids in attributes.items()}
+  text = _amazon_text(about, domain, data_dir)
   user, item, place = _explode(path, _lines(path))
   data = interactions_lib.from_columns(
     user,
     item,
     timestamp=place,
     is_order_only=True,
-    item_text={int(i): ' '.join(t.split()) for i, t in text.items()},
+    item_text=text,
     duplicates='keep',
     name=f'amazon_2014/{domain}',
   )
   return files.check_counts(data, about.counts)
+
+
+def _amazon_text(
+  about: files.About, domain: str, data_dir: DataDir
+) -> dict[int, str]:
+  """Text of each item; ids of attributes where no file has words."""
+  words = 'beauty_id2title.json'
+  if domain != 'Beauty':
+    words = f'{domain}_id2text.json'
+    folder = files.find(about, f'{domain}.txt', data_dir).parent
+    if not (folder / words).is_file():
+      attributes = _json(about, f'{domain}_item2attributes.json', data_dir)
+      return {
+        int(i): ' '.join(f'a{a}' for a in ids) for i, ids in attributes.items()
+      }
+  text = _json(about, words, data_dir)
+  return {int(i): ' '.join(t.split()) for i, t in text.items()}
 
 
 def scientific(data_dir: DataDir = None) -> Interactions:

@@ -52,17 +52,18 @@ class ItemColumnsConfig:
       column is that of the kernel regression alone.
     updates: Whether interactions of new items update their columns.
     l2_update: Ridge of that update, above 0.
-    scale: Length of new columns, as a multiple of the median length of old
-      columns; it matters only where old and new items are ranked together.
+    scale: Length of generated columns, as a multiple of the median length of
+      old columns; both lengths are medians. It weighs the generated column
+      against interactions, and new items against old ones.
   """
 
   l2: float = config_lib.field(100.0, above=0)
-  l2_kernel: float = config_lib.field(1.0, above=0)
-  sharpness: float = config_lib.field(5.0, above=0)
-  identity: float = 0.1
+  l2_kernel: float = config_lib.field(3.0, above=0)
+  sharpness: float = config_lib.field(1.0, above=0)
+  identity: float = 1.0
   use_weights: bool = True
   updates: bool = True
-  l2_update: float = config_lib.field(10.0, above=0)
+  l2_update: float = config_lib.field(100.0, above=0)
   scale: float = config_lib.field(1.0, above=0)
 
   def __post_init__(self):
@@ -123,12 +124,12 @@ def item_columns(features: CentredFeatures, **hyperparameters: Any) -> Model:
     columns, of_text, operations = generate(
       config, state, table[known], table[new]
     )
+    columns *= _scale(state.weights, columns, config.scale)
     if config.updates:
       x_UxV = data.csr()
       operations += update(
         columns, x_UxV[:, known], x_UxV[:, new], config.l2_update
       )
-    columns *= _scale(state.weights, columns, config.scale)
     weights = np.empty((len(known), data.num_items), np.float32)
     weights[:, known], weights[:, new] = state.weights, columns
     return Outcome(Grown(weights, known), Cost(operations, of_text=of_text))

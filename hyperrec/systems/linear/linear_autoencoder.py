@@ -273,7 +273,7 @@ def solve_dual(
 
 
 def is_dual_cheaper(num_users: int, num_items: int, rank: int = 0) -> bool:
-  """Whether to use the dual way: its factors are smaller than a V x V matrix."""
+  """Whether to use the dual way: its factors are smaller than a full matrix."""
   return 2 * (num_users + rank) < num_items
 
 
@@ -436,7 +436,10 @@ def solve_around_flops(row_counts: np.ndarray, num_items: int) -> float:
 
 
 def add_prior(weights: Weights, scale: float, prior: Prior) -> Weights:
-  """Returns scale * weights + prior off the diagonal; dense ones are changed."""
+  """The sum scale * weights + prior, with a zero diagonal.
+
+  Dense weights are overwritten with the sum.
+  """
   if not isinstance(weights, FactoredWeights):
     weights *= weights.dtype.type(scale)
     _add_product(

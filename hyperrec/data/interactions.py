@@ -20,25 +20,29 @@ class DataError(ValueError):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Interactions:
-  """Rows (user, item[, rating, timestamp]) over dense ids, in file order.
+  """Rows (user, item[, rating, timestamp]) with ids from 0, in file order.
 
   Every array is read-only. Users or items without a row are allowed: a
   catalogue may hold items that nobody has touched yet.
 
   Attributes:
-    users: int32 [n], in 0..num_users-1.
-    items: int32 [n], in 0..num_items-1.
+    users: int32 [n], from 0 to num_users - 1.
+    items: int32 [n], from 0 to num_items - 1.
     num_users: U.
     num_items: V.
     ratings: float32 [n] or None.
-    timestamps: int64 [n] or None; seconds or any order-preserving integer.
-    user_ids: [U] the users' original ids.
-    item_ids: [V] the items' original ids.
-    item_text: [V] str or None; title and attributes of each item.
-    name: the data set's name, for reports.
-    notes: sentences that say which rows were left out, and why.
-    is_order_only: whether timestamps only order the rows of each user, and
+    timestamps: int64 [n] or None; seconds, or any integers that grow with time.
+    user_ids: Original ids of the users, [U].
+    item_ids: Original ids of the items, [V].
+    item_text: Title and attributes of each item, [V] str or None.
+    name: Name of the data set, for reports.
+    notes: Sentences that say which rows were left out, and why.
+    is_order_only: Whether timestamps only order the rows of each user and
       cannot be compared between users.
+
+  Raises:
+    DataError: an array has the wrong length or type, or a value is out of
+      range; the message names the field and the row.
   """
 
   users: np.ndarray
@@ -77,7 +81,7 @@ class Interactions:
     )
 
   def csr(self, dtype: Any = np.float32) -> scipy.sparse.csr_matrix:
-    """The binary matrix X [U, V]; repeats count once."""
+    """The 0/1 matrix X [U, V]; a repeated (user, item) pair counts once."""
     x_UxV = scipy.sparse.csr_matrix(
       (np.ones(len(self), dtype), (self.users, self.items)),
       shape=(self.num_users, self.num_items),
@@ -94,7 +98,7 @@ class Interactions:
     return np.bincount(self.users, minlength=self.num_users)
 
   def rows(self, index: np.ndarray) -> 'Interactions':
-    """The rows at `index` (mask or indices); users and catalogue stay."""
+    """The rows at `index` (mask or indices), with all users and items."""
     take = lambda a: None if a is None else a[index]  # noqa: E731
     return dataclasses.replace(
       self,
@@ -105,7 +109,11 @@ class Interactions:
     )
 
   def take_users(self, users: np.ndarray) -> 'Interactions':
-    """Only these users, numbered anew in the order given; catalogue stays."""
+    """Keeps only these users, renumbered in the order given, and all items.
+
+    Raises:
+      DataError: a user does not exist or occurs twice.
+    """
     users = np.asarray(users, np.int64)
     new = _renumber(users, self.num_users, 'user')
     kept = self.rows(new[self.users] >= 0)
@@ -117,7 +125,11 @@ class Interactions:
     )
 
   def take_items(self, items: np.ndarray) -> 'Interactions':
-    """Only these items, numbered anew in the order given; users stay."""
+    """Keeps only these items, renumbered in the order given, and all users.
+
+    Raises:
+      DataError: an item does not exist or occurs twice.
+    """
     items = np.asarray(items, np.int64)
     new = _renumber(items, self.num_items, 'item')
     kept = self.rows(new[self.items] >= 0)
@@ -131,15 +143,15 @@ class Interactions:
     )
 
   def by_user_and_time(self) -> 'Interactions':
-    """Rows sorted by user, then time (file order where times tie)."""
+    """Rows sorted by user, then by time; equal times keep the file order."""
     times = np.zeros(len(self)) if self.timestamps is None else self.timestamps
     return self.rows(np.lexsort((np.arange(len(self)), times, self.users)))
 
 
 def join_users(first: Interactions, second: Interactions) -> Interactions:
-  """The rows of both over one catalogue; users of the same id are one.
+  """Joins the rows of two data sets; users with the same id are merged.
 
-  `first`'s users keep their numbers, those that only `second` has follow.
+  The users of `first` keep their numbers; the other users of `second` follow.
 
   Raises:
     DataError: the two catalogues are not the same.
@@ -196,7 +208,11 @@ def over_catalogue(
 
 
 def grown_users(first: Interactions, second: Interactions) -> Interactions:
-  """The users of `second` that have rows there, with all rows of both."""
+  """The users who have rows in `second`, with their rows of both data sets.
+
+  Raises:
+    DataError: the two catalogues are not the same.
+  """
   both = join_users(first, second)
   grown = set(second.user_ids[np.unique(second.users)].tolist())
   chosen = [i for i, name in enumerate(both.user_ids.tolist()) if name in grown]
@@ -211,13 +227,13 @@ def pair_codes(data: Interactions) -> np.ndarray:
 def without_pairs(data: Interactions, known: Interactions) -> Interactions:
   """The rows whose (user, item) pair does not occur in `known`.
 
-  Both number users and items alike.
+  Users and items must have the same numbers in both.
   """
   return data.rows(~np.isin(pair_codes(data), pair_codes(known)))
 
 
 def place_in_user(data: Interactions) -> np.ndarray:
-  """Of rows sorted by user: how many rows of the same user stand before."""
+  """How many rows of the same user precede each row, if sorted by user."""
   counts = data.user_counts()
   starts = np.cumsum(counts) - counts
   return np.arange(len(data)) - starts[data.users]
@@ -238,26 +254,27 @@ def from_columns(
   """Builds `Interactions` from columns of original ids.
 
   Args:
-    user: [n] original user ids, any sortable type.
-    item: [n] original item ids, any sortable type.
+    user: original user ids [n], of any sortable type.
+    item: original item ids [n], of any sortable type.
     rating: [n] or None.
     timestamp: [n] or None; whole numbers, NumPy's dates, or datetimes, which
-      become microseconds (of UTC where they have no zone).
-    item_text: original item id -> text. Items that it names and nobody
-      touched are left out; an item that it lacks gets the empty text.
-    duplicates: what to do with a repeated (user, item) pair: keep the
-      `first` row, the `last` one, `keep` all, or `error`.
-    name: the data set's name.
+      become microseconds (in UTC if they have no time zone).
+    item_text: original item id -> text. Items without interactions are left
+      out; an item without an entry gets the empty text.
+    duplicates: what to do with a repeated (user, item) pair: keep the `first`
+      row, keep the `last` row, `keep` all rows, or raise an `error`.
+    name: name of the data set.
     notes: see `Interactions`.
     is_order_only: see `Interactions`.
 
   Returns:
-    Interactions with users and items numbered in the sorted order of their
-    ids, rows in the order given.
+    Interactions whose rows are in the order given; users and items are numbered
+    in the sorted order of their ids.
 
   Raises:
-    DataError: no rows, unequal columns, a missing id, a number that is not
-      finite, an unknown policy, or a duplicate under `error`.
+    DataError: there are no rows, columns differ in length, an id is missing, a
+      number is not finite, the policy is unknown, or there is a duplicate under
+      the policy `error`.
   """
   for what, column in (('user', user), ('item', item)):
     if not hasattr(column, '__len__'):
@@ -292,7 +309,11 @@ def from_columns(
 
 
 def drop_duplicates(data: Interactions, policy: str) -> Interactions:
-  """Applies a policy of `DUPLICATE_POLICIES` to repeated pairs."""
+  """Applies a policy of `DUPLICATE_POLICIES` to repeated (user, item) pairs.
+
+  Raises:
+    DataError: the policy is unknown, or it is `error` and a pair is repeated.
+  """
   if policy not in DUPLICATE_POLICIES:
     raise DataError(
       f'duplicates={policy!r} is unknown; use one of {DUPLICATE_POLICIES}'
@@ -323,7 +344,7 @@ def drop_duplicates(data: Interactions, policy: str) -> Interactions:
 
 
 def _as_times(timestamp: Sequence[Any], name: str) -> np.ndarray:
-  """Numbers as they are, datetimes as microseconds."""
+  """Keeps numbers unchanged; datetimes become microseconds, int64 [n]."""
   times = np.asarray(timestamp)
   if times.dtype != object:
     return times
@@ -346,6 +367,7 @@ def _as_times(timestamp: Sequence[Any], name: str) -> np.ndarray:
 def _number(
   ids: Sequence[Any], what: str, name: str
 ) -> tuple[np.ndarray, np.ndarray]:
+  """`original_ids.number` with the data set's name in its errors."""
   try:
     return original_ids.number(ids, what)
   except original_ids.IdError as error:
@@ -353,6 +375,7 @@ def _number(
 
 
 def _renumber(chosen: np.ndarray, size: int, what: str) -> np.ndarray:
+  """The new number of each old number, int32 [size]; -1 if not chosen."""
   if len(chosen) and (chosen.min() < 0 or chosen.max() >= size):
     raise DataError(f'the {what}s to take are not all in 0..{size - 1}')
   if len(np.unique(chosen)) != len(chosen):
@@ -363,6 +386,7 @@ def _renumber(chosen: np.ndarray, size: int, what: str) -> np.ndarray:
 
 
 def _frozen(array: Any, dtype: Any = None) -> np.ndarray | None:
+  """A read-only copy; None stays None."""
   if array is None:
     return None
   array = np.array(array, dtype=dtype)
@@ -371,7 +395,7 @@ def _frozen(array: Any, dtype: Any = None) -> np.ndarray | None:
 
 
 def _validate(data: Interactions) -> None:
-  """Raises DataError on whatever would give a silent wrong number later."""
+  """Raises DataError for values that would silently give wrong numbers."""
   name = data.name or 'interactions'
   if data.num_items < 1:
     raise DataError(
@@ -406,7 +430,7 @@ def _validate(data: Interactions) -> None:
 
 
 def _check_numbers(data: Interactions, name: str) -> None:
-  """Ratings must fit float32 and timestamps int64."""
+  """Raises DataError unless ratings fit float32 and timestamps fit int64."""
   for field, fits, kind in (
     ('ratings', _fits_float32, 'a finite number'),
     ('timestamps', _fits_int64, 'a whole number'),

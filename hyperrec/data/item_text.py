@@ -1,7 +1,7 @@
-"""Embeddings of item text by a BERT encoder from local files.
+"""Embeddings of item text by a BERT encoder that is read from local files.
 
-The files are in a folder of the Hugging Face format (model.safetensors,
-tokenizer.json, config.json), or in the installed package with MiniLM.
+The files are in a folder in the Hugging Face format (model.safetensors,
+tokenizer.json, config.json), or in an installed package that contains MiniLM.
 """
 
 import dataclasses
@@ -34,29 +34,31 @@ PACKAGE_SHA256 = (
 )
 
 FILES = ('model.safetensors', 'tokenizer.json', 'config.json')
-# A batch is padded to one of these lengths: few traces, little padding.
+# A batch is padded to one of these lengths, so that few shapes are compiled and
+# little padding is computed.
 _LENGTHS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 _LOG_SECONDS = 10.0
-# Part of the cache's key: raise it where `encode` gives other numbers.
+# Part of the cache key: raise it when `encode` gives other numbers.
 _EDITION = 1
 
 
 class EncoderMissingError(DataError):
-  """A package that encoding text needs is not installed; says which."""
+  """A package that text encoding needs is missing; the message names it."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Encoder:
-  """A text encoder in memory, and how it is used.
+  """A text encoder in memory, and its options.
 
   Attributes:
-    config: its sizes.
-    params: of `text_encoder.Bert`.
-    tokenizer: text -> tokens, cut to `max_length`.
-    pooling: one of `text_encoder.POOLINGS`.
-    normalise: whether vectors have length 1.
-    max_length: tokens of a text that count, the two special ones included.
-    digest: sha256 of the files.
+    config: Sizes of the network.
+    params: Parameters of `text_encoder.Bert`.
+    tokenizer: Maps a text to at most `max_length` tokens.
+    pooling: One of `text_encoder.POOLINGS`.
+    normalise: Whether vectors are scaled to norm 1.
+    max_length: Number of tokens of a text that are read, the two special tokens
+      included.
+    digest: SHA-256 of the files.
   """
 
   config: text_encoder.BertConfig
@@ -89,13 +91,14 @@ def load_encoder(
   Args:
     folder: holds model.safetensors, tokenizer.json and config.json.
     pooling: one of `text_encoder.POOLINGS`.
-    normalise: whether to scale vectors to length 1.
-    max_length: tokens of a text that count, the two special ones included.
+    normalise: whether to scale vectors to norm 1.
+    max_length: number of tokens of a text that are read, the two special tokens
+      included.
 
   Raises:
     EncoderMissingError: a package is not installed.
-    DataError: a file is missing, damaged or not of a BERT, or an option is
-      out of range.
+    DataError: a file is missing, is damaged or does not belong to a BERT, or an
+      option is out of range.
   """
   if pooling not in text_encoder.POOLINGS:
     raise DataError(
@@ -143,7 +146,7 @@ def load_encoder(
 def encode(
   texts: Sequence[str], encoder: Encoder, *, batch_size: int = 32
 ) -> Float[np.ndarray, 'V D']:
-  """Each text's vector; a text without a word gets zeros.
+  """The vector of each text; a text without words gets zeros.
 
   A text's vector does not depend on the other texts (to about 1e-6, the
   rounding of float32). Equal texts are encoded once.
@@ -151,10 +154,10 @@ def encode(
   Args:
     texts: [V] strings.
     encoder: see `load_encoder`.
-    batch_size: texts encoded at once.
+    batch_size: number of texts encoded at once.
 
   Raises:
-    DataError: an entry is no string, or `batch_size` is below 1.
+    DataError: an entry is not a string, or `batch_size` is below 1.
   """
   if batch_size < 1:
     raise DataError(f'batch_size={batch_size} must be at least 1')
@@ -190,13 +193,13 @@ def cached(
   *,
   batch_size: int = 32,
 ) -> Float[np.ndarray, 'V D']:
-  """`encode`, kept in a file of `folder` and read from it the next time.
+  """`encode` with a cache: the vectors are stored in a file in `folder`.
 
-  The file's name is the sha256 of the encoder's files and options and of the
-  texts in order. One that cannot be read is made anew, with a warning.
+  The file name is the SHA-256 of the encoder's files, of its options and of the
+  texts in order. A file that cannot be read is made again, with a warning.
 
   Raises:
-    DataError: see `encode`; or `folder` cannot be written.
+    DataError: `encode` raises it, or `folder` cannot be written.
   """
   _check_texts(texts)
   options = (_EDITION, encoder.pooling, encoder.normalise, encoder.max_length)
@@ -218,7 +221,7 @@ def cached(
 
 
 def _package_folder() -> pathlib.Path:
-  """Where the package keeps its files; imports nothing of it."""
+  """The folder with the package's files; the package is not imported."""
   try:
     package = importlib.metadata.distribution(PACKAGE)
   except importlib.metadata.PackageNotFoundError as error:
@@ -230,6 +233,7 @@ def _package_folder() -> pathlib.Path:
 
 
 def _content(path: pathlib.Path) -> bytes:
+  """The bytes of a file of the encoder; raises DataError if it is missing."""
   try:
     return path.read_bytes()
   except OSError as error:
@@ -240,7 +244,7 @@ def _content(path: pathlib.Path) -> bytes:
 
 
 def _parsed(path: pathlib.Path, parse: Callable[[], Any]) -> Any:
-  """parse(); whatever it raises becomes a DataError that names the file."""
+  """Calls `parse`; any error becomes a DataError that names the file."""
   try:
     return parse()
   except Exception as error:  # tokenizers raises bare Exceptions
@@ -250,16 +254,17 @@ def _parsed(path: pathlib.Path, parse: Callable[[], Any]) -> Any:
 def _check_tokens(
   tokenizer: Any, config: text_encoder.BertConfig, path: pathlib.Path
 ) -> None:
-  """Raises DataError on tokens that the encoder has no row for."""
+  """Raises DataError if the encoder has no embedding for some token."""
   largest = max(tokenizer.get_vocab().values(), default=0)
   if largest >= config.vocab_size:
     raise DataError(
-      f'{path / "tokenizer.json"} has a token {largest}, the encoder knows '
+      f'{path / "tokenizer.json"} has a token {largest}, but the encoder has '
       f'{config.vocab_size}: they do not belong together'
     )
 
 
 def _check_texts(texts: Sequence[str]) -> None:
+  """Raises DataError if an entry is not a string of valid Unicode."""
   for index, text in enumerate(texts):
     if not isinstance(text, str):
       raise DataError(
@@ -273,7 +278,7 @@ def _check_texts(texts: Sequence[str]) -> None:
 
 
 def _distinct(texts: Sequence[str]) -> tuple[list[str], np.ndarray]:
-  """The distinct texts, and the place of each text among them."""
+  """The distinct texts, and the index of each text among them."""
   places = {}
   place = [places.setdefault(str(text), len(places)) for text in texts]
   return list(places), np.array(place, int)
@@ -282,7 +287,7 @@ def _distinct(texts: Sequence[str]) -> tuple[list[str], np.ndarray]:
 def _tokenise(
   texts: list[str], encoder: Encoder
 ) -> tuple[list[list[int]], np.ndarray]:
-  """The tokens of each text and their number, 0 where none is a word's."""
+  """The tokens of each text and their number; 0 for a text without words."""
   encodings = encoder.tokenizer.encode_batch(texts)
   tokens = [encoding.ids for encoding in encodings]
   has_word = [0 in encoding.special_tokens_mask for encoding in encodings]
@@ -292,7 +297,7 @@ def _tokenise(
 def _padded(
   rows: list[list[int]], batch_size: int, max_length: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Token rows as [batch_size, L] and their mask; L is one of few lengths."""
+  """Tokens and mask [batch_size, L], where L is the next of `_LENGTHS`."""
   longest = max(map(len, rows))
   fitting = (n for n in _LENGTHS if longest <= n <= max_length)
   L = next(fitting, max_length)
@@ -305,7 +310,7 @@ def _padded(
 
 
 def _digest(*parts: bytes) -> str:
-  """sha256 of the parts and of where each ends."""
+  """SHA-256 of the parts and of their lengths."""
   digest = hashlib.sha256()
   for part in parts:
     digest.update(len(part).to_bytes(8, 'little'))
@@ -314,6 +319,7 @@ def _digest(*parts: bytes) -> str:
 
 
 def _load_table(path: pathlib.Path, shape: tuple[int, int]) -> np.ndarray:
+  """Reads stored vectors; raises ValueError if their shape is another one."""
   with path.open('rb') as file, np.load(file, allow_pickle=False) as arrays:
     table = arrays['table']
   if table.shape != shape or table.dtype != np.float32:

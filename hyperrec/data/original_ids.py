@@ -5,27 +5,28 @@ from typing import Any
 
 import numpy as np
 
-# Characters; longer ids are kept as Python's text, not in NumPy's own arrays.
+# Characters; arrays with longer ids hold Python strings, since NumPy's own text
+# type needs memory for the longest id in every row.
 LONGEST_SHORT = 64
 
 
 class IdError(ValueError):
-  """Ids cannot be numbered; says which and why."""
+  """Ids cannot be numbered; the message says which one, and why."""
 
 
 def number(ids: Sequence[Any], what: str) -> tuple[np.ndarray, np.ndarray]:
-  """Distinct ids, sorted, and the place of each row's id among them.
+  """The distinct ids in sorted order, and the index of each id among them.
 
   Args:
-    ids: [n] of any kind that can be sorted; whole floats become integers.
-    what: they are ids of: 'user' or 'item'.
+    ids: [n], of any type that can be sorted; whole floats become integers.
+    what: 'user' or 'item', for messages.
 
   Returns:
-    The distinct ids, and int64 [n].
+    The distinct ids, and the indices, int64 [n].
 
   Raises:
-    IdError: an id is missing (None, NaN, blank text), is a list, or ids cannot
-      be sorted.
+    IdError: an id is missing (None, NaN, blank text) or is a list, or the ids
+      cannot be sorted.
   """
   ids = _as_ids(ids, what)
   missing = np.zeros(len(ids), bool)
@@ -52,7 +53,7 @@ def number(ids: Sequence[Any], what: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _as_ids(ids: Sequence[Any], what: str) -> np.ndarray:
-  """One-dimensional; numbers beside text stay what they are."""
+  """The ids as a one-dimensional array; mixed types are kept as objects."""
   given = np.asarray(ids, None if hasattr(ids, 'dtype') else object)
   if given.ndim != 1:
     raise IdError(f'{what} ids have the shape {given.shape}; give one a row')
@@ -69,7 +70,7 @@ def _as_ids(ids: Sequence[Any], what: str) -> np.ndarray:
 
 
 def _is_missing(one: Any) -> bool:
-  """None, NaN, NaT, pandas' NA, and text that is blank."""
+  """Whether an id is None, NaN, NaT, pandas' NA, or blank text."""
   if one is None or (isinstance(one, str) and not one.strip()):
     return True
   try:
@@ -80,7 +81,7 @@ def _is_missing(one: Any) -> bool:
 
 
 def _whole(ids: np.ndarray) -> np.ndarray:
-  """Floats that are all whole numbers as integers: 7.0 is 7."""
+  """Converts floats to integers if all are whole numbers: 7.0 becomes 7."""
   is_number = np.issubdtype(ids.dtype, np.floating) or (
     ids.dtype == object
     and all(isinstance(i, int | float | np.number) for i in ids.tolist())

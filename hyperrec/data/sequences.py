@@ -1,8 +1,8 @@
-"""Users' sequences as arrays of static shape, with repeats and order kept.
+"""Users' sequences of items as arrays of static shape.
 
-Training rows are *packed*: one row holds the sequences of several users, so
-that a data set with a mean history of 9 items does not waste most of the 50
-positions of each row on padding.
+Training rows are *packed*: a row holds the sequences of several users. If the
+mean history has 9 items, rows of 50 positions would otherwise be mostly
+padding.
 """
 
 import dataclasses
@@ -19,11 +19,11 @@ Interactions = interactions_lib.Interactions
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sequences:
-  """The items of each user in the order of time, end to end.
+  """The items of each user in the order of time, one user after another.
 
   Attributes:
-    items: int32 [n].
-    ends: int64 [U], where each user's items end.
+    items: int32 [n]; a user's repeated items are kept.
+    ends: int64 [U], the index after the last item of each user.
     num_items: V.
   """
 
@@ -38,7 +38,7 @@ class Sequences:
     return cls(data.by_user_and_time().items, ends, data.num_items)
 
   def lengths(self) -> Int[np.ndarray, ' U']:
-    """Items of each user."""
+    """Number of items of each user."""
     return np.diff(self.ends, prepend=0)
 
   def shuffled(self, random: np.random.Generator) -> 'Sequences':
@@ -49,12 +49,13 @@ class Sequences:
 
 
 class PackedRows(NamedTuple):
-  """Next-item prediction from every prefix, R rows of L positions.
+  """Inputs and targets of next-item prediction, in R rows of L positions.
 
   Attributes:
-    inputs: int32 [R, L], an item.
-    targets: int32 [R, L], the one that followed it.
-    segments: int32 [R, L], which sequence of the row, from 1; 0 is padding.
+    inputs: int32 [R, L], items.
+    targets: int32 [R, L], the item that follows each input.
+    segments: int32 [R, L], number of the sequence in its row, from 1; 0 is
+      padding.
     places: int32 [R, L], position within its sequence, from 0.
   """
 
@@ -80,16 +81,16 @@ class PackedRows(NamedTuple):
 
 
 def pack(sequences: Sequences, length: int) -> PackedRows:
-  """Every user's last `length` + 1 items as inputs and targets, packed.
+  """Packs each user's last `length` + 1 items into rows.
 
   Users with only one item have no next item and are left out.
 
   Args:
     sequences: the sequences of all users.
-    length: L, the length of a row; also the longest history that is used.
+    length: L, the length of a row, and of the longest sequence in it.
 
   Raises:
-    DataError: `length` is not positive, or no user has two items.
+    DataError: `length` is below 1, or no user has two items.
   """
   if length < 1:
     raise DataError(f'length={length}: histories need at least 1 item')
@@ -99,7 +100,7 @@ def pack(sequences: Sequences, length: int) -> PackedRows:
     raise DataError('no user has two items, so there is no next item to learn')
   sizes, ends = sizes[users], sequences.ends[users]
   row, first = _best_fit(sizes, length)
-  # One entry for each position: its sequence, and its place therein.
+  # One entry for each position: its sequence, and its place in the sequence.
   owner = np.repeat(np.arange(len(users)), sizes)
   place = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
   source = (ends - sizes - 1)[owner] + place
@@ -118,9 +119,10 @@ def pack(sequences: Sequences, length: int) -> PackedRows:
 
 
 def _best_fit(sizes: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-  """Row and first position of each sequence: the fullest row that takes it.
+  """Row and first position of each sequence, by best-fit decreasing.
 
-  From the longest on (best-fit decreasing), which leaves hardly a gap.
+  Starting with the longest, each sequence goes to the fullest row with enough
+  space, which leaves few gaps.
   """
   row, first = np.empty_like(sizes), np.empty_like(sizes)
   open_rows = [[] for _ in range(length + 1)]  # by the space left in them
@@ -150,19 +152,19 @@ def _number_within(group: np.ndarray) -> np.ndarray:
 def last_items(
   items: Int[np.ndarray, 'B M'], mask: np.ndarray, length: int
 ) -> tuple[Int[np.ndarray, 'B L'], Int[np.ndarray, ' B']]:
-  """The last `length` items of padded histories, from position 0 on.
+  """The last `length` items of padded histories, moved to the row's start.
 
   Args:
     items: padded histories.
-    mask: bool [B, M], True where an item is.
+    mask: bool [B, M], True at items, False at padding.
     length: L.
 
   Returns:
-    The items, 0 beyond the end, and how many there are of each.
+    The items, padded with 0, and the number of items in each row.
   """
   counts = mask.sum(axis=1)
   sizes = np.minimum(counts, length)
-  # Real items first, in their order, wherever the padding was.
+  # Items come first, in their order, wherever the padding was.
   order = np.argsort(~mask, axis=1, kind='stable')
   place = np.arange(length)[None]
   rank = (counts - sizes)[:, None] + place
@@ -173,7 +175,7 @@ def last_items(
 
 
 def buckets(longest: int, shortest: int = 8) -> tuple[int, ...]:
-  """Lengths that histories are padded to: doubling, and the longest."""
+  """Lengths to which histories are padded: 8, 16, 32, ..., and the longest."""
   lengths = []
   while shortest < longest:
     lengths.append(shortest)

@@ -1,4 +1,4 @@
-"""Splits of `Interactions`; each is a named protocol and tested for leakage."""
+"""Splits of `Interactions`, one function for each protocol."""
 
 from typing import NamedTuple
 
@@ -11,10 +11,10 @@ Interactions = interactions_lib.Interactions
 
 
 class HeldOut(NamedTuple):
-  """Held-out users: their histories, and the targets to find.
+  """Held-out users: their histories, and the targets to rank.
 
   Both parts use the same numbers for users and items. Users without targets
-  are counted, but left out of the metrics.
+  keep their numbers, but the metrics leave them out.
   """
 
   histories: Interactions
@@ -36,23 +36,24 @@ def strong_generalization(
   seed: int = 98765,
   test_share: float = 0.2,
 ) -> Split:
-  """Users disjoint (Liang et al., WWW 2018), with that paper's random draws.
+  """Splits by users (Liang et al., WWW 2018), with the paper's random draws.
 
-  The users, sorted by id, are permuted by legacy NumPy's MT19937; the last
-  `num_heldout` are test, as many before them validation, the rest training.
-  The catalogue holds the items of training users, in order of first appearance.
-  For a held-out user with n >= 5 different items, int(test_share * n) random
-  items are targets; with fewer items, all are in the fold-in. The generator is
-  seeded anew for validation and for test, as in the paper's public notebook.
+  The users, sorted by id, are permuted by NumPy's legacy MT19937. The last
+  `num_heldout` users are test users, as many before them are validation users,
+  and the others are training users. The catalogue holds the items of the
+  training users, in order of first appearance. For a held-out user with n >= 5
+  distinct items, int(test_share * n) random items are targets; with fewer
+  items, all of them are history. The random generator starts again from `seed`
+  for validation and for test, as in the paper's public notebook.
 
   Args:
-    data: all interactions, rows in file order (the draws depend on it).
-    num_heldout: users of validation, and of test.
+    data: all interactions in file order, on which the draws depend.
+    num_heldout: number of validation users, and of test users.
     seed: 98765 in the paper.
     test_share: 0.2 in the paper.
 
   Raises:
-    DataError: fewer than 2 * num_heldout + 1 users.
+    DataError: there are fewer than 2 * num_heldout + 1 users.
   """
   if num_heldout < 1 or data.num_users <= 2 * num_heldout:
     raise DataError(
@@ -74,7 +75,7 @@ def strong_generalization(
 
 
 def heldout_remedy(data: Interactions) -> str:
-  """Advice for the message when too many or too few users are held out."""
+  """The remedy that a message names if `num_heldout` is out of range."""
   more = 'keep more users by a lower min_user_interactions'
   if data.num_users < 3:
     return f'at least 3 users are needed: give more data, or {more}'
@@ -85,14 +86,14 @@ def heldout_remedy(data: Interactions) -> str:
 
 
 def fold_in(data: Interactions, seed: int, test_share: float = 0.2) -> HeldOut:
-  """Hides `test_share` of each user's items, as in strong generalization."""
+  """Hides `test_share` of each user's items; see `strong_generalization`."""
   return _fold_in(data, np.random.RandomState(seed), test_share)
 
 
 def _fold_in(
   data: Interactions, random: np.random.RandomState, test_share: float
 ) -> HeldOut:
-  """Draws (user, item) pairs; all repeats of a pair are hidden or shown."""
+  """Draws the targets; all repeats of a (user, item) pair stay together."""
   order = np.argsort(data.users, kind='stable')
   pairs = interactions_lib.pair_codes(data)[order]
   _, first, pair = np.unique(pairs, return_index=True, return_inverse=True)
@@ -114,11 +115,11 @@ def _fold_in(
 
 
 def leave_one_out(data: Interactions) -> Split:
-  """Each user's last item is test, the one before validation (by time).
+  """Each user's last item is the test target, the one before for validation.
 
-  Users with fewer than 3 rows stay in training only. Ties in time keep the
-  file's order. Validation histories are the training rows; test histories
-  also hold the validation item.
+  Users with fewer than 3 rows are only in the training data. Rows with equal
+  times keep the file order. Validation histories are the training rows; test
+  histories also hold the validation target.
   """
   data = data.by_user_and_time()
   counts = data.user_counts()
@@ -136,12 +137,15 @@ def leave_one_out(data: Interactions) -> Split:
 
 
 def fixed(train: Interactions, test: Interactions) -> tuple[HeldOut, int]:
-  """A published split over one catalogue: every user in train and in test.
+  """A published split in which every user is in both `train` and `test`.
 
   Returns:
-    The held-out users with all of `train` as histories, and the number of
-    test rows whose item has no training row. Published tables keep them as
-    targets, so they are counted and kept.
+    The held-out users, whose histories are all of `train`, and the number of
+    test rows whose item has no training row. These rows stay targets, as in the
+    published tables.
+
+  Raises:
+    DataError: the two parts do not number the same users and items.
   """
   if not np.array_equal(train.item_ids, test.item_ids) or not np.array_equal(
     train.user_ids, test.user_ids
@@ -156,7 +160,7 @@ def fixed(train: Interactions, test: Interactions) -> tuple[HeldOut, int]:
 def item_halves(
   data: Interactions, seed: int
 ) -> tuple[Interactions, Interactions]:
-  """The catalogue in two random disjoint halves; users stay the same."""
+  """Splits the catalogue into two random halves; both keep all users."""
   order = np.random.default_rng(seed).permutation(data.num_items)
   half = data.num_items // 2
   return (
@@ -168,13 +172,15 @@ def item_halves(
 def chronological_slices(
   data: Interactions, num_slices: int
 ) -> list[Interactions]:
-  """Slices of equal row counts along one timeline; equal times stay together.
+  """Splits the rows by time into slices of about equally many rows.
 
-  All slices number all users and items alike, so a later slice may hold
-  users and items that no earlier one has.
+  Rows with equal times are in the same slice. All slices have the same numbers
+  for users and items; a later slice may hold users and items that no earlier
+  slice has.
 
   Raises:
-    DataError: no timestamps, or fewer distinct times than slices.
+    DataError: there are no timestamps, they cannot be compared between users,
+      there are fewer distinct times than slices, or num_slices is below 2.
   """
   if data.timestamps is None:
     raise DataError(
@@ -182,8 +188,8 @@ def chronological_slices(
     )
   if data.is_order_only:
     raise DataError(
-      f'{data.name}: chronological slices need times; of this source only the '
-      "order of each user's interactions is known"
+      f'{data.name}: chronological slices need times; this source has only the '
+      "order of each user's interactions"
     )
   if num_slices < 2:
     raise DataError(f'num_slices={num_slices} must be at least 2')

@@ -1,4 +1,4 @@
-"""Sources stored by TFDS come back equal, whole or not at all."""
+"""Tests that sources stored by TFDS are read back unchanged."""
 
 import os
 
@@ -14,7 +14,7 @@ SMALL = {'num_users': 30, 'num_items': 20, 'mean_length': 6}
 
 @pytest.fixture(autouse=True)
 def quiet(capfd):
-  """TFDS prints its progress."""
+  """Hides the progress that TFDS prints."""
 
 
 def check_equal(found, expected):

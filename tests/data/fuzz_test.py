@@ -1,6 +1,6 @@
-"""Whatever a file holds, it is read or refused in a sentence.
+"""Fuzz tests: any file is either read or refused with a clear message.
 
-For longer: HYPERREC_FUZZ=20000 python -m pytest tests/data/fuzz_test.py
+A longer run: HYPERREC_FUZZ=20000 python -m pytest tests/data/fuzz_test.py
 --hypothesis-seed=1
 """
 
@@ -88,7 +88,7 @@ OPTIONS = st.fixed_dictionaries(
 
 
 def check(path, options):
-  """Loads it; anything but Interactions or a DataError is a fault."""
+  """Loads a file; the result must be Interactions or a DataError."""
   try:
     data = sources.load('table', path=path, **options)
   except interactions.DataError as error:

@@ -1,4 +1,4 @@
-"""Interactions: validated, immutable, and the same through every selection."""
+"""Tests of `Interactions`: validation, immutability and selections."""
 
 import datetime
 
@@ -28,7 +28,7 @@ def from_rows(rows, **options):
 
 
 def as_rows(data):
-  """The rows by original ids, in their order."""
+  """The rows with their original ids, in order."""
   users = data.user_ids[data.users].tolist()
   items = data.item_ids[data.items].tolist()
   return list(zip(users, items, data.timestamps.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Features from text: similar items are near, whatever the order."""
+"""Tests of text features: similar items are close, in any order."""
 
 import builtins
 import dataclasses

@@ -1,4 +1,4 @@
-"""Embeddings of text: order, batches and the cache change nothing."""
+"""Tests of text embeddings: order, batches and cache change nothing."""
 
 import builtins
 import importlib.metadata
@@ -34,7 +34,7 @@ CONFIG = {
 
 
 def make_tensors():
-  """Random tensors of a BERT of `CONFIG`, by the names of a file."""
+  """Random tensors of a BERT with `CONFIG`, keyed by their names in a file."""
   random = np.random.default_rng(0)
   config = text_encoder.parse_config(CONFIG)
   return {
@@ -44,7 +44,7 @@ def make_tensors():
 
 
 def make_folder(folder):
-  """A tiny random BERT as a folder of files."""
+  """Writes a small random BERT into a folder."""
   numpy_files = pytest.importorskip('safetensors.numpy')
   tokenizers = pytest.importorskip('tokenizers')
   folder.mkdir(exist_ok=True)
@@ -86,7 +86,7 @@ def without(monkeypatch, package):
 
 
 def count_texts(monkeypatch):
-  """The number of texts in each call of the network, as they come."""
+  """Records the number of texts in each call of the network."""
   real, calls = text_encoder.embed, []
 
   def counting(params, tokens, mask, **kwargs):

@@ -1,4 +1,4 @@
-"""GroupLens' formats, each told by its files."""
+"""Tests of GroupLens' formats, each recognised by its files."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""Packing, truncation and length buckets, against plain loops."""
+"""Tests of packing, truncation and length buckets against plain loops."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from hyperrec.data import interactions, sequences
 
 
 def of(histories, num_items=100):
-  """`Interactions` of lists of items."""
+  """`Interactions` from one list of items per user."""
   users = np.repeat(np.arange(len(histories)), [len(h) for h in histories])
   return interactions.Interactions(
     users.astype(np.int32),

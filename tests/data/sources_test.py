@@ -1,4 +1,4 @@
-"""Published counts, terms, filters, and files that are missing or damaged."""
+"""Tests of published counts, terms, filters, and missing or damaged files."""
 
 import shutil
 
@@ -127,7 +127,7 @@ def test_text_of_scientific_needs_the_link_file(
 
 
 def test_neighbours_in_scientific_have_like_texts(data_dir):
-  """Wrongly linked, they would be as unlike as any two items."""
+  """With wrong links, they would be as different as any two items."""
   if not (data_dir / 'scientific' / 'Scientific.item2index').exists():
     pytest.skip('Scientific.item2index is not there')
   data = sources.load('scientific', data_dir)

@@ -1,4 +1,4 @@
-"""Every split does what its protocol says, and leaks nothing."""
+"""Tests that every split follows its protocol and leaks nothing."""
 
 import itertools
 
@@ -11,7 +11,7 @@ from tests.makers import make_data, pairs
 
 
 def published_protocol(users, items, num_heldout, seed=98765):
-  """Liang et al.'s notebook, written out by hand on original ids."""
+  """The split of Liang et al.'s notebook, rewritten for original ids."""
   state = np.random.RandomState(seed)
   unique = np.unique(users)
   unique = unique[state.permutation(len(unique))]

@@ -1,4 +1,4 @@
-"""A user's own table: kinds of file, and errors that name line and field."""
+"""Tests of a user's own table: file formats, and errors that name the line."""
 
 import datetime
 import gzip

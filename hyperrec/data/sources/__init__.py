@@ -1,4 +1,4 @@
-"""Data sources: one function for each published format, and the filters.
+"""Data sources, one function for each published format, and filters.
 
 Data sets are read from local files. Each source documents where its files come
 from and their licence, and checks that the files are complete.
@@ -65,20 +65,23 @@ def load(
 
   Args:
     source: a key of `SOURCES`.
-    data_dir: where the files are; default the environment's HYPERREC_DATA_DIR.
-    min_rating: keep ratings of at least this (Liang et al. keep > 3.5, that is
-      4 and more).
-    min_user_interactions: then keep users with at least this many.
-    min_item_interactions: before that, keep items with at least this many
-      (one pass each, in this order: Liang et al.'s order for MSD).
+    data_dir: folder with the files; None takes it from the environment
+      variable HYPERREC_DATA_DIR.
+    min_rating: smallest rating that is kept (4 for the rule of Liang et al.,
+      who keep ratings above 3.5).
+    min_user_interactions: smallest number of interactions of a user; users are
+      filtered after items.
+    min_item_interactions: smallest number of interactions of an item. Items and
+      users are filtered once, in this order, as Liang et al. do for MSD.
     duplicates: policy for repeated (user, item) pairs, applied before all
       filters; see `interactions.drop_duplicates`. The `notes` of the result
       say what was left out.
     **options: further arguments of the source's function.
 
   Raises:
-    DataError: unknown source or option, missing or damaged files, ratings
-      asked for where there are none, or nothing left after filtering.
+    DataError: the source or an option is unknown, a file is missing or damaged,
+      `min_rating` is given for data without ratings, or nothing is left after
+      filtering.
   """
   _check_known(source, SOURCES)
   function = SOURCES[source]
@@ -105,13 +108,17 @@ def load(
 def load_train_test(
   source: str, data_dir: DataDir = None
 ) -> tuple[Interactions, Interactions]:
-  """The published train and test part of a source that has them."""
+  """The published train and test part of a source.
+
+  Raises:
+    DataError: the source has no such parts, or a file is missing or damaged.
+  """
   _check_known(source, TRAIN_TEST)
   return TRAIN_TEST[source](data_dir)
 
 
 def describe(source: str) -> str:
-  """Where a source's files come from, their terms, folder and counts."""
+  """Text that gives the origin, terms, folder and counts of a source."""
   _check_known(source, ABOUT)
   lines = []
   for domain, about in ABOUT[source].items():
@@ -131,13 +138,17 @@ def filtered(
   min_user_interactions: int,
   min_item_interactions: int,
 ) -> Interactions:
-  """Drops low ratings, then rare items, then short users; see `load`."""
+  """Drops low ratings, then rare items, then users with few rows; see `load`.
+
+  Raises:
+    DataError: there are no ratings to filter, or nothing is left.
+  """
   whole = data
   if min_rating is not None:
     if data.ratings is None:
       raise DataError(
         f'{data.name} has no ratings, so --min_rating={min_rating} cannot be '
-        'asked of it; leave it out, or name the column of ratings of your own '
+        'applied; leave it out, or name the column of ratings of your own '
         'file by --rating_column'
       )
     data = data.rows(data.ratings >= min_rating)
@@ -192,9 +203,11 @@ def _warned(data: Interactions) -> Interactions:
 
 
 def _noted(data: Interactions, note: str) -> Interactions:
+  """The same data with one more note."""
   return dataclasses.replace(data, notes=(*data.notes, note))
 
 
 def _check_known(source: str, known: dict) -> None:
+  """Raises DataError unless `source` is a key of `known`."""
   if source not in known:
     raise DataError(f'source={source!r} is unknown; use one of {list(known)}')

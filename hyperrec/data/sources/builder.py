@@ -29,7 +29,7 @@ _ROWS = {'items': np.int32, 'ratings': np.float32, 'timestamps': np.int64}
 
 
 class InteractionsBuilder(tfds.core.GeneratorBasedBuilder):
-  """Stores one `Interactions`, or reads it back where `data` is None."""
+  """Stores one `Interactions`, or reads a stored one if `data` is None."""
 
   VERSION = tfds.core.Version('1.1.0')
   name = 'interactions'
@@ -64,9 +64,9 @@ class InteractionsBuilder(tfds.core.GeneratorBasedBuilder):
 def prepare(source: str, cache_dir: Path, **options: Any) -> pathlib.Path:
   """Reads a source by `sources.load(source, **options)` and stores it.
 
-  Nothing is done where it is stored already, under the same options and files
-  that have not changed. The files appear under their name when all are
-  written, never before.
+  Nothing is done if the source is already stored with the same options and its
+  files have not changed. The folder gets its name only after all files have
+  been written.
 
   Returns:
     The folder of the data set, below `cache_dir`.
@@ -84,10 +84,13 @@ def prepare(source: str, cache_dir: Path, **options: Any) -> pathlib.Path:
 
 
 def load_prepared(source: str, cache_dir: Path, **options: Any) -> Interactions:
-  """What `prepare` stored under the same arguments, by user and time.
+  """Reads what `prepare` stored for the same arguments.
+
+  Returns:
+    The interactions, sorted by user and then by time.
 
   Raises:
-    DataError: nothing whole is stored.
+    DataError: nothing is stored for these arguments.
   """
   folder = _folder(source, cache_dir, options)
   if not folder.is_dir():
@@ -119,6 +122,7 @@ def load_prepared(source: str, cache_dir: Path, **options: Any) -> Interactions:
 
 
 def _user_examples(data: Interactions):
+  """One example for each user; `data` is sorted by user."""
   ends = np.cumsum(data.user_counts())
   for user, end in enumerate(ends):
     example = {'index': user, 'id': str(data.user_ids[user]), 'text': ''}
@@ -130,6 +134,7 @@ def _user_examples(data: Interactions):
 
 
 def _item_examples(data: Interactions):
+  """One example for each item, with empty columns of interactions."""
   nothing = {field: np.zeros(0, dtype) for field, dtype in _ROWS.items()}
   for item, name in enumerate(data.item_ids):
     text = '' if data.item_text is None else data.item_text[item]
@@ -137,7 +142,7 @@ def _item_examples(data: Interactions):
 
 
 def _metadata(data: Interactions | None) -> dict[str, Any]:
-  """What the examples do not say: the name, ids' types, absent columns."""
+  """What the examples lack: name, types of ids, and which columns exist."""
   if data is None:
     return {}
   about = {field: getattr(data, field) is not None for field in _ROWS}
@@ -149,19 +154,20 @@ def _metadata(data: Interactions | None) -> dict[str, Any]:
 
 
 def _examples(stored: InteractionsBuilder, split: str) -> list[dict[str, Any]]:
-  """A split in the order it was made in; the files are shuffled."""
+  """The examples of a split in their original order; TFDS shuffles files."""
   examples = stored.as_data_source(split)
   found = examples.__getitems__(range(len(examples)))
   return sorted(found, key=lambda example: example['index'])
 
 
 def _ids(examples: list[dict[str, Any]], dtype: str) -> np.ndarray:
+  """The ids of the examples in their original type."""
   ids = np.array([example['id'].decode() for example in examples])
   return ids.astype(dtype)
 
 
 def _content(path: pathlib.Path) -> list[Any]:
-  """Path and SHA-256 of a file; paths, sizes and times of a folder's files."""
+  """Path and SHA-256 of a file; for a folder, its files' sizes and times."""
   if path.is_file():
     return [str(path.resolve()), files.sha256(path)]
   inside = ((p, p.stat()) for p in sorted(path.rglob('*')) if p.is_file())
@@ -172,7 +178,7 @@ def _content(path: pathlib.Path) -> list[Any]:
 
 
 def _folder(source: str, cache_dir: Path, options: dict) -> pathlib.Path:
-  """One for each source and set of options, files by what is in them."""
+  """The folder of a source with these options and contents of files."""
   key = {'data_dir': os.environ.get(files.DATA_DIR_VARIABLE), **options}
   for name in ('data_dir', 'path', 'item_path'):
     paths = key.get(name) or []

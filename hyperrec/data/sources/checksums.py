@@ -1,5 +1,5 @@
-"""sha256 of the files of fixed data sets, by folder and name."""
-# ruff: noqa: E501 - one line a file, as sha256sum prints
+"""SHA-256 of the files of published data sets, keyed by folder and name."""
+# ruff: noqa: E501 - one line per file, as sha256sum prints
 
 SHA256 = {
   'amazon-2014/Beauty.txt': '226cce9c3105299ca0db9615d7d3fb32b3175e90da43100ae352599f0f0107b8',

@@ -26,7 +26,7 @@ _DATE = (
   r'^\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d\d(:\d\d([.,]\d+)?)?'
   r'( ?(Z|UTC|GMT|[-+]\d\d(:?\d\d)?|[A-Z]\w+/\w+(/\w+)?))?)?$'
 )
-# Of a zone, what means the same everywhere: PST, IST and CET do not.
+# Names of time zones with one meaning; PST, IST and CET have several.
 _ZONE = r'(^|[^A-Za-z])(Z|UTC|GMT|[A-Z]\w+/\w+)([^A-Za-z]|$)'
 _COMMON_FORMATS = (
   '%d.%m.%Y', '%m/%d/%Y', '%d/%m/%Y', '%d-%m-%Y', '%d.%m.%y', '%m/%d/%y',
@@ -38,15 +38,16 @@ _COMMON_FORMATS = (
 
 
 def ids(rows: Rows, name: str) -> np.ndarray:
-  """Ids [n]: int64 where every one is a whole number, text otherwise.
+  """Ids [n]: int64 if all of them are whole numbers, otherwise text.
 
-  Blanks around an id do not count; 7.0 is 7, where all ids of the column are
-  whole; numbers with leading zeros make the column text, for 007 is not 7;
-  ="007" is what spreadsheets write for the text 007. An id is missing where
-  nothing is written, or one of the words nan, null and none.
+  Blanks around an id are ignored. 7.0 is read as 7 if all ids of the column are
+  whole numbers. An id with leading zeros makes the whole column text, since 007
+  is not 7. Spreadsheets write the text 007 as ="007". An id is missing if the
+  field is empty or holds one of the words nan, null and none.
 
   Raises:
-    DataError: an id is missing, a fraction, or of a kind that is no id.
+    DataError: an id is missing or is a fraction, or the column has a type that
+      ids cannot have.
   """
   column = _column(rows, name)
   kind = column.type
@@ -67,15 +68,16 @@ def ids(rows: Rows, name: str) -> np.ndarray:
   _check(rows, name, pc.match_substring(text, '\0'), codes, 'holds a zero byte')
   if _all_match(text, _WHOLE):
     whole = pc.replace_substring_regex(text, r'\.0+$', '')
-    with contextlib.suppress(pa.ArrowInvalid):  # beyond 64 bits they are text
+    with contextlib.suppress(pa.ArrowInvalid):  # longer numbers stay text
       return whole.cast(pa.int64()).to_numpy()[codes]
   distinct = text.to_pylist()
-  # NumPy's own text takes as many bytes in every row as the longest one.
+  # NumPy's own text type needs memory for the longest text in every row.
   is_short = max(map(len, distinct)) <= original_ids.LONGEST_SHORT
   return np.asarray(distinct, str if is_short else object)[codes]
 
 
 def _float_ids(rows: Rows, name: str, column) -> np.ndarray:
+  """Ids of a column of floats, which must be whole numbers."""
   values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
   missing = np.isnan(values)
   if missing.any():
@@ -91,15 +93,15 @@ def _float_ids(rows: Rows, name: str, column) -> np.ndarray:
 
 
 def numbers(rows: Rows, name: str, decimal: str = '.') -> np.ndarray:
-  """Finite numbers [n]: int64 where all are whole, float64 otherwise.
+  """Finite numbers [n]: int64 if all are whole numbers, otherwise float64.
 
   Args:
     rows: see `reading.read`.
-    name: of the column: numbers, or true and false, which are 1 and 0.
-    decimal: what separates the fraction of a number that is text, '.' or ','.
+    name: name of the column; true and false are read as 1 and 0.
+    decimal: the decimal separator of numbers that are text, '.' or ','.
 
   Raises:
-    DataError: a value is missing or is no number.
+    DataError: a value is missing or is not a finite number.
   """
   column = _column(rows, name)
   kind = column.type
@@ -136,8 +138,8 @@ def numbers(rows: Rows, name: str, decimal: str = '.') -> np.ndarray:
 
 
 def _cast(text: pa.ChunkedArray) -> np.ndarray | None:
-  """Finite numbers; None where some text is not one, or is missing."""
-  # Arrow takes 0x1F for a number.
+  """The column as finite numbers; None if a value is missing or not one."""
+  # Arrow would read 0x1F as a number.
   if pa.types.is_string(text.type) and _any_match(text, 'x'):
     return None
   for kind in (pa.int64(), pa.float64()):
@@ -151,17 +153,18 @@ def _cast(text: pa.ChunkedArray) -> np.ndarray | None:
 
 
 def times(rows: Rows, name: str, form: str | None = None) -> np.ndarray:
-  """Whole numbers int64 [n], in the order of time.
+  """Times as whole numbers that grow with time, int64 [n].
 
-  Numbers are kept as they are (seconds, milliseconds or any other unit), or
-  become millionths where they have fractions. Dates become microseconds; a
-  date without a zone is of UTC.
+  Whole numbers are kept unchanged, in seconds, milliseconds or any other unit.
+  If some have fractions, all are multiplied by a million. Dates become
+  microseconds; a date without a time zone is in UTC.
 
   Args:
     rows: see `reading.read`.
-    name: of the column: numbers, or dates in the order year, month, day, with
-      or without a time and an offset (2024-12-31, 2024-12-31T23:59:59.5+01:00).
-    form: of other dates, as of strptime: '%d.%m.%Y'.
+    name: name of the column. It holds numbers, or dates in the order year,
+      month, day, with or without a time and an offset (2024-12-31,
+      2024-12-31T23:59:59.5+01:00).
+    form: strptime format of other dates, such as '%d.%m.%Y'.
 
   Raises:
     DataError: a value is missing, or is neither a number nor such a date.
@@ -209,7 +212,7 @@ def times(rows: Rows, name: str, form: str | None = None) -> np.ndarray:
 
 
 def _dates(rows: Rows, name: str, text, codes) -> np.ndarray:
-  """Microseconds of dates that need no format; what is finer is cut off."""
+  """Microseconds of dates that need no format; nanoseconds are dropped."""
   is_date = pc.match_substring_regex(text, _DATE)
   fits = ()
   if not pc.all(is_date).as_py():
@@ -253,14 +256,15 @@ def _formatted(rows: Rows, name: str, text, codes, form: str) -> np.ndarray:
 
 
 def _parsed(text: pa.ChunkedArray, form: str) -> pa.ChunkedArray:
+  """Microseconds of dates of a given format; null where it does not fit."""
   escaped = form.replace("'", "''")
   return reading.compute(text, f"epoch_us(try_strptime(x, '{escaped}'))")
 
 
 def texts(rows: Rows, name: str) -> list[str]:
-  """A column as text without outer blanks; what is missing is empty.
+  """A column as text without outer blanks; a missing value is ''.
 
-  The parts of a list are joined by blanks.
+  The elements of a list are joined by blanks.
   """
   column = _column(rows, name)
   if pa.types.is_nested(column.type):
@@ -274,7 +278,7 @@ def texts(rows: Rows, name: str) -> list[str]:
 
 
 def _is_int64(column: pa.ChunkedArray) -> bool:
-  """Whether a column holds whole numbers that fit int64, and lacks none."""
+  """Whether all values of a column are present whole numbers within int64."""
   is_whole = pa.types.is_integer(column.type) and column.type != pa.uint64()
   return is_whole and not column.null_count
 
@@ -286,10 +290,10 @@ def _column(rows: Rows, name: str) -> pa.ChunkedArray:
 def _distinct(
   rows: Rows, name: str, column: pa.ChunkedArray
 ) -> tuple[pa.Array, np.ndarray]:
-  """Text without outer blanks, and the place [n] of each row's text there.
+  """The distinct texts of a column, and each row's index among them, [n].
 
-  It is nearly distinct: work on it is done once for each value of a column.
-  What is missing is empty. Spreadsheets write ="007" for the text 007.
+  Texts lose their outer blanks, so a few may be equal. A missing value becomes
+  ''. Spreadsheets write the text 007 as ="007", which becomes 007.
   """
   try:
     text = column.cast(pa.string())
@@ -316,19 +320,20 @@ def _any_match(text: pa.ChunkedArray, pattern: str) -> bool:
 
 
 def _check_present(rows: Rows, name: str, text, codes: np.ndarray) -> None:
+  """Raises DataError if a value is missing."""
   missing = pc.is_in(pc.utf8_lower(text), pa.array(reading.MISSING))
   _check(rows, name, missing, codes, f'is missing{_OR_DROP}')
 
 
 def _check(rows: Rows, name: str, bad: Any, codes: np.ndarray, what: str):
-  """Raises the error of the first row whose text is bad, if there is one."""
+  """Raises DataError for the first row whose text is bad, if there is one."""
   bad = np.asarray(bad)
   if bad.any():
     _fail(rows, name, bad[codes], what)
 
 
 def _fail(rows: Rows, name: str, bad: Any, what: str) -> NoReturn:
-  """Raises the error of the first row where `bad` is true."""
+  """Raises DataError for the first row where `bad` is true."""
   row = int(np.flatnonzero(np.asarray(bad))[0])
   value = rows.table.column(name)[row].as_py()
   shown = 'an empty field' if value is None else repr(value)[:200]

@@ -1,4 +1,4 @@
-"""Sets stored as interactions.parquet (events.parquet) and items.csv."""
+"""Data sets in Parquet and CSV files, and a synthetic data set."""
 
 import dataclasses
 from typing import NamedTuple
@@ -83,10 +83,10 @@ SYNTHETIC = files.About('', 'random numbers', 'none')
 
 
 def online_retail(data_dir: DataDir = None) -> Interactions:
-  """Invoice lines of a shop: 397,884, of which 266,792 distinct pairs.
+  """Invoice lines of a shop: 397,884 rows with 266,792 distinct pairs.
 
-  A repeated pair is another purchase; `load` keeps the first unless told
-  otherwise. Times are seconds since the first event.
+  A repeated (user, item) pair is another purchase; `load` keeps the first one
+  by default. Times are seconds since the first event.
   """
   data = table_lib.table(
     path=files.find(ONLINE_RETAIL, 'events.parquet', data_dir),
@@ -101,7 +101,7 @@ def online_retail(data_dir: DataDir = None) -> Interactions:
 def text_domain(
   data_dir: DataDir = None, *, domain: str = 'steam'
 ) -> Interactions:
-  """One of the small domains with item text; the ratings of lastfm are plays.
+  """A small domain with item text; the ratings of lastfm are play counts.
 
   Args:
     data_dir: see `files.find`.
@@ -185,17 +185,18 @@ def synthetic(
   mean_length: int = 20,
   seed: int = 0,
 ) -> Interactions:
-  """Made up in milliseconds: users choose by taste and by popularity.
+  """Random data, made in milliseconds: users choose by taste and popularity.
 
-  Item text names the item's strongest factors, so features carry signal.
+  The text of an item names its two strongest tastes, so that item features are
+  informative.
 
   Args:
-    data_dir: not used.
+    data_dir: ignored.
     num_users: U.
     num_items: V.
     rank: number of tastes.
-    mean_length: items of a user, on average.
-    seed: of everything.
+    mean_length: mean number of items of a user.
+    seed: seed of all random draws.
   """
   del data_dir
   random = np.random.default_rng(seed)

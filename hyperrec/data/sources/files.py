@@ -19,10 +19,10 @@ class About(NamedTuple):
   """Origin, licence and size of a data set.
 
   Attributes:
-    folder: its folder below the data directory.
-    origin: the public page of its publisher.
-    licence: the terms of its publisher.
-    counts: published numbers of users, items and interactions; None if they
+    folder: Its folder below the data directory.
+    origin: Public page of its publisher.
+    licence: Terms of its publisher.
+    counts: Published numbers of users, items and interactions; None if they
       vary.
   """
 
@@ -37,19 +37,20 @@ def find(
 ) -> pathlib.Path:
   """The path of a file of a source.
 
-  Looks in `data_dir` (else in the environment's HYPERREC_DATA_DIR), in the
-  source's own folder there and then directly.
+  The file may be in the source's own folder below `data_dir`, or in `data_dir`
+  itself.
 
   Args:
     about: the source.
-    file: the name of the file.
-    data_dir: the data directory, or the source's own folder.
-    check: whether the file must be the published one, bit for bit, where its
-      sha256 is known.
+    file: name of the file.
+    data_dir: the data directory, or the source's own folder; None takes it from
+      the environment variable HYPERREC_DATA_DIR.
+    check: whether to compare the file's SHA-256 with the published one, if that
+      is known.
 
   Raises:
-    DataError: no data directory is named, the file is in neither place, or
-      it is another one.
+    DataError: no data directory is given, the file is in neither place, or its
+      SHA-256 differs.
   """
   root = data_dir or os.environ.get(DATA_DIR_VARIABLE)
   root = root and pathlib.Path(os.path.expanduser(root))
@@ -72,13 +73,13 @@ def find(
 
 
 def sha256(path: pathlib.Path) -> str:
-  """The checksum of what is in a file."""
+  """The SHA-256 of a file's content, in hexadecimal digits."""
   with path.open('rb') as file:
     return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def check_sha256(path: pathlib.Path, expected: str) -> None:
-  """Raises DataError where the file is not the published one, bit for bit."""
+  """Raises DataError unless the file has the expected SHA-256."""
   found = sha256(path)
   if found != expected:
     raise DataError(

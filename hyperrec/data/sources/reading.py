@@ -25,9 +25,9 @@ Layout = text_files.Layout
 Path = str | os.PathLike
 
 _LONGEST_LINE = 2**24
-# Words that stand for a missing value, in any capitals.
+# Words that stand for a missing value, in upper or lower case.
 MISSING = ('', 'nan', 'null', 'none')
-# Numbers the rows of all files, where that is needed.
+# Column that numbers the rows of all files, if that is needed.
 _ROW = 'hyperrec_row'
 _FILE = 'hyperrec_file'
 
@@ -36,10 +36,10 @@ class Files(NamedTuple):
   """Opened files that have the same columns.
 
   Attributes:
-    paths: the files, in the order in which their rows are read.
-    layouts: of each; None of a file that is not text.
-    names: of the columns.
-    form: as given.
+    paths: The files, in the order in which their rows are read.
+    layouts: Layout of each file; None for a file that is not text.
+    names: Names of the columns.
+    form: The options, with the columns' names as the files spell them.
   """
 
   paths: tuple[pathlib.Path, ...]
@@ -52,14 +52,14 @@ class Files(NamedTuple):
 
 
 class Rows(NamedTuple):
-  """Columns of files; those of text files are text.
+  """Columns of files; the columns of text files are text.
 
   Attributes:
-    table: the columns, of the rows that were kept.
-    files: where they come from.
-    complete: columns in which every row that was kept has a value.
-    num_read: rows of the files.
-    num_selected: those that meet `Form.where`.
+    table: The columns of the rows that were kept.
+    files: The files from which they come.
+    complete: Columns in which every kept row has a value.
+    num_read: Number of rows in the files.
+    num_selected: Number of rows that meet `Form.where`.
   """
 
   table: pa.Table
@@ -70,17 +70,17 @@ class Rows(NamedTuple):
 
 
 def open_files(paths: Path | Sequence[Path], form: Form | None = None) -> Files:
-  """Finds out how files are written and what their columns are called.
+  """Detects the format and the column names of files.
 
   Args:
-    paths: one file or several with the same columns: .csv, .tsv, .txt, .dat,
-      RecBole's .inter and .item, .parquet, .json, .jsonl; text and JSON may be
-      compressed (.gz). A leading ~ is the home folder.
-    form: what their names and first lines do not tell.
+    paths: one file, or several files with the same columns: .csv, .tsv, .txt,
+      .dat, RecBole's .inter and .item, .parquet, .json, .jsonl; text and JSON
+      may be compressed (.gz). A leading ~ is the home folder.
+    form: options that the names and first lines of the files do not tell.
 
   Raises:
-    DataError: a file is missing, empty, or of an unknown kind, is not text of
-      its encoding, has no column names, or files differ in their columns.
+    DataError: a file is missing, empty or of an unknown kind, is not valid in
+      its encoding or has no column names, or the files differ in their columns.
   """
   form = form or Form()
   if isinstance(paths, str | os.PathLike):
@@ -113,16 +113,16 @@ def open_files(paths: Path | Sequence[Path], form: Form | None = None) -> Files:
 def read(
   files: Files, columns: Iterable[str], complete: Iterable[str] = ()
 ) -> Rows:
-  """Reads some columns of the rows that are wanted, in the files' order.
+  """Reads some columns of the selected rows, in the order of the files.
 
   Args:
     files: see `open_files`.
     columns: the names of the columns; each is one of `files.names`.
-    complete: rows that lack a value in one of these columns are left out.
+    complete: columns in which a row must have a value to be kept.
 
   Raises:
-    DataError: a file cannot be parsed, or has no rows, or `Form.where` is no
-      condition over the columns.
+    DataError: a file cannot be parsed, there are no rows, or `Form.where` is
+      not a condition on the columns.
   """
   columns = tuple(dict.fromkeys(columns))
   complete = tuple(complete)
@@ -132,7 +132,7 @@ def read(
     except duckdb.Error as error:
       if not any(files.layouts):
         _fail(files, files.paths, error)
-    # DuckDB wants the same line end everywhere; a copy has that.
+    # DuckDB needs the same line end everywhere, which a copy has.
     copies = _copies(stack, files, all_text=True)
     try:
       return _read(files, copies, columns, complete)
@@ -143,7 +143,7 @@ def read(
 def _copies(
   stack: contextlib.ExitStack, files: Files, *, all_text: bool = False
 ) -> list[pathlib.Path]:
-  """The files, or copies in UTF-8 of those that DuckDB cannot read itself."""
+  """The files, with copies in UTF-8 of those that DuckDB cannot read."""
   return [
     text_files.utf8_copy(stack, path, layout.encoding)
     if layout and (all_text or layout.encoding != 'utf-8')
@@ -153,7 +153,7 @@ def _copies(
 
 
 def place(rows: Rows, row: int) -> str:
-  """Names the file and line (of a text file) or row of one of the rows kept."""
+  """The file of a kept row, and its line (in a text file) or row number."""
   files = rows.files
   with contextlib.ExitStack() as stack:
     copies = _copies(stack, files, all_text=True)
@@ -177,13 +177,14 @@ def place(rows: Rows, row: int) -> str:
 
 
 def find_column(files: Files, name: str, flag: str) -> str:
-  """The column that is meant by a name.
+  """The column with this name.
 
-  Capitals do not count, and user_id and item_id are taken for user and item.
+  Upper and lower case are the same, and user_id and item_id count as user and
+  item.
 
   Raises:
-    DataError: there is none; says which flag names it, or whether the file
-      lacks a header or is cut at the wrong places.
+    DataError: there is no such column; the message says which flag names it, or
+      that the file may lack a header or have another separator.
   """
   wanted = (name, f'{name}_id') if name in ('user', 'item') else (name,)
   for one in wanted:
@@ -207,6 +208,7 @@ def find_column(files: Files, name: str, flag: str) -> str:
 
 
 def _connect() -> duckdb.DuckDBPyConnection:
+  """A DuckDB connection in UTC that never downloads extensions."""
   connection = duckdb.connect(
     config={
       'autoinstall_known_extensions': False,
@@ -218,20 +220,22 @@ def _connect() -> duckdb.DuckDBPyConnection:
 
 
 def _number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+  """The single number that a query returns."""
   return connection.execute(query).fetchall()[0][0]
 
 
 def compute(column: pa.ChunkedArray, expression: str) -> pa.ChunkedArray:
-  """The value of an SQL expression over one column, called x.
+  """The value of an SQL expression for each value x of a column.
 
   Raises:
-    duckdb.Error: it cannot be computed.
+    duckdb.Error: the expression cannot be computed.
   """
   values = _connect().from_arrow(pa.table({'x': column}))
   return values.project(f'{expression} as y').to_arrow_table().column('y')
 
 
 def _read(files, places, columns, complete) -> Rows:
+  """`read` from `places`: the files or copies of them."""
   connection = _connect()
   numeric = _numeric_columns(connection, files, places)
   query = _query(files, places, columns, complete, numeric=numeric)
@@ -253,15 +257,15 @@ def _read(files, places, columns, complete) -> Rows:
 def _query(
   files: Files, places, columns, complete=(), *, numeric=None, counted=False
 ) -> str:
-  """SQL that selects `columns`, or counts the rows and those selected.
+  """SQL that selects `columns`, or that counts all rows and the selected ones.
 
   Args:
     files: see `open_files`.
-    places: what is read in their place.
-    columns: names.
+    places: paths that are read: the files or copies of them.
+    columns: names of the columns.
     complete: see `read`.
-    numeric: see `_numeric_columns`; `Form.where` sees these as numbers.
-    counted: whether rows are counted, all and those that meet the condition.
+    numeric: see `_numeric_columns`; `Form.where` reads these as numbers.
+    counted: whether to count all rows and those that meet `Form.where`.
   """
   form = files.form
   rows = ' union all '.join(
@@ -288,7 +292,7 @@ def _query(
     rows = f'select * {_numeric(numeric or {})} from ({rows})'
     return f'select count(*), count(*){kept} from ({rows})'
   if form.where:
-    # The condition sees numbers as numbers; what is read stays text.
+    # The condition compares numbers; the columns that are read stay text.
     rows = (
       f'with every as materialized ({rows}) select * from every where {_ROW} '
       f'in (select {_ROW} from (select * {_numeric(numeric or {})} from every) '
@@ -306,7 +310,7 @@ def _query(
 
 
 def _numeric(kinds: Mapping[str, str]) -> str:
-  """SQL that turns columns of text into numbers of the kinds given."""
+  """SQL that converts columns of text to numbers of the given types."""
   casts = ', '.join(
     f'try_cast(trim({_name(name)}) as {kind}) as {_name(name)}'
     for name, kind in kinds.items()
@@ -315,11 +319,11 @@ def _numeric(kinds: Mapping[str, str]) -> str:
 
 
 def _numeric_columns(connection, files: Files, places) -> dict[str, str]:
-  """Columns of text that the condition names and that hold only numbers.
+  """Text columns that hold only numbers and are named by `Form.where`.
 
   Returns:
-    Name -> 'hugeint' where all are whole, 'double' otherwise. Numbers with
-    leading zeros are text.
+    Name -> 'hugeint' if all are whole numbers, otherwise 'double'. A column in
+    which a number has leading zeros stays text.
   """
   condition = (files.form.where or '').lower()
   names = [name for name in files.names if name.lower() in condition]
@@ -346,7 +350,7 @@ def _numeric_columns(connection, files: Files, places) -> dict[str, str]:
 
 
 def _scan(path: pathlib.Path, layout: Layout | None, files: Files) -> str:
-  """SQL that reads one file; its columns in the order of the first one's."""
+  """SQL that reads one file, with columns in the order of the first file."""
   chosen = ', '.join(map(_name, files.names))
   if layout is None:
     return f'select {chosen} from {_described(path)}'
@@ -375,7 +379,7 @@ def _scan(path: pathlib.Path, layout: Layout | None, files: Files) -> str:
 
 
 def _described(path: pathlib.Path) -> str:
-  """SQL that reads a file that names its own columns."""
+  """SQL that reads a Parquet or JSON file, which names its own columns."""
   if text_files.kind_of(path) == text_files.PARQUET:
     return f'read_parquet({_only(path)})'
   found = _connect().sql(
@@ -387,9 +391,9 @@ def _described(path: pathlib.Path) -> str:
 
 
 def _json_kind(kind) -> str:
-  """How a column of JSON is read: what is not nested, as it is written.
+  """The SQL type of a JSON column; plain values are read as text.
 
-  DuckDB would take ids such as 10-11-12 for dates.
+  DuckDB would otherwise read ids such as 10-11-12 as dates.
   """
   if str(kind).endswith('[]'):
     return 'varchar[]'
@@ -398,24 +402,27 @@ def _json_kind(kind) -> str:
 
 
 def _only(path: pathlib.Path) -> str:
-  """The path and options of any reader: this file, and nothing but it.
+  """Path and options with which DuckDB reads exactly one file.
 
-  DuckDB takes [, * and ? for patterns, and folders such as user=9 for columns.
+  DuckDB would read [, * and ? as patterns, and folders such as user=9 as
+  columns.
   """
   escaped = re.sub(r'([\[*?])', r'[\1]', str(path))
   return f'{_string(escaped)}, hive_partitioning=false'
 
 
 def _name(name: str) -> str:
+  """A quoted name of a column in SQL."""
   return '"' + name.replace('"', '""') + '"'
 
 
 def _string(text: object) -> str:
+  """A quoted string in SQL."""
   return "'" + str(text).replace("'", "''") + "'"
 
 
 def _own_names(path: pathlib.Path) -> tuple[str, ...]:
-  """The names of the columns that a Parquet or JSON file gives itself."""
+  """The column names in a Parquet or JSON file."""
   try:
     return tuple(_connect().sql(f'select * from {_described(path)}').columns)
   except duckdb.Error as error:
@@ -427,7 +434,7 @@ def _own_names(path: pathlib.Path) -> tuple[str, ...]:
 
 
 def _fail(files: Files, places, error: duckdb.Error):
-  """Raises what is wrong with files that DuckDB could not read."""
+  """Raises a DataError that explains why DuckDB could not read the files."""
   text = str(error)
   is_condition = isinstance(
     error,
@@ -458,7 +465,7 @@ def _fail(files: Files, places, error: duckdb.Error):
 
 
 def _check_widths(path: pathlib.Path, layout: Layout, error) -> None:
-  """Raises for the first row that has too few or too many fields."""
+  """Raises DataError for the first row with too few or too many fields."""
   width = len(layout.names)
   lines = itertools.islice(
     text_files.read_lines(path, layout.encoding), layout.skipped, None
@@ -474,6 +481,7 @@ def _check_widths(path: pathlib.Path, layout: Layout, error) -> None:
 
 
 def _brief(error: Exception) -> str:
+  """The first two lines of an error, without the line that it quotes."""
   lines = [line for line in str(error).splitlines() if line.strip()]
   told = [line for line in lines if not line.startswith('Original Line')]
   return ' '.join(' '.join(told[:2]).split())[:300]

@@ -1,7 +1,7 @@
-"""Sets whose lines are a user and the user's items, in the order of time.
+"""Data sets whose files hold each user's items in the order of time.
 
-`amazon_2014` (the form of S3-Rec), `scientific` (UniSRec), `gowalla`
-(LightGCN) and `diginetica` (sessions as arrays).
+The sources are `amazon_2014` (in the format of S3-Rec), `scientific` (UniSRec),
+`gowalla` (LightGCN) and `diginetica` (sessions as arrays).
 """
 
 import json
@@ -59,16 +59,19 @@ _LARGEST_ID = 2**31 - 1
 def amazon_2014(
   data_dir: DataDir = None, *, domain: str = 'Beauty'
 ) -> Interactions:
-  """A 5-core category of Amazon 2014; the time is the order of a user's items.
+  """A 5-core category of Amazon 2014; times are places in a user's sequence.
 
-  The text of an item is its title in Beauty, and a few words of title and
-  category in the others (IDGenRec's {domain}_id2text.json; the ids of its
-  attributes where that file is missing). The items are numbered along the
-  sequences of the users, so a model must not read the number itself.
+  The text of an item is its title in Beauty. In the other categories it is a
+  few words of title and category ({domain}_id2text.json of IDGenRec), or the
+  ids of the item's attributes where that file is missing. Items are numbered
+  along the users' sequences, so a model must not read the numbers themselves.
 
   Args:
     data_dir: see `files.find`.
     domain: a key of `AMAZON`.
+
+  Raises:
+    DataError: the domain is unknown, or a file is missing or damaged.
   """
   if domain not in AMAZON:
     raise DataError(f'domain={domain!r} is unknown; use one of {list(AMAZON)}')
@@ -106,13 +109,14 @@ def _amazon_text(
 
 
 def scientific(data_dir: DataDir = None) -> Interactions:
-  """Amazon 2018 Industrial and Scientific, from the test prefixes + targets.
+  """Amazon 2018 Industrial and Scientific, from test histories and targets.
 
-  59,384 interactions, not the published 59,427: the files cut histories at 50.
+  It has 59,384 interactions instead of the published 59,427, since the files
+  cut histories at 50 items.
 
-  The interactions number items by first appearance, the text file lists them
-  in another order, and only `Scientific.item2index` (asin, number) links the
-  two. Without that file beside them the items come without text.
+  The interactions number the items by first appearance, but the text file has
+  another order. Only `Scientific.item2index` (asin, number) links the two;
+  without that file, the items have no text.
   """
   path = files.find(SCIENTIFIC, 'Scientific.test.inter', data_dir)
   lines = [line.replace('\t', ' ') for line in _lines(path)]
@@ -130,6 +134,7 @@ def scientific(data_dir: DataDir = None) -> Interactions:
 
 
 def _scientific_text(data_dir: DataDir) -> dict[int, str] | None:
+  """Item number -> text; None without `Scientific.item2index`."""
   path = files.find(SCIENTIFIC, 'Scientific.text', data_dir)
   links = path.with_name('Scientific.item2index')
   if not links.is_file():
@@ -138,7 +143,7 @@ def _scientific_text(data_dir: DataDir) -> dict[int, str] | None:
       'the items have no text', links, path.name,
     )  # fmt: skip
     return None
-  # Other cuts of the category have files of the same name.
+  # Other versions of this category have files of the same name.
   files.find(SCIENTIFIC, links.name, links.parent)
   texts, numbers = _tab_separated(path), _tab_separated(links)
   missing = sorted(set(numbers) - set(texts))
@@ -148,7 +153,7 @@ def _scientific_text(data_dir: DataDir) -> dict[int, str] | None:
 
 
 def gowalla(data_dir: DataDir = None) -> Interactions:
-  """Check-ins, all parts of LightGCN's split together."""
+  """Check-ins; all parts of LightGCN's split are joined."""
   train, test = gowalla_train_test(data_dir)
   data = interactions_lib.Interactions(
     np.concatenate([train.users, test.users]),
@@ -163,10 +168,10 @@ def gowalla(data_dir: DataDir = None) -> Interactions:
 def gowalla_train_test(
   data_dir: DataDir = None,
 ) -> tuple[Interactions, Interactions]:
-  """LightGCN's split: train and test over the same users and catalogue.
+  """LightGCN's split: train and test have the same users and items.
 
-  Train is LightGCN's own train.txt or, where a valid.txt lies beside it, the
-  two parts of it that other benchmarks use, joined.
+  The training part is LightGCN's own train.txt. If there is also a valid.txt,
+  the two files are parts of it, as other benchmarks use them, and are joined.
   """
   test = files.find(GOWALLA, 'test.txt', data_dir)
   valid = test.with_name('valid.txt')
@@ -187,7 +192,7 @@ def gowalla_train_test(
 
 
 def diginetica(data_dir: DataDir = None) -> Interactions:
-  """Sessions of CIKM Cup 2016, training part; a session is a user."""
+  """Training sessions of CIKM Cup 2016; each session counts as a user."""
   path = files.find(DIGINETICA, 'train_sessions.npz', data_dir)
   with np.load(path, allow_pickle=False) as arrays:
     columns = _sessions(arrays['indptr'], arrays['items'])
@@ -200,16 +205,16 @@ def diginetica(data_dir: DataDir = None) -> Interactions:
 def diginetica_prefixes(
   data: Interactions, data_dir: DataDir = None
 ) -> splits.HeldOut:
-  """Every prefix of the test part's sessions, and the item that followed it.
+  """Every prefix of the test sessions, and the item that follows it.
 
-  That item may be in the prefix too: sessions go back to what they showed.
+  The target may also be in the prefix, since sessions return to earlier items.
 
   Args:
-    data: of `diginetica`, with the whole catalogue.
+    data: result of `diginetica`, with the whole catalogue.
     data_dir: see `files.find`.
 
   Raises:
-    DataError: an item that `data` lacks.
+    DataError: `data` lacks an item.
   """
   path = files.find(DIGINETICA, 'test_prefixes.npz', data_dir)
   with np.load(path, allow_pickle=False) as arrays:
@@ -243,7 +248,7 @@ def diginetica_prefixes(
 def _sessions(
   indptr: np.ndarray, items: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Columns of session, item and place in the session."""
+  """Columns: session, item, and place in the session."""
   length = np.diff(indptr)
   places = np.arange(len(items)) - np.repeat(indptr[:-1], length)
   return np.repeat(np.arange(len(length)), length), items, places
@@ -252,10 +257,10 @@ def _sessions(
 def _explode(
   path: pathlib.Path, lines: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Lines "user item item" -> columns user, item, place in the line.
+  """Turns lines "user item item" into columns: user, item, place in the line.
 
   Raises:
-    DataError: no line with an item, or an id that is not a whole number.
+    DataError: no line has an item, or an id is not a whole number.
   """
   rows = []
   for number, line in enumerate(lines, 1):
@@ -279,7 +284,7 @@ def _explode(
 
 
 def _lines(path: pathlib.Path) -> list[str]:
-  """Lines by line feeds alone: titles hold Unicode's other separators."""
+  """Splits at line feeds only, since titles hold other line separators."""
   try:
     return path.read_text(encoding='utf-8-sig').split('\n')
   except UnicodeDecodeError as error:
@@ -287,11 +292,13 @@ def _lines(path: pathlib.Path) -> list[str]:
 
 
 def _tab_separated(path: pathlib.Path) -> dict[str, str]:
+  """First column -> rest of the line."""
   parts = [line.partition('\t') for line in _lines(path) if line]
   return {name: value for name, _, value in parts}
 
 
 def _json(about: files.About, name: str, data_dir: DataDir) -> dict:
+  """The content of a JSON file of a source."""
   path = files.find(about, name, data_dir)
   try:
     return json.loads(path.read_text(encoding='utf-8'))

@@ -1,7 +1,7 @@
-"""How text files are written: separators, headers, encodings and lines.
+"""The layout of text files: separators, headers, encodings and lines.
 
-`layout` finds it out; `utf8_copy` makes a file that is read without surprises;
-`line_of` tells where a row stands.
+`layout` detects it, `utf8_copy` converts a file to UTF-8 with plain line ends,
+and `line_of` gives the line of a row.
 """
 
 import codecs
@@ -22,7 +22,7 @@ from hyperrec.data import interactions as interactions_lib
 
 DataError = interactions_lib.DataError
 
-# None: the one that cuts the first lines into equally many fields.
+# Separator by suffix; None detects it from the first lines.
 _TEXT = {
   '.csv': None,
   '.txt': None,
@@ -36,7 +36,7 @@ JSON = ('.json', '.jsonl', '.ndjson')
 PARQUET = '.parquet'
 _SEPARATORS = (',', ';', '\t', '|', '::')
 _NAMED_SEPARATORS = {'tab': '\t', r'\t': '\t', 'space': ' '}
-# A separator that no text has: a line is one column then.
+# A separator that does not occur in text, so that a line is one column.
 _NEVER = '\x1f'
 _SEQUENCE_COLUMNS = ('user', 'item', 'timestamp')
 # Tab-separated files are written without quotes.
@@ -46,21 +46,21 @@ _NUMBER = re.compile(r'[-+]?[\d.,]*\d')
 
 
 class Form(NamedTuple):
-  """How files are written, where their names and first lines do not tell.
+  """Options of files that their names and first lines do not tell.
 
   Attributes:
-    separator: what separates the columns of a text file; 'tab' and 'space'
-      are understood. None finds it out.
-    column_names: the names of the columns of a text file without a header.
-    encoding: of text files that are not UTF-8, as Python names it
-      ('windows-1252'); UTF-16 with a byte order mark is told by itself.
-    fill_down: columns whose empty cells repeat the value of the row above.
-    fill_within: a column, such as the number of an order; values are repeated
-      only between rows that are equal there.
-    where: a condition in SQL; rows that do not meet it are left out.
-    sequences: whether each line is a user's id and the ids of the user's items,
-      oldest first, with blanks between them; the columns are then called user,
-      item and timestamp (the place in the line).
+    separator: Separator of the columns in text files; 'tab' and 'space' are
+      allowed. None detects it.
+    column_names: Names of the columns in text files without a header.
+    encoding: Encoding of text files that are not UTF-8, as Python names it
+      ('windows-1252'); UTF-16 is detected.
+    fill_down: Columns whose empty cells repeat the value of the row above.
+    fill_within: Column, such as an order number; values are repeated only
+      between rows that are equal in it.
+    where: Condition in SQL; rows that do not meet it are left out.
+    sequences: Whether each line holds a user's id and the ids of the user's
+      items, oldest first, separated by blanks. The columns are then called
+      user, item and timestamp (the place in the line).
   """
 
   separator: str | None = None
@@ -76,11 +76,12 @@ class Layout(NamedTuple):
   """How one text file is laid out.
 
   Attributes:
-    separator: what separates its columns.
-    encoding: of its characters.
-    skipped: lines before the header, or before the first row without one.
-    has_header: whether a line names the columns.
-    names: of the columns.
+    separator: Separator of its columns.
+    encoding: Encoding of its characters.
+    skipped: Number of lines before the header, or before the first row if there
+      is no header.
+    has_header: Whether a line names the columns.
+    names: Names of the columns.
   """
 
   separator: str
@@ -91,22 +92,22 @@ class Layout(NamedTuple):
 
   @property
   def is_of_sequences(self) -> bool:
-    """Whether each line is a user and items, not a row."""
+    """Whether each line holds a user and the user's items, not columns."""
     return self.separator == _NEVER
 
   @property
   def header_looks_like_data(self) -> bool:
-    """Whether what should be names of columns are values: one is a number."""
+    """Whether a name in the header is a number, so that it may be a row."""
     return self.has_header and any(map(_NUMBER.fullmatch, self.names))
 
   @property
   def quote(self) -> str:
-    """The quotation mark, or nothing where quotes are plain characters."""
+    """The quotation mark, or '' if quotes are ordinary characters."""
     return '"' if self.separator in _QUOTED else ''
 
 
 def kind_of(path: pathlib.Path) -> str:
-  """The last part of a file's name in small letters, .gz left out."""
+  """The suffix of a file's name in lower case, without .gz."""
   suffixes = [suffix.lower() for suffix in path.suffixes]
   if suffixes and suffixes[-1] == '.gz':
     suffixes.pop()
@@ -114,7 +115,7 @@ def kind_of(path: pathlib.Path) -> str:
 
 
 def check_form(form: Form) -> None:
-  """Raises DataError where a form can be of no file."""
+  """Raises DataError if the options are invalid for any file."""
   try:
     ''.encode(form.encoding or 'utf-8')
   except (LookupError, ValueError) as error:
@@ -138,7 +139,12 @@ def check_form(form: Form) -> None:
 
 
 def layout(path: pathlib.Path, form: Form) -> Layout | None:
-  """How a text file is laid out; None of another kind of file."""
+  """Detects the layout of a text file; None for Parquet and JSON.
+
+  Raises:
+    DataError: the file is missing, empty or of an unknown kind, or its columns
+      have no distinct names.
+  """
   if not path.is_file():
     what = 'does not exist'
     if path.exists():
@@ -167,7 +173,7 @@ def layout(path: pathlib.Path, form: Form) -> Layout | None:
   is_cut = len(lines) == _SAMPLE_LINES
   skipped = next((i for i, line in enumerate(lines) if line.strip()), 0)
   told = re.fullmatch(r'"?sep=(.)"?\s*', lines[skipped]) if lines else None
-  if told:  # as spreadsheets write it
+  if told:  # spreadsheets write this line
     separator = told[1] if form.separator is None else separator
     skipped += 1
   lines = lines[skipped:]
@@ -193,6 +199,7 @@ def layout(path: pathlib.Path, form: Form) -> Layout | None:
 
 
 def _heading(name: str, place: int, kind: str) -> str:
+  """The name of a column, without a byte order mark or RecBole's type."""
   name = name.removeprefix('\ufeff')  # a byte order mark
   if kind in _RECBOLE:
     name = name.partition(':')[0]
@@ -200,6 +207,7 @@ def _heading(name: str, place: int, kind: str) -> str:
 
 
 def _check_names(path: pathlib.Path, names: Sequence[str]) -> None:
+  """Raises DataError if two columns have the same name."""
   small = [name.lower() for name in names]
   for name in names:
     if small.count(name.lower()) > 1:
@@ -210,12 +218,12 @@ def _check_names(path: pathlib.Path, names: Sequence[str]) -> None:
 
 
 def _encoding(path: pathlib.Path, form: Form) -> str:
-  """The name of a file's encoding, as Python spells it."""
+  """The encoding of a file, as Python names it."""
   with _readable(path, 'utf-8'), _open(path) as file:
     start = file.read(4)
   if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
     return 'utf-16'
-  if 0 in start[:2] and len(start) > 1:  # a letter and its empty half
+  if 0 in start[:2] and len(start) > 1:  # UTF-16 without a mark
     return 'utf-16-le' if start[1] == 0 else 'utf-16-be'
   if form.encoding and not _is_utf8(path):
     return codecs.lookup(form.encoding).name
@@ -223,6 +231,7 @@ def _encoding(path: pathlib.Path, form: Form) -> str:
 
 
 def _is_utf8(path: pathlib.Path) -> bool:
+  """Whether the whole file is valid UTF-8."""
   with (
     _readable(path, 'utf-8'),
     _open(path) as file,
@@ -237,7 +246,7 @@ def _is_utf8(path: pathlib.Path) -> bool:
 
 
 def _check_is_text(path: pathlib.Path) -> None:
-  """Raises DataError where a file's first bytes tell another kind of file."""
+  """Raises DataError if the first bytes are those of a zip or Parquet file."""
   with _readable(path, 'utf-8'), _open(path) as file:
     start = file.read(4)
   if start.startswith(b'PK\x03\x04'):
@@ -251,7 +260,7 @@ def _check_is_text(path: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def _readable(path: pathlib.Path, encoding: str) -> Iterator[None]:
-  """Explains a file that cannot be unpacked or is of another encoding."""
+  """Turns errors of reading, unpacking and decoding into DataErrors."""
   try:
     yield
   except UnicodeError as error:
@@ -266,7 +275,7 @@ def _readable(path: pathlib.Path, encoding: str) -> Iterator[None]:
 
 
 def is_packed(path: pathlib.Path) -> bool:
-  """Whether a file is compressed by gzip, whatever it is called."""
+  """Whether a file is compressed by gzip, whatever its name is."""
   with path.open('rb') as file:
     return path.suffix.lower() == '.gz' or file.read(2) == b'\x1f\x8b'
 
@@ -277,7 +286,11 @@ def _open(path: pathlib.Path):
 
 
 def read_lines(path: pathlib.Path, encoding: str) -> Iterator[str]:
-  """Line by line, so that a large file is not held as a whole."""
+  """Yields the lines one by one, so that a large file fits into memory.
+
+  Raises:
+    DataError: the file cannot be read, unpacked or decoded.
+  """
   with (
     _readable(path, encoding),
     _open(path) as file,
@@ -287,12 +300,13 @@ def read_lines(path: pathlib.Path, encoding: str) -> Iterator[str]:
 
 
 def _decoded(file, encoding: str, **how) -> io.TextIOWrapper:
+  """A file of bytes as text; a byte order mark of UTF-8 is skipped."""
   encoding = 'utf-8-sig' if encoding == 'utf-8' else encoding
   return io.TextIOWrapper(file, encoding=encoding, **how)
 
 
 def _reader(lines: Iterable[str], separator: str):
-  """Python's reader of rows, which counts lines; blank lines are empty rows."""
+  """Python's CSV reader, which counts lines; a blank line is an empty row."""
   if len(separator) > 1:
     lines = (line.replace(separator, '\t') for line in lines)
   return csv.reader(
@@ -303,13 +317,13 @@ def _reader(lines: Iterable[str], separator: str):
 
 
 def rows_of(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
-  """Rows that are not blank, up to one with a field of more than 128 KiB."""
+  """Yields the rows that are not blank; stops at a field over 128 KiB."""
   with contextlib.suppress(csv.Error):
     yield from filter(None, _reader(lines, separator))
 
 
 def _guessed_separator(lines: list[str], is_cut: bool) -> str:
-  """What cuts the first lines into equally many fields, as many as can be."""
+  """The separator that splits all lines into equally many, and most, fields."""
 
   def worth(separator):
     rows = list(rows_of(lines, separator))
@@ -322,9 +336,9 @@ def _guessed_separator(lines: list[str], is_cut: bool) -> str:
 
 
 def line_of(path: pathlib.Path, layout: Layout, number: int) -> int | None:
-  """The line where a row begins, whatever is quoted or blank before it.
+  """The line in which a row begins; quotes and blank lines are accounted for.
 
-  None where Python's reader cannot follow.
+  None if Python's CSV reader cannot parse the file up to this row.
   """
   lines = itertools.islice(
     read_lines(path, layout.encoding), layout.skipped, None
@@ -343,7 +357,7 @@ def line_of(path: pathlib.Path, layout: Layout, number: int) -> int | None:
 def utf8_copy(
   stack: contextlib.ExitStack, path: pathlib.Path, encoding: str
 ) -> pathlib.Path:
-  """A copy as UTF-8 with one kind of line end, for as long as the stack."""
+  """A temporary copy in UTF-8 with line feeds; the stack removes it."""
   folder = stack.enter_context(tempfile.TemporaryDirectory())
   copy = pathlib.Path(folder) / 'copy.csv'
   with (
@@ -357,7 +371,7 @@ def utf8_copy(
 
 
 def _check_encoding(path: pathlib.Path, encoding: str) -> None:
-  """Raises DataError where a text file is of another encoding."""
+  """Raises DataError, with the line, if a file has another encoding."""
   with _open(path) as file:
     content = file.read()
   try:

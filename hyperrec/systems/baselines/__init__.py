@@ -1,1 +1,1 @@
-"""Systems that others are held against: popularity, and two towers."""
+"""Baselines: popularity and two towers."""

@@ -1,4 +1,4 @@
-"""Popularity: count. The floor of every comparison."""
+"""Popularity: the baseline that ranks items by their number of interactions."""
 
 import numpy as np
 from jaxtyping import Float
@@ -11,7 +11,7 @@ Outcome = method_lib.Outcome
 
 
 def popularity() -> Model:
-  """Ranks by the number of interactions; its state is these counts [V]."""
+  """Ranks items by their number of interactions; its state is these counts."""
 
   def fit(data, key, start=None, run=None):
     del key, start, run
@@ -25,9 +25,10 @@ def popularity() -> Model:
 
 
 def score(counts: Float[np.ndarray, ' V'], histories: method_lib.Histories):
-  """Scores [B, V]: the counts, alike for all."""
+  """Scores [B, V]: the counts, which are the same for all users."""
   return np.broadcast_to(counts, (len(histories.items), len(counts)))
 
 
 def _counts(data) -> Float[np.ndarray, ' V']:
+  """The number of interactions of each item."""
   return data.item_counts().astype(np.float32)

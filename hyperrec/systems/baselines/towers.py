@@ -1,9 +1,9 @@
-"""Two towers from item features straight to scores: nothing is generated.
+"""Two towers: a network that maps item features directly to scores.
 
-The plain network that a generator of weights is compared with (in the form of
-Yi et al., RecSys 2019, "Sampling-Bias-Corrected Neural Modeling for Large
-Corpus Item Recommendations"): one tower reads each item that a user has shown,
-another each item to be scored, and a score is a product of the two.
+A generator of weights is compared with this plain network, whose form follows
+Yi et al., "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
+Recommendations" (RecSys 2019). One tower reads the items of a history, the
+other the candidates, and a score is the inner product of the two outputs.
 """
 
 import flax.linen as nn
@@ -12,11 +12,11 @@ from jaxtyping import Array, Float
 
 
 class TwoTower(nn.Module):
-  """u . v with u the mean of what the first tower reads of a history.
+  """Two towers with one hidden layer each.
 
   Attributes:
-    hidden_dim: of the one hidden layer of each tower.
-    dim: D of their outputs.
+    hidden_dim: Width of the hidden layer of each tower.
+    dim: D, the width of their outputs.
   """
 
   hidden_dim: int = 256
@@ -26,7 +26,7 @@ class TwoTower(nn.Module):
   def __call__(
     self, features: Float[Array, 'V F']
   ) -> tuple[Float[Array, 'V D'], Float[Array, 'V D']]:
-    """Each item as part of a history, and as one to be scored."""
+    """Embeddings of each item as part of a history and as a candidate."""
     return tuple(
       nn.Dense(self.dim, name=f'{name}_out')(
         jnp.tanh(nn.Dense(self.hidden_dim, name=f'{name}_hidden')(features))
@@ -40,7 +40,14 @@ def scores(
   scored: Float[Array, 'V D'],
   histories: Float[Array, 'B V'],
 ) -> Float[Array, 'B V']:
-  """Scores of the whole catalogue; an empty history scores 0 everywhere."""
+  """Scores of the whole catalogue; an empty history scores 0 everywhere.
+
+  Args:
+    shown: embeddings of the items as parts of a history.
+    scored: embeddings of the items as candidates.
+    histories: 0/1 histories; a user's embedding is the mean of `shown` over
+      the items of the history.
+  """
   length_B = jnp.maximum(histories.sum(axis=1), 1)
   return (histories @ shown / length_B[:, None]) @ scored.T
 
@@ -48,6 +55,13 @@ def scores(
 def forward_flops(
   num_items: int, width: int, num_users: int, model: TwoTower
 ) -> float:
-  """Operations of towers [V, F] and of the scores of B users."""
+  """Operations of the towers over all items and of the users' scores.
+
+  Args:
+    num_items: V.
+    width: F, the number of features of an item.
+    num_users: B.
+    model: the network, of which only the sizes count.
+  """
   towers = 4.0 * num_items * model.hidden_dim * (width + model.dim)
   return towers + 4.0 * num_users * num_items * model.dim

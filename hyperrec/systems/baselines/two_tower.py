@@ -1,8 +1,8 @@
-"""The control without a hypernetwork: two towers, trained on the sources.
+"""Two towers as a model: the control without a hypernetwork.
 
-Of the size of HyperEASE's generator and from the same features of items, but
-its parameters are learned, not generated, and nothing is solved. What evidence
-there is goes on training them.
+The network has the size of HyperEASE's generator and reads the same item
+features. Its parameters are trained on the sources instead of generated, and no
+linear system is solved. Evidence fine-tunes the parameters.
 """
 
 import dataclasses
@@ -32,17 +32,18 @@ Outcome = method_lib.Outcome
 
 @dataclasses.dataclass(frozen=True)
 class TowerConfig:
-  """Hyperparameters.
+  """Hyperparameters of the two towers.
 
   Attributes:
     hidden_dim: Width of the hidden layer of each tower.
     dim: Width of the output of each tower.
-    hidden_share: Share of a user's items that a step hides and looks for.
-    steps: Steps of the training from scratch; source domains take turns.
-    finetune_epochs: Passes over the users of the evidence.
-    batch_size: Users of a step; all of them where there are fewer.
+    hidden_share: Share of a user's items that a training step hides and
+      predicts from the others.
+    steps: Number of training steps from scratch; source domains take turns.
+    finetune_epochs: Number of passes over the users of the evidence.
+    batch_size: Users in a training step; all users if there are fewer.
     lr: Learning rate of AdamW at the start; it falls to 0 along a cosine.
-    finetune_lr: The same, in fine-tuning.
+    finetune_lr: The same in fine-tuning.
     weight_decay: Weight decay of AdamW.
   """
 
@@ -58,12 +59,13 @@ class TowerConfig:
 
 
 class TowerState(NamedTuple):
-  """Towers; of one catalogue also what they make of its items.
+  """Parameters and, for a single catalogue, the embeddings of its items.
 
   Attributes:
-    params: of the network.
-    shown: [V, D], each item as part of a history; None of several domains.
-    scored: [V, D], each item as one to be scored; likewise.
+    params: Parameters of the network.
+    shown: Embedding of each item as part of a history; None after training on
+      several domains.
+    scored: Embedding of each item as a candidate; None in the same case.
   """
 
   params: Any
@@ -72,11 +74,11 @@ class TowerState(NamedTuple):
 
 
 def two_tower(features: method_lib.Features, **hyperparameters: Any) -> Model:
-  """Serves any catalogue with features, without any interaction too.
+  """Two towers; they can score a catalogue that has no interactions yet.
 
   Args:
-    features: interactions -> features of their catalogue, float [V, F]; the
-      columns must mean the same in source and target.
+    features: gives the item features of a catalogue, float [V, F]; a column
+      must mean the same in source and target.
     **hyperparameters: fields of `TowerConfig`.
   """
   config = TowerConfig(**hyperparameters)
@@ -140,7 +142,7 @@ def score(state: TowerState, histories: Histories) -> np.ndarray:
 def _over_items(
   model: model_lib.TwoTower, params: Any, table: Float[np.ndarray, 'V F']
 ) -> Outcome:
-  """The towers' pass over the items of a catalogue."""
+  """Runs the towers over the items of a catalogue with features `table`."""
   shown, scored = jax.device_get(_towers(model, params, table))
   operations = model_lib.forward_flops(*table.shape, 0, model)
   return Outcome(
@@ -149,12 +151,13 @@ def _over_items(
 
 
 def _centred(table):
+  """Features [V, F] as float32, each column with mean 0."""
   table = np.asarray(table, np.float32)
   return table - table.mean(axis=0)
 
 
 def _users(data: Interactions) -> scipy.sparse.csr_matrix:
-  """The rows of the users with two items at least."""
+  """The rows of the users with at least two items."""
   x_UxV = data.csr()
   return x_UxV[np.flatnonzero(np.diff(x_UxV.indptr) > 1)]
 
@@ -162,7 +165,17 @@ def _users(data: Interactions) -> scipy.sparse.csr_matrix:
 def _train(
   model, config: TowerConfig, params, data, *, num_steps, lr, key, run: loop.Run
 ) -> Outcome:
-  """Parameters trained on each (x, features) in turn.
+  """Trains `params`; the domains take turns, one training step each.
+
+  Args:
+    model: the network.
+    config: hyperparameters.
+    params: parameters at the start.
+    data: for each domain, the users' items [U, V] and the item features [V, F].
+    num_steps: number of training steps.
+    lr: learning rate at the start.
+    key: random key for the order of the users and for the hidden items.
+    run: how the training is evaluated, logged and saved.
 
   Raises:
     CannotServe: no user has two items.
@@ -199,17 +212,19 @@ def _train(
 
 @functools.partial(jax.jit, static_argnames='model')
 def _init(model, key, table):
+  """Random parameters of `model`."""
   return model.init(key, table)['params']
 
 
 @functools.partial(jax.jit, static_argnames='model')
 def _towers(model, params, table):
+  """Embeddings of the items as parts of a history and as candidates."""
   return model.apply({'params': params}, table)
 
 
 @functools.lru_cache(maxsize=8)
 def _train_step(model, hidden_share: float, weight_decay: float):
-  """A step looks for hidden items of users among all that it does not show."""
+  """The training step: it predicts hidden items among all items not shown."""
 
   def loss_fn(params, batch, key, step):
     del step

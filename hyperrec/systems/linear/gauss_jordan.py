@@ -1,4 +1,4 @@
-"""The inverse of a matrix that lies in pieces, by rows, on many devices.
+"""The inverse of a matrix whose rows are spread over many devices.
 
 Blocked Gauss-Jordan elimination sweeps the diagonal of a symmetric positive
 definite A [W, W]: with the pivot block K and K^-1 on every device,
@@ -6,13 +6,13 @@ definite A [W, W]: with the pivot block K and K^-1 on every device,
     A    <- A - A_:K K^-1 A_K:   (the other rows and columns)
     A_K: <- K^-1 A_K:,   A_:K <- -A_:K K^-1,   A_KK <- K^-1
 
-and after the last block A holds A^-1. That is 2 W^3 operations, nearly all of
-them in products of [W / devices, b] by [b, W]; between devices goes only the
-pivot row, W^2 numbers in all. No pivoting is needed: A is positive definite.
-Pivot blocks are inverted in the same way, row by row: LAPACK inside of a
-program of many devices was slower by far. Newton-Schulz, which needs products
-alone, takes some 4 W^3 operations a step and tens of steps
-(`experiments/benchmarks/sharded_ease.py` compares them).
+and after the last block A holds A^-1. This takes 2 W^3 operations, nearly all
+of them in products of [W / devices, b] by [b, W]. The devices exchange only the
+pivot rows, W^2 numbers in total. No pivoting is needed, since A is positive
+definite. Pivot blocks are inverted in the same way, row by row, because LAPACK
+was much slower inside a program of many devices. The Newton-Schulz iteration
+consists of products only, but takes about 4 W^3 operations per step and tens of
+steps (`experiments/benchmarks/sharded_ease.py` compares them).
 """
 
 import jax
@@ -23,14 +23,14 @@ from jaxtyping import Array, Float
 def sweep(
   own_RxW: Float[Array, 'R W'], *, axes: tuple[str, ...], block: int
 ) -> Float[Array, 'R W']:
-  """The rows of A^-1 that belong to one device, from its rows of A.
+  """Replaces the rows of A on one device with the same rows of A^-1.
 
-  Runs on all devices at once, inside of a `shard_map`.
+  All devices run it at once, inside a `shard_map`.
 
   Args:
-    own_RxW: the device's rows.
-    axes: names of the mesh's axes, along which the rows lie.
-    block: rows eliminated at a time; divides R.
+    own_RxW: the device's rows of A.
+    axes: names of the mesh axes over which the rows are sharded.
+    block: number of rows eliminated at a time; it must divide R.
   """
   first = jax.lax.axis_index(axes) * own_RxW.shape[0]
   shape = block, own_RxW.shape[1]
@@ -62,7 +62,7 @@ def sweep(
 
 
 def small_inverse(a_bxb: Float[Array, 'b b']) -> Float[Array, 'b b']:
-  """The same elimination row by row; every device does it for itself."""
+  """The inverse of a pivot block, row by row, computed on every device."""
 
   def eliminate(i, a_bxb):
     row_b = jax.lax.dynamic_index_in_dim(a_bxb, i, 0, keepdims=False)

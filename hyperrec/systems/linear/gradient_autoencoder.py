@@ -1,8 +1,8 @@
 """Linear autoencoders trained by gradient: ESLER (full rank) and ELSA.
 
 ESLER is EASE (Steck, WWW 2019, arXiv 1905.03375) as a module: the same
-objective and optimum as the closed form, reached by steps that can start
-anywhere. ELSA (Vancura et al., RecSys 2022) has low rank.
+objective and optimum as the closed form, reached by steps that can start from
+any weights. ELSA (Vancura et al., RecSys 2022) has low rank.
 """
 
 from typing import NamedTuple
@@ -14,19 +14,19 @@ from jaxtyping import Array, Bool, Float, Int
 
 
 class Rows(NamedTuple):
-  """X itself: the cheaper way to a gradient where 2 U < V."""
+  """X itself; with it a gradient is cheaper if 2 U < V."""
 
   x: Float[Array, 'U V']
 
 
 class Gram(NamedTuple):
-  """G = X'X: all that the objective needs to know of X."""
+  """G = X'X; the objective depends on X only through G."""
 
   gram: Float[Array, 'V V']
 
 
 class ESLER(nn.Module):
-  """score = x B with the diagonal of B held at zero in the pass itself.
+  """score = x B; the forward pass sets the diagonal of B to zero.
 
   Attributes:
     num_items: V.
@@ -44,14 +44,14 @@ class ESLER(nn.Module):
     return self.weights * (1 - jnp.eye(self.num_items))
 
   def __call__(self, x_BxV: Float[Array, 'B V']) -> Float[Array, 'B V']:
-    """Scores of the catalogue."""
+    """Scores of all items."""
     return x_BxV @ self.zero_diagonal_weights()
 
   def loss(self, data: Rows | Gram, l2: float) -> Float[Array, '']:
-    """(||X - X B||^2 + l2 ||B||^2) / 2; from a Gram, less a constant.
+    """(||X - X B||^2 + l2 ||B||^2) / 2; with a Gram, minus a constant.
 
-    Differentiable once in reverse and then forward, each time at the cost of
-    one product with X'X.
+    Its gradient, and a Hessian-vector product (forward over reverse), cost one
+    product with X'X each.
     """
     weights = self.zero_diagonal_weights()
     penalty = 0.5 * l2 * jnp.sum(weights**2)
@@ -68,7 +68,7 @@ def _gram_loss(weights_VxV, gram_VxV):
 
 @_gram_loss.defjvp
 def _gram_loss_jvp(primals, tangents):
-  # G is symmetric: G B serves for its transpose too, which halves the work.
+  # G is symmetric, so G B is also the product with G', which halves the work.
   weights_VxV, gram_VxV = primals
   product_VxV = gram_VxV @ weights_VxV
   loss = jnp.vdot(weights_VxV, 0.5 * product_VxV - gram_VxV)
@@ -76,12 +76,12 @@ def _gram_loss_jvp(primals, tangents):
 
 
 class Descent(NamedTuple):
-  """Memory of the conjugate gradient method.
+  """State of the conjugate gradient method.
 
   Attributes:
-    gradient: of the loss at the present weights.
-    direction: of the next step.
-    loss: at the present weights.
+    gradient: Gradient of the loss at the current weights.
+    direction: Direction of the next step.
+    loss: Loss at the current weights.
   """
 
   gradient: Float[Array, 'V V']
@@ -90,7 +90,7 @@ class Descent(NamedTuple):
 
 
 def start_descent(model: ESLER, params: dict, data: Rows | Gram, l2) -> Descent:
-  """Memory for a first step from `params`; one product."""
+  """State before the first step from `params`; it costs one product."""
   loss, grads = jax.value_and_grad(_loss_of(model, data, l2))(params)
   gradient = grads['weights']
   return Descent(gradient, -gradient, loss)
@@ -99,24 +99,24 @@ def start_descent(model: ESLER, params: dict, data: Rows | Gram, l2) -> Descent:
 def descend(
   model: ESLER, params: dict, memory: Descent, data: Rows | Gram, l2
 ) -> tuple[dict, Descent, dict[str, Float[Array, '']]]:
-  """One step of gradient descent with conjugate directions; one product.
+  """One step of conjugate gradients (Hestenes & Stiefel 1952); one product.
 
-  The loss is quadratic and its columns do not meet: each of them goes to the
-  minimum along its own direction, and the directions of a column are conjugate
-  (Hestenes & Stiefel 1952). The curvature along a direction is a
+  The loss is quadratic, and the columns of B do not interact. Each column
+  therefore has its own direction and moves to the minimum along it; the
+  directions of a column are conjugate. The curvature along a direction is a
   Hessian-vector product, forward over reverse.
 
   Args:
     model: the module.
     params: its parameters.
-    memory: of `start_descent` or the last step, on the same data.
+    memory: state from `start_descent` or from the last step, on the same data.
     data: X or its Gram.
-    l2: the penalty, > 0.
+    l2: the ridge, > 0.
 
   Returns:
-    Parameters, memory and metrics: `loss`, and `error_bound`, which the
-    relative Frobenius error ||B - B*|| / ||B|| cannot exceed: the Hessian's
-    eigenvalues are at least l2, so ||B - B*|| <= ||gradient|| / l2.
+    New parameters, new state and metrics: `loss`, and `error_bound`, an upper
+    bound of the relative Frobenius error ||B - B*|| / ||B||. The eigenvalues of
+    the Hessian are at least l2, so ||B - B*|| <= ||gradient|| / l2.
   """
   gradient, direction, loss = memory
   _, bent = jax.jvp(
@@ -138,18 +138,19 @@ def descend(
 
 
 def _loss_of(model: ESLER, data, l2):
+  """The loss as a function of the parameters."""
   return lambda params: model.apply(
     {'params': params}, data, l2, method=model.loss
   )
 
 
 def _ratio(a, b):
-  """The ratio, and 0 where b is 0: a column that has arrived stays."""
+  """The ratio a / b, or 0 where b is 0: a converged column does not move."""
   return jnp.where(b > 0, a / jnp.where(b > 0, b, 1), 0)
 
 
 def product_flops(num_users: int, num_items: int) -> float:
-  """Operations of X'X times a V x V matrix, by the cheaper way."""
+  """Operations of X'X times a V x V matrix, in the cheaper order."""
   if is_rows_cheaper(num_users, num_items):
     return 4.0 * num_users * num_items**2
   return 2.0 * num_items**3
@@ -161,13 +162,16 @@ def is_rows_cheaper(num_users: int, num_items: int) -> bool:
 
 
 def descent_flops(num_users: int, num_items: int, steps: int) -> float:
-  """Operations of a start and `steps` steps: products, 24 V^2 around each."""
+  """Operations of `start_descent` and `steps` calls of `descend`.
+
+  Each of them costs one product and about 24 V^2 element-wise operations.
+  """
   product = product_flops(num_users, num_items)
   return (steps + 1) * (product + 24.0 * num_items**2)
 
 
 class ELSA(nn.Module):
-  """score = x (A A' - I), rows of A of norm 1, so the diagonal is zero.
+  """score = x (A A' - I); rows of A have norm 1, so the diagonal is zero.
 
   Vancura, Alves, Kasalicky, Kordik: "Scalable Linear Shallow Autoencoder for
   Collaborative Filtering" (RecSys 2022).
@@ -182,7 +186,7 @@ class ELSA(nn.Module):
 
   @nn.compact
   def __call__(self, x_BxV: Float[Array, 'B V']) -> Float[Array, 'B V']:
-    """Scores of the catalogue."""
+    """Scores of all items."""
     factors_Vxr = self.param(
       'factors', nn.initializers.xavier_uniform(), (self.num_items, self.rank)
     )
@@ -193,10 +197,10 @@ class ELSA(nn.Module):
 def normalised_squared_error(
   scores: Float[Array, 'B V'], x: Float[Array, 'B V']
 ) -> Float[Array, '']:
-  """Squared distance of the two unit vectors, mean over rows.
+  """Squared distance of `scores` and `x`, both scaled to norm 1; row mean.
 
-  V times the loss of the ELSA paper, whose mean is over entries too; Adam
-  does not see the factor, but its epsilon does.
+  This is V times the loss of the ELSA paper, which also takes the mean over
+  items. The factor V does not change Adam's steps, apart from its epsilon.
   """
   return jnp.mean(jnp.sum((_unit_rows(scores) - _unit_rows(x)) ** 2, axis=-1))
 
@@ -204,16 +208,16 @@ def normalised_squared_error(
 def elsa_loss_of_items(
   params: dict, items_BxL: Int[Array, 'B L'], mask_BxL: Bool[Array, 'B L']
 ) -> Float[Array, '']:
-  """`normalised_squared_error` of ELSA's scores, none of which is made.
+  """`normalised_squared_error` of ELSA, computed without the scores.
 
   It is 2 - 2 cos(s, x) for the scores s = z A' - x with z = x A. Rows of A have
   norm 1, so <s, x> = |z|^2 - |x|^2 and |s|^2 = z A'A z' - 2 |z|^2 + |x|^2:
   O(V r^2 + B L r) instead of O(B V r), and no [B, V] matrix.
 
   Args:
-    params: of `ELSA`.
-    items_BxL: the items of each row, each of them once, at least one.
-    mask_BxL: where an item is.
+    params: parameters of `ELSA`.
+    items_BxL: the distinct items of each row, at least one.
+    mask_BxL: True at items, False at padding.
   """
   factors_Vxr = _unit_rows(params['factors'])
   z_Bxr = jnp.sum(factors_Vxr[items_BxL] * mask_BxL[..., None], axis=1)
@@ -228,6 +232,7 @@ def elsa_loss_of_items(
 
 
 def _unit_rows(x):
+  """Rows scaled to norm 1; a row of zeros stays zero."""
   square = jnp.sum(x**2, axis=-1, keepdims=True)
   return x * jax.lax.rsqrt(jnp.maximum(square, 1e-24))
 
@@ -235,12 +240,13 @@ def _unit_rows(x):
 def elsa_step_flops(
   num_items: int, rank: int, batch_size: int, length: int | None = None
 ) -> float:
-  """Operations of a train step: 2 m n k a product, and NAdam.
+  """Operations of a training step, NAdam included.
 
-  The products are x A and (x A) A'; backward the second needs both gradients,
-  the first only that of A. By `elsa_loss_of_items`, with rows of `length`
-  items, they are A'A, thrice, and sums of rows. NAdam takes 16 operations a
-  weight.
+  The products are x A and (x A) A'. In the backward pass, the second needs the
+  gradients of both factors, the first only that of A. With a `length`, the step
+  uses `elsa_loss_of_items` on rows of that many items: it computes A'A three
+  times, forward and backward, and sums of rows of A. NAdam takes 16 operations
+  per weight.
   """
   adam = 16.0 * num_items * rank
   if length is None:
@@ -251,7 +257,11 @@ def elsa_step_flops(
 def is_items_cheaper(
   num_items: int, rank: int, batch_size: int, length: int
 ) -> bool:
-  """Whether `elsa_loss_of_items` pays: gathering is slower than products."""
+  """Whether `elsa_loss_of_items` is faster than a loss on scores.
+
+  It must need less than half the operations, since gathering rows is slower
+  than matrix products.
+  """
   by_items = elsa_step_flops(num_items, rank, batch_size, length)
   return 2 * by_items < elsa_step_flops(num_items, rank, batch_size)
 
@@ -259,9 +269,9 @@ def is_items_cheaper(
 def elsa_peak_bytes(
   num_items: int, rank: int, batch_size: int, length: int
 ) -> int:
-  """The most that a training by minibatches holds, its data aside."""
-  # A, two moments, each before and after the step; A of norm 1, the gradients
-  # of both, the updates, and what norms take on the way.
+  """Peak bytes of training ELSA by minibatches, without the data."""
+  # A and two moments, each before and after the step; A with rows of norm 1;
+  # the gradients of both; the updates; and temporary arrays of the norms.
   tables = 14 * num_items * rank
   if is_items_cheaper(num_items, rank, batch_size, length):
     return 4 * (tables + 4 * batch_size * length * rank)

@@ -1,12 +1,12 @@
-"""EASE on item features through a kernel: likeness that is not linear.
+"""EASE on item features with a kernel, a nonlinear similarity of items.
 
     k(i, j) = exp(s (f_i . f_j - 1))
     C = I - P diag(1 / diag P),    P = (K + l2 I)^-1
 
-with features of length 1. With K = F F' this is the C of L3AE (arXiv
-2508.13500), which has factors of the rank of F. Here the spectrum is flat:
-factors of a rank that is worth while lose more than the kernel gains, so that C
-is dense, and only for catalogues up to `LIMIT` items.
+with features of norm 1. With K = F F', C is that of L3AE (arXiv 2508.13500),
+which has factors of the rank of F. The spectrum of the kernel is flat: factors
+of a useful rank would lose more accuracy than the kernel gains. C is therefore
+dense, and only catalogues of up to `LIMIT` items can have it.
 """
 
 import numpy as np
@@ -24,14 +24,15 @@ def relation(
   """C of a catalogue, float32, with a zero diagonal.
 
   Args:
-    features: of the items; rows are brought to length 1. A row of zeros is
-      alike to all others in the same degree.
-    sharpness: s; how fast likeness falls. Towards 0 the kernel is linear.
-    l2: the ridge.
+    features: item features; their rows are scaled to norm 1. A row of zeros is
+      equally similar to all other rows.
+    sharpness: s > 0; the larger it is, the faster similarity falls. Near 0 the
+      kernel is linear.
+    l2: the ridge, > 0.
 
   Raises:
     ValueError: s or l2 is not positive.
-    InsufficientMemoryError: two V x V matrices do not fit.
+    InsufficientMemoryError: two V x V matrices do not fit into memory.
   """
   for name, value in (('sharpness', sharpness), ('l2_features', l2)):
     if not value > 0:
@@ -60,6 +61,7 @@ def flops(num_items: int, width: int) -> float:
 
 
 def _units(features):
+  """Features as float32 with rows of norm 1; a row of zeros stays zero."""
   table = np.asarray(features, np.float32)
   norm = np.linalg.norm(table, axis=1, keepdims=True)
   return table / np.where(norm > 1e-6, norm, np.inf)

@@ -9,11 +9,12 @@ Its solution is, with P = (X'X + Lambda)^-1 and A = P Lambda B0,
 
     B = I + A - P diag((1 + diag(A)) / diag(P)).
 
-(From DESIGN's M = P (X'X + Lambda B0) = I - P Lambda + A; the diagonal of B0
-drops out, since diag(B) is fixed.) B0 = 0 and a constant ridge give EASE
-(Steck, WWW 2019, arXiv 1905.03375); a ridge that grows with popularity gives
-EDLAE (Steck, NeurIPS 2020); B0 from item features gives L3AE (arXiv
-2508.13500). The prior is held as factors, B0 = left @ right, never densely.
+(Without the constraint, the solution is P (X'X + Lambda B0) = I - P Lambda + A.
+The diagonal of B0 drops out, since diag(B) is fixed.) B0 = 0 and a constant
+ridge give EASE (Steck, WWW 2019, arXiv 1905.03375); a ridge that grows with
+popularity gives EDLAE (Steck, NeurIPS 2020); B0 from item features gives L3AE
+(arXiv 2508.13500). A prior is usually held as factors, B0 = left @ right; only
+`solve_around` takes a dense one.
 
 P can be computed in two ways. The *primal* way inverts a V x V matrix, O(V^3).
 The *dual* way uses P = Lambda^-1 - W'W with W [U, V] and costs O(V U^2). With
@@ -39,7 +40,7 @@ _WORKERS = min(4, os.cpu_count() or 1)
 
 
 class ConstraintError(ValueError):
-  """The solver cannot drop the zero diagonal for this prior."""
+  """The zero diagonal cannot be dropped for this prior."""
 
 
 class Prior(NamedTuple):
@@ -74,11 +75,12 @@ class FactoredWeights(NamedTuple):
 
 
 def _dense(matrix: np.ndarray | Csr) -> np.ndarray:
+  """The same matrix as a NumPy array."""
   return matrix.toarray() if scipy.sparse.issparse(matrix) else matrix
 
 
 def factored(left, right, dtype=np.float32) -> FactoredWeights:
-  """The weights left @ right off the diagonal."""
+  """The weights left @ right, with the diagonal set to zero."""
   left, right = left.astype(dtype), right.astype(dtype)
   return FactoredWeights(left, right, -np.einsum('vr,rv->v', left, right))
 
@@ -103,8 +105,8 @@ Weights = Float[np.ndarray, 'V V'] | Csr | FactoredWeights | SubsetWeights
 def gram(x: Csr, dtype=np.float32, block: int = 512):
   """X'X as a dense matrix [V, V], from sparse X [U, V].
 
-  Row blocks of the lower triangle are computed on several threads and mirrored:
-  scipy's sparse product uses one thread and releases the interpreter's lock.
+  Row blocks of the lower triangle are computed on several threads and then
+  mirrored: scipy's sparse product uses one thread and releases Python's lock.
   """
   num_items = x.shape[1]
   out = np.empty((num_items, num_items), dtype)
@@ -117,7 +119,7 @@ def gram(x: Csr, dtype=np.float32, block: int = 512):
     out[:start, start:end] = rows[:, :start].T
 
   with concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool:
-    # The longest rows first, so that the threads end together.
+    # The longest rows come first, so that the threads end together.
     list(pool.map(fill, reversed(range(0, num_items, block))))
   return out
 
@@ -131,6 +133,9 @@ def denoising_ridge(
     item_counts: [V], c_j = diag(X'X).
     l2: lambda > 0.
     dropout: p in [0, 1); 0 is EASE.
+
+  Raises:
+    ValueError: `l2` or `dropout` is out of range.
   """
   if not 0 <= dropout < 1:
     raise ValueError(f'dropout={dropout} must be in [0, 1)')
@@ -141,7 +146,13 @@ def denoising_ridge(
 
 
 def precision(x: Csr, ridge: np.ndarray, dtype=np.float32):
-  """P = (X'X + diag(ridge))^-1 [V, V], by the primal way, in one matrix."""
+  """P = (X'X + diag(ridge))^-1 [V, V], by the primal way.
+
+  Raises:
+    InsufficientMemoryError: the V x V matrix does not fit into memory.
+    numpy.linalg.LinAlgError: X'X + diag(ridge) is not positive definite in
+      `dtype`.
+  """
   num_items = x.shape[1]
   memory.check_memory(
     spd_inverse_lib.spd_inverse_peak_bytes(num_items, dtype),
@@ -153,7 +164,7 @@ def precision(x: Csr, ridge: np.ndarray, dtype=np.float32):
 
 
 def precision_cheapest(x: Csr, ridge: np.ndarray, dtype=np.float32):
-  """P [V, V] as `precision`, by the dual way where users are few: O(U V^2)."""
+  """P [V, V] like `precision`, but by the dual way, O(U V^2), for few users."""
   if not is_dual_cheaper(*x.shape):
     return precision(x, ridge, dtype)
   w_UxV = woodbury.dual_factor(x, np.asarray(ridge, np.float64)).astype(dtype)
@@ -179,15 +190,17 @@ def weights_from_precision(
   relax: float = 0.0,
   constrained: bool = True,
 ) -> Float[np.ndarray, 'V V']:
-  """B from P, overwriting P.
+  """B from P; B overwrites P.
 
   Args:
-    precision_VxV: P = (X'X + diag(ridge))^-1, float [V, V]; destroyed.
+    precision_VxV: P = (X'X + diag(ridge))^-1, float [V, V]; it is overwritten.
     ridge: [V], needed with `prior`, `relax` or without the constraint.
     prior: B0; None is zero.
-    relax: xi >= 0 of RLAE (Moon et al., SIGIR 2023, arXiv 2305.12922): the
-      diagonal may reach xi. 0 is the zero diagonal. Not with a prior.
-    constrained: False drops the constraint: plain ridge, B = I - P Lambda.
+    relax: xi >= 0 of RLAE (Moon et al., SIGIR 2023, arXiv 2305.12922), the
+      upper limit of the diagonal; 0 keeps the diagonal at zero. It cannot be
+      combined with a prior.
+    constrained: False drops the constraint, which gives the plain ridge
+      solution B = I - P Lambda.
   """
   p_diag = np.diagonal(precision_VxV).copy()
   num_items = len(p_diag)
@@ -213,7 +226,7 @@ def weights_from_precision(
 
 
 def _add_product(out, left, right, block: int = 2048) -> None:
-  """Adds left @ right to out by row blocks: no second matrix of its size."""
+  """Adds left @ right to `out` by row blocks, without a second such matrix."""
   for start in range(0, len(out), block):
     out[start : start + block] += left[start : start + block] @ right
 
@@ -230,7 +243,7 @@ def solve_primal(
 
 
 def solve_peak_bytes(num_users: int, num_items: int) -> int:
-  """The most that `solve` holds beside its argument, without a prior."""
+  """Peak bytes of `solve` without a prior, its argument not included."""
   if is_dual_cheaper(num_users, num_items):
     return woodbury.dual_peak_bytes(num_users, num_items)
   return spd_inverse_lib.spd_inverse_peak_bytes(num_items)
@@ -242,7 +255,7 @@ def solve_dual(
   prior: Prior | None = None,
   dtype=np.float32,
 ) -> FactoredWeights:
-  """The same solution by a U x U system: O(V (U + r)^2); B stays factored."""
+  """The same closed form by a U x U system, O(V (U + r)^2); B has factors."""
   ridge = np.asarray(ridge, np.float64)
   active = np.flatnonzero(np.diff(x.indptr))
   w_UxV = woodbury.dual_factor(x[active], ridge)
@@ -260,7 +273,7 @@ def solve_dual(
 
 
 def is_dual_cheaper(num_users: int, num_items: int, rank: int = 0) -> bool:
-  """Whether the factored solution is also the smaller and faster to apply."""
+  """Whether to use the dual way: its factors are smaller than a full matrix."""
   return 2 * (num_users + rank) < num_items
 
 
@@ -271,11 +284,11 @@ def solve_around(
   *,
   constrained: bool = True,
 ) -> Float[np.ndarray, 'V V']:
-  """The same solution around a dense B0, which is overwritten with B.
+  """The same closed form around a dense B0, which is overwritten with B.
 
-  The cost is O(U V^2) for few users, else O(V^3), in the precision of B0, whose
-  diagonal must be 0. Without the constraint (an ablation), B = P (X'X + Lambda
-  B0), and its diagonal is free.
+  The diagonal of B0 must be 0, and B has the dtype of B0. The cost is O(U V^2)
+  for few users, else O(V^3). Without the constraint (an ablation), B = P (X'X +
+  Lambda B0), and its diagonal is free.
   """
   weights, dtype = prior_VxV, prior_VxV.dtype
   active = np.flatnonzero(np.diff(x.indptr))
@@ -285,7 +298,7 @@ def solve_around(
     p_diag = 1 / ridge - np.einsum('uv,uv->v', w_UxV, w_UxV)
     w_UxV = w_UxV.astype(dtype)
     weights -= w_UxV.T @ (w_UxV @ (weights * ridge_V[:, None]))
-    # I - P Lambda is W'W Lambda: what stands for X where nothing binds.
+    # Without the constraint, I - P Lambda = W'W Lambda is added.
     scale = (1 + np.diagonal(weights)) / p_diag if constrained else ridge_V
     weights += w_UxV.T @ (w_UxV * scale.astype(dtype))
   else:
@@ -320,8 +333,9 @@ def feature_prior(
 ) -> Prior:
   """EASE on item features times `weight`, as a prior in factors of rank F.
 
-  C = EASE(F'; l2) has the off-diagonal of W'W diag(1 / diag P) (dual form),
-  so it never needs a V x V matrix (L3AE, arXiv 2508.13500, its first step).
+  This is the first step of L3AE (arXiv 2508.13500). In the dual form, C =
+  EASE(F'; l2) equals W'W diag(1 / diag P) off the diagonal, so no V x V matrix
+  is needed.
   """
   features = np.asarray(features, np.float64)
   inner = features.T @ features
@@ -334,7 +348,7 @@ def feature_prior(
 
 
 def scores(x: Csr, weights: Weights) -> Float[np.ndarray, 'B V']:
-  """Scores x B of sparse histories x [B, V] (B is not symmetric: not B x)."""
+  """Scores x B of sparse histories x [B, V]; the weights are not symmetric."""
   if isinstance(weights, FactoredWeights):
     out = _dense((x @ weights.left) @ weights.right)
     row = np.repeat(np.arange(x.shape[0]), np.diff(x.indptr))
@@ -354,16 +368,16 @@ def solve_from_prior(
   *,
   constrained: bool = True,
 ) -> tuple[Weights, float]:
-  """The closed form around a prior, in factors or dense, and its operations.
+  """The closed form around a prior in factors or dense, and its operations.
 
   Args:
     x: users' items [U, V].
     ridge: [V].
     prior: B0; a dense one is overwritten, see `solve_around`.
-    constrained: False drops the zero diagonal, of a dense prior only.
+    constrained: False drops the zero diagonal; this needs a dense prior.
 
   Raises:
-    ConstraintError: not constrained, and the prior is in factors.
+    ConstraintError: the constraint is dropped and the prior is in factors.
   """
   rows_U = x.getnnz(1)
   if isinstance(prior, np.ndarray):
@@ -388,20 +402,20 @@ def feature_prior_flops(num_items: int, width: int) -> float:
 
 
 def prior_weights(prior: Prior | Float[np.ndarray, 'V V']) -> Weights:
-  """A prior as weights; the diagonal of one in factors is set to zero."""
+  """A prior as weights; a prior in factors gets a zero diagonal."""
   return prior if isinstance(prior, np.ndarray) else factored(*prior)
 
 
 def solve_flops(
   row_counts: np.ndarray, num_items: int, rank: int = 0, primal: bool = False
 ) -> float:
-  """Operations of `solve` (or of `solve_primal`): the published counts.
+  """Operations of `solve` (or of `solve_primal`).
 
   Args:
-    row_counts: [U], items of each user; sum of squares builds a Gram.
+    row_counts: [U], the number of items of each user.
     num_items: V.
     rank: r of the prior.
-    primal: count the primal way whatever is cheaper.
+    primal: count the primal way, even if the dual way is cheaper.
   """
   rows_U = np.asarray(row_counts, np.float64)
   users, items = float((rows_U > 0).sum()), float(num_items)
@@ -422,7 +436,10 @@ def solve_around_flops(row_counts: np.ndarray, num_items: int) -> float:
 
 
 def add_prior(weights: Weights, scale: float, prior: Prior) -> Weights:
-  """Gives scale * weights + prior off the diagonal; overwrites if dense."""
+  """The sum scale * weights + prior, with a zero diagonal.
+
+  Dense weights are overwritten with the sum.
+  """
   if not isinstance(weights, FactoredWeights):
     weights *= weights.dtype.type(scale)
     _add_product(

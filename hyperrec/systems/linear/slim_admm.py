@@ -4,8 +4,8 @@
 
 (Ning & Karypis, ICDM 2011.) The splitting is that of ADMM SLIM (Steck et al.,
 WSDM 2020): one factorisation, then one product with P = (X'X + (l2 + rho) I)^-1
-per iteration, taken in its dual form where users are few. l1 = 0 is the
-non-negative least squares fit, which clipping EASE's negatives is not.
+per iteration, in its dual form if users are few. l1 = 0 gives the non-negative
+least-squares fit, which differs from EASE with its negative weights set to 0.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Csr = linear_autoencoder.Csr
 
 
 class SlimFit(NamedTuple):
-  """The weights [V, V], the iterations done and the last relative residual."""
+  """The weights [V, V], the number of iterations and the relative residual."""
 
   weights: Float[np.ndarray, 'V V']
   iterations: int
@@ -44,11 +44,13 @@ def slim(
     l1: weight of the L1 norm, >= 0.
     l2: weight of the squared norm, > 0.
     max_iterations: upper bound of the ADMM iterations.
-    tolerance: stops when both ADMM residuals, relative to ||B||, are below.
-    dtype: of the weights.
+    tolerance: the iterations stop when both ADMM residuals, divided by ||B||,
+      are below it.
+    dtype: type of the weights.
 
   Raises:
-    InsufficientMemoryError: before anything is computed.
+    InsufficientMemoryError: the matrices do not fit into memory; nothing has
+      been computed yet.
   """
   memory.check_memory(
     peak_bytes(x.shape[1], dtype), f'SLIM of {x.shape[1]} items'
@@ -89,7 +91,7 @@ def slim(
 def _precision_operator(
   x: Csr, ridge: float, dtype
 ) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-  """P = (X'X + ridge I)^-1 and the cheaper way to M -> P M."""
+  """P = (X'X + ridge I)^-1, and the cheaper way to compute M -> P M."""
   vector = np.full(x.shape[1], ridge)
   p_VxV = linear_autoencoder.precision_cheapest(x, vector, dtype)
   if not linear_autoencoder.is_dual_cheaper(*x.shape):
@@ -99,14 +101,14 @@ def _precision_operator(
 
 
 def peak_bytes(num_items: int, dtype=np.float32) -> int:
-  """The most that `slim` holds: P, and six matrices of its size."""
+  """Peak bytes of `slim`: P and six matrices of the same size."""
   return 7 * num_items**2 * np.dtype(dtype).itemsize
 
 
 def slim_flops(
   row_counts: np.ndarray, num_items: int, iterations: int
 ) -> float:
-  """One factorisation, then one product with P per iteration."""
+  """Operations: one factorisation, then one product with P per iteration."""
   users, items = len(row_counts), float(num_items)
   dual = linear_autoencoder.is_dual_cheaper(users, num_items)
   product = 4 * items**2 * users if dual else 2 * items**3

@@ -29,7 +29,7 @@ from hyperrec.systems.linear import linear_autoencoder
 Csr = scipy.sparse.csr_matrix
 
 _ENTRY = 8  # bytes: a float32 and an int32
-_WIDE_ENTRY = 12  # sansa counts with int64
+_WIDE_ENTRY = 12  # sansa uses int64 indices
 
 
 def gram_entries(x: Csr) -> int:
@@ -39,11 +39,11 @@ def gram_entries(x: Csr) -> int:
 
 
 def neighbour_peak_bytes(x: Csr, neighbours: int) -> int:
-  """The most that `solve_on_neighbours` holds beside its argument."""
+  """Peak bytes of `solve_on_neighbours`, without its argument."""
   gram = gram_entries(x)
   kept = min(gram, x.shape[1] * neighbours)
-  # X and its transpose; X'X; the columns, joined, and turned into rows; one
-  # small system in double precision.
+  # X and its transpose; X'X; the columns as a list, as one matrix, and as rows;
+  # one small system in double precision.
   entries = 2 * x.nnz + gram + 3 * kept
   return _ENTRY * (entries + 4 * neighbours**2)
 
@@ -59,7 +59,8 @@ def solve_on_neighbours(x: Csr, l2: float, neighbours: int) -> Csr:
       with lower numbers.
 
   Raises:
-    InsufficientMemoryError: before anything is computed.
+    InsufficientMemoryError: the matrices do not fit into memory; nothing has
+      been computed yet.
   """
   memory.check_memory(
     neighbour_peak_bytes(x, neighbours),
@@ -67,7 +68,7 @@ def solve_on_neighbours(x: Csr, l2: float, neighbours: int) -> Csr:
     'take fewer neighbours, or drop users with very long histories',
   )
   gram = (x.T.tocsr() @ x).tocsr()
-  gram.sort_indices()  # of equally near items the first are taken
+  gram.sort_indices()  # ties then go to the items with lower numbers
   counts = gram.diagonal()
   columns = [
     _column(gram, counts, item, l2, neighbours) for item in range(len(counts))
@@ -83,7 +84,7 @@ def solve_on_neighbours(x: Csr, l2: float, neighbours: int) -> Csr:
 def _column(
   gram: Csr, counts: np.ndarray, item: int, l2: float, neighbours: int
 ) -> tuple[Int[np.ndarray, ' n'], Float[np.ndarray, ' n']]:
-  """Row indices of the nonzero weights in column `item` of B, and these."""
+  """Row indices and values of the nonzero weights in column `item` of B."""
   row = slice(gram.indptr[item], gram.indptr[item + 1])
   is_other = gram.indices[row] != item
   near, together = gram.indices[row][is_other], gram.data[row][is_other]
@@ -99,7 +100,7 @@ def _column(
 
 
 def neighbour_flops(x: Csr, neighbours: int) -> float:
-  """Operations of `solve_on_neighbours` at most."""
+  """Upper bound of the operations of `solve_on_neighbours`."""
   sizes = np.diff(x.indptr).astype(np.float64)
   # An item has no more neighbours than there are items in its users' rows.
   met = x.T @ (sizes - 1)
@@ -109,7 +110,7 @@ def neighbour_flops(x: Csr, neighbours: int) -> float:
 
 
 def sansa_peak_bytes(x: Csr, density: float) -> int:
-  """The most that `solve_by_sansa` holds beside its argument."""
+  """Peak bytes of `solve_by_sansa`, without its argument."""
   num_items = x.shape[1]
   gram = gram_entries(x)
   factor = _factor_entries(num_items, density)
@@ -119,14 +120,15 @@ def sansa_peak_bytes(x: Csr, density: float) -> int:
 
 
 def _factor_entries(num_items: int, density: float) -> int:
+  """Number of entries in a factor, at least 2 per item."""
   return int(np.ceil(max(density, 2 / num_items) * num_items**2))
 
 
 def sansa_flops(x: Csr, density: float) -> float:
-  """Operations of `solve_by_sansa`, roughly: those of its sparse products.
+  """Approximate operations of `solve_by_sansa`: those of its sparse products.
 
-  X'X, the factor, and its product with the inverse, once for each of a scan
-  and ten corrections, and at the end.
+  The products are X'X, the factorisation, and the product of factor and
+  inverse, which is computed for a scan, for ten corrections and at the end.
   """
   sizes = np.diff(x.indptr).astype(np.float64)
   factor = float(_factor_entries(x.shape[1], density))
@@ -138,8 +140,8 @@ def solve_by_sansa(
 ) -> linear_autoencoder.FactoredWeights:
   """B = I - P / diag(P) in sparse factors, by the package `sansa`.
 
-  It uses the package's incomplete factorization (ICF), whose memory `density`
-  bounds; the memory of the complete one is not known beforehand. ICF first
+  It uses the package's incomplete factorisation (ICF), since `density` bounds
+  its memory; the memory of a complete one is not known beforehand. ICF first
   scales X'X by the norms of its columns, so lambda differs in size from EASE's.
 
   Args:
@@ -148,7 +150,8 @@ def solve_by_sansa(
     density: share of the V^2 entries that each of the two factors keeps.
 
   Raises:
-    InsufficientMemoryError: before anything is computed.
+    InsufficientMemoryError: the matrices do not fit into memory; nothing has
+      been computed yet.
     ModuleNotFoundError: sansa is not installed.
   """
   memory.check_memory(
@@ -171,6 +174,7 @@ def solve_by_sansa(
 
 
 def _import_sansa():
+  """The package `sansa`, with its log messages below warnings silenced."""
   try:
     import sansa
   except ModuleNotFoundError as error:

@@ -1,8 +1,8 @@
 """The inverse of a symmetric positive definite matrix, in place.
 
-Two ways: LAPACK's potrf and potri where they are safe, and a blocked sweep for
-matrices beyond that. OpenBLAS 0.3.30 and 0.3.31, which the wheels of scipy and
-numpy carry, crash in a multi-threaded spotrf somewhere above n = 36,000.
+There are two ways: LAPACK's potrf and potri up to `LAPACK_LIMIT`, and a blocked
+sweep for larger matrices. OpenBLAS 0.3.30 and 0.3.31, which the wheels of scipy
+and numpy contain, crash in a multi-threaded spotrf somewhere above n = 36,000.
 """
 
 import jax
@@ -13,32 +13,32 @@ from jaxtyping import Array, Float
 
 LAPACK_LIMIT = 32_000
 BLOCK = 768
-_MIRROR_BLOCK = 128  # a tile and its transpose fit the cache
+_MIRROR_BLOCK = 128  # a tile and its transpose fit into the cache
 
 
 def spd_inverse(
   a: Float[np.ndarray, 'n n'], *, block: int | None = None
 ) -> Float[np.ndarray, 'n n']:
-  """Overwrites `a` with its inverse, both triangles; reads the lower one.
+  """Overwrites `a` with its inverse; only the lower triangle is read.
 
   Args:
     a: float32 or float64 matrix, C- or F-contiguous.
-    block: tile size of the blocked way; None chooses LAPACK up to
-      `LAPACK_LIMIT` and the blocked way beyond, or JAX on an accelerator.
+    block: tile size of the blocked sweep; None chooses JAX on an accelerator,
+      else LAPACK up to `LAPACK_LIMIT` and the blocked sweep beyond.
 
   Returns:
     `a` itself, exactly symmetric.
 
   Raises:
-    ValueError: not a square contiguous float matrix, a lower triangle that is
-      not finite, or a block below 1.
-    numpy.linalg.LinAlgError: not positive definite in the precision of `a`,
-      whose values are then lost.
+    ValueError: `a` is not a square contiguous float matrix, its lower triangle
+      is not finite, or `block` is below 1.
+    numpy.linalg.LinAlgError: `a` is not positive definite in its precision; its
+      values are then lost.
   """
   _check(a, block)
   rows = a
   if not a.flags.c_contiguous:
-    _mirror(a)  # the transposed view has the triangle to read above
+    _mirror(a)  # in the transposed view, the lower triangle is the upper one
     rows = a.T
   if block is None and _on_accelerator(a.dtype):
     rows[...] = np.asarray(spd_inverse_jax(rows))
@@ -46,8 +46,8 @@ def spd_inverse(
     _lapack(rows)
   else:
     _sweep(rows, block or BLOCK)
-  # The diagonal of an inverse is a sum of squares: an overflow shows there,
-  # and so does the NaN that stands for an error on an accelerator.
+  # Each diagonal entry of the inverse is a sum of squares, so an overflow shows
+  # there, as does the NaN by which an accelerator reports an error.
   if not np.isfinite(np.diagonal(a)).all():
     raise np.linalg.LinAlgError(
       f'the inverse in {a.dtype} is not finite: the matrix is not positive '
@@ -59,14 +59,14 @@ def spd_inverse(
 
 @jax.jit
 def spd_inverse_jax(a: Float[Array, 'n n']) -> Float[Array, 'n n']:
-  """The same inverse by jax.scipy, for accelerators; NaN where not definite."""
+  """The inverse by jax.scipy; it is NaN if `a` is not positive definite."""
   factor = jax.scipy.linalg.cho_factor(a, lower=True)
   inverse = jax.scipy.linalg.cho_solve(factor, jnp.eye(len(a), dtype=a.dtype))
   return (inverse + inverse.T) / 2
 
 
 def _on_accelerator(dtype) -> bool:
-  # Where JAX would narrow the matrix, it stays on the host.
+  """Whether JAX has an accelerator and would keep the matrix's `dtype`."""
   return (
     jax.default_backend() != 'cpu'
     and jax.dtypes.canonicalize_dtype(dtype) == dtype
@@ -74,8 +74,9 @@ def _on_accelerator(dtype) -> bool:
 
 
 def _lapack(a: np.ndarray) -> None:
+  """Inverts the lower triangle of `a` in place by LAPACK."""
   potrf, potri = scipy.linalg.get_lapack_funcs(('potrf', 'potri'), (a,))
-  # The transposed view is Fortran's order, so nothing is copied; its upper
+  # The transposed view is in Fortran's order, so nothing is copied; its upper
   # triangle is the lower one of `a`.
   _, info = potrf(a.T, lower=0, clean=0, overwrite_a=1)
   if info > 0:
@@ -83,16 +84,17 @@ def _lapack(a: np.ndarray) -> None:
   potri(a.T, lower=0, overwrite_c=1)
 
 
-# An overflow shows in the result, which is checked; the triangle that is not
-# read may hold anything.
+# Overflows are ignored here: they show in the result, which is checked, or they
+# come from the upper triangle, which may hold any values.
 @np.errstate(over='ignore', invalid='ignore')
 def _sweep(a: np.ndarray, block: int) -> None:
-  """Block Gauss-Jordan: after all tiles are swept, `a` is minus its inverse.
+  """Blocked Gauss-Jordan elimination, one tile of the diagonal at a time.
 
-  With C the columns of a tile and L L' the tile itself, a step subtracts W W'
-  from the other tiles, W = C L'^-1, and puts W L^-1 in the place of C: n^3
-  operations in all, W the only thing that tiles share. The triangular form is
-  as accurate as LAPACK, which multiplying by the inverse of L L' is not.
+  Let C be the columns of a tile and L L' the Cholesky factorisation of the tile
+  itself. A step computes W = C L'^-1, subtracts W W' from the other tiles and
+  replaces C with W L^-1. After the last tile, `a` holds minus its inverse, so
+  the sign is changed. This takes n^3 operations. Solving with the triangular L
+  is as accurate as LAPACK; multiplying by the inverse of L L' is less accurate.
   """
   (potrf,) = scipy.linalg.get_lapack_funcs(('potrf',), (a,))
   (trsm,) = scipy.linalg.get_blas_funcs(('trsm',), (a,))
@@ -117,9 +119,9 @@ def _sweep(a: np.ndarray, block: int) -> None:
 
 
 def _subtract_square(a, panel, tiles, buffer) -> None:
-  """Takes panel panel' from the lower triangle of `tiles`, through `buffer`."""
-  # Not numpy's product: its wheel has a BLAS of its own, and the threads of
-  # one spin while the other works. Transposed views are in Fortran's order.
+  """Subtracts panel panel' from the lower triangle of `tiles` in `a`."""
+  # numpy's product is avoided: numpy and scipy have a BLAS each, and the idle
+  # threads of one slow down the other. Transposed views are in Fortran's order.
   gemm, syrk = scipy.linalg.get_blas_funcs(('gemm', 'syrk'), (a,))
   for i, row in enumerate(tiles):
     w = panel[row]
@@ -134,7 +136,7 @@ def _subtract_square(a, panel, tiles, buffer) -> None:
 
 
 def _shaped(buffer: np.ndarray, rows: int, columns: int) -> np.ndarray:
-  # Contiguous also where the last tile is narrower: BLAS would copy else.
+  """A contiguous matrix in `buffer`; BLAS would copy a matrix with gaps."""
   return buffer[: rows * columns].reshape(rows, columns)
 
 
@@ -151,6 +153,7 @@ def _mirror(a: np.ndarray) -> None:
 
 
 def _check(a: np.ndarray, block: int | None) -> None:
+  """Raises ValueError if `spd_inverse` cannot take `a` or `block`."""
   if a.ndim != 2 or a.shape[0] != a.shape[1] or not a.size:
     raise ValueError(f'a is {a.shape}; a square matrix is needed')
   if a.dtype not in (np.float32, np.float64):
@@ -167,6 +170,7 @@ def _check(a: np.ndarray, block: int | None) -> None:
 
 
 def _not_positive_definite(order: int, n: int):
+  """Raises LinAlgError for the leading minor of this order."""
   raise np.linalg.LinAlgError(
     f'the {n} x {n} matrix is not positive definite: its leading minor of '
     f'order {order} fails; raise l2'
@@ -174,7 +178,7 @@ def _not_positive_definite(order: int, n: int):
 
 
 def spd_inverse_peak_bytes(n: int, dtype=np.float32) -> int:
-  """The most that `spd_inverse` holds on a CPU, its argument included."""
-  # Two panels, as one is made before the last is freed, and a few tiles.
+  """Peak bytes of `spd_inverse` on a CPU, its argument included."""
+  # Two panels, since one is made before the last is freed, and a few tiles.
   buffers = 0 if n <= LAPACK_LIMIT else 2 * n * BLOCK + 4 * BLOCK**2
   return (n * n + buffers) * np.dtype(dtype).itemsize

@@ -25,10 +25,10 @@ def update(
   removed: Csr | None = None,
   block: int = 2048,
 ) -> Float[np.ndarray, 'V V']:
-  """P after rows joined (and left) X, as a new matrix; P is not changed.
+  """P after rows are added to (and removed from) X, as a new matrix.
 
   Args:
-    precision_VxV: P, symmetric.
+    precision_VxV: P, symmetric; it is not changed.
     added: rows [K, V] that X gains.
     removed: rows [R, V] that X loses (the old rows of users who changed).
     block: rows of P updated at a time.
@@ -54,7 +54,7 @@ def update(
 def extend(
   precision_VxV: Float[np.ndarray, 'V V'], num_new: int, l2: float
 ) -> Float[np.ndarray, 'W W']:
-  """P with `num_new` more items without interactions; their P_jj is 1 / l2."""
+  """P with `num_new` more items, which have no interactions: P_jj = 1 / l2."""
   old = len(precision_VxV)
   out = np.zeros((old + num_new,) * 2, precision_VxV.dtype)
   out[:old, :old] = precision_VxV
@@ -97,11 +97,12 @@ def dual_factor(x: Csr, ridge: np.ndarray) -> Float[np.ndarray, 'U V']:
   W = L^-1 X Lambda^-1 for L L' = I + X Lambda^-1 X' (Woodbury).
 
   Raises:
-    InsufficientMemoryError: before anything is computed.
+    InsufficientMemoryError: the matrices do not fit into memory; nothing has
+      been computed yet.
   """
   memory.check_memory(
     dual_peak_bytes(*x.shape),
-    f'the solution for {x.shape[1]} items by way of {x.shape[0]} users',
+    f'the dual solution for {x.shape[1]} items and {x.shape[0]} users',
   )
   scaled = (x.astype(np.float64) @ scipy.sparse.diags(1 / ridge)).tocsr()
   inner = (scaled @ x.T).toarray()
@@ -113,7 +114,7 @@ def dual_factor(x: Csr, ridge: np.ndarray) -> Float[np.ndarray, 'U V']:
 
 
 def dual_peak_bytes(num_users: int, num_items: int) -> int:
-  """The most that `linear_autoencoder.solve_dual` holds, without a prior."""
-  # W, W times the scale, and both in single precision; the U x U system, and
-  # its factor.
+  """Peak bytes of `linear_autoencoder.solve_dual` without a prior."""
+  # W, the scaled W, and both in single precision; the U x U system and its
+  # factor.
   return 8 * (3 * num_users * num_items + 2 * num_users**2)

@@ -1,4 +1,4 @@
-"""Mult-VAE and Mult-DAE: autoencoders of a user's whole row of items."""
+"""Mult-VAE and Mult-DAE as models: hyperparameters, training and scoring."""
 
 import dataclasses
 import functools
@@ -24,7 +24,8 @@ Interactions = interactions_lib.Interactions
 Model = method_lib.Model
 Outcome = method_lib.Outcome
 
-# Liang et al. on ML-20M: the KL weight stops rising at step 40,000 of 46,800.
+# In Liang et al. on ML-20M, the KL weight reaches its cap at step 40,000 of
+# 46,800.
 _ANNEALED_SHARE = 40_000 / 46_800
 
 
@@ -33,19 +34,20 @@ class MultVaeConfig:
   """Hyperparameters; the defaults are those of Liang et al. (WWW 2018).
 
   Attributes:
-    variational: True is Mult-VAE, False is Mult-DAE.
-    hidden_dim: Width of the layers around the code (Mult-VAE only).
+    variational: Whether the model is Mult-VAE; False is Mult-DAE.
+    hidden_dim: Width of the layers before and after the code (Mult-VAE only).
     latent_dim: Width of the code.
-    dropout: Share of the input that is dropped in training, from 0 to below 1.
-    epochs: Passes over the users.
-    batch_size: Users of a step; all of them where there are fewer.
+    dropout: Share of the input that dropout sets to 0 in training, from 0 to
+      below 1.
+    epochs: Number of passes over the users.
+    batch_size: Users in a training step; all users if there are fewer.
     lr: Learning rate of Adam.
     anneal_cap: Largest weight of the KL term, beta.
     anneal_steps: The weight is min(anneal_cap, step / anneal_steps); 200,000
-      in the paper. None reaches the cap at the same share of a run of any
-      length as the paper's run on ML-20M did.
-    weight_decay: Times the sum of squared weights, added to the loss.
-    finetune_epochs: Passes over the users in fine-tuning.
+      in the paper. None lets the weight reach the cap after the same share of
+      the training as in the paper's run on ML-20M.
+    weight_decay: Multiplier of the sum of squared weights in the loss.
+    finetune_epochs: Number of passes over the users in fine-tuning.
   """
 
   variational: bool = True
@@ -64,8 +66,9 @@ class MultVaeConfig:
 def mult_vae(**hyperparameters: Any) -> Model:
   """Mult-VAE (Liang et al., WWW 2018); its state is the network's parameters.
 
-  New users need a forward pass only. To another catalogue it carries the inner
-  layers (hidden -> latent -> hidden); those that face the items start anew.
+  A new user needs only a forward pass. Another catalogue takes over the inner
+  layers (hidden -> latent -> hidden); the input and output layers, whose width
+  is the number of items, are initialised again.
 
   Args:
     **hyperparameters: fields of `MultVaeConfig`.
@@ -74,7 +77,7 @@ def mult_vae(**hyperparameters: Any) -> Model:
 
 
 def mult_dae(**hyperparameters: Any) -> Model:
-  """Mult-DAE of the same paper: one hidden layer, which carries nothing.
+  """Mult-DAE of the same paper; another catalogue takes over no layer of it.
 
   Args:
     **hyperparameters: fields of `MultVaeConfig`.
@@ -85,6 +88,7 @@ def mult_dae(**hyperparameters: Any) -> Model:
 
 
 def _model(name: str, config: MultVaeConfig) -> Model:
+  """Either model; only Mult-VAE can be carried to another catalogue."""
   return Model(
     name,
     config,
@@ -101,18 +105,19 @@ def fit(
   start: Any = None,
   run: loop.Run = loop.Run(),
 ) -> Outcome:
-  """Trains on the users of `data` that have a row.
+  """Trains the network on all users with at least one item.
 
   Args:
     config: hyperparameters.
     data: the users' items.
-    key: a typed key: initialisation, order of the users, noise.
+    key: typed random key for initialisation, order of the users, dropout and
+      samples of the code.
     start: parameters to fine-tune for `config.finetune_epochs`, with the KL
       weight at its cap; None trains from scratch for `config.epochs`.
-    run: how the training is evaluated, logged and kept.
+    run: how the training is evaluated, logged and saved.
 
   Raises:
-    CannotServe: no user has a row.
+    CannotServe: there are no interactions.
   """
   x_UxV = data.csr(bool)
   x_UxV = x_UxV[np.flatnonzero(np.diff(x_UxV.indptr))]
@@ -121,7 +126,7 @@ def fit(
       'a network cannot be trained for a catalogue without interactions'
     )
   if start is not None:
-    _, key = jax.random.split(key)  # the first part is `_carry`'s
+    _, key = jax.random.split(key)  # `_carry` uses the first part
   init_key, order_key, noise_key = jax.random.split(key, 3)
   batch_size = min(config.batch_size, x_UxV.shape[0])
   epochs = config.epochs if start is None else config.finetune_epochs
@@ -152,8 +157,8 @@ def fit(
 def _carry(
   config: MultVaeConfig, params: Any, data: Interactions, key: jax.Array
 ) -> Outcome:
-  """The inner layers of `params`, with new item layers for a catalogue."""
-  init_key, _ = jax.random.split(key)  # the second part is `fit`'s
+  """Keeps the inner layers of `params`; the input and output layers are new."""
+  init_key, _ = jax.random.split(key)  # `fit` uses the second part
   fresh = _init(make_model(config, data.num_items), init_key)
   return Outcome(variational_autoencoder.keep_inner_layers(params, fresh))
 
@@ -161,9 +166,9 @@ def _carry(
 def score(
   config: MultVaeConfig, params: Any, histories: Histories
 ) -> np.ndarray:
-  """Logits [B, V], from the mean of the code.
+  """Logits [B, V] at the mean of the code.
 
-  Rows are padded to a power of two, so that few sizes are ever compiled.
+  The batch is padded to a power of two, so that few shapes are compiled.
   """
   x_BxV = histories.csr(bool).toarray()
   padding = (1 << max(0, len(x_BxV) - 1).bit_length()) - len(x_BxV)
@@ -174,7 +179,7 @@ def score(
 
 
 def _annealing(config: MultVaeConfig, num_steps: int):
-  """The weight of the KL term by step; at its cap with num_steps=0."""
+  """Function from step to KL weight; num_steps=0 keeps it at the cap."""
   cap, steps = config.anneal_cap, config.anneal_steps
   if num_steps == 0:
     return lambda step: cap
@@ -184,7 +189,7 @@ def _annealing(config: MultVaeConfig, num_steps: int):
 
 
 def make_model(config: MultVaeConfig, num_items: int) -> nn.Module:
-  """The network of a configuration, without parameters."""
+  """The network that `config` describes, without parameters."""
   sizes = {'latent_dim': config.latent_dim, 'dropout': config.dropout}
   if not config.variational:
     return variational_autoencoder.MultDAE(num_items, **sizes)
@@ -195,19 +200,24 @@ def make_model(config: MultVaeConfig, num_items: int) -> nn.Module:
 
 @functools.partial(jax.jit, static_argnames='model')
 def _init(model: nn.Module, key: jax.Array):
+  """Random parameters of `model`."""
   x_1xV = jnp.zeros((1, model.num_items))
   return model.init(key, x_1xV, train=False)['params']
 
 
 @functools.partial(jax.jit, static_argnames='model')
 def logits(model: nn.Module, params: Any, x_BxV: jax.Array):
-  """Logits [B, V] of 0/1 histories, from the mean of the code."""
+  """Logits [B, V] of 0/1 histories [B, V], at the mean of the code."""
   return model.apply({'params': params}, x_BxV, train=False).logits
 
 
 @functools.lru_cache(maxsize=16)
 def train_step(model: nn.Module, lr: float, weight_decay: float):
-  """The step and its optimizer; cached, so equal models compile once."""
+  """The training step and its optimizer; cached, so equal models compile once.
+
+  The loss is the negative ELBO, NLL + beta KL (Liang et al., equation 5), plus
+  the weight decay.
+  """
 
   def loss_fn(params, batch, key, step):
     del step

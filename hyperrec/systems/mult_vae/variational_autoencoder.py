@@ -1,8 +1,8 @@
-"""Mult-VAE and Mult-DAE: autoencoders of a user's whole row of items.
+"""Mult-VAE and Mult-DAE: networks that reconstruct a user's row of items.
 
 Liang, Krishnan, Hoffman, Jebara: "Variational Autoencoders for Collaborative
-Filtering" (WWW 2018, arXiv 1802.05814), with the sizes, initialisers and
-constants of the authors' published notebook.
+Filtering" (WWW 2018, arXiv 1802.05814). Sizes, initialisers and constants are
+those of the authors' published notebook.
 """
 
 from typing import NamedTuple
@@ -14,16 +14,16 @@ from jaxtyping import Array, Bool, Float
 
 Rows = Bool[Array, 'B V'] | Float[Array, 'B V']
 
-# The layers of MultVAE that know no item, so that another catalogue can keep
-# them.
+# The layers of MultVAE whose shapes do not depend on the number of items, so
+# that another catalogue can keep them.
 INNER_LAYERS = ('moments', 'hidden_out')
 
 
 class Output(NamedTuple):
-  """What a pass over B rows gives.
+  """Output of a forward pass over B rows.
 
   Attributes:
-    logits: unnormalised log-probabilities of the catalogue.
+    logits: Unnormalised log-probabilities of all items.
     kl: KL(q(z | x) || N(0, I)) of each row; 0 for Mult-DAE.
   """
 
@@ -32,13 +32,13 @@ class Output(NamedTuple):
 
 
 class MultVAE(nn.Module):
-  """n -> hidden -> latent -> hidden -> n with tanh (paper, section 3.1).
+  """V -> hidden -> latent -> hidden -> V with tanh (paper, section 3.1).
 
   Attributes:
     num_items: V.
-    hidden_dim: width of the layer before and the layer after the code.
-    latent_dim: width of the code z.
-    dropout: share of the input dropped in training.
+    hidden_dim: Width of the layer before the code, and of the one after it.
+    latent_dim: Width of the code z.
+    dropout: Share of the input that dropout sets to 0 in training.
   """
 
   num_items: int
@@ -48,7 +48,7 @@ class MultVAE(nn.Module):
 
   @nn.compact
   def __call__(self, x_BxV: Rows, *, train: bool) -> Output:
-    """Scores rows; `train` needs the rngs `dropout` and `sample`."""
+    """Scores rows; `train` needs the random streams `dropout` and `sample`."""
     x_BxV = _corrupt(self, x_BxV, train)
     h_BxH = jnp.tanh(_dense(self.hidden_dim, 'hidden_in')(x_BxV))
     moments = _dense(2 * self.latent_dim, 'moments')(h_BxH)
@@ -64,12 +64,12 @@ class MultVAE(nn.Module):
 
 
 class MultDAE(nn.Module):
-  """n -> latent -> n with tanh; the deeper form was worse (paper, table 4).
+  """V -> latent -> V with tanh; a deeper network was worse (paper, table 4).
 
   Attributes:
     num_items: V.
-    latent_dim: width of the only hidden layer.
-    dropout: share of the input dropped in training.
+    latent_dim: Width of the only hidden layer.
+    dropout: Share of the input that dropout sets to 0 in training.
   """
 
   num_items: int
@@ -78,7 +78,7 @@ class MultDAE(nn.Module):
 
   @nn.compact
   def __call__(self, x_BxV: Rows, *, train: bool) -> Output:
-    """Scores rows; `train` needs the rng `dropout`."""
+    """Scores rows; `train` needs the random stream `dropout`."""
     x_BxV = _corrupt(self, x_BxV, train)
     h_BxD = jnp.tanh(_dense(self.latent_dim, 'hidden_in')(x_BxV))
     logits_BxV = _dense(self.num_items, 'logits')(h_BxD)
@@ -86,6 +86,7 @@ class MultDAE(nn.Module):
 
 
 def _dense(size: int, name: str) -> nn.Dense:
+  """A dense layer with the initialisers of the authors' notebook."""
   return nn.Dense(
     size,
     kernel_init=nn.initializers.xavier_uniform(),
@@ -97,7 +98,7 @@ def _dense(size: int, name: str) -> nn.Dense:
 def _corrupt(
   module: nn.Module, x_BxV: Rows, train: bool
 ) -> Float[Array, 'B V']:
-  """Rows of norm 1, then dropout; an empty row stays 0."""
+  """Scales rows to norm 1, then applies dropout; an empty row stays 0."""
   x_BxV = x_BxV.astype(jnp.float32)
   square_Bx1 = (x_BxV**2).sum(axis=-1, keepdims=True)
   x_BxV *= jax.lax.rsqrt(jnp.maximum(square_Bx1, 1e-12))
@@ -111,8 +112,8 @@ def byte_dropout(
 ) -> Float[Array, 'B V']:
   """Inverted dropout at `rate`, rounded to a multiple of 1/256.
 
-  One random byte an entry, not four: over a whole catalogue the random
-  numbers would cost as much as two of the matrix products.
+  It draws one random byte for each entry instead of four. For a row as long as
+  the catalogue, four bytes would cost as much as two of the matrix products.
   """
   kept = 256 - round(256 * rate)
   rows, columns = x_BxV.shape
@@ -126,33 +127,34 @@ def multinomial_nll(
   logits: Float[Array, '*B V'], x: Float[Array, '*B V']
 ) -> Float[Array, '*B']:
   """-sum_v x_v log softmax(logits)_v, per row (paper, equation 2)."""
-  # Split, so that the log-probabilities are never stored.
+  # The sum is split, so that the log-probabilities are never stored.
   total = x.sum(axis=-1)
   return total * jax.nn.logsumexp(logits, axis=-1) - (logits * x).sum(axis=-1)
 
 
 def kernel_penalty(params: dict) -> Float[Array, '']:
-  """Sum of the squares of all weights; biases are free."""
+  """Sum of the squares of all weights; biases are not penalised."""
   kernels = [layer['kernel'] for layer in params.values()]
   return sum(jnp.sum(kernel**2) for kernel in kernels)
 
 
 def keep_inner_layers(trained: dict, fresh: dict) -> dict:
-  """MultVAE parameters for a new catalogue: item layers of `fresh` only."""
+  """The inner layers of `trained`, with the other layers of `fresh`."""
   return {**fresh, **{name: trained[name] for name in INNER_LAYERS}}
 
 
 def train_step_flops(
   layers: tuple[tuple[int, int], ...], batch_size: int
 ) -> float:
-  """Operations of a train step: 2 m n k a product, and Adam.
+  """Operations of a training step, Adam included.
 
-  Forward, gradient of the input and gradient of the kernel are one product
-  each; the first layer's input has no gradient. Adam takes 14 operations a
-  weight. Element-wise work on activations is left out (under 1%).
+  A layer computes three matrix products: the forward pass, the gradient of its
+  input and the gradient of its kernel. The first layer needs no gradient of its
+  input. Adam takes 14 operations per weight. Element-wise work on activations
+  (under 1%) is not counted.
 
   Args:
-    layers: (inputs, outputs) of each layer, in order.
+    layers: (inputs, outputs) of each layer, in the order of the forward pass.
     batch_size: B.
   """
   weights = sum(a * b for a, b in layers)
@@ -161,6 +163,6 @@ def train_step_flops(
 
 
 def layer_sizes(params: dict) -> tuple[tuple[int, int], ...]:
-  """(inputs, outputs) of each layer, in the order of the pass."""
+  """(inputs, outputs) of each layer, in the order of the forward pass."""
   order = ('hidden_in', *INNER_LAYERS, 'logits')
   return tuple(params[name]['kernel'].shape for name in order if name in params)

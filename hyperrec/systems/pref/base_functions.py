@@ -1,4 +1,4 @@
-"""Base reward functions: learned from preferences, or factors of X."""
+"""Base reward functions: learned from comparisons or factored from X."""
 
 import functools
 import itertools
@@ -18,20 +18,21 @@ from hyperrec.systems.pref import reward_factorization as rf
 Comparisons = preference_pairs.Comparisons
 Csr = scipy.sparse.csr_matrix
 
-# Of the randomised SVD: more columns than are kept, and passes over X.
+# The randomised SVD draws this many extra columns and makes this many passes.
 _EXTRA, _PASSES = 10, 4
-# Ratings of the mean that a mean rating counts besides its own.
+# Weight, in ratings, of the global mean in the mean rating of an item.
 _SHRINKAGE = 5.0
 
 
 def consensus(ratings: Csr) -> Float[np.ndarray, 'V 2']:
-  """What the average person rewards: popularity and the mean rating.
+  """Computes two features that all users share: popularity and mean rating.
 
-  The logarithm of the count, and the mean rating shrunk to that of all items,
-  each with mean 0 and variance 1; 0 where it is the same for all items.
+  Popularity is the logarithm of the number of ratings. The mean rating of an
+  item is shrunk to the global mean. Each feature is scaled to mean 0 and
+  variance 1, or set to 0 if it is the same for all items.
 
   Args:
-    ratings: [U, V], stored where there is one, also where it is 0.
+    ratings: [U, V]; a stored 0 is a rating, an absent entry is none.
   """
   counts = ratings.getnnz(0)
   totals = np.asarray(ratings.sum(axis=0), np.float64).ravel()
@@ -43,17 +44,18 @@ def consensus(ratings: Csr) -> Float[np.ndarray, 'V 2']:
 
 
 def svd_factors(x: Csr, rank: int, seed: int = 0) -> Float[np.ndarray, 'V J']:
-  """V sqrt(S) of the truncated SVD of X."""
+  """Returns the item factors V sqrt(S) of the truncated SVD of X."""
   return _truncated(x, rank, seed)
 
 
 def ease_factors(
   x: Csr, rank: int, l2: float, seed: int = 0
 ) -> Float[np.ndarray, 'V J']:
-  """V sqrt(S) of the truncated SVD of EASE's predictions X B.
+  """Returns V sqrt(S) of the truncated SVD of the predictions X B of EASE.
 
   Raises:
-    InsufficientMemoryError: before anything is computed.
+    InsufficientMemoryError: The predictions do not fit in memory. Nothing is
+      computed in this case.
   """
   memory.check_memory(
     8 * x.shape[0] * x.shape[1],
@@ -74,22 +76,23 @@ def ials_factors(
   rounds: int = 8,
   seed: int = 0,
 ) -> Float[np.ndarray, 'V J']:
-  """Item factors of implicit ALS (Hu, Koren & Volinsky, ICDM 2008).
+  """Fits the item factors of implicit ALS (Hu, Koren & Volinsky, ICDM 2008).
 
-  Alternately minimises, over user factors w and item factors h,
+  It minimises, alternately over user factors w and item factors h,
 
-    sum_observed (1 - w.h)^2 + unobserved sum_all (w.h)^2 + penalty,
+    sum_observed (1 - w.h)^2 + unobserved sum_all (w.h)^2 + penalty.
 
-  each factor's penalty being l2 (its observed entries + unobserved times all)
-  times its squared length (Rendle et al., RecSys 2022, eq. 3-5, exponent 1).
+  The penalty of a factor is its squared length times
+  l2 (n + unobserved N), where n of its N entries are observed
+  (Rendle et al., RecSys 2022, eq. 3-5, exponent 1).
 
   Args:
     x: [U, V], binary.
-    rank: J.
-    unobserved: weight of all entries, as 0.
-    l2: strength.
-    rounds: of both sides.
-    seed: of the start.
+    rank: Number of factors, J.
+    unobserved: Weight of the term that pulls every entry to 0.
+    l2: Strength of the penalty.
+    rounds: Number of rounds; each solves all users, then all items.
+    seed: Seed of the initial item factors.
   """
   random = np.random.default_rng(seed)
   item_VxJ = random.normal(size=(x.shape[1], rank)) * 0.1 / np.sqrt(rank)
@@ -101,7 +104,7 @@ def ials_factors(
 
 
 def _ridge_by_row(x, others_NxJ, unobserved, l2):
-  """The factor of each row of X [M, N], given those of the columns."""
+  """Solves for the factor of each row of X [M, N], given the column factors."""
   gram_JxJ = unobserved * others_NxJ.T @ others_NxJ
   eye_JxJ = np.eye(len(gram_JxJ))
   found = np.zeros((x.shape[0], len(gram_JxJ)))
@@ -116,13 +119,13 @@ def _ridge_by_row(x, others_NxJ, unobserved, l2):
 def ials_flops(
   num_rows: int, num_columns: int, nnz: int, rank: int, rounds: int = 8
 ) -> float:
-  """Operations of `ials_factors`."""
+  """Counts the operations of `ials_factors`."""
   solves = (num_rows + num_columns) * (2 / 3 * rank**3 + 4.0 * rank**2)
   return rounds * (solves + 4.0 * nnz * rank**2)
 
 
 def _truncated(matrix, rank, seed):
-  """Randomised SVD (Halko, Martinsson & Tropp, 2011, algorithm 4.4)."""
+  """Runs the randomised SVD of Halko, Martinsson & Tropp (2011, alg. 4.4)."""
   width = min(rank + _EXTRA, *matrix.shape)
   side_VxW = np.random.default_rng(seed).normal(size=(matrix.shape[1], width))
   for _ in range(_PASSES):
@@ -136,7 +139,7 @@ def _truncated(matrix, rank, seed):
 def truncated_flops(
   num_rows: int, num_columns: int, nnz: int, rank: int
 ) -> float:
-  """Operations of the SVD of a factor base, of nnz stored entries."""
+  """Counts the operations of the truncated SVD of nnz stored entries."""
   width = rank + _EXTRA
   products = (2 * _PASSES + 1) * 2.0 * nnz * width
   factors = 4.0 * _PASSES * (num_rows + num_columns) + 14.0 * num_rows
@@ -149,16 +152,21 @@ def svd_start(
   features: Float[np.ndarray, 'V F'] | None,
   num_items: int,
 ) -> tuple[Float[np.ndarray, 'F J'], Float[np.ndarray, 'U J']]:
-  """The paper's start, on all pairs of the most rated items.
+  """Initialises the joint fit from all pairs of the most rated items.
+
+  This is the SVD initialisation of PReF (arXiv 2503.06358).
 
   Args:
-    ratings: [U, V], stored where there is one, also where it is 0.
-    rank: J.
-    features: of the items; None is the identity.
-    num_items: how many items the pairs are made of.
+    ratings: [U, V]; a stored 0 is a rating, an absent entry is none.
+    rank: Number of base functions, J.
+    features: Item features; None stands for the identity.
+    num_items: Number of most rated items from which the pairs are made.
 
   Returns:
-    Map W from features to base functions, and the users' coefficients.
+    The map W from features to base functions, and the users' coefficients.
+
+  Raises:
+    ValueError: `rank` exceeds the number of pairs or of users.
   """
   num_items = min(num_items, ratings.shape[1])
   top = np.argsort(-ratings.getnnz(0), kind='stable')[:num_items]
@@ -187,20 +195,21 @@ def fit_joint(
   batch_size: int,
   key: jax.Array,
 ) -> Float[Array, 'F J']:
-  """Joint maximum likelihood of W and the users' coefficients, by Adam.
+  """Fits W and the users' coefficients jointly by Adam, and returns W.
 
-  The loss is the mean log loss, plus l2 times the mean squared length of the
-  differences v (the paper's penalty, 0.02), plus the same for coefficients.
+  The loss is the mean log loss plus two penalties: l2 times the mean squared
+  length of the differences v (the paper uses l2 = 0.02), and l2 times that of
+  the coefficients.
 
   Args:
-    start: W and the coefficients, of `svd_start`.
-    made: of the training users.
-    features: [V, F]; None is the identity, so that W is phi.
-    l2: of both penalties.
-    learning_rate: of Adam.
-    num_steps: of Adam.
-    batch_size: comparisons a step.
-    key: of the batches.
+    start: W and the coefficients from `svd_start`.
+    made: Comparisons of the training users.
+    features: Item features; None stands for the identity, so that W is phi.
+    l2: Strength of both penalties.
+    learning_rate: Learning rate of Adam.
+    num_steps: Number of steps of Adam.
+    batch_size: Number of comparisons in a batch.
+    key: Key that draws the batches.
   """
   users, places = np.nonzero(made.weights)
   pairs = made.pairs[users, places]

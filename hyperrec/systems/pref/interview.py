@@ -1,4 +1,7 @@
-"""An interview: ask, hear, update; of a person or of held-out ratings."""
+"""An interview asks a question, reads the answer and updates the posterior.
+
+The answers come from a person or, in a simulation, from held-out ratings.
+"""
 
 from typing import NamedTuple
 
@@ -11,7 +14,7 @@ from hyperrec.systems.pref import reward_factorization as rf
 
 Belief = question_rules.Belief
 Pool = question_rules.Pool
-# From the last MAP, one more answer is this many Newton steps away.
+# Newton steps after one more answer, starting from the last MAP.
 WARM_STEPS = 3
 
 
@@ -19,10 +22,10 @@ class Record(NamedTuple):
   """A simulated interview of Q questions.
 
   Attributes:
-    coefficients: [Q + 1, J] the MAP after 0, 1, ... questions.
-    pairs: [Q, 2] places in the pool.
-    is_first: [Q] the answers.
-    weights: [Q] 0 where the answer was "I don't know".
+    coefficients: [Q + 1, J], the MAP after 0, 1, ..., Q questions.
+    pairs: [Q, 2], indices into the pool.
+    is_first: [Q], 1 where the first item was preferred.
+    weights: [Q], 0 where the answer was "I don't know".
   """
 
   coefficients: Float[Array, 'Q1 J']
@@ -32,7 +35,7 @@ class Record(NamedTuple):
 
 
 def start(prior: rf.Gaussian, pool: Pool, num_questions: int) -> Belief:
-  """Nothing asked, room for `num_questions`."""
+  """Returns the belief before any question, with room for `num_questions`."""
   n, j = pool.features.shape
   room = num_questions * (1 if pool.taken is None else 3)
   answers = rf.Answers(jnp.zeros((room, j)), jnp.zeros(room), jnp.zeros(room))
@@ -57,21 +60,21 @@ def update(
   *,
   num_steps: int = WARM_STEPS,
 ) -> Belief:
-  """The belief after one question.
+  """Returns the belief after one question.
 
   Args:
-    pool: what is asked about.
-    belief: before.
-    pair: places of the two items in the pool, first < second.
-    is_first: 1 where the first was preferred, 0 the second.
-    weight: 1 for an answer, 0 for "I don't know", which still counts.
-    num_steps: of Newton, from the last MAP.
+    pool: Items that can be asked about.
+    belief: Belief before the question.
+    pair: Indices of the two items in the pool, first < second.
+    is_first: 1 if the first item was preferred, 0 if the second was.
+    weight: 1 for an answer, 0 for "I don't know". Both count as a question.
+    num_steps: Newton steps, which start from the last MAP.
   """
   first, second = pair
   v_J = pool.features[first] - pool.features[second]
   told = [(v_J, is_first, weight)]
   if pool.taken is not None:
-    # An item that comes up again tells nothing new.
+    # That an item was chosen counts only the first time it is asked about.
     of_item = weight * pool.taken_weight
     told += [(pool.taken[i], 1.0, of_item * ~belief.told[i]) for i in pair]
   place = len(told) * belief.count
@@ -110,22 +113,22 @@ def turn(
   *,
   noise: float = 0.0,
 ) -> tuple[Belief, Array, Array, Array]:
-  """One question to a simulated user, and what is believed then.
+  """Asks a simulated user one question and updates the belief.
 
-  Who has not rated both items, or rated them alike, does not know. Where no
-  pair is left to ask, nothing more is learned.
+  The user answers "I don't know" unless both items are rated and the ratings
+  differ. If no pair is left to ask, the answer is also "I don't know".
 
   Args:
-    rule: of question selection.
-    pool: what may be asked about.
-    belief: before.
-    ratings: [N] of the pool's items; NaN where the user has none.
-    key: of random choices and of noise.
-    noise: probability that an answer is the wrong way round.
+    rule: Rule that selects the question.
+    pool: Items that can be asked about.
+    belief: Belief before the question.
+    ratings: Ratings of the pool's items; NaN where the user has none.
+    key: Key of the rule's random choices and of the noise.
+    noise: Probability that an answer is reversed.
 
   Returns:
-    The belief, the pair [2], whether the first was preferred, and the weight of
-    the answer, 0 where the user did not know.
+    The new belief, the pair [2], 1 if the first item was preferred, and the
+    weight of the answer, which is 0 for "I don't know".
   """
   rule_key, noise_key = jax.random.split(key)
   first, second, is_left = question_rules.ask(rule, pool, belief, rule_key)
@@ -148,16 +151,16 @@ def simulate(
   num_questions: int,
   noise: float = 0.0,
 ) -> Record:
-  """Interviews one user, who answers from ratings that no model has seen.
+  """Interviews one simulated user, who answers from held-out ratings.
 
   Args:
-    rule: of question selection.
-    prior: of the population.
-    pool: what may be asked about.
-    ratings: [N] of the pool's items; NaN where the user has none.
-    key: of random choices and of noise.
-    num_questions: Q.
-    noise: probability that an answer is the wrong way round.
+    rule: Rule that selects the questions.
+    prior: Prior of the population.
+    pool: Items that can be asked about.
+    ratings: Ratings of the pool's items; NaN where the user has none.
+    key: Key of the rule's random choices and of the noise.
+    num_questions: Number of questions, Q.
+    noise: Probability that an answer is reversed.
   """
 
   def step(belief, key):

@@ -1,12 +1,12 @@
-"""PReF: a user is coefficients over base reward functions that all share.
+"""PReF: users differ only in their coefficients of shared base functions.
 
 Shenfeld et al., "Language model personalization via reward factorization",
 arXiv 2503.06358. The reward of item i to user u is lambda_u . phi_i, and
 
     P(u prefers i to j) = sigmoid(lambda_u . v),  v = phi_i - phi_j.
 
-Written for one user and vmapped by the caller, unless a shape says otherwise.
-T is the number of answers, J of base functions, P of pairs.
+The functions serve one user, and callers vmap them, unless a shape says
+otherwise. There are T answers, J base functions and P pairs.
 """
 
 from typing import NamedTuple
@@ -16,15 +16,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-# Newton's step is cut until the loss does not rise; 0 where it always does.
+# Newton takes the first of these step sizes that does not raise the loss.
 _STEP_SIZES = (1.0, 0.5, 0.25, 0.125, 0.03125, 0.0)
 NEWTON_STEPS = 8
-# Near the optimum losses differ by rounding alone, which must not stop a step.
+# Relative rise of the loss that counts as rounding and does not stop a step.
 _ROUNDING = 1e-6
 
 
 class Gaussian(NamedTuple):
-  """A normal distribution of coefficients: a prior, or a posterior.
+  """A normal distribution of coefficients, used as prior and as posterior.
 
   Attributes:
     mean: [J].
@@ -36,12 +36,12 @@ class Gaussian(NamedTuple):
 
 
 class Answers(NamedTuple):
-  """What one user answered; unused places have weight 0.
+  """The answers of one user; unused rows have weight 0.
 
   Attributes:
     differences: [T, J], phi of the first item minus phi of the second.
-    is_first: [T], 1 where the first was preferred, 0 the second.
-    weights: [T], 0 where there is no answer ("I don't know" is none).
+    is_first: [T], 1 where the first item was preferred, else 0.
+    weights: [T], 0 where there is no answer or it was "I don't know".
   """
 
   differences: Float[Array, 'T J']
@@ -50,20 +50,20 @@ class Answers(NamedTuple):
 
 
 def slope(logits: Float[Array, '*n']) -> Float[Array, '*n']:
-  """The derivative of the sigmoid: the information in one answer."""
+  """Returns the derivative of the sigmoid: the information in one answer."""
   p = jax.nn.sigmoid(logits)
   return p * (1 - p)
 
 
 def log_loss(coefficients, answers: Answers) -> Float[Array, '']:
-  """Negative log likelihood of the answers, in nats."""
+  """Returns the negative log likelihood of the answers, in nats."""
   logits_T = answers.differences @ coefficients
   losses_T = jax.nn.softplus(logits_T) - answers.is_first * logits_T
   return (answers.weights * losses_T).sum()
 
 
 def loss(coefficients, prior: Gaussian, answers: Answers) -> Float[Array, '']:
-  """Negative log posterior, up to a constant."""
+  """Returns the negative log posterior, up to a constant."""
   off_J = coefficients - prior.mean
   return log_loss(coefficients, answers) + off_J @ prior.precision @ off_J / 2
 
@@ -74,13 +74,14 @@ def posterior(
   start: Float[Array, ' J'] | None = None,
   num_steps: int = NEWTON_STEPS,
 ) -> Gaussian:
-  """The MAP coefficients by Newton (IRLS), and Laplace's precision there.
+  """Finds the MAP coefficients by Newton (IRLS), and their Laplace precision.
 
   Args:
-    prior: of the population.
-    answers: of one user.
-    start: first guess; the prior's mean by default.
-    num_steps: of Newton, each O(T J^2 + J^3). None raises the loss.
+    prior: Prior of the population.
+    answers: Answers of one user.
+    start: Initial coefficients; the mean of the prior by default.
+    num_steps: Newton steps. Each costs O(T J^2 + J^3) and never raises the
+      loss, apart from rounding.
   """
 
   def step(mean_J, unused):
@@ -100,7 +101,7 @@ def posterior(
 
 
 def _derivatives(mean_J, prior, answers):
-  """Hessian and gradient of `loss`."""
+  """Returns the Hessian and the gradient of `loss`."""
   v_TxJ = answers.differences
   logits_T = v_TxJ @ mean_J
   error_T = answers.weights * (jax.nn.sigmoid(logits_T) - answers.is_first)
@@ -110,7 +111,7 @@ def _derivatives(mean_J, prior, answers):
 
 
 def posterior_flops(num_answers: int, j: int, num_steps: int) -> float:
-  """Operations of `posterior`: Hessian, factor, and the tried step sizes."""
+  """Counts the operations of `posterior`, with all step sizes tried."""
   hessian = 2.0 * num_answers * j**2
   tried = len(_STEP_SIZES) * 2.0 * (num_answers * j + j**2)
   return num_steps * (hessian + j**3 / 3 + 2 * j**2 + tried) + hessian
@@ -119,7 +120,7 @@ def posterior_flops(num_answers: int, j: int, num_steps: int) -> float:
 def population_flops(
   num_users: int, num_answers: int, j: int, num_rounds: int
 ) -> float:
-  """Operations of `population`."""
+  """Counts the operations of `population`."""
   each = posterior_flops(num_answers, j, NEWTON_STEPS) + j**3 + 2 * j**2
   return num_rounds * num_users * each
 
@@ -131,9 +132,10 @@ def flat_sgd(
   learning_rate: float = 0.01,
   num_steps: int = 5000,
 ) -> Float[Array, ' J']:
-  """The form released with the paper: SGD on the mean loss, no prior.
+  """Fits coefficients as the paper's released code does: SGD without a prior.
 
-  Separable answers have no finite optimum: the steps alone bound the norm.
+  It descends the mean log loss. If the answers are separable there is no
+  finite optimum, and only the number of steps bounds the coefficients.
   """
   count = jnp.maximum(answers.weights.sum(), 1.0)
 
@@ -146,7 +148,7 @@ def flat_sgd(
   return jax.lax.scan(step, start, length=num_steps)[0]
 
 
-# Of many users, a leading axis on every array of their answers.
+# `posterior` of many users: every array of the answers has a leading axis U.
 posteriors = jax.jit(jax.vmap(posterior, (None, 0)))
 
 
@@ -157,17 +159,16 @@ def population(
   num_rounds: int = 5,
   ridge: float = 1e-2,
 ) -> Gaussian:
-  """The prior N(mu, Sigma) by EM with Laplace posteriors.
+  """Fits the prior N(mu, Sigma) by EM with Laplace posteriors.
 
-  A few answers move a user's posterior little, so EM moves Sigma slowly: after
-  few rounds it is still near the variances that it began with, which therefore
-  matter.
+  The initial variances matter. A few answers move the posterior of a user
+  little, so Sigma stays near its initial value for the first rounds.
 
   Args:
-    answers_U: of the training users, a leading axis U on every array.
-    variances: [J] EM begins with a mean of 0 and these; 1 by default.
-    num_rounds: of EM.
-    ridge: least variance of any direction.
+    answers_U: Answers of the training users; every array has a leading axis U.
+    variances: [J], initial variances, 1 by default. The initial mean is 0.
+    num_rounds: Number of EM rounds.
+    ridge: Value added to each variance in every round.
   """
   j = answers_U.differences.shape[-1]
   variances = jnp.ones(j) if variances is None else variances
@@ -186,18 +187,19 @@ def population(
 def refilled_svd(
   preferences: Float[np.ndarray, 'P U'], rank: int, num_rounds: int = 10
 ) -> tuple[Float[np.ndarray, 'P J'], Float[np.ndarray, 'U J']]:
-  """Pair features and user coefficients that start the joint fit.
+  """Computes initial pair features and user coefficients for the joint fit.
 
-  Missing entries begin at 0.5 and are filled again from each round's
-  rank-J reconstruction, clipped to [0, 1] (Kurucz et al., KDD Cup 2007).
+  Missing entries start at 0.5. Each round replaces them by the rank-J
+  reconstruction, clipped to [0, 1] (Kurucz et al., KDD Cup 2007).
 
   Args:
-    preferences: 1 first, 0 second, 0.5 a tie, NaN missing.
-    rank: J.
-    num_rounds: of refilling.
+    preferences: 1 where the first item was preferred, 0 where the second was,
+      0.5 for a tie, NaN where missing.
+    rank: Number of base functions, J.
+    num_rounds: Number of times the missing entries are replaced.
 
   Raises:
-    ValueError: the rank exceeds the smaller side.
+    ValueError: `rank` exceeds the number of pairs or of users.
   """
   if rank > min(preferences.shape):
     raise ValueError(
@@ -217,7 +219,7 @@ def refilled_svd(
 
 
 def _truncated_svd(matrix, rank):
-  """(U S, V), by the Gram matrix of the columns, which are few."""
+  """Returns (U S, V) from the Gram matrix of the columns, which are few."""
   _, vectors = np.linalg.eigh(matrix.T @ matrix)
   right = vectors[:, ::-1][:, :rank]
   return matrix @ right, right
@@ -229,13 +231,13 @@ def items_from_pairs(
   features: Float[np.ndarray, 'V F'],
   ridge: float = 1.0,
 ) -> Float[np.ndarray, 'F J']:
-  """W that makes (f_i - f_j) W the features of each pair, by ridge.
+  """Fits W by ridge regression so that (f_i - f_j) W are the pair features.
 
   Args:
-    pair_features: of `refilled_svd`.
-    pairs: [P, 2] items.
-    features: F of each item; the identity gives a free vector to each.
-    ridge: strength.
+    pair_features: Pair features from `refilled_svd`.
+    pairs: [P, 2], item ids.
+    features: Item features; the identity gives each item a free vector.
+    ridge: Strength of the penalty.
   """
   f_PxF = features[pairs[:, 0]] - features[pairs[:, 1]]
   gram_FxF = f_PxF.T @ f_PxF + ridge * np.eye(f_PxF.shape[1])

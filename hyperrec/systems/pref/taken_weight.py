@@ -16,11 +16,11 @@ from hyperrec.systems.pref import reward_factorization as rf
 
 Csr = scipy.sparse.csr_matrix
 
-# A smaller weight is used only if its loss is lower by this many standard
-# errors.
+# Candidate weights. One below the first is used only if its loss is lower by
+# `_LEAST_ERRORS` standard errors.
 WEIGHTS = (1.0, 0.5, 0.25, 0.0)
 _LEAST_ERRORS = 2.0
-# Questions of a user, pairs that they are to predict, and users at most.
+# At most: questions per user, predicted pairs per user, and users.
 _QUESTIONS, _JUDGED, _USERS = 10, 60, 500
 
 
@@ -33,7 +33,7 @@ def estimate(
   liked: float,
   rng: np.random.Generator,
 ) -> float:
-  """The weight of a chosen item, relative to that of an answer, which is 1.
+  """Estimates the weight of a chosen item; an answer has weight 1.
 
   A random half of a user's ratings answers ten questions, each about two items
   that the user has chosen. The weight is the one of `WEIGHTS` under which this
@@ -41,12 +41,12 @@ def estimate(
   items, neither liked nor asked about, are not.
 
   Args:
-    taste: what two rated items are compared by.
-    choice: what is recommended by.
-    prior: of the coefficients.
-    ratings: [U, V] of the training users.
-    liked: least rating that counts as liked.
-    rng: of the draws.
+    taste: Base functions that compare two rated items.
+    choice: Base functions that rank items for recommendation.
+    prior: Prior of the coefficients.
+    ratings: [U, V], ratings of the training users.
+    liked: Least rating that counts as liked.
+    rng: Generator that draws users, halves and pairs.
   """
   if ratings.shape[0] > _USERS:
     ratings = ratings[np.sort(rng.permutation(ratings.shape[0])[:_USERS])]
@@ -75,7 +75,7 @@ def estimate(
 
 
 def against_average(choice: Float[Array, 'V J']) -> Float[Array, 'V J']:
-  """Each item's choice features, less the mean of all."""
+  """Subtracts the mean of all items from the choice features of each item."""
   return choice - choice.mean(axis=0)[None]
 
 
@@ -83,13 +83,13 @@ _log_losses = jax.jit(jax.vmap(rf.log_loss))
 
 
 def _mean_losses(mean_UxJ, targets) -> Float[Array, ' U']:
-  """Log loss of each user, averaged over the user's targets."""
+  """Returns the log loss of each user, averaged over the user's targets."""
   count_U = jnp.maximum(targets.weights.sum(axis=1), 1)
   return _log_losses(mean_UxJ, targets) / count_U
 
 
 def _best(losses_WxU: Float[np.ndarray, 'W U']) -> int:
-  """Place of the first weight, unless the loss of another is surely lower."""
+  """Returns the index of the best weight if surely better, else 0."""
   best = int(losses_WxU.mean(axis=1).argmin()) if losses_WxU.size else 0
   gain_U = losses_WxU[0] - losses_WxU[best]
   if len(gain_U) < 2:
@@ -99,6 +99,6 @@ def _best(losses_WxU: Float[np.ndarray, 'W U']) -> int:
 
 
 def flops(num_users: int, j: int) -> float:
-  """Operations of `estimate`."""
+  """Counts the operations of `estimate`."""
   each = rf.posterior_flops(3 * _QUESTIONS, j, rf.NEWTON_STEPS)
   return len(WEIGHTS) * min(num_users, _USERS) * (each + 2.0 * _JUDGED * j)

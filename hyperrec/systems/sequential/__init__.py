@@ -1,1 +1,1 @@
-"""Models of the next item: SASRec."""
+"""Sequential recommenders, which predict the next item: SASRec."""

@@ -1,4 +1,4 @@
-"""What methods that predict the next item share, in training and in scoring."""
+"""Batches, scores and padding that all next-item models share."""
 
 import functools
 import math
@@ -20,9 +20,9 @@ class Batches(NamedTuple):
   """Batches of a training run.
 
   Attributes:
-    at: step -> packed rows, a pure function.
-    num_steps: of the run.
-    size: rows of a batch.
+    at: Pure function from a step's number to its batch of packed rows.
+    num_steps: Number of training steps.
+    size: Number of rows in a batch.
   """
 
   at: Callable[[int], sequences.PackedRows]
@@ -40,16 +40,19 @@ def batches(
   key: jax.Array,
   shuffled: bool = False,
 ) -> Batches:
-  """Users packed in rows, each prefix of them predicting the item that follows.
+  """Packs the users' sequences into rows and divides the rows into batches.
+
+  Every prefix of a sequence is an input whose target is the item that follows.
 
   Args:
-    users: what each of them touched, in the order of time.
-    length: positions of a row.
-    from_the_end: count places back from each user's last position.
-    batch_size: rows of a batch; all of them where there are fewer.
+    users: the items of each user, in the order of time.
+    length: number of positions in a row.
+    from_the_end: place the last item of each sequence at `length` - 1, instead
+      of the first item at 0.
+    batch_size: rows in a batch; if there are fewer rows, a batch has them all.
     epochs: passes over the rows.
-    key: of their order.
-    shuffled: each pass has every user's items in another random order.
+    key: random key for the order of the rows.
+    shuffled: put each user's items into a new random order at every pass.
 
   Raises:
     CannotServe: no user has two items.
@@ -63,12 +66,13 @@ def batches(
   num_rows = len(packed.inputs)
   size = min(batch_size, num_rows)
 
-  @functools.lru_cache(maxsize=2)  # a batch is of two passes at most
+  @functools.lru_cache(maxsize=2)  # a batch spans at most two passes
   def rows_of(epoch):
     rows = packed
     if shuffled:
       random = np.random.default_rng((seed, epoch, 1))
-      # Rows are as many in any order: lengths alone decide what goes where.
+      # The number of rows stays the same, since packing depends only on the
+      # lengths of the sequences.
       rows = sequences.pack(users.shuffled(random), length)
     return rows.from_the_end() if from_the_end else rows
 
@@ -84,7 +88,7 @@ def batches(
 
 
 def popularity(data: interactions.Interactions) -> Float[np.ndarray, ' V']:
-  """Scores of a user who has shown nothing: log(1 + count)."""
+  """Scores for a user with an empty history: log(1 + count) of each item."""
   return np.log1p(data.item_counts()).astype(np.float32)
 
 
@@ -96,20 +100,22 @@ def last_hidden(
   length: int,
   dim: int,
 ) -> tuple[Float[np.ndarray, 'B D'], np.ndarray]:
-  """What a network says after the last item of each history.
+  """The network's output at the last item of each history.
 
-  Users go through it with others of about their length, so that few shapes are
+  Histories of similar length are processed together, so that few shapes are
   compiled and little padding is computed.
 
   Args:
-    network: (items from position 0 on, how many of each) -> [N, D]. N is a
-      power of two and L one of `sequences.buckets`.
-    histories: of B users.
-    length: the longest that counts; of a longer one the last items.
+    network: function from items [N, L], which start at column 0, and the number
+      of items in each row [N], to outputs [N, D]. N is a power of two, and L is
+      one of `sequences.buckets`.
+    histories: histories of B users.
+    length: number of items that are read, the last ones of a longer history.
     dim: D.
 
   Returns:
-    float32 [B, D], zeros where nothing was shown, and bool [B], True there.
+    The outputs, float32 [B, D], which are zero for an empty history; and a
+    mask, bool [B], which is True for an empty history.
   """
   items_BxL, sizes_B = sequences.last_items(
     histories.items, histories.mask, length

@@ -29,7 +29,7 @@ SASRec = sequential_recommender.SASRec
 
 @dataclasses.dataclass(frozen=True)
 class SasrecConfig:
-  """Hyperparameters.
+  """Hyperparameters of SASRec.
 
   Attributes:
     length: Number of items of a history that are read, the last ones. It is
@@ -66,7 +66,7 @@ class SasrecConfig:
     finetune_epochs: Number of passes over the evidence in fine-tuning.
 
   Raises:
-    DataError: a value that no network can have.
+    DataError: a value is out of range, or two values do not fit together.
   """
 
   length: int = config_lib.field(50, least=1)
@@ -90,18 +90,18 @@ class SasrecConfig:
   def __post_init__(self):
     config_lib.check(self)
     if self.sees_padding and not self.from_the_end:
-      raise DataError('sees_padding needs from_the_end: else none is before')
+      raise DataError('sees_padding needs from_the_end')
     if self.dim % self.num_heads:
       raise DataError(f'num_heads={self.num_heads} must divide dim={self.dim}')
 
 
 class State(NamedTuple):
-  """A network over one catalogue.
+  """A trained network and the scores for empty histories.
 
   Attributes:
-    params: of the network.
-    popularity: float32 [V], log(1 + count): the scores of a user who has
-      shown nothing. None where the catalogue is not yet the network's own.
+    params: Parameters of the network.
+    popularity: float32 [V], log(1 + count): the scores for a user with an empty
+      history. None after `carry`, before training on the new catalogue.
   """
 
   params: Any
@@ -109,10 +109,10 @@ class State(NamedTuple):
 
 
 def sasrec(**hyperparameters: Any) -> Model:
-  """SASRec (Kang & McAuley, ICDM 2018); new users need a forward pass only.
+  """SASRec (Kang & McAuley, ICDM 2018); a new user needs only a forward pass.
 
-  To another catalogue it carries positions and blocks; the items' embeddings
-  start anew.
+  Another catalogue takes over the position embeddings and the blocks; the item
+  embeddings are initialised again.
 
   Args:
     **hyperparameters: fields of `SasrecConfig`.
@@ -134,19 +134,20 @@ def fit(
   start: State | None = None,
   run: loop.Run = loop.Run(),
 ) -> Outcome:
-  """Trains on the sequences of `data`, each prefix predicting the next item.
+  """Trains the network to predict the item after every prefix of a sequence.
 
   Args:
     config: hyperparameters.
-    data: the users' items and, unless shuffled, when each was touched.
-    key: a typed key: initialisation, order of the rows, noise.
-    start: a state to fine-tune for `config.finetune_epochs`. It keeps its
-      popularity, and where no user has two items it stays as it is. None
-      trains from scratch for `config.epochs`.
-    run: how the training is evaluated, logged and kept.
+    data: interactions; they need timestamps, unless `config.shuffled`.
+    key: typed random key for initialisation, order of the rows and dropout.
+    start: a state to fine-tune for `config.finetune_epochs`. A state with
+      popularity keeps it, and is returned unchanged if no user has two items.
+      None trains from scratch for `config.epochs`.
+    run: how the training is evaluated, logged and saved.
 
   Raises:
-    CannotServe: no timestamps where order matters, or no user has two items.
+    CannotServe: there are no timestamps and the order matters, or no user has
+      two items.
   """
   is_served = start is not None and start.popularity is not None
   if is_served and data.user_counts().max(initial=0) < 2:
@@ -157,7 +158,7 @@ def fit(
       'are no timestamps'
     )
   if start is not None:
-    _, key = jax.random.split(key)  # the first part is `_carry`'s
+    _, key = jax.random.split(key)  # `_carry` uses the first part
   init_key, order_key, noise_key = jax.random.split(key, 3)
   batches = next_item.batches(
     sequences_lib.Sequences.of(data),
@@ -194,8 +195,8 @@ def fit(
 def _carry(
   config: SasrecConfig, state: State, data: Interactions, key: jax.Array
 ) -> Outcome:
-  """All parameters but the items', which are new for a catalogue."""
-  init_key, _ = jax.random.split(key)  # the second part is `fit`'s
+  """Keeps all parameters except the item embeddings, which are new."""
+  init_key, _ = jax.random.split(key)  # `fit` uses the second part
   fresh = _init(make_model(config, data.num_items), init_key)
   params = sequential_recommender.keep_all_but_items(state.params, fresh)
   return Outcome(State(params, None))
@@ -204,7 +205,7 @@ def _carry(
 def _step_operations(
   config: SasrecConfig, num_items: int, num_rows: int
 ) -> float:
-  """Operations of a train step: those of three forward passes."""
+  """Operations of a training step, counted as three forward passes."""
   candidates = config.num_negatives + 1 if config.num_negatives else num_items
   return 3 * sequential_recommender.forward_flops(
     make_model(config, num_items), num_rows, config.length, candidates
@@ -214,7 +215,7 @@ def _step_operations(
 def score(
   config: SasrecConfig, state: State, histories: Histories
 ) -> np.ndarray:
-  """Scores [B, V] of the next item; popularity where nothing was shown."""
+  """Scores [B, V] of the next item; an empty history scores by popularity."""
   model = make_model(config, histories.num_items)
   hidden_BxD, is_empty_B = next_item.last_hidden(
     functools.partial(_last_hidden, model, state.params),
@@ -228,7 +229,7 @@ def score(
 
 
 def make_model(config: SasrecConfig, num_items: int) -> SASRec:
-  """The network of a configuration, without parameters."""
+  """The network that `config` describes, without parameters."""
   return SASRec(
     num_items,
     length=config.length,
@@ -244,12 +245,14 @@ def make_model(config: SasrecConfig, num_items: int) -> SASRec:
 
 @functools.partial(jax.jit, static_argnames='model')
 def _init(model: SASRec, key: jax.Array):
+  """Random parameters of `model`."""
   row = jnp.zeros((1, model.length), jnp.int32)
   return model.init(key, row, row, row)['params']
 
 
 @functools.partial(jax.jit, static_argnames='model')
 def _last_hidden(model: SASRec, params: Any, items_BxL, sizes_B):
+  """Compiled `sequential_recommender.last_hidden`."""
   return sequential_recommender.last_hidden(model, params, items_BxL, sizes_B)
 
 
@@ -261,7 +264,7 @@ def train_step(
   logq: bool,
   item_dropout: float,
 ) -> step_lib.Step:
-  """The step; cached, so that equal models compile once."""
+  """The training step; it is cached, so that equal models compile once."""
 
   def loss_fn(params, batch, key, step):
     del step

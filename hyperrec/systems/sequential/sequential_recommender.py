@@ -1,9 +1,9 @@
 """SASRec: a causal Transformer over a user's items, in the order of time.
 
 Kang & McAuley: "Self-attentive sequential recommendation" (ICDM 2018, arXiv
-1808.09781), with the loss over the whole catalogue instead of one negative,
-which is what its weak published figures come from (Klenitskiy & Vasilev,
-RecSys 2023, arXiv 2309.07602; Petrov & Macdonald, RecSys 2023).
+1808.09781). The loss covers the whole catalogue instead of one negative item:
+the single negative explains SASRec's weak published results (Klenitskiy &
+Vasilev, RecSys 2023, arXiv 2309.07602; Petrov & Macdonald, RecSys 2023).
 """
 
 from typing import Any, NamedTuple
@@ -17,16 +17,18 @@ from hyperrec.nn import transformer
 
 
 class Block(nn.Module):
-  """A block as SASRec's authors wrote it.
+  """A transformer block as in the code of SASRec's authors.
 
-  Only the queries are normalised, and what attention gives is added to them,
-  not to what came in: so an item's own embedding, tiny at first, counts from
-  the first step on. In a pre-LN block what attention adds drowns it.
+  Only the queries are normalised, and the output of attention is added to the
+  normalised queries, not to the block's input. An item's own embedding, which
+  is small at first, then counts from the first step on. In a pre-LN block the
+  output of attention is much larger than the embedding and hides it.
 
   Attributes:
     num_heads: H; must divide D.
-    hidden_dim: width inside the two-layer net.
-    dropout: share dropped in training, of the attention weights and in the net.
+    hidden_dim: Width of the feed-forward network.
+    dropout: Share of the attention weights, and of the values in the
+      feed-forward network, that dropout sets to 0 in training.
   """
 
   num_heads: int
@@ -42,7 +44,16 @@ class Block(nn.Module):
     *,
     train: bool = False,
   ) -> Float[Array, 'B L D']:
-    """Transforms each position by what it may see."""
+    """Updates each position from the positions that it may attend to.
+
+    Args:
+      x_BxLxD: values at each position.
+      allowed_BxLxL: True where the position of the second axis may attend to
+        that of the third.
+      num_empty_BxL: number of padding positions that each position attends to
+        in addition; None for none.
+      train: apply dropout, with the random stream `dropout`.
+    """
     attend = transformer.Attention(
       self.num_heads, self.dropout, name='attention'
     )
@@ -62,22 +73,25 @@ class Block(nn.Module):
 
 
 class SASRec(nn.Module):
-  """Item and position embeddings, causal blocks, a layer norm.
+  """Item and position embeddings, causal blocks and a final layer norm.
 
-  The scores are inner products with the same item embeddings (tied).
+  The score of an item is the inner product of the output and the item's input
+  embedding: input and output embeddings are the same table.
 
   Attributes:
     num_items: V.
     length: L, the longest history.
     dim: D.
-    num_layers: blocks.
+    num_layers: Number of blocks.
     num_heads: H; must divide D.
-    hidden_dim: width inside a block's two-layer net.
-    dropout: share dropped in training, of the embeddings and in the blocks.
-    from_the_end: a history's last item is at place L - 1, not its first at 0.
-    sees_padding: attention also goes to the empty places before the first item,
-      as in eSASRec's benchmark. The fewer the items, the less then comes from
-      attention, and the more from the last item itself.
+    hidden_dim: Width of the feed-forward network of a block.
+    dropout: Share of the embeddings, and of the values in the blocks, that
+      dropout sets to 0 in training.
+    from_the_end: Whether the last item of a history is at position L - 1;
+      otherwise its first item is at position 0.
+    sees_padding: Whether attention also covers the padding before the first
+      item, as in eSASRec's benchmark. In a short history, the other items then
+      count less and the last item itself counts more.
   """
 
   num_items: int
@@ -99,13 +113,14 @@ class SASRec(nn.Module):
     *,
     train: bool = False,
   ) -> Float[Array, 'B L D']:
-    """What each position says of the next item.
+    """The output at each position, from which the next item is predicted.
 
     Args:
-      items_BxL: items; arbitrary, but within 0..V-1, where there is padding.
-      segments_BxL: which sequence of the row a position is of, 0 is padding.
-      places_BxL: position within its sequence, 0..L-1.
-      train: drops out, with the rng "dropout".
+      items_BxL: items; at padding, any number from 0 to V - 1.
+      segments_BxL: number of the sequence to which a position belongs; 0 is
+        padding.
+      places_BxL: position within its sequence, 0 to L - 1.
+      train: apply dropout, with the random stream `dropout`.
     """
     init = nn.initializers.xavier_normal()
     table_VxD = self.param('items', init, (self.num_items, self.dim))
@@ -127,19 +142,19 @@ class SASRec(nn.Module):
 def first_places(
   segments_BxL: Int[Array, 'B L'], places_BxL: Int[Array, 'B L']
 ) -> Int[Array, 'B L']:
-  """Where the sequence of each position starts."""
+  """The place of the first item in the sequence of each position."""
   same_BxLxL = segments_BxL[:, :, None] == segments_BxL[:, None, :]
   far = jnp.iinfo(places_BxL.dtype).max
   return jnp.where(same_BxLxL, places_BxL[:, None, :], far).min(axis=-1)
 
 
 class Negatives(NamedTuple):
-  """Items drawn to stand for the catalogue.
+  """Negative items, drawn with replacement.
 
   Attributes:
-    items: [M], drawn with replacement.
-    log_q: [M], log-probability of each to be drawn; -log M for all leaves the
-      logits as they are.
+    items: The drawn items.
+    log_q: Log-probability with which each of them is drawn; -log M for all
+      items leaves the logits unchanged.
   """
 
   items: Int[Array, ' M']
@@ -162,11 +177,11 @@ def draw_negatives(
 def draw_uniform_negatives(
   key: jax.Array, num_items: int, num: int
 ) -> Negatives:
-  """Draws `num` items, all alike, whose logits are not corrected.
+  """Draws `num` items uniformly; their logits are not corrected.
 
-  The sum over them stands for M items instead of V: the sampled softmax of the
-  well-trained figures (Klenitskiy & Vasilev, arXiv 2309.07602). A position has
-  won when it ranks its target first among M, which weakens the pull on it.
+  The softmax then runs over M items instead of V, as in the well-trained SASRec
+  of Klenitskiy & Vasilev (arXiv 2309.07602). The loss is near 0 as soon as the
+  target ranks first among the M items, so the gradient is weaker.
   """
   items_M = jax.random.randint(key, (num,), 0, num_items)
   return Negatives(items_M, jnp.full(num, -jnp.log(num)))
@@ -178,11 +193,18 @@ def next_item_nll(
   targets_N: Int[Array, ' N'],
   negatives: Negatives | None = None,
 ) -> Float[Array, ' N']:
-  """-log softmax of each target, over the catalogue or an estimate of it.
+  """-log softmax of each target, over the catalogue or over M negatives.
 
-  Under M `negatives` the sum over the other items is estimated without bias,
-  sum_j exp(s_j) / (M q_j) over the draws that are not the target itself: the
-  logQ correction (Bengio & Senecal, 2008), of the negatives only.
+  With M negatives, the sum over the other items is replaced by an unbiased
+  estimate, sum_j exp(s_j) / (M q_j), over the draws that are not the target
+  itself. This is the logQ correction (Bengio & Senecal, 2008), which is applied
+  to the negatives only.
+
+  Args:
+    hidden_NxD: outputs of the network at N positions.
+    table_VxD: item embeddings.
+    targets_N: the item that follows each position.
+    negatives: drawn items; None computes the full softmax.
   """
   scores_N = jnp.einsum('nd,nd->n', hidden_NxD, table_VxD[targets_N])
   if negatives is None:
@@ -209,18 +231,21 @@ def next_item_loss(
   logq: bool = True,
   item_dropout: float = 0.0,
 ) -> Float[Array, '']:
-  """The mean `next_item_nll` of a batch's real positions, in training.
+  """The training loss: the mean `next_item_nll` without padding positions.
 
   Args:
     model: the network.
     params: its parameters.
-    rows: `inputs`, `targets`, `segments` and `places`, int [B, L] each.
-    key: of dropout and negatives.
-    counts_V: how often each item occurs.
-    num_negatives: drawn for the batch; 0 is the full softmax.
-    logq: draw them by count and correct for it, or all alike and do not.
-    item_dropout: share of the item embeddings' numbers dropped, the same ones
-      wherever an item stands: in histories, as a target, as a negative.
+    rows: packed rows: `inputs`, `targets`, `segments` and `places`, each int
+      [B, L].
+    key: random key for dropout and negatives.
+    counts_V: number of interactions of each item.
+    num_negatives: number of negatives drawn for the batch; 0 is the full
+      softmax.
+    logq: draw negatives by popularity and correct for it; otherwise draw them
+      uniformly, without a correction.
+    item_dropout: share of the values in the item embeddings that dropout sets
+      to 0. The same values are dropped in inputs, targets and negatives.
   """
   dropout_key, negatives_key, item_key = jax.random.split(key, 3)
   table_VxD = params['items']
@@ -258,13 +283,13 @@ def last_hidden(
   items_BxL: Int[Array, 'B L'],
   sizes_B: Int[Array, ' B'],
 ) -> Float[Array, 'B D']:
-  """What the last item of each history says of the next one.
+  """The output at the last item of each history.
 
   Args:
     model: the network.
     params: its parameters.
-    items_BxL: histories from column 0 on.
-    sizes_B: items of each, at least 1.
+    items_BxL: histories, which start at column 0.
+    sizes_B: number of items in each history, at least 1.
   """
   segments_BxL, places_BxL = transformer.one_sequence_a_row(
     sizes_B, items_BxL.shape[1], model.length, from_the_end=model.from_the_end
@@ -278,15 +303,15 @@ def last_hidden(
 def forward_flops(
   model: SASRec, num_rows: int, length: int, num_candidates: int
 ) -> float:
-  """Multiply-adds (two operations) of all positions of some rows.
+  """Operations of a forward pass; a multiply-add counts as two.
 
-  Embedding look-ups, norms and softmax are left out.
+  Embedding look-ups, norms and softmax are not counted.
 
   Args:
-    model: the sizes.
+    model: the network, of which only the sizes count.
     num_rows: B.
-    length: positions of a row.
-    num_candidates: items that each position scores.
+    length: number of positions in a row.
+    num_candidates: number of items that each position scores.
   """
   D = model.dim
   block = 4 * D * D + 2 * D * model.hidden_dim + 2 * length * D
@@ -295,5 +320,5 @@ def forward_flops(
 
 
 def keep_all_but_items(source: Any, fresh: Any) -> Any:
-  """Parameters for another catalogue: its items' own, the rest learned."""
+  """The parameters of `source` with the item embeddings of `fresh`."""
   return {**source, 'items': fresh['items']}

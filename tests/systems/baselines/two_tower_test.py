@@ -1,4 +1,4 @@
-"""The control without a hypernetwork: it learns, it transfers, it refuses."""
+"""Tests of the two towers: training, transfer and refusals."""
 
 import jax
 import numpy as np
@@ -19,7 +19,7 @@ def finetuned(*arguments, **hyperparameters):
 
 
 def run(method, task):
-  """Outcomes of learning and adapting, and scores of the test users."""
+  """Outcomes of `prepare` and `adapt`, and the scores of the test users."""
   shared = method.prepare(task.source, KEY)
   judged = task.test
   adapted = method.adapt(shared.state, judged.evidence, KEY)
@@ -30,14 +30,14 @@ def run(method, task):
 
 
 def mean_place(scores, judged, histories):
-  """Where the items that users took are, among those they had not: 0 first."""
+  """Mean relative rank of the targets among the unseen items; 0 is best."""
   scores = np.where(histories.multi_hot() > 0, -np.inf, scores)
   place = np.argsort(np.argsort(-scores, axis=1), axis=1)
   return place[judged.targets.csr().toarray() > 0].mean() / scores.shape[1]
 
 
 def test_what_it_learns_serves_items_that_nobody_touched():
-  """Features say what kind an item is, and users like their own kind."""
+  """Features name the kind of an item, and each user likes one kind."""
   likes = np.arange(300)[:, None] % 4 == np.arange(120)[None] % 4
   random = np.random.default_rng(0)
   users, items = np.nonzero(random.random(likes.shape) < 0.02 + 0.4 * likes)

@@ -1,4 +1,4 @@
-"""EASE over eight devices is LAPACK's."""
+"""Test that EASE on eight devices gives the same weights as LAPACK."""
 
 import os
 import pathlib

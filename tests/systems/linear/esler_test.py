@@ -1,4 +1,4 @@
-"""ESLER and ELSA under the policies: fit, go on, retrain, refuse, cost."""
+"""Tests of ESLER and ELSA under the policies."""
 
 import jax
 import numpy as np

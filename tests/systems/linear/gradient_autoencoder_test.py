@@ -167,7 +167,7 @@ def test_elsa_has_a_zero_diagonal_and_is_symmetric():
 def test_normalised_squared_error_by_hand():
   scores = jnp.array([[3.0, 4.0], [0.0, 2.0]])
   x = jnp.array([[1.0, 0.0], [0.0, 1.0]])
-  # Unit vectors (.6, .8) and (1, 0): .16 + .64; the second row is exact.
+  # Unit vectors (.6, .8) and (1, 0): error .16 + .64; the second row has none.
   loss = ga.normalised_squared_error(scores, x)
   np.testing.assert_allclose(loss, 0.4, rtol=1e-6)
 

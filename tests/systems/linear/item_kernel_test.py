@@ -1,4 +1,4 @@
-"""C through a kernel against its definition, entry by entry."""
+"""Tests of the kernel relation C against its definition, entry by entry."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The closed forms against their definitions and against an optimiser."""
+"""Tests of the closed forms against their definitions and an optimiser."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Every linear method behind the contract: fit, adapt, score, refuse, cost."""
+"""Tests of every linear method: fitting, policies, refusals and costs."""
 
 import jax
 import numpy as np
@@ -23,7 +23,7 @@ KEY = jax.random.key(0)
 
 
 def features(data):
-  """Features that belong to the item, whatever the catalogue's numbering."""
+  """Features that depend on the item's id, not on its number."""
   return np.stack(
     [np.random.default_rng(int(i)).normal(size=6) for i in data.item_ids]
   )
@@ -145,7 +145,7 @@ def test_dynamic_ease_equals_a_refit():
 
 @pytest.mark.parametrize('num_more', [3, 30])
 def test_users_who_come_again_keep_one_row(num_more):
-  """Updated by pairs of old and new rows, or refitted where that is cheaper."""
+  """P is updated with old and new rows, or refitted if that is cheaper."""
   data = make_data(num_users=80)
   cut = data.timestamps < np.median(data.timestamps)
   source, later = (
@@ -239,7 +239,7 @@ def test_item_knn_keeps_the_nearest_by_cosine():
 
 
 def test_item_knn_keeps_the_first_of_equally_near_items():
-  # 40 items of 4 kinds: in each kind all are taken by the same users.
+  # 40 items of 4 kinds; all items of a kind are taken by the same users.
   kinds = np.random.default_rng(0).random((30, 4)) < 0.5
   x = np.repeat(kinds, 10, axis=1).astype(np.float32)
   weights = item_knn.cosine_neighbours(

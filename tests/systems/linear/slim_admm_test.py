@@ -1,4 +1,4 @@
-"""SLIM against a reference solver and its optimality conditions."""
+"""Tests of SLIM against a reference solver and the optimality conditions."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def make_x(num_users, num_items, seed=0):
 
 @pytest.mark.parametrize('num_users', [60, 8])
 def test_equals_elastic_net(num_users):
-  """Both the primal and the dual way against scikit-learn, per column."""
+  """Compares the primal and the dual way with scikit-learn, per column."""
   x, l1, l2 = make_x(num_users, 20), 0.5, 2.0
   fitted = slim.slim(
     x, l1=l1, l2=l2, max_iterations=3000, tolerance=1e-9, dtype=np.float64

@@ -1,4 +1,4 @@
-"""Sparse weights: right where they are, and of the memory that was said."""
+"""Tests of the sparse weights and of their predicted memory."""
 
 import sys
 
@@ -20,7 +20,7 @@ def make(num_users, num_items, seed=0, share=0.1):
 
 
 def test_all_neighbours_give_ease():
-  x = make(200, 20, share=0.4)  # every two items have a user in common
+  x = make(200, 20, share=0.4)  # any two items share a user
   found = lib.solve_on_neighbours(x, 3.0, 19).toarray()
   expected = linear_autoencoder.solve_primal(x, np.full(20, 3.0), dtype=float)
   np.testing.assert_allclose(found, expected, atol=1e-6)
@@ -34,7 +34,7 @@ def test_columns_are_the_minimum_on_their_neighbours():
   gram = (x.T @ x).toarray()
   gradient = gram @ weights - gram + l2 * weights
   np.testing.assert_allclose(gradient[weights != 0], 0, atol=1e-4)
-  # The neighbours are those of the largest cosine.
+  # The neighbours are the items with the largest cosine.
   counts = gram.diagonal()
   cosine = gram / np.sqrt(np.outer(counts, counts)) * (1 - np.eye(80))
   for column in range(80):
@@ -73,7 +73,7 @@ def test_sansa_scores_as_what_it_approximates():
   x = make(400, 30)
   found = lib.solve_by_sansa(x, 1.0, 1.0)
   assert scipy.sparse.issparse(found.left)
-  # Its lambda is of X'X scaled to columns of norm 1.
+  # Lambda applies to X'X after its columns are scaled to norm 1.
   gram = (x.T @ x).toarray().astype(float)
   scale = np.linalg.norm(gram, axis=0) ** -0.5
   p = np.linalg.inv(gram * np.outer(scale, scale) + np.eye(30))

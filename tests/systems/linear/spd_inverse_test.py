@@ -1,4 +1,4 @@
-"""The in-place inverse: both ways against NumPy, in every odd size."""
+"""Tests of the in-place inverse: LAPACK and blocks against NumPy."""
 
 import numpy as np
 import pytest
@@ -124,7 +124,7 @@ def test_an_accelerator_is_used_in_place(monkeypatch, order):
   expected = np.linalg.inv(make(40, np.float64))
   monkeypatch.setattr(lib.jax, 'default_backend', lambda: 'gpu')
   monkeypatch.setattr(lib, 'spd_inverse_jax', inverse)
-  for dtype in (np.float32, np.float64):  # JAX would narrow the second
+  for dtype in (np.float32, np.float64):  # JAX would narrow float64 to float32
     a = np.array(make(40, dtype), order=order)
     assert lib.spd_inverse(a) is a
     np.testing.assert_array_equal(a, a.T)

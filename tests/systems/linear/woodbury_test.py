@@ -1,4 +1,4 @@
-"""Exact updates of the inverse: new users, changed users, new items, drift."""
+"""Tests of exact updates of P: new users, changed users, items and drift."""
 
 import numpy as np
 import scipy.sparse

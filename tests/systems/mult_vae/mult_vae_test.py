@@ -1,4 +1,4 @@
-"""Mult-VAE under the policies: train, keep, retrain, fine-tune, refuse."""
+"""Tests of Mult-VAE and Mult-DAE under the policies."""
 
 import chex
 import jax
@@ -14,8 +14,8 @@ from hyperrec.training import step as step_lib
 from tests.makers import make_data
 
 KEY = jax.random.key(0)
-# Few shapes in this file, so that little is compiled: two users a step, and
-# catalogues of 30 items or of 15.
+# The tests use few shapes, so that little is compiled: two users per step, and
+# catalogues of 30 or 15 items.
 SMALL = {
   'hidden_dim': 16,
   'latent_dim': 4,
@@ -32,7 +32,7 @@ def histories(data, users=None):
 
 
 def communities(num_users=60, num_items=20, seed=0):
-  """Users who touch one half of the catalogue only, by their parity."""
+  """Even users touch one half of the catalogue, odd users the other half."""
   random = np.random.default_rng(seed)
   half = num_items // 2
   rows = [
@@ -157,7 +157,7 @@ def test_fine_tuning_goes_on_from_the_source():
   change = jax.tree.map(
     lambda a, b: float(abs(a - b).max()), adapted, shared.state
   )
-  # Adam moves a weight by at most about lr a step, and there are three.
+  # Adam moves a weight by at most about lr per step; there are three steps.
   assert max(jax.tree.leaves(change)) < 2 * 3 * SMALL['lr']
   assert cost.operations == 3 * step_operations(adapted)
   nothing = new.rows(np.array([], int))
@@ -167,7 +167,7 @@ def test_fine_tuning_goes_on_from_the_source():
 
 
 def step_operations(params):
-  """Operations of a train step on two users."""
+  """Operations of a training step on two users."""
   layers = variational_autoencoder.layer_sizes(params)
   return variational_autoencoder.train_step_flops(layers, 2)
 
@@ -200,7 +200,7 @@ def test_a_catalogue_without_interactions_is_refused(method):
 
 
 def test_the_cost_is_of_the_steps_done():
-  """40 users, two a step, twice."""
+  """There are two passes over 40 users, two users per step."""
   params, cost = mult_vae.mult_vae(**SMALL).fit(make_data(), KEY)
   assert cost.operations == 40 * step_operations(params)
 
@@ -215,7 +215,7 @@ def test_step_flops_are_those_of_the_compiled_step():
   counted = variational_autoencoder.train_step_flops(
     variational_autoencoder.layer_sizes(params), 100
   )
-  # Threefry's integer operations, which XLA counts, are not in the formula.
+  # XLA also counts Threefry's integer operations; the formula does not.
   assert compiled.cost_analysis()['flops'] == pytest.approx(counted, rel=0.2)
 
 
@@ -232,7 +232,7 @@ def test_annealing_rises_to_its_cap():
 
 
 def test_a_golden_first_step():
-  """Pins one seeded step: what changes loss or noise changes these numbers."""
+  """Any change of the loss or of the noise changes these numbers."""
   model = variational_autoencoder.MultVAE(6, hidden_dim=4, latent_dim=2)
   step_fn, tx = mult_vae.train_step(model, 0.1, 0.0)
   shapes = jax.eval_shape(lambda: mult_vae._init(model, KEY))

@@ -152,5 +152,6 @@ def test_inner_layers_move_to_another_catalogue():
 
 
 def test_flops_of_a_hand_counted_step():
-  # 2 x 3 then 3 x 2, a batch of 1: 6 + 6 forward, 6 and 6 + 6 backward.
+  # Layers 2 x 3 and 3 x 2, a batch of 1: the forward pass takes 6 + 6
+  # multiply-adds, the backward pass 6 and 6 + 6.
   assert vae.train_step_flops(((2, 3), (3, 2)), 1) == 2 * 30 + 14 * 12

@@ -1,4 +1,4 @@
-"""SASRec under the policies: learn an order, keep, retrain, fine-tune."""
+"""Tests of SASRec under the policies: frozen, retrained and fine-tuned."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ from hyperrec.training import loop, run_log
 from tests.makers import make_data
 
 KEY = jax.random.key(0)
-# Few shapes in this file, so that little is compiled.
+# The tests use few shapes, so that little is compiled.
 SMALL = {
   'length': 8,
   'dim': 8,
@@ -40,7 +40,7 @@ def histories(data, users=None):
 
 
 def chain(num_users=200, num_items=30, length=6, seed=0):
-  """Walks along a fixed permutation; every eighth step goes astray."""
+  """Walks along a fixed permutation; every eighth step is random."""
   random = np.random.default_rng(seed)
   follows = np.random.default_rng(7).permutation(num_items)
   items = np.empty((num_users, length), int)
@@ -59,7 +59,7 @@ def chain(num_users=200, num_items=30, length=6, seed=0):
 
 
 def hits(model, data):
-  """Hit rate at 1 of the last item, repeats among the candidates."""
+  """Hit rate at 1 of the last item; seen items stay among the candidates."""
   last = data.timestamps == data.timestamps.max()
   shown = data.rows(~last)
   state = model.fit(shown, KEY).state
@@ -215,7 +215,7 @@ def test_shuffled_it_learns_what_goes_together():
 
 
 def test_a_shuffled_pass_has_every_user_once():
-  """Also where a batch is of two passes."""
+  """This also holds for a batch that spans two passes."""
   users = sequences.Sequences.of(chain(num_users=9))
   made = next_item.batches(users, length=5, from_the_end=False, batch_size=6,
                            epochs=2, key=KEY, shuffled=True)  # fmt: skip
@@ -242,8 +242,8 @@ def test_fine_tuning_goes_on_from_the_source():
   before = jax.tree.map(np.array, start.params)
   adapted = method.adapt(shared, new, KEY).state
   chex.assert_trees_all_equal(start.params, before)
-  # Adam moves a weight by at most about lr a step, and there are 25: 50 rows,
-  # 4 a step, twice.
+  # Adam moves a weight by at most about lr per step, and there are 25 steps:
+  # two passes over 50 rows, 4 rows per step.
   chex.assert_trees_all_close(adapted.params, start.params, atol=2e-4 * 25)
   assert not np.array_equal(adapted.params['items'], start.params['items'])
   np.testing.assert_array_equal(adapted.popularity, start.popularity)
@@ -339,7 +339,7 @@ def test_one_trace_for_each_length_of_history():
 
 
 def test_the_cost_is_of_the_steps_done():
-  """200 rows, 4 a step, twice."""
+  """There are two passes over 200 rows, 4 rows per step."""
   model = sasrec.sasrec(**SMALL)
   operations = model.fit(chain(), KEY).cost.operations
   network = sasrec.make_model(model.config, 30)

@@ -1,4 +1,4 @@
-"""SASRec: what a position sees, packing, and the two losses."""
+"""Tests of the SASRec network: attention, packed rows and losses."""
 
 import functools
 from typing import NamedTuple
@@ -20,7 +20,7 @@ MODEL = sequential_recommender.SASRec(
 
 @functools.cache
 def params():
-  """Random parameters; not `init`, whose compilation takes a second."""
+  """Random parameters without `init`, whose compilation takes a second."""
   random = np.random.default_rng(1)
   row = jnp.zeros((1, L), jnp.int32)
   form = jax.eval_shape(MODEL.init, KEY, row, row, row)['params']
@@ -39,7 +39,7 @@ def apply(params, items, segments, places, *, key=KEY, train=False):
 
 
 def row(*items):
-  """One sequence: [1, L] items, segments and places."""
+  """A row with one sequence: items, segments and places, each [1, L]."""
   found = np.zeros((3, 1, L), np.int32)
   found[0, 0, : len(items)] = items
   found[1, 0, : len(items)] = 1
@@ -137,7 +137,7 @@ def test_the_full_loss_is_the_softmax():
 
 
 def test_the_sampled_sum_is_unbiased():
-  """exp(nll + score) = sum of exp(scores), its mean that of the catalogue."""
+  """The mean of exp(nll + score) is the sum of exp(scores) over all items."""
   hidden, targets = hidden_and_targets()
   table = params()['items']
   counts = jnp.arange(V, dtype=jnp.float32)
@@ -183,7 +183,7 @@ def test_uniform_negatives_are_the_softmax_over_what_is_drawn():
 
 
 def test_only_negatives_that_are_the_target():
-  """Their sum is that of the target alone, and its loss 0."""
+  """Only the target is left in the softmax, so the loss is 0."""
   hidden, targets = hidden_and_targets()
   negatives = sequential_recommender.Negatives(
     jnp.full(4, 3), jnp.log(jnp.full(4, 0.5))
@@ -220,14 +220,14 @@ def test_another_catalogue_gets_its_own_items():
 
 
 def test_attention_may_go_to_the_padding_before_a_history():
-  """As if the history stood at the end of a row, behind zeros."""
+  """The result equals attention over a row that starts with zeros."""
   block = sequential_recommender.Block(2, 16, 0.0)
   random = np.random.default_rng(3)
   x = jnp.asarray(random.normal(size=(1, 3, D)), jnp.float32)
   whole = jnp.pad(x, ((0, 0), (L - 3, 0), (0, 0)))
   everything = jnp.tril(jnp.ones((1, L, L), bool))
   variables = block.init(KEY, whole, everything, None)
-  # Biases start at zero, where keys of the padding would all be alike.
+  # With the initial biases of zero, all keys of the padding would be equal.
   variables = jax.tree.map(lambda leaf: leaf + 0.1, variables)
   expected = block.apply(variables, whole, everything, None)[:, L - 3 :]
   num_empty = jnp.full((1, 3), L - 3)

@@ -217,7 +217,7 @@ def goals_table(entries: list[dict]) -> str:
         )
       count = len({e['dataset'] for e in own})
       lines.append(
-        f'| {title} | {rival} | mean of {count} settings | {" | ".join(means)} |'
+        f'| {title} | {rival} | mean of {count} | {" | ".join(means)} |'
       )
       lines.append(f'| | | lowest | {" | ".join(lowest)} |')
   return '\n'.join(lines)

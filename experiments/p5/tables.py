@@ -26,13 +26,15 @@ PUBLISHED = {
   ),
 }  # fmt: skip
 BEAUTY = {
-  'beauty_given': 'P5, the numbers of the file (leak), half the rate',
+  'beauty_given': 'P5, the numbers of the file (leak), half the learning rate',
   'beauty_sequential': 'P5, sequential numbers',
-  'beauty_random': 'P5, random numbers, half the rate',
+  'beauty_random': 'P5, random numbers, half the learning rate',
   'beauty_collaborative': 'P5, collaborative numbers',
-  'beauty_collaborative_long': 'P5, collaborative numbers, four times as long',
-  'beauty_collaborative_slow': 'P5, collaborative numbers, half the rate',
-  'beauty_collaborative_wide': 'P5, collaborative numbers, half the rate, wide',
+  'beauty_collaborative_long': 'P5, collaborative numbers, four times the steps',
+  'beauty_collaborative_slow': 'P5, collaborative numbers, half the learning rate',
+  'beauty_collaborative_wide': (
+    'P5, collaborative numbers, half the learning rate, twice the width'
+  ),
 }
 
 
@@ -96,8 +98,8 @@ def _beauty_baselines(found) -> list[str]:
 
 
 def leak_table(results: pathlib.Path) -> str:
-  """Table of the rule that learns nothing, on each kind of item numbers."""
-  lines = _head('set', ['numbers', *RANKING])
+  """The rule that learns nothing, on each kind of numbers."""
+  lines = _head('data set', ['numbers', *RANKING])
   path = results / 'leak.json'
   if not path.exists():
     return '\n'.join([*lines, _row('not run yet', [''] * 5)])
@@ -147,8 +149,10 @@ def families_table(results: pathlib.Path) -> str:
 
 
 def latency_table(results: pathlib.Path) -> str:
-  """Table of the seconds for 1,000 users, of each way to rank."""
-  lines = _head('names', ['nodes', 'way', 'seconds for 1,000 users', 'batch'])
+  """Seconds for 1,000 users of each way to rank."""
+  lines = _head(
+    'names', ['nodes', 'method', 'seconds for 1,000 users', 'batch']
+  )
   path = results / 'latency.json'
   if not path.exists():
     return '\n'.join([*lines, _row('not run yet', [''] * 4)])

@@ -102,6 +102,14 @@ class PrefConfig:
 
   def __post_init__(self):
     config_lib.check(self)
+    num_pairs = self.start_items * (self.start_items - 1) // 2
+    if self.base in ('preferences', 'text') and num_pairs < self.rank:
+      raise DataError(
+        f'start_items={self.start_items} gives {num_pairs} pairs of items, '
+        f'too few for rank={self.rank} base functions; choose more '
+        'start_items, so that start_items * (start_items - 1) / 2 is at least '
+        'the rank, or a smaller rank'
+      )
 
 
 class PrefState(NamedTuple):

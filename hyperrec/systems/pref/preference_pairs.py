@@ -73,12 +73,13 @@ def draw_disjoint(
   rng: np.random.Generator,
   against_rated: bool = True,
 ) -> tuple[Comparisons, Comparisons]:
-  """Draws two kinds of pairs in which no item of a user is used again.
+  """Draws the two kinds of pairs of `draw`, but without replacement.
 
-  The first kind compares two rated items, and none of them occurs in two pairs.
-  The second kind compares a liked item with a random other item, and each liked
-  item occurs in one pair. If pairs shared an item, the error in its rating
-  would count several times, and users would seem to differ more than they do.
+  The first kind compares two rated items, and no item occurs in two such pairs.
+  The second kind compares a liked item with a random other item, and no liked
+  item occurs in two such pairs. If pairs shared an item, the error in its
+  rating would count several times, and users would seem to differ more than
+  they do.
 
   A draw that makes no pair, such as two equal ratings, gets weight 0.
 

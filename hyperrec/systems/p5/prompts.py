@@ -181,7 +181,7 @@ class Writer:
   def _starts_word(self) -> np.ndarray:
     return self.tokenizer.starts_word()
 
-  @functools.lru_cache(maxsize=256)  # noqa: B019 - it may keep writers alive
+  @functools.lru_cache(maxsize=256)  # noqa: B019 - it may keep a writer alive
   def _parts(self, text: str) -> tuple[tuple[Tokens, str | None], ...]:
     """Each field of a text, and the tokens before it."""
     return tuple(
@@ -262,7 +262,7 @@ class Writer:
 def _tell_cut(template: str, source_length: int) -> None:
   logging.warning(
     'prompts of %s are cut to source_length=%d tokens: the oldest items of '
-    'their list are left out; without a list, the end of the prompt is',
+    'their list are left out; a prompt without a list loses its end',
     template,
     source_length,
   )

@@ -74,7 +74,7 @@ class Tokenizer:
     )
 
   def save(self, path: str | os.PathLike) -> None:
-    """Writes the sentencepiece file; an interrupted write leaves no file."""
+    """Writes the sentencepiece file; no reader ever finds a part of it."""
     whole_file.write_whole(path, self.model)
 
 

@@ -30,9 +30,7 @@ BEAUTY = {
   'beauty_sequential': 'P5, sequential numbers',
   'beauty_random': 'P5, random numbers, half the learning rate',
   'beauty_collaborative': 'P5, collaborative numbers',
-  'beauty_collaborative_long': (
-    'P5, collaborative numbers, four times the steps'
-  ),
+  'beauty_collaborative_long': 'P5, collaborative numbers, 4 times the steps',
   'beauty_collaborative_slow': (
     'P5, collaborative numbers, half the learning rate'
   ),

@@ -61,9 +61,8 @@ def assert_same(found, expected):
     if what == 'parameters' and model not in SMOOTH:
       assert np.quantile(apart, 0.99) < 2e-4 * scale, name
       assert apart.max() <= 2 * expected[f'{model} moved'], name
-    elif (
-      scale > 1e-7
-    ):  # Smaller gradients (biases of keys) are rounding errors.
+    # Smaller gradients (of the biases of keys) are rounding errors.
+    elif scale > 1e-7:
       assert apart.max() < 2e-4 * scale, name
 
 

@@ -186,7 +186,7 @@ def test_a_workdir_without_state_is_anyones(tmp_path):
   work = tmp_path / 'work'
   manifest.claim(work, described())
   manifest.claim(work, described())
-  # As after a run that ended with a mistake in its flags.
+  # This happens after a run that ended because of wrong flags.
   manifest.claim(work, described({'seed': 1}))
   assert manifest.read(work)['flags']['seed'] == 1
   assert [path.name for path in work.iterdir()] == ['manifest.json']
@@ -293,7 +293,7 @@ def test_without_links_the_manifest_is_written_all_the_same(
   assert manifest.read(tmp_path)['flags'] == {'lr': 0.1, 'seed': 0}
   assert not manifest._write_new(tmp_path / 'manifest.json', 'other')
   assert [p.name for p in tmp_path.iterdir()] == ['manifest.json']
-  # As while another process writes it there.
+  # The file is empty while another process writes it.
   (tmp_path / 'manifest.json').write_text('')
   assert 'cannot be read' in refusal(tmp_path, described())
 

@@ -1,11 +1,11 @@
 """Saves a trained recommender, and loads it without its training code.
 
-A folder holds `recommender.json` (what it is, and the SHA-256 of the others),
-`items.json` (ids, titles, and how many interactions each item has),
-`tensors.safetensors`, and for networks `score.jaxexport`, StableHLO with a
-symbolic number of users. Reading needs NumPy and safetensors; networks need JAX
-besides. `systems/exports.py` makes a `Model` of what a method learned, and
-`recommender.Recommender` is what a folder becomes again.
+A folder holds `recommender.json` (a description, and the SHA-256 of the other
+files), `items.json` (ids, titles, and the number of interactions of each item),
+`tensors.safetensors`, and for networks `score.jaxexport` (StableHLO with a
+symbolic number of users). Reading needs NumPy and safetensors; networks also
+need JAX. `systems/exports.py` converts a trained method to a `Model`, and
+`load` returns a `recommender.Recommender`.
 """
 
 import hashlib
@@ -38,17 +38,16 @@ Recommender = recommender.Recommender
 
 
 class Model(NamedTuple):
-  """What is written of a recommender.
+  """A recommender in the form in which it is saved.
 
   Attributes:
-    kind: one of `scorers.KINDS`; how `tensors` become scores.
+    kind: one of `scorers.KINDS`; it decides how scores are computed.
     tensors: name -> array.
-    program: of a network, a serialized `jax.export` of (tensors, items [b, l],
+    program: for networks, a serialized `jax.export` of (tensors, items [b, l],
       mask [b, l]) -> scores [b, V].
-    length: items of a history that a network reads, the last ones; None reads
-      all.
-    counts: [V] interactions of each item, by which popularity ranks for users
-      of whom nothing is known; None refuses these.
+    length: number of last history items that a network reads; None reads all.
+    counts: [V] number of interactions of each item, by which items are ranked
+      for users with unusable histories; None refuses such users.
   """
 
   kind: str
@@ -70,16 +69,18 @@ def save(
   """Writes a recommender, whole or not at all.
 
   Args:
-    folder: is made.
-    model: see `Model`.
-    item_ids: [V] of the catalogue; written as text.
-    titles: [V] or None.
-    about: what else recommender.json tells: method, settings, data, versions.
-    overwrite: replace a recommender that is there.
+    folder: the folder to create.
+    model: the recommender.
+    item_ids: [V] ids of the catalogue; they are written as text.
+    titles: [V] titles of the items, or None.
+    about: further entries of recommender.json: method, settings, data,
+      versions.
+    overwrite: whether to replace a recommender in the folder.
 
   Raises:
-    ExportError: see `check_folder`; an unknown kind, numbers that are none, or
-      ids that are not distinct or do not fit.
+    ExportError: the folder cannot be used (see `check_folder`), the tensors
+      are invalid (see `scorers.check`), or the ids, titles or counts are not
+      those of V distinct items.
   """
   folder = check_folder(folder, overwrite=overwrite)
   ids = [recommender.id_text(name, 'item_ids') for name in item_ids]
@@ -114,11 +115,11 @@ def save(
 def check_folder(
   folder: str | pathlib.Path, *, overwrite: bool
 ) -> pathlib.Path:
-  """The absolute path of a folder that a recommender may be written to.
+  """Returns the absolute path of a folder that may receive a recommender.
 
   Raises:
-    ExportError: it is there already and may not be replaced, it is no
-      recommender and is never replaced, or it is below a file.
+    ExportError: the folder exists and `overwrite` is False, it holds other
+      files than a recommender, or a parent of it is a file.
   """
   folder = pathlib.Path(os.path.expanduser(folder)).absolute()
   if not folder.exists():
@@ -174,8 +175,8 @@ def load(folder: str | pathlib.Path) -> Recommender:
   """Reads a recommender.
 
   Raises:
-    ExportError: a file is missing or is not what was written, or is of another
-      format.
+    ExportError: a file is missing or invalid, was changed after it was written,
+      or has another format.
   """
   folder = pathlib.Path(os.path.expanduser(folder))
   if not folder.is_dir():
@@ -213,7 +214,7 @@ def load(folder: str | pathlib.Path) -> Recommender:
 
 
 def _head(folder: pathlib.Path) -> dict[str, Any]:
-  """What recommender.json says, of the right types."""
+  """Reads recommender.json and checks the types of its fields."""
   path = folder / _HEAD
   if not path.exists():
     raise ExportError(
@@ -261,7 +262,7 @@ def _bytes(folder: pathlib.Path, name: str) -> bytes:
 
 
 def _check_items(items: dict, size: int, folder: pathlib.Path) -> None:
-  """Raises ExportError where ids, titles or counts are not of `size` items."""
+  """Raises ExportError if ids, titles or counts do not match `size` items."""
   for name, what, is_right in (
     ('ids', 'item ids', lambda value: isinstance(value, str)),
     ('titles', 'titles', lambda value: isinstance(value, str)),

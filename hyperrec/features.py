@@ -13,12 +13,12 @@ from hyperrec.data import item_features
 
 Interactions = interactions_lib.Interactions
 
-# The width of MiniLM, which stands first where there are two encoders.
+# Columns of MiniLM, which come first if there are two encoders.
 _MINILM = 384
 
 
 class Features(NamedTuple):
-  """Lookups, each interactions -> features of their catalogue [V, F].
+  """Functions, each from interactions to features of their catalogue [V, F].
 
   Attributes:
     own: features of the data set's own encoding, which has the most columns.
@@ -42,22 +42,23 @@ def read(
   cache_folder: str | None,
   num_features: int,
 ) -> Features:
-  """Features of all items, made once.
+  """Computes the features of all items once.
 
-  Item text is known of an item without any interaction, so the features of
-  whole catalogues are no leak. MiniLM reads all data sets alike. TF-IDF does
-  not: each set's own words serve `own`, and `shared` is MiniLM alone; without
-  MiniLM, `shared` is a TF-IDF of all texts together.
+  The text of an item is known before its first interaction, so features of
+  whole catalogues leak nothing. MiniLM columns mean the same in all data sets.
+  TF-IDF columns do not, since `own` uses a vocabulary per data set. So `shared`
+  has the MiniLM columns only; without MiniLM, it is a TF-IDF of all texts
+  together.
 
   Args:
-    data_sets: of distinct names; one without item text, or whose text says
-      nothing, is refused when its features are asked for.
+    data_sets: data sets with distinct names. One without usable item text is
+      refused (`CannotServe`) when its features are requested.
     encoder: one of `item_features.ENCODERS`.
-    cache_folder: where MiniLM's embeddings are kept; None keeps none.
-    num_features: width of TF-IDF features.
+    cache_folder: folder that caches embeddings of MiniLM; None caches none.
+    num_features: number of TF-IDF features.
 
   Raises:
-    DataError: two data sets of one name.
+    DataError: two data sets have the same name.
   """
   _check_names(data_sets)
   own, used = {}, None
@@ -94,12 +95,14 @@ def unit_blocks(
   cuts: Sequence[int] = (),
   known: np.ndarray | None = None,
 ) -> Float[np.ndarray, 'V F']:
-  """Each block of columns centred, with rows of one length; rows of 1 in all.
+  """Centres blocks of columns and gives all blocks of a row the same length.
+
+  The whole rows then have length 1.
 
   Args:
-    table: of one catalogue.
-    cuts: where its blocks end, but for the last.
-    known: items whose mean is taken off; None takes that of all.
+    table: features of one catalogue.
+    cuts: columns at which a new block starts.
+    known: items whose mean is subtracted; None subtracts the mean of all.
   """
   blocks = []
   for block in np.split(table, cuts, axis=1):

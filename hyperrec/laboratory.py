@@ -66,13 +66,13 @@ def judge(
   judged: regimes.Judged,
   metrics: tuple[str, ...] = METRICS,
 ) -> ranking.Evaluation:
-  """Full ranking of the catalogue for the judged users.
+  """Evaluates a method on held-out users by full ranking of the catalogue.
 
   Args:
-    method: what scores.
-    state: an adapted one.
-    judged: the users.
-    metrics: names of metrics.
+    method: the method or model that computes the scores.
+    state: its adapted state.
+    judged: histories, targets and seen items of the users.
+    metrics: names of metrics, such as 'ndcg@100'.
   """
   return held_out.evaluate(
     lambda histories: method.score(state, histories),
@@ -94,7 +94,7 @@ class Prepared(NamedTuple):
 def prepare(
   method: method_lib.Method, source: method_lib.Source, key: jax.Array
 ) -> Prepared:
-  """Prepares on the source; timed only once, since it may take minutes."""
+  """Prepares on the source; it is timed once, since it may take minutes."""
   outcome, spent = _timed(lambda: method.prepare(source, key), 1, 0.0)
   return Prepared(outcome.state, {**spent, 'flops': outcome.cost.operations})
 
@@ -228,8 +228,9 @@ def run_cell(
     prepared: the method's state after preparing on the source.
     judged: evidence to adapt to, and users to evaluate on.
     key: a typed key.
-    repeats: how often an adaptation is timed (the median is reported).
-    max_seconds: how long the repeats may take; a slow one is timed once.
+    repeats: number of timed adaptations (the median is reported).
+    max_seconds: time limit of the repeats in seconds; a slow adaptation is
+      timed once.
     views: see `Task.views`.
     num_arriving: see `Task.num_arriving`.
 
@@ -294,7 +295,7 @@ def evaluate(
   num_heldout: int | None = None,
   seed: int = 0,
 ) -> dict[str, float]:
-  """Quality of a method in a regime, and what it costs, without tuning.
+  """Measures the quality and the costs of a method in a regime, without tuning.
 
   Args:
     method: a model under a policy.
@@ -303,16 +304,16 @@ def evaluate(
     budget: amount of evidence; see the regime.
     num_heldout: number of held-out users for validation, and as many for test;
       by default a fifth of all users, and at most 130.
-    seed: of the split and of all random draws.
+    seed: seed of the split and of all random draws.
 
   Returns:
-    The metrics of the test users, and floating-point operations: those of
-    preparing (`prepare_operations`), and those of an adaptation for all of the
-    test users (`adapt_operations`).
+    The metrics of the test users, and the numbers of floating-point operations
+    of the preparation (`prepare_operations`) and of the adaptation for all test
+    users (`adapt_operations`).
 
   Raises:
-    CannotServe: the method refuses the regime, with the reason.
-    DataError: the task cannot be made of these data.
+    CannotServe: the method refuses the regime.
+    DataError: the task cannot be made from these data.
   """
   held = num_heldout or max(1, min(130, data.num_users // 5))
   task = regimes.find(regime).make_task(data, budget, seed, held)
@@ -328,14 +329,14 @@ def evaluate(
 
 
 def _total(cost: method_lib.Cost, evidence: method_lib.Interactions) -> float:
-  """Operations of an adaptation, those for each of its users included."""
+  """Operations of an adaptation, including those for each evidence user."""
   return cost.operations + cost.per_user * evidence.num_users
 
 
 def _timed(
   fn: Callable[[], Any], repeats: int, max_seconds: float
 ) -> tuple[Any, dict[str, float]]:
-  """The value of fn(), and the entries of a row that tell what it took."""
+  """Returns the value of fn(), and its time and memory as entries of a row."""
   measured = measure.call(fn, repeats=repeats, max_seconds=max_seconds)
   timing = measured.timing
   return measured.value, {
@@ -350,7 +351,7 @@ def _timed(
 def per_answer(
   adapt: dict[str, float], num_users: int, num_questions: int
 ) -> dict[str, float]:
-  """Entries of a row: what one interviewed user, and one answer, cost."""
+  """Returns bytes per interviewed user and microseconds per answer."""
   num_answers = num_users * max(1, num_questions)
   return {
     'user_bytes': adapt['stored_bytes'] / num_users,
@@ -359,7 +360,7 @@ def per_answer(
 
 
 def _score_cost(method, adapted, judged, repeats, max_seconds):
-  """Seconds to score 1 user and 1024 users (repeated where there are fewer)."""
+  """Seconds to score 1 and 1024 users; users repeat if there are fewer."""
   histories = judged.histories.by_user_and_time()
   seconds = {}
   for size in (1, 1024):

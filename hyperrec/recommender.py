@@ -12,12 +12,12 @@ from hyperrec import top_k
 
 # Maximum number of scores in memory at once.
 _BLOCK = 2**24
-# Beyond, a float is not exactly one whole number.
+# From this value on, a float no longer identifies one whole number.
 _EXACT = 2**53
 
 
 class ExportError(ValueError):
-  """A recommender cannot be written, read or asked; says why."""
+  """A recommender cannot be written or read, or a request to it is invalid."""
 
 
 class Ranking(list):
@@ -31,18 +31,18 @@ class Ranking(list):
   def __init__(
     self, items: Iterable[tuple[str, float]], notes: Iterable[str] = ()
   ):
-    """Of (id, score) and notes."""
+    """Makes a ranking of (id, score), with notes."""
     super().__init__(items)
     self.notes = tuple(notes)
 
   def __repr__(self) -> str:
-    """As a list, and its notes where there are some."""
+    """Shows the list, followed by the notes if there are any."""
     items = super().__repr__()
     return f'{items}, {"; ".join(self.notes)}' if self.notes else items
 
 
 class _Numbered(NamedTuple):
-  """Numbers of a history's items, oldest first, and the other ids."""
+  """The item numbers of a history, oldest first, and its unknown ids."""
 
   items: list[int]
   unknown: list[str]
@@ -55,13 +55,13 @@ class Recommender:
   """
 
   def __init__(self, head: dict, items: dict, score: Callable):
-    """Made by `export.load`.
+    """Makes a recommender; users call `export.load` or `serving.fit` instead.
 
     Args:
-      head: describes the recommender, with its `kind`.
+      head: description of the recommender, with its `kind`.
       items: `ids`, `titles` and `counts` of the catalogue; the last two may be
         None.
-      score: numbers of the items of B users -> scores [B, V].
+      score: item numbers of the histories of B users -> scores [B, V].
     """
     self.head = head
     self.item_ids: list[str] = items['ids']
@@ -78,16 +78,16 @@ class Recommender:
   def score(
     self, histories: Sequence[Sequence[Any]], *, ignore_unknown: bool = False
   ) -> Float[np.ndarray, 'B V']:
-    """Scores of the whole catalogue, higher is better.
+    """Scores the whole catalogue for each user; higher is better.
 
     Args:
-      histories: ids of the items that each user took up, oldest first. An id
-        that comes again counts once, where it comes last.
-      ignore_unknown: leave out ids that are not in the catalogue.
+      histories: B lists of the item ids of each user, oldest first. A repeated
+        id counts once, at its last position.
+      ignore_unknown: whether to leave out ids that are not in the catalogue.
 
     Raises:
-      ExportError: an id is not in the catalogue, or is none; or nothing is
-        known of a history, which `recommend` would rank by popularity.
+      ExportError: an id is invalid or not in the catalogue, or a history has no
+        item of the catalogue (`recommend` would rank it by popularity).
     """
     known = self._known(histories, ignore_unknown)
     for user, history in enumerate(known):
@@ -109,24 +109,25 @@ class Recommender:
     candidates: Sequence[Any] | None = None,
     ignore_unknown: bool = False,
   ) -> list[Ranking]:
-    """The `k` best items of each user as (id, score), best first.
+    """Returns the `k` best items of each user as (id, score), best first.
 
-    A user of whom nothing is known gets the most popular items, scored by
-    their numbers of interactions; `Ranking.notes` says so. Of items with equal
-    scores the more popular come first.
+    If the history of a user says nothing about the catalogue, the items are
+    ranked by popularity and scored by their numbers of interactions;
+    `Ranking.notes` says so. Among items with equal scores, the more popular
+    come first.
 
     Args:
       histories: see `score`.
-      k: how many; all that are left, where there are fewer.
-      exclude_seen: leave out what is in the history.
-      exclude: ids that no user is to get.
-      candidates: the only ids that users are to get; None allows all.
-      ignore_unknown: leave out ids that are not in the catalogue, here, in
-        `exclude` and in `candidates`.
+      k: number of items; fewer are returned if fewer are left.
+      exclude_seen: whether to leave out the items of the history.
+      exclude: ids that are not recommended to any user.
+      candidates: the only ids that may be recommended; None allows all.
+      ignore_unknown: whether to leave out ids that are not in the catalogue,
+        in `histories`, `exclude` and `candidates`.
 
     Raises:
-      ExportError: `k` is not a whole number of at least 1, or an id is not in
-        the catalogue, or is none.
+      ExportError: `k` is not a whole number of at least 1, an id is invalid or
+        not in the catalogue, or popularity is needed but unknown.
     """
     k = _checked_k(k)
     known = self._known(histories, ignore_unknown)
@@ -145,10 +146,10 @@ class Recommender:
     return found
 
   def _rank(self, start, known, k, is_allowed, exclude_seen) -> list[Ranking]:
-    """Rankings of users numbered from `start` on."""
+    """Returns the rankings of a block of users, the first of number `start`."""
     scores = np.array(self._score([user.items for user in known]), np.float64)
     if np.isnan(scores).any():
-      raise ExportError('the recommender gives scores that are no numbers')
+      raise ExportError('the recommender returned NaN as a score')
     notes = []
     for number, (row, user) in enumerate(zip(scores, known, strict=True)):
       reason = self._lacks_support(row, user)
@@ -174,7 +175,7 @@ class Recommender:
     ]
 
   def _lacks_support(self, row, user: _Numbered) -> str:
-    """Why a history says nothing of what to recommend; '' where it does."""
+    """The reason why a history cannot be ranked by scores; '' if it can."""
     if not self._reads_histories:
       return ''
     if not user.items:
@@ -185,7 +186,7 @@ class Recommender:
     return ''
 
   def _ranking(self, row, best, k, notes, user: _Numbered) -> Ranking:
-    """What is listed, with notes on what was left out and what is missing."""
+    """Returns the listed items, with notes on items left out or missing."""
     unsupported = sum(row[i] == 0 for i in best)
     if unsupported:
       notes.append(
@@ -202,7 +203,7 @@ class Recommender:
     return Ranking([(self.item_ids[i], float(row[i])) for i in best], notes)
 
   def _known(self, histories, ignore_unknown: bool) -> list[_Numbered]:
-    """The items of all users."""
+    """Returns the item numbers and the unknown ids of each history."""
     example = "give a list of histories, each a list of ids, as [['12', '13']]"
     return [
       self._numbers(f'history {user}', history, ignore_unknown)
@@ -210,7 +211,7 @@ class Recommender:
     ]
 
   def _numbers(self, what: str, ids, ignore_unknown: bool) -> _Numbered:
-    """Numbers of the ids of one list, those that come again where last."""
+    """Returns the numbers of the ids of one list; the last repeat counts."""
     names = [
       id_text(name, what)
       for name in _elements(what, ids, "give a list of ids, as ['12', '13']")
@@ -227,14 +228,15 @@ class Recommender:
 
 
 def id_text(value: Any, what: str) -> str:
-  """An id as text: '12' for 12, 12.0 and '12'.
+  """Returns an id as text: '12' for 12, 12.0 and '12'.
 
   Args:
     value: text or a number.
-    what: that it is in, for the message.
+    what: name of the list that holds the id, for the error message.
 
   Raises:
-    ExportError: another type, no number, or a float too large to be certain.
+    ExportError: the value is of another type, is not finite, or is a float too
+      large to identify one whole number.
   """
   if isinstance(value, str):
     return str(value)
@@ -256,7 +258,7 @@ def id_text(value: Any, what: str) -> str:
 
 
 def _elements(what: str, values: Any, remedy: str) -> list:
-  """A list of what is a sequence, and no text."""
+  """Returns the values as a list; text and mappings are rejected."""
   if not isinstance(values, str | bytes | Mapping):
     try:
       return list(values)
@@ -266,7 +268,7 @@ def _elements(what: str, values: Any, remedy: str) -> list:
 
 
 def _checked_k(k: Any) -> int:
-  """`k` as a number of items."""
+  """Returns `k` as an int of at least 1."""
   try:
     number = 0 if isinstance(k, bool | np.bool) else operator.index(k)
   except TypeError:

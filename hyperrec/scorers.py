@@ -11,7 +11,7 @@ from hyperrec import recommender
 ExportError = recommender.ExportError
 
 KINDS = ('popularity', 'dense', 'sparse', 'factored', 'subset', 'network')
-# Names of the tensors of each kind but networks, and their numbers of axes.
+# Names of the tensors and their numbers of axes, for all kinds except networks.
 _AXES = {
   'popularity': {'counts': 1},
   'dense': {'weights': 2},
@@ -19,7 +19,7 @@ _AXES = {
   'factored': {'left': 2, 'right': 2, 'diagonal': 1},
   'subset': {'weights': 2, 'items': 1},
 }
-# Of B users' histories, as lists of numbers of items: scores [B, V].
+# Histories of B users, as lists of item numbers -> scores [B, V].
 Score = Callable[[list[list[int]]], np.ndarray]
 
 
@@ -29,17 +29,17 @@ def check(
   num_items: int,
   folder: pathlib.Path,
 ) -> None:
-  """Raises ExportError unless the tensors can score a catalogue.
+  """Checks that the tensors can score a catalogue.
 
   Args:
     kind: one of `KINDS`.
     tensors: name -> array.
     num_items: V.
-    folder: of the recommender, for the message.
+    folder: folder of the recommender, for the error message.
 
   Raises:
-    ExportError: an unknown kind, NaN or infinity, or other names or shapes than
-      the kind has. What a network needs, its program tells.
+    ExportError: the kind is unknown, a tensor holds NaN or infinity, or names
+      or shapes do not match the kind (for networks, see `network`).
   """
   if kind not in KINDS:
     raise ExportError(f'kind={kind!r} is unknown; use one of {KINDS}')
@@ -64,7 +64,7 @@ def check(
 def _fit_catalogue(
   kind: str, tensors: dict[str, np.ndarray], size: int
 ) -> bool:
-  """Whether shapes and places are those of `size` items."""
+  """Whether shapes and item numbers match a catalogue of `size` items."""
   shape = {name: tensor.shape for name, tensor in tensors.items()}
   if kind == 'popularity':
     return shape['counts'] == (size,)
@@ -95,7 +95,10 @@ def _are_places(tensor: np.ndarray, size: int) -> bool:
 
 
 def linear(kind: str, tensors: dict[str, np.ndarray], num_items: int) -> Score:
-  """Scores x B of 0/1 histories x, or the same counts for everybody."""
+  """Returns the scorer x W of 0/1 histories x and weights W [V, V].
+
+  For the kind 'popularity', the scores of all users are the item counts.
+  """
 
   def score(histories: list[list[int]]) -> np.ndarray:
     if kind == 'popularity':
@@ -138,20 +141,22 @@ def network(
   num_items: int,
   path: pathlib.Path,
 ) -> Score:
-  """Runs an exported program, users padded to a power of two.
+  """Returns a scorer that runs an exported program.
+
+  The number of users is padded to a power of two, to limit compilations.
 
   Args:
     program: a serialized `jax.export`.
-    tensors: what it reads.
-    length: items of a history that it reads; None reads all.
+    tensors: the tensors that the program reads.
+    length: number of last history items that the program reads; None reads all.
     num_items: V.
-    path: of the program, for the message.
+    path: path of the program, for the error message.
 
   Raises:
-    ExportError: it is no program, or of other tensors, another length or
-      another catalogue.
+    ExportError: the program cannot be read, or it expects other tensors,
+      another length or another catalogue.
   """
-  import jax  # only networks need it
+  import jax  # Only networks need JAX.
   import jax.export
 
   try:
@@ -160,7 +165,7 @@ def network(
       exported.in_tree, exported.in_avals
     )
     width, scored = items.shape[1], exported.out_avals[0].shape[-1]
-  except Exception as error:  # the format's reader raises whatever it meets
+  except Exception as error:  # The reader of the format raises many types.
     raise ExportError(
       f'{path} is no program that this version of JAX reads ({error!r}); '
       'export it again'
@@ -176,7 +181,7 @@ def network(
       f'{path} scores {scored} items of a catalogue of {num_items}; export it '
       'again'
     )
-  # A program of histories of any length has a symbol in its place.
+  # If a program reads histories of any length, its width is a symbol.
   reads = width if isinstance(width, int) else None
   if reads != length:
     raise ExportError(

@@ -1,4 +1,4 @@
-"""A model that is fitted on all data and recommends."""
+"""Fits a model on all data and returns a recommender."""
 
 import jax
 import numpy as np
@@ -11,19 +11,19 @@ from hyperrec.data import interactions as interactions_lib
 def fit(
   model: method_lib.Model, data: interactions_lib.Interactions, seed: int = 0
 ) -> recommender_lib.Recommender:
-  """Fits a model on all of the data, and returns what recommends by it.
+  """Fits a model on all of the data, and returns a recommender.
 
-  Histories are given as ids of items. A user with an empty history is
-  recommended the most popular items.
+  The recommender takes histories as lists of item ids. It recommends the most
+  popular items to users with empty histories.
 
   Args:
-    model: any model that scores histories; a generator of whole catalogues
-      (`hyperease`) needs a source besides, and `adapting.generated`.
+    model: any model that scores histories. A generator of whole catalogues
+      (`hyperease`) also needs a source, by `adapting.generated`.
     data: the interactions.
-    seed: of all random draws.
+    seed: seed of all random draws.
 
   Raises:
-    CannotServe: the model cannot be fitted on these data, with the reason.
+    CannotServe: the model cannot be fitted on these data.
   """
   state = model.fit(data, jax.random.key(seed)).state
 

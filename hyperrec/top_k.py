@@ -1,7 +1,7 @@
-"""The k largest numbers of each row, where equal ones are taken in order.
+"""The k largest numbers of each row; among equal numbers the first are taken.
 
-`np.argpartition` leaves it to the processor which of several equal numbers is
-taken, so that results differ between machines. Here it is the first.
+With `np.argpartition`, the choice among equal numbers depends on the processor,
+so results would differ between machines.
 """
 
 import numpy as np
@@ -9,9 +9,9 @@ from jaxtyping import Float, Int
 
 
 def places(values: Float[np.ndarray, 'B N'], k: int) -> Int[np.ndarray, 'B k']:
-  """Places of the `k` largest values of each row, the largest first.
+  """Returns the column indices of the `k` largest values, largest first.
 
-  The first `k` of a stable sort, without sorting the rest.
+  They are the first `k` of a stable sort, but the rest is not sorted.
 
   Args:
     values: may hold infinities. NaN counts as smaller than all others.

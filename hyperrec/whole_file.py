@@ -5,8 +5,8 @@ import os
 import pathlib
 import uuid
 
-# What the system says of a place that cannot be written: a user's mistake or a
-# full disk, and no fault of the program.
+# System errors of a path that cannot be written, because of a user's mistake or
+# a full disk.
 DISK_ERRORS = (
   errno.ENOSPC,
   errno.EDQUOT,
@@ -21,11 +21,11 @@ DISK_ERRORS = (
 
 
 def write_whole(path: str | os.PathLike, content: bytes) -> None:
-  """Writes a file, and its folder; no reader ever finds a part of it.
+  """Writes a file and creates its folder; no reader ever sees a partial file.
 
   Args:
-    path: of the file; one that is there is replaced.
-    content: of the file.
+    path: path of the file; an existing file is replaced.
+    content: content of the file.
   """
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Written and read back: the same scores, and nothing tampered with."""
+"""Tests that saved recommenders score the same and that changes are refused."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ def few(data):
 
 
 def make(name, data):
-  """(model to write, score function of the method)."""
+  """Returns the model to save, and the score function of the method."""
   if name == 'popularity':
     model = popularity.popularity()
     counts = model.fit(data, KEY).state
@@ -219,7 +219,7 @@ def test_another_description_is_refused(written, field, value, message):
 
 
 def rewrite(folder, name, content):
-  """A file that was changed by who also changed its checksum."""
+  """Changes a file together with its checksum."""
   (folder / name).write_bytes(content)
   path = folder / 'recommender.json'
   head = json.loads(path.read_text())

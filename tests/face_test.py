@@ -1,4 +1,4 @@
-"""The names of the package: all are there, and their examples run."""
+"""Tests that the package has all of its names and that their examples run."""
 
 import doctest
 import re

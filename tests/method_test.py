@@ -1,4 +1,4 @@
-"""Histories: padded in the order of time, and as a matrix."""
+"""Tests histories, padded in the order of time and as a matrix."""
 
 import numpy as np
 

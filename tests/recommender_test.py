@@ -1,4 +1,4 @@
-"""Asked for items: what is known ranks, what is not is said."""
+"""Tests that known histories rank items and that notes explain the rest."""
 
 import numpy as np
 import pytest

@@ -113,12 +113,12 @@ def answer(analyses) -> str:
   drawn = picture(
     'answer',
     lambda: figures.answer(analyses),
-    'Gain in quality over cost of an adaptation, one point a case',
+    'Gain in quality over cost of an adaptation, one point per case',
     'experiments/adaptation/results',
   )
   return (
-    f'{told}\n\n{drawn}\n\n{words.CASES} Hollow points are not told '
-    'apart; bars are 95% intervals.'
+    f'{told}\n\n{drawn}\n\n{words.CASES} In the figure, hollow points mark '
+    'cases that are neither better nor worse; bars are 95% intervals.'
   )
 
 

@@ -116,7 +116,7 @@ def _others(result: dict[str, Any]) -> str:
   cores = result['cores_used_by_others']
   if cores is None:
     return 'load by other processes unknown'
-  return f'{cores:.2f} cores busy with other processes meanwhile'
+  return f'{cores:.2f} cores used by other processes'
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

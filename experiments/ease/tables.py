@@ -128,7 +128,7 @@ def _against(document, arm):
   word = {'win': 'loss', 'loss': 'win'}.get(word, word)
   text = (
     f'{arm} {found.relative:+.1%} ({found.low:+.1%} to {found.high:+.1%}) '
-    'of EASE'
+    'relative to EASE'
   )
   return text, word
 
@@ -152,9 +152,8 @@ def _not_worse_than(arm):
 def _negative_share(document):
   ease = document['arms']['ease']
   share = ease['negative_share']
-  text = (
-    f'{share:.0%} of pairs, {ease["negative_share_by_size"]:.0%} of the size'
-  )
+  by_size = ease['negative_share_by_size']
+  text = f'{share:.0%} of the weights, {by_size:.0%} of their absolute sum'
   return text, 0.5 <= share <= 0.7
 
 
@@ -164,7 +163,7 @@ def _clipping_gives_slim(document):
     for name in ('ease', 'ease:nonnegative', 'slim')
   }
   gap = ndcg['ease:nonnegative'] / ndcg['slim'] - 1
-  text = f'clipped {gap:+.1%} of SLIM'
+  text = f'clipped EASE {gap:+.1%} relative to SLIM'
   return text, abs(gap) < 0.02 and ndcg['ease:nonnegative'] < ndcg['ease']
 
 
@@ -178,14 +177,18 @@ _CLAIMS = {
   'a linear model is at least as good as a deep one': _not_worse_than(
     'mult_vae'
   ),
-  'the zero diagonal does the work': _beats('ease:unconstrained'),
+  'the zero diagonal is what makes EASE rank well': _beats(
+    'ease:unconstrained'
+  ),
   'about 60% of the weights are negative': _negative_share,
-  'clipping the negatives costs quality': _beats('ease:nonnegative'),
-  "clipping gives SLIM's level (within 2%)": _clipping_gives_slim,
-  'the non-negative fit without L1 is worse, too': _beats('slim:no_l1'),
-  'dropping L1 and non-negativity gains over SLIM': _beats('slim'),
-  'EASE costs a tenth of SLIM (30 ADMM steps) or less': _cheaper_than_slim,
-  'the precision matrix beats cosine (ItemKNN)': _beats('itemknn'),
+  'setting negative weights to zero (clipping) costs quality': _beats(
+    'ease:nonnegative'
+  ),
+  'clipped EASE ranks within 2% of SLIM': _clipping_gives_slim,
+  'a non-negative fit without L1 is worse than EASE, too': _beats('slim:no_l1'),
+  'without L1 and non-negativity, EASE ranks better than SLIM': _beats('slim'),
+  'EASE costs at most a tenth of SLIM (30 ADMM steps)': _cheaper_than_slim,
+  'the precision matrix ranks better than cosine (ItemKNN)': _beats('itemknn'),
 }
 
 

@@ -186,7 +186,7 @@ def goals_table(entries: list[dict]) -> str:
   """Returns the ratios by budget: mean over settings, and lowest setting."""
   budgets = sorted({e['budget'] for e in entries})
   lines = [
-    f'| regime | HyperEASE over | | {" | ".join(map(str, budgets))} |',
+    f'| regime | rival | ratio | {" | ".join(map(str, budgets))} |',
     f'|---|---|---|{"---|" * len(budgets)}',
   ]
   for regime, title in _REGIMES.items():
@@ -225,7 +225,7 @@ def goals_table(entries: list[dict]) -> str:
 
 def _without(missing: int) -> str:
   """A note on the number of settings that a mean leaves out."""
-  return f' ({missing} without)' if missing else ''
+  return f' ({missing} left out)' if missing else ''
 
 
 def _judged(found: dict[str, float], rival: str, budget: int) -> str:
@@ -310,7 +310,7 @@ def arms_table(entries: list[dict]) -> str:
 def cost_table(document: dict) -> str:
   """Returns the costs of an adaptation in a large catalogue, and the goal."""
   lines = [
-    '| system | what | users | operations | time | stored |',
+    '| method | phase | users | operations | time | stored |',
     '|---|---|---:|---:|---:|---:|',
   ]
   for row in document['rows']:
@@ -328,7 +328,7 @@ def cost_table(document: dict) -> str:
     f'\nA refit takes {found["flops_ratio"]:.0f} times the operations of '
     f'generating (goal {found["goal"]} {word}), {found["seconds_ratio"]:.0f} '
     f'times the seconds and {found["bytes_ratio"]:.1f} times the bytes; '
-    f'preparing the generator is paid for by {count} adaptation'
+    f'preparing the generator pays for itself after {count} adaptation'
     f'{"s" if count > 1 else ""}.'
   )
   return '\n'.join(lines)

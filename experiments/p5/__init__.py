@@ -1,1 +1,1 @@
-"""P5: one text-to-text model, asked in prompts."""
+"""The experiments with P5, one text-to-text model for many kinds of prompts."""

@@ -1,4 +1,4 @@
-"""How each family of prompts is judged on held-out rows."""
+"""Evaluates P5 and its baselines on the held-out rows of each prompt family."""
 
 import collections
 from collections.abc import Sequence
@@ -12,20 +12,21 @@ from hyperrec.systems.p5 import decoding, item_ids, p5, prompt_tasks, prompts
 from hyperrec.systems.p5 import tokenizer as tokenizer_lib
 
 METRICS = ('hr@5', 'ndcg@5', 'hr@10', 'ndcg@10')
-# What no text or ranking tells: yes or no, and lists to pick from.
+# Fields of templates that are not evaluated: yes-or-no questions, and choices
+# from a list of candidates.
 _NOT_JUDGED = frozenset(['liked', 'taken', 'candidates'])
 _BATCH_SIZE = 64
-# Answers of training among which the most common one is looked for.
+# Number of training answers among which the most common one is searched for.
 _MANY = 2000
 
 
 class Judged(NamedTuple):
-  """A network, and what its prompts are filled in with.
+  """The model to evaluate, and the data that fill its prompts.
 
   Attributes:
     config: hyperparameters.
-    state: parameters, tokenizer and names of items.
-    tasks: the training rows.
+    state: parameters, tokenizer and item names.
+    tasks: training rows.
   """
 
   config: p5.P5Config
@@ -34,17 +35,17 @@ class Judged(NamedTuple):
 
   @property
   def writer(self) -> prompts.Writer:
-    """What fills in templates."""
+    """Writer that fills in templates."""
     return self.config.writer(self.state.tokenizer)
 
 
 class Asked(NamedTuple):
-  """One template, filled in for each held-out row.
+  """One template, filled in for each of N held-out rows.
 
   Attributes:
-    sources: tokens of the prompts.
-    answers: tokens of the right answers.
-    users: whose row each is.
+    sources: tokens of the N prompts.
+    answers: tokens of the N right answers.
+    users: int [N], the user of each row.
   """
 
   sources: list[prompts.Tokens]
@@ -55,7 +56,14 @@ class Asked(NamedTuple):
 def ask(
   judged: Judged, template: prompts.Template, held: splits.HeldOut, seed: int
 ) -> Asked:
-  """Prompts about the rows to be found, given the histories."""
+  """Fills in a template for each held-out row.
+
+  Args:
+    judged: the model, and the data that fill its prompts.
+    template: the template.
+    held: histories, which the prompts show, and the rows to be found.
+    seed: seed of the template's random fields.
+  """
   shown = held.histories.by_user_and_time()
   ends = np.cumsum(shown.user_counts())
   starts = ends - shown.user_counts()
@@ -77,10 +85,21 @@ def judge(
   seed: int = 0,
   metrics: tuple[str, ...] = METRICS,
 ) -> dict[str, float] | None:
-  """The metrics of a template's family; None of what is not judged.
+  """Evaluates the answers to one template.
 
-  Ratings: RMSE and MAE of what is written. Items: full ranking without those
-  seen. Texts: BLEU and ROUGE of what is written.
+  Ratings are evaluated by the RMSE and MAE of the written number, items by a
+  full ranking without the seen items, and texts by the BLEU and ROUGE of the
+  written text.
+
+  Args:
+    judged: the model, and the data that fill its prompts.
+    template: the template.
+    held: histories, and the rows to be found.
+    seed: seed of the template's random fields.
+    metrics: metrics of the ranking.
+
+  Returns:
+    Maps each metric to its value; None for templates that are not evaluated.
   """
   if template.fields & _NOT_JUDGED:
     return None
@@ -104,7 +123,14 @@ def rank(
   held: splits.HeldOut,
   metrics: tuple[str, ...] = METRICS,
 ) -> dict[str, float]:
-  """Full ranking of the catalogue by its names' probabilities."""
+  """Evaluates the full ranking of items by the probabilities of their names.
+
+  Args:
+    judged: the model, and the data that fill its prompts.
+    asked: prompts of the held-out rows, one for each user.
+    held: histories, and the rows to be found.
+    metrics: names of the metrics.
+  """
   row_of = np.zeros(held.targets.num_users, np.int64)
   row_of[asked.users] = np.arange(len(asked.users))
 
@@ -116,7 +142,13 @@ def rank(
 
 
 def ranked(score, held: splits.HeldOut, metrics=METRICS) -> dict[str, float]:
-  """The metrics of scores of users; what they have seen is left out."""
+  """Evaluates the full ranking of a score function, without the seen items.
+
+  Args:
+    score: maps users [B] to scores [B, V].
+    held: histories, and the rows to be found.
+    metrics: names of the metrics.
+  """
   found = ranking.evaluate(
     score, held.histories.csr(), held.targets.csr(), metrics=metrics
   )
@@ -124,7 +156,7 @@ def ranked(score, held: splits.HeldOut, metrics=METRICS) -> dict[str, float]:
 
 
 def write(judged: Judged, sources: Sequence[prompts.Tokens]) -> list[str]:
-  """The model's own text to each prompt, the best token at each place."""
+  """Writes the model's answer to each prompt, by greedy decoding."""
   tokenizer = judged.state.tokenizer
   texts = []
   for first in range(0, len(sources), _BATCH_SIZE):
@@ -144,9 +176,11 @@ def write(judged: Judged, sources: Sequence[prompts.Tokens]) -> list[str]:
 def common_answer(
   judged: Judged, template: prompts.Template, held: splits.HeldOut
 ) -> dict[str, float] | None:
-  """Overlap of training's most common text, written to every prompt.
+  """Evaluates a baseline that always answers the most common training text.
 
-  None where the template asks for no text.
+  Returns:
+    Maps each metric of text overlap to its value; None for templates that do
+    not ask for a text.
   """
   is_judged = not template.fields & _NOT_JUDGED
   if not is_judged or template.target in ('{item}', '{rating}'):
@@ -168,7 +202,11 @@ def common_answer(
 def mean_rating(
   train: interactions.Interactions, held: splits.HeldOut
 ) -> dict[str, float] | None:
-  """Errors of the mean training rating as the answer to everything."""
+  """Evaluates a baseline that always answers the mean training rating.
+
+  Returns:
+    RMSE and MAE; None without ratings.
+  """
   if train.ratings is None:
     return None
   errors = text_metrics.constant_errors(
@@ -180,7 +218,7 @@ def mean_rating(
 def popularity(
   train: interactions.Interactions, held: splits.HeldOut
 ) -> dict[str, float]:
-  """The most chosen items of training as the answer to everyone."""
+  """Evaluates a baseline that ranks items by their number of training rows."""
   counts = train.item_counts().astype(np.float32)
   return ranked(lambda users: np.tile(counts, (len(users), 1)), held)
 
@@ -188,12 +226,15 @@ def popularity(
 def number_rule(
   numbers: np.ndarray, held: splits.HeldOut, histories
 ) -> dict[str, float]:
-  """What the numbers alone give away (`item_ids.next_number_scores`).
+  """Evaluates the rule that ranks items by their numbers alone.
+
+  The rule is `item_ids.next_number_scores`. It learns nothing, so its metrics
+  show how much the item numbers leak.
 
   Args:
-    numbers: [V] of the items.
-    held: what is to be found.
-    histories: users [B] -> their `Histories`.
+    numbers: [V] numbers of the items.
+    held: histories, and the rows to be found.
+    histories: maps users [B] to their `Histories`.
   """
 
   def score(users):

@@ -1,9 +1,10 @@
-"""What ranking a catalogue costs: by the tree, by a beam, name by name.
+"""Measures three ways to rank a catalogue: tree, beam and one name at a time.
 
 python -m experiments.p5.latency \
   --output=experiments/p5/results/latency.json
 
-Random weights of the default size; each prompt is as long as can be.
+The network has the default size and random weights. Each prompt has the largest
+possible length.
 """
 
 import jax
@@ -29,12 +30,12 @@ _OUTPUT = flags.DEFINE_string(
 )
 
 _SOURCE_LENGTH, _NUM_BEAMS = 96, 20
-# Prompts at a time: of the tree and the beam, and of names one by one.
+# Batch sizes: of the tree and the beam, and of one name at a time.
 _BATCH, _FEW = 64, 8
 
 
 def main(argv):
-  """Measures, prints and writes."""
+  """Measures all ways to rank, prints the times and writes them."""
   del argv
   data = sources.load('movielens_small')
   popular = data.take_items(
@@ -63,7 +64,7 @@ def main(argv):
 
 
 def numbers(tokenizer, num_items: int) -> list[list[int]]:
-  """Names of a catalogue by number."""
+  """Tokens of the names of a catalogue whose items are named by numbers."""
   width = item_ids.width_of(num_items)
   return list(
     map(tokenizer.encode, item_ids.as_text(np.arange(num_items), width))
@@ -71,7 +72,17 @@ def numbers(tokenizer, num_items: int) -> list[list[int]]:
 
 
 def measured(what, names, network, params) -> list[dict]:
-  """Seconds for 1,000 users of each way to rank."""
+  """Measures each way to rank a catalogue.
+
+  Args:
+    what: description of the names, for the table.
+    names: tokens of each item's name.
+    network: `T5Config` of the network.
+    params: parameters of the network.
+
+  Returns:
+    One record for each way, with the seconds for 1,000 users.
+  """
   tree = jax.tree.map(jnp.asarray, prefix_tree.build(names, tokenizer_lib.EOS))
   size = p5.batch_size(p5.P5Config(), tree, _BATCH)
   ways = {
@@ -104,7 +115,11 @@ def measured(what, names, network, params) -> list[dict]:
 
 
 def prompts(num_users: int) -> tuple:
-  """Random prompts without padding."""
+  """Makes random prompts without padding.
+
+  Returns:
+    Tokens, whole-word numbers and mask, [num_users, source length] each.
+  """
   shape = num_users, _SOURCE_LENGTH
   tokens = np.random.default_rng(0).integers(3, 300, size=shape)
   whole = np.broadcast_to(1 + np.arange(_SOURCE_LENGTH) // 2, shape)
@@ -112,7 +127,14 @@ def prompts(num_users: int) -> tuple:
 
 
 def one_by_one(names, network, params):
-  """Every name written alone: what the tree saves."""
+  """Makes a function that scores each name on its own.
+
+  Its time shows what the tree saves, since names that share a prefix are
+  decoded separately.
+
+  Returns:
+    Maps prompts of B users to log-probabilities [B, V].
+  """
   length = 1 + max(map(len, names))
   targets = np.zeros((len(names), length), np.int32)
   for row, name in zip(targets, names, strict=True):

@@ -1,12 +1,13 @@
-"""What item numbers alone give away: a rule that learns nothing, ranked.
+"""Measures how much item numbers leak, by a rule that learns nothing.
 
   python -m experiments.p5.leak --data_dir=DIR \
     --output=experiments/p5/results/leak.json
 
-The rule answers with the number after the largest of the history, then the one
-after the last item's, and so on (`item_ids.next_number_scores`). Numbers that
-were handed out along full sequences hold the answer; those of a function of
-the training interactions do not.
+The rule ranks first the item whose number follows the largest number of the
+history, then the one whose number follows that of the last item, and so on (see
+`item_ids.next_number_scores`). If numbers were assigned along full sequences,
+they reveal the test items. Numbers that depend only on the training
+interactions do not.
 """
 
 from absl import app, flags, logging
@@ -23,16 +24,20 @@ SETS = {
 }
 METRICS = ('hr@5', 'ndcg@5', 'hr@10', 'ndcg@10')
 
-_SETS = flags.DEFINE_list('sets', list(SETS), f'Some of {", ".join(SETS)}.')
-_DATA_DIR = flags.DEFINE_string('data_dir', None, "The sources' files.")
-_SEED = script.define_seed('seed', 'Seed of the random numbers of items.')
+_SETS = flags.DEFINE_list(
+  'sets', list(SETS), f'Data sets that are used, from {", ".join(SETS)}.'
+)
+_DATA_DIR = flags.DEFINE_string(
+  'data_dir', None, 'Folder of the files of the data sets.'
+)
+_SEED = script.define_seed('seed', 'Seed of the random item numbers.')
 _OUTPUT = flags.DEFINE_string(
   'output', 'results/p5/leak.json', 'JSON file that is written.'
 )
 
 
 def main(argv):
-  """Judges the rule on every kind of number of every set."""
+  """Evaluates the rule on every kind of item numbers of every data set."""
   del argv
   unknown = set(_SETS.value) - set(SETS)
   if unknown:
@@ -47,7 +52,16 @@ def main(argv):
 
 
 def judged(name: str, data_dir: str | None, seed: int):
-  """Yields (test users, kind of numbers, metrics of the rule)."""
+  """Evaluates the rule on one data set.
+
+  Args:
+    name: one of `SETS`.
+    data_dir: folder of the files of the data sets; None uses the default.
+    seed: seed of the random item numbers.
+
+  Yields:
+    Number of test users, kind of numbers, and metrics of the rule.
+  """
   source, options = SETS[name]
   data = sources.load(source, data_dir, duplicates='keep', **options)
   split = splits.leave_one_out(data)

@@ -1,13 +1,13 @@
-"""One row of the P5 tables: train on prompts, judge every family.
+"""Trains P5 on prompts and evaluates all prompt families; this makes one row.
 
   python -m experiments.p5.run --workdir=WORKDIR \
     --flagfile=experiments/p5/movielens_small.flags
 
 Paper: Geng et al., "Recommendation as language processing", RecSys 2022, arXiv
-2203.13366. Each user's last row is test, the one before it validation; items
-are ranked in full without those seen. The parameters judged are those with the
-best validation NDCG@10 of the next item. The same command with the same workdir
-resumes.
+2203.13366. Each user's last row is the test row, and the row before it the
+validation row. The full catalogue without the seen items is ranked. The
+parameters with the best validation NDCG@10 of the next item are tested. The
+same command with the same workdir resumes the run.
 """
 
 import collections
@@ -34,16 +34,17 @@ _ROW = flags.DEFINE_string('row', None, 'Name of the row.', required=True)
 _FAMILIES = flags.DEFINE_list(
   'families',
   list(prompts.FAMILIES),
-  'Families of prompts to train on; sequential must be among them.',
+  'Families of prompts to train on, such as sequential,rating; sequential must '
+  'be among them.',
 )
 _NAMES = flags.DEFINE_enum(
   'names',
   p5.P5Config.names,
   item_ids.INDEXINGS,
-  'Kind of item numbers; those of kind given leak the test items.',
+  'Kind of item numbers; the numbers of the kind given leak the test items.',
 )
-# Items have numbers here, never texts as names, and narrow heads where the
-# network is narrow.
+# Items are named by numbers here, never by texts, and heads are at most as wide
+# as the network.
 _CONFIG = config_flags.define(
   p5.P5Config(), leave_out=['names', 'head_dim', 'name_tokens']
 )
@@ -51,34 +52,36 @@ _SEED = script.define_seed('seed', 'Seed of all random draws.')
 _EVALUATE_EVERY = flags.DEFINE_integer(
   'evaluate_every',
   500,
-  'Steps between validations and checkpoints; 0 means only at the end.',
+  'Number of steps between validations and between checkpoints; 0 means only '
+  'at the end.',
   lower_bound=0,
 )
 _VALIDATION_USERS = flags.DEFINE_integer(
   'validation_users',
   1000,
-  'Largest number of validation users, on whom the parameters are chosen.',
+  'Largest number of validation users, on which the parameters are chosen.',
   lower_bound=1,
 )
 _JUDGED_SEEN = flags.DEFINE_integer(
   'judged_seen',
   0,
-  'Number of trained wordings of each family that are tested; 0 means all.',
+  'Number of trained wordings that are tested of each kind of answer of each '
+  'family; 0 means all.',
   lower_bound=0,
 )
 _WORKDIR = flags.DEFINE_string(
   'workdir',
   None,
-  'Folder of checkpoints and metrics; without it, training cannot resume.',
+  'Folder of checkpoints and metrics; without it, the run cannot be resumed.',
 )
 _OUTPUT = flags.DEFINE_string(
   'output',
   None,
-  'JSON file that the row is written to; by default WORKDIR/ROW-SEED.json, '
-  'without a workdir results/p5/ROW-SEED.json.',
+  'JSON file that the row is written to; by default WORKDIR/ROW-SEED.json, or '
+  'results/p5/ROW-SEED.json without a workdir.',
 )
 
-# What a resumed run finds in its workdir, with the version of its format.
+# Names of what a resumed run reads from its workdir, with format versions.
 _KEEPS = {
   'checkpoints': 1,
   'metrics.jsonl': 1,
@@ -87,16 +90,16 @@ _KEEPS = {
 }
 _FREE = {
   'row': 'it names the result',
-  'judged_seen': 'it chooses which wordings the result has',
+  'judged_seen': 'it chooses which wordings are tested',
 }
 
 
 def main(argv):
-  """Trains and judges one row."""
+  """Trains the model of one row, evaluates it, and writes the row."""
   del argv
   if 'sequential' not in _FAMILIES.value:
     raise app.UsageError(
-      '--families must hold sequential: it chooses the parameters'
+      '--families must contain sequential, on which the parameters are chosen'
     )
   config = _config()
   data = source_flags.load()
@@ -136,7 +139,7 @@ def main(argv):
 
 
 def claim(data) -> None:
-  """Refuses the workdir of another run."""
+  """Claims the workdir for this run; see `script.claim`."""
   script.claim(
     _WORKDIR.value,
     'experiments.p5.run',
@@ -147,7 +150,12 @@ def claim(data) -> None:
 
 
 def _untrained(config, train):
-  """What is judged, untrained; numbers, templates, families left out."""
+  """Makes the model without parameters, and its prompts.
+
+  Returns:
+    The model, the item numbers [V], the usable templates, and the families that
+    are left out, with reasons.
+  """
   numbers = item_ids.number_items(train, config.names, _SEED.value)
   tokenizer = _tokenizer(config, train, numbers)
   names = list(map(tokenizer.encode, prompt_tasks.item_names(numbers)))
@@ -164,9 +172,13 @@ def _families() -> list[str]:
 
 
 def _tokenizer(config, train, numbers) -> tokenizer_lib.Tokenizer:
-  """Made once for a workdir, in which the numbers of items stay the same, too.
+  """Trains a tokenizer, or loads that of the workdir.
 
-  Another version of a package may number items in another way.
+  Tokenizer and item numbers must stay the same in a workdir. Another version of
+  a package may produce different ones, so their digests are checked.
+
+  Raises:
+    OtherRunError: the workdir was made with another tokenizer or other numbers.
   """
   if not _WORKDIR.value:
     return tokenizer_lib.train(prompt_tasks.corpus(train), config.vocab_size)
@@ -185,22 +197,26 @@ def _tokenizer(config, train, numbers) -> tokenizer_lib.Tokenizer:
     then = {what: str(then[what]) for what in now}
   except (ValueError, KeyError, TypeError) as error:
     raise manifest.OtherRunError(
-      f'{record} does not tell which tokenizer and numbers were used '
+      f'{record} does not say which tokenizer and numbers were used '
       f'({error!r}); give another --workdir, or delete that folder'
     ) from error
   for what, digest in now.items():
     if then[what] != digest:
       raise manifest.OtherRunError(
         f'{record}: the {what} of this workdir had sha256 {then[what][:12]}, '
-        f'now it is {digest[:12]}; go on with the versions in manifest.json, '
-        'or give another --workdir'
+        f'now it is {digest[:12]}; install the package versions that '
+        'manifest.json lists, or give another --workdir'
       )
   script.write_document(now, record)
   return tokenizer
 
 
 def _trained(untrained, templates, split):
-  """The `Outcome` of training, and the processor seconds that it took."""
+  """Trains the model.
+
+  Returns:
+    The `Outcome` of training, and its processor seconds.
+  """
   start = time.process_time()
   template = next(t for t in templates if t.family == 'sequential')
   held = _first_users(split.validation, _VALIDATION_USERS.value)
@@ -235,7 +251,7 @@ def _trained(untrained, templates, split):
 
 
 def _first_users(held: splits.HeldOut, limit: int) -> splits.HeldOut:
-  """The same users with targets of only some, drawn at random."""
+  """Keeps the targets of at most `limit` users, who are drawn at random."""
   users = np.unique(held.targets.users)
   chosen = np.random.default_rng(0).permutation(users)[:limit]
   kept = held.targets.rows(np.isin(held.targets.users, chosen))
@@ -243,7 +259,7 @@ def _first_users(held: splits.HeldOut, limit: int) -> splits.HeldOut:
 
 
 def _judged(judged, templates, held) -> list[dict]:
-  """A record for each template that is judged."""
+  """Evaluates the templates, and makes a record for each evaluated one."""
   records, counts = [], collections.Counter()
   for template in templates:
     kind = template.family, template.target

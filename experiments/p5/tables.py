@@ -13,7 +13,7 @@ from experiments import readme, script
 _FOLDER = pathlib.Path('experiments/p5')
 _SASREC = pathlib.Path('experiments/sasrec/results/beauty.json')
 RANKING = 'hr@5', 'ndcg@5', 'hr@10', 'ndcg@10'
-# HR@5, NDCG@5, HR@10, NDCG@10 on Beauty, by their authors.
+# HR@5, NDCG@5, HR@10 and NDCG@10 on Beauty, as the authors report them.
 PUBLISHED = {
   'P5-small, numbers along full sequences (leak)': (
     0.0503, 0.0370, 0.0659, 0.0421,
@@ -26,18 +26,22 @@ PUBLISHED = {
   ),
 }  # fmt: skip
 BEAUTY = {
-  'beauty_given': 'P5, the numbers of the file (leak), half the rate',
+  'beauty_given': 'P5, the numbers of the file (leak), half the learning rate',
   'beauty_sequential': 'P5, sequential numbers',
-  'beauty_random': 'P5, random numbers, half the rate',
+  'beauty_random': 'P5, random numbers, half the learning rate',
   'beauty_collaborative': 'P5, collaborative numbers',
-  'beauty_collaborative_long': 'P5, collaborative numbers, four times as long',
-  'beauty_collaborative_slow': 'P5, collaborative numbers, half the rate',
-  'beauty_collaborative_wide': 'P5, collaborative numbers, half the rate, wide',
+  'beauty_collaborative_long': 'P5, collaborative numbers, 4 times the steps',
+  'beauty_collaborative_slow': (
+    'P5, collaborative numbers, half the learning rate'
+  ),
+  'beauty_collaborative_wide': (
+    'P5, collaborative numbers, half the learning rate, twice the width'
+  ),
 }
 
 
 def main(argv):
-  """Writes the tables."""
+  """Writes the tables of Beauty, of leaks, of families and of latencies."""
   del argv
   file = _FOLDER / 'README.md'
   results = _FOLDER / 'results'
@@ -48,13 +52,13 @@ def main(argv):
 
 
 def runs(results: pathlib.Path, row: str) -> list[dict]:
-  """The result of each seed of a row."""
+  """Reads the result of each seed of a row."""
   paths = sorted(results.glob(f'{row}-*.json'))
   return [json.loads(path.read_text()) for path in paths]
 
 
 def beauty_table(results: pathlib.Path) -> str:
-  """Next item on Beauty: published, and each numbering here."""
+  """Table of the next item on Beauty: published results, and those here."""
   lines = _head('Beauty, next item', RANKING, 'training', 'flag file')
   for what, values in PUBLISHED.items():
     lines.append(_row(f'published: {what}', map(_number, values), '', ''))
@@ -77,7 +81,7 @@ def beauty_table(results: pathlib.Path) -> str:
 
 
 def _beauty_baselines(found) -> list[str]:
-  """SASRec of this project, popularity, and the rule on each numbering."""
+  """Rows of our SASRec, popularity, and the rule on each kind of numbers."""
   sasrec = json.loads(_SASREC.read_text())
   values = [
     sasrec['metrics'][metric.replace('hr@', 'recall@')] for metric in RANKING
@@ -97,7 +101,7 @@ def _beauty_baselines(found) -> list[str]:
 
 def leak_table(results: pathlib.Path) -> str:
   """The rule that learns nothing, on each kind of numbers."""
-  lines = _head('set', ['numbers', *RANKING])
+  lines = _head('data set', ['numbers', *RANKING])
   path = results / 'leak.json'
   if not path.exists():
     return '\n'.join([*lines, _row('not run yet', [''] * 5)])
@@ -108,7 +112,7 @@ def leak_table(results: pathlib.Path) -> str:
 
 
 def families_table(results: pathlib.Path) -> str:
-  """Every family on the default set, by seen and unseen wording."""
+  """Table of all families on MovieLens, with seen and unseen wordings."""
   lines = _head('family', ['answer', 'metric', 'seen', 'unseen', 'baseline'])
   found = runs(results, 'movielens_small')
   if not found:
@@ -148,7 +152,9 @@ def families_table(results: pathlib.Path) -> str:
 
 def latency_table(results: pathlib.Path) -> str:
   """Seconds for 1,000 users of each way to rank."""
-  lines = _head('names', ['nodes', 'way', 'seconds for 1,000 users', 'batch'])
+  lines = _head(
+    'names', ['nodes', 'method', 'seconds for 1,000 users', 'batch']
+  )
   path = results / 'latency.json'
   if not path.exists():
     return '\n'.join([*lines, _row('not run yet', [''] * 4)])
@@ -160,13 +166,17 @@ def latency_table(results: pathlib.Path) -> str:
 
 
 def _over_seeds(found, kind, metrics, what='metrics'):
-  """Mean (and deviation over seeds) of the mean over a family's wordings.
+  """Averages metrics over a family's wordings, and then over seeds.
 
   Args:
     found: the result of each seed.
-    kind: family, target and whether the wording was seen.
-    metrics: their names.
-    what: of a record.
+    kind: family, target, and whether the wordings were seen in training.
+    metrics: names of the metrics.
+    what: entry of the templates' records that holds the metrics.
+
+  Returns:
+    A cell for each metric: the mean, and the standard deviation over seeds if
+    there are several; empty without values.
   """
   cells = []
   for metric in metrics:

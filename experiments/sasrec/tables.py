@@ -85,9 +85,9 @@ def trial_of(workdir: pathlib.Path) -> dict[str, Any]:
 def _what(flags_of_run: dict[str, Any]) -> str:
   """Describes the settings of a run."""
   sampled = flags_of_run['num_negatives']
-  drawn = 'by count, corrected' if flags_of_run['logq'] else 'all alike'
+  drawn = 'by count, corrected' if flags_of_run['logq'] else 'uniformly'
   loss = f'{sampled:,} sampled {drawn}' if sampled else 'full softmax'
-  seen = ', padding seen' if flags_of_run.get('sees_padding') else ''
+  seen = ', attention to padding' if flags_of_run.get('sees_padding') else ''
   return (
     "authors' block, width {dim}, {num_layers} block, dropout {dropout} and "
     '{item_dropout} of the item table, {epochs} epochs, {loss}{seen}'
@@ -97,7 +97,7 @@ def _what(flags_of_run: dict[str, Any]) -> str:
 def trials_table(folder: pathlib.Path) -> str:
   """Returns the best validation metrics of each trial."""
   lines = [
-    '| set | trial | places counted from | Recall@10 | NDCG@10 | at step | '
+    '| set | trial | positions counted from | Recall@10 | NDCG@10 | at step | '
     'run until step |',
     '|---|---|---|---:|---:|---:|---:|',
   ]

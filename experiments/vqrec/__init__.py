@@ -1,1 +1,1 @@
-"""VQ-Rec: every arm of its table on small targets."""
+"""The experiments with VQ-Rec: all arms of its table, on small targets."""

@@ -1,4 +1,7 @@
-"""The arms of the table: what is learned from the sources, what is not."""
+"""The arms of the experiment, which are variants of training VQ-Rec.
+
+They differ in what is learned from the sources and what from the target.
+"""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -18,14 +21,15 @@ Outcome = method_lib.Outcome
 
 
 class Arm(NamedTuple):
-  """One row of the table.
+  """One variant, which is one row of the table.
 
   Attributes:
-    title: what it is, for the table.
-    changes: fields of `VqrecConfig` that differ from the flags'.
-    pretrained: whether it starts from the sources.
-    finetuned: whether it learns from the target.
-    has_text: whether the target's codes come from its text.
+    title: description of the arm in the table.
+    changes: fields of `VqrecConfig` whose values differ from the flags.
+    pretrained: whether the network is pre-trained on the sources.
+    finetuned: whether the network is trained on the target.
+    has_text: whether the target's codes are made from its text; otherwise they
+      are random.
   """
 
   title: str
@@ -58,16 +62,23 @@ ARMS = {
 
 
 def configured(arm: Arm, config: VqrecConfig) -> VqrecConfig:
-  """The hyperparameters of an arm."""
+  """Applies the changes of an arm to the hyperparameters of the flags."""
   return dataclasses.replace(config, **arm.changes)
 
 
 def parse_trial(text: str) -> tuple[str, dict[str, Any]]:
-  """The arm, and the fields of `VqrecConfig` that differ: "dim=64 lr=0.01".
+  """Parses a trial, such as "arm=full finetune_lr=0.01".
+
+  Args:
+    text: entries arm=NAME and FIELD=VALUE with spaces between them. Without an
+      arm, the trial is from scratch.
+
+  Returns:
+    The name of the arm, and the fields of `VqrecConfig` that the trial sets.
 
   Raises:
-    UsageError: an unknown arm or field, a value that is not of its type, or a
-      field that this arm would not heed.
+    UsageError: the arm or a field is unknown, a value does not have the type of
+      its field, or the field has no effect in this arm.
   """
   known = {f.name: f.type for f in dataclasses.fields(VqrecConfig)}
   changes = {}
@@ -83,23 +94,27 @@ def parse_trial(text: str) -> tuple[str, dict[str, Any]]:
         changes[name] = known[name](value)
     except (KeyError, ValueError):
       raise app.UsageError(
-        f'--trial="{text}": {entry!r} is neither arm=NAME, of '
-        f'{[*ARMS]}, nor FIELD=VALUE, of {known}'
+        f'--trial="{text}": {entry!r} is neither arm=NAME with a name from '
+        f'{[*ARMS]} nor FIELD=VALUE with a field and a type from {known}'
       ) from None
   _check_heeded(text, arm, changes)
   return arm, changes
 
 
 def _check_heeded(text: str, arm: str, changes: dict[str, Any]) -> None:
-  """What is made before the trial, or is the arm's own, no trial changes."""
+  """Refuses fields that the arm sets or that act only before the trial.
+
+  Raises:
+    UsageError: the trial sets such a field.
+  """
   fixed = {'num_groups', 'num_codes', *ARMS[arm].changes}
   if ARMS[arm].pretrained:
     late = ('align_', 'finetune_')
     fixed |= {name for name in changes if not name.startswith(late)}
   for name in fixed & set(changes):
     raise app.UsageError(
-      f'--trial="{text}": arm={arm} would not heed {name}, which is the '
-      "arm's own or serves before the trial begins"
+      f'--trial="{text}": arm={arm} ignores {name}, since the arm sets it or '
+      'it is used before the trial begins; leave it out'
     )
 
 
@@ -109,13 +124,13 @@ def make_model(
   features: vqrec.Features,
   make_index: vqrec_index.MakeIndex,
 ) -> Model:
-  """VQ-Rec with the hyperparameters of an arm.
+  """Makes the model of an arm.
 
   Args:
-    arm: which one.
+    arm: the arm, whose changes are applied to `config`.
     config: hyperparameters of the flags.
-    features: of the target's items.
-    make_index: makes the target's own index.
+    features: gives the features of the target's items.
+    make_index: makes an index from the target's own features.
   """
   build = vqrec.vqrec if arm.pretrained else vqrec.vqrec_from_scratch
   settings = dataclasses.asdict(configured(arm, config))
@@ -131,15 +146,18 @@ def fit(
   key: jax.Array,
   run: method_lib.Run,
 ) -> Outcome:
-  """The arm's network of the target's catalogue.
+  """Fits the network of an arm to the target.
 
   Args:
-    arm: which one.
-    model: of the arm.
-    shared: what is pre-trained; None from scratch.
-    train: the training part of the target.
-    key: a typed key.
+    arm: the arm.
+    model: the model of the arm, from `make_model`.
+    shared: the pre-trained network; None trains from scratch.
+    train: training part of the target.
+    key: typed key of the random numbers.
     run: how the last stage of training is evaluated.
+
+  Returns:
+    The state over the target's catalogue and its cost, without pre-training.
   """
   if shared is None:
     return model.fit(train, key, run=run)

@@ -1,11 +1,11 @@
-"""What an epoch from scratch costs, from a few steps of the whole size.
+"""Estimates the time of an epoch from scratch from a few full-size steps.
 
   python -m experiments.vqrec.epoch --source=scientific --duplicates=keep \
     --min_user_interactions=1 --dim=300 --dropout=0.5 --data_dir=DIR
 
-Codes are random, which costs what real ones do, so no text is needed. The
-processor's time of all cores together is counted, not the clock's, since
-neighbours on the machine do not change it much.
+The codes are random, so that no text is needed; real codes take the same time.
+The script measures processor time, summed over all cores, since other programs
+on the machine change it less than elapsed time.
 """
 
 import math
@@ -26,12 +26,15 @@ from hyperrec.training import optimizers
 from hyperrec.training import step as step_lib
 
 _STEPS = flags.DEFINE_integer(
-  'steps', 8, 'Measured, after one that compiles.', lower_bound=1
+  'steps',
+  8,
+  'Number of steps that are measured, after a first one that compiles.',
+  lower_bound=1,
 )
 
 
 def main(argv):
-  """Measures, and writes results/epoch.json."""
+  """Measures the steps, and writes experiments/vqrec/results/epoch.json."""
   del argv
   config = config_flags.config()
   data = source_flags.load()
@@ -60,7 +63,17 @@ def step_seconds(
   num_items: int,
   num_steps: int,
 ) -> list[float]:
-  """Processor seconds of each step; the first, which compiles, is left out."""
+  """Measures training steps.
+
+  Args:
+    config: hyperparameters.
+    packed: training rows of the target.
+    num_items: number of items of the catalogue.
+    num_steps: number of steps that are measured.
+
+  Returns:
+    Processor seconds of each step. A first step, which compiles, is left out.
+  """
   shape = num_items, config.num_groups
   codes = np.random.default_rng(0).integers(0, config.num_codes, shape)
   params = vqrec_training.init(config, jax.random.key(0))
@@ -69,7 +82,7 @@ def step_seconds(
   tx = optimizers.cosine_adamw(config.lr, num_steps)
   state = step_lib.init_state(params, tx, jax.random.key(1))
   constant = {'codes': jnp.asarray(codes, jnp.int32), 'fixed': params}
-  # The step takes its state's memory over, so what is fixed is a copy.
+  # The step reuses the memory of its state, so the fixed part needs a copy.
   constant = jax.tree.map(jnp.copy, constant)
   seconds = []
   for i in range(num_steps + 1):

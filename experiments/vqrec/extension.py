@@ -1,4 +1,4 @@
-"""A fitted VQ-Rec over items that no training has seen."""
+"""Adds new items to a fitted VQ-Rec without training."""
 
 from collections.abc import Sequence
 
@@ -19,10 +19,15 @@ SavedModel = model_file.SavedModel
 def read_items(
   path: str, id_column: str, text_column: str
 ) -> tuple[np.ndarray, list[str]]:
-  """Ids and texts of new items: a .csv, .tsv or .parquet file.
+  """Reads the ids and texts of new items.
+
+  Args:
+    path: a .csv, .tsv or .parquet file with a row for each item.
+    id_column: name of the column that holds the ids.
+    text_column: name of the column that holds the texts.
 
   Raises:
-    DataError: a column is missing, an id repeated, or a text empty.
+    DataError: a column is missing, an id is repeated, or a text is empty.
   """
   opened = reading.open_files(path)
   id_column = reading.find_column(opened, id_column, 'id_column')
@@ -33,12 +38,14 @@ def read_items(
   distinct, counts = np.unique(ids, return_counts=True)
   if (counts > 1).any():
     twice = distinct[counts > 1].tolist()[0]
-    raise DataError(f'{path}: the id {twice!r} occurs twice')
+    raise DataError(
+      f'{path}: the id {twice!r} occurs twice; give each item one row'
+    )
   for item, text in zip(ids.tolist(), texts, strict=True):
     if not text or not text.strip():
       raise DataError(
-        f'{path}: item {item!r} has no text, so it has no codes; write one, or '
-        'leave the item out'
+        f'{path}: item {item!r} has no text, which codes are made from; add a '
+        'text, or leave the item out'
       )
   return ids, texts
 
@@ -46,21 +53,21 @@ def read_items(
 def extended(
   model: SavedModel, ids: np.ndarray, table: np.ndarray
 ) -> SavedModel:
-  """The same network over the old catalogue and, after it, new items.
+  """Appends new items to the catalogue of a model.
 
   Args:
     model: a network over a catalogue.
-    ids: [N] of the new items, as text.
-    table: [N, F], their features.
+    ids: [N] ids of the new items, as strings.
+    table: [N, F] features of the new items.
 
   Raises:
-    DataError: an item is not new, or its features are not of the index.
+    DataError: an item is not new, or its features do not fit the index.
   """
   known = np.isin(ids, model.item_ids)
   if known.any():
     item = ids[known].tolist()[0]
     raise DataError(
-      f'the item {item!r} is not new: the model has it; leave it out'
+      f'the item {item!r} is not new, since the model has it; leave it out'
     )
   state = model.state
   codes = vqrec_index.codes_of(state.index, table)
@@ -81,23 +88,28 @@ def recommended(
   *,
   num_left_out: int = 0,
 ) -> list[tuple[str, float]]:
-  """The best items for a user, and their cosines.
+  """Recommends items to a user.
 
   Args:
     model: a network over a catalogue.
-    history: ids that the user has touched, the last one last; those are not
+    history: ids of the user's items, oldest first; these items are not
       recommended.
-    k: how many, at most.
-    num_left_out: items at the head of the catalogue that are not recommended.
+    k: largest number of recommended items.
+    num_left_out: number of items at the start of the catalogue that are not
+      recommended.
+
+  Returns:
+    Ids and scores (cosines) of the recommended items, best first.
 
   Raises:
-    DataError: an id that the catalogue lacks.
+    DataError: the history has an id that the catalogue lacks.
   """
   place = {item: i for i, item in enumerate(model.item_ids.tolist())}
   unknown = [item for item in history if item not in place]
   if unknown:
     raise DataError(
-      f'history: {unknown[0]!r} is neither an item of the model nor a new one'
+      f'history: {unknown[0]!r} is neither an item of the model nor a new '
+      'item; leave it out'
     )
   items = np.array([[place[item] for item in history]], np.int32)
   num_items = len(model.state.codes)
@@ -111,6 +123,11 @@ def recommended(
 
 
 def num_taken(codes: np.ndarray, old: np.ndarray) -> int:
-  """How many codes some old item has as well."""
+  """Counts the new items whose codes all equal those of some old item.
+
+  Args:
+    codes: [N, G] codes of the new items.
+    old: [V, G] codes of the old items.
+  """
   known = {tuple(c) for c in old.tolist()}
   return sum(tuple(c) in known for c in codes.tolist())

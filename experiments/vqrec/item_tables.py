@@ -1,4 +1,4 @@
-"""The flags that say how items get their features, and the features."""
+"""Features of items for VQ-Rec, and the flags that choose how they are made."""
 
 import pathlib
 from collections.abc import Sequence
@@ -16,21 +16,22 @@ Interactions = interactions_lib.Interactions
 _ENCODER = flags.DEFINE_string(
   'text_encoder',
   'minilm',
-  'minilm, tfidf, random (codes that say nothing), or a folder with a BERT.',
+  'Encoder of item texts: minilm, tfidf, random (features without '
+  'information), or a folder with a BERT.',
 )
 _POOLING = flags.DEFINE_enum(
   'pooling',
   'mean',
   text_encoder.POOLINGS,
-  'Pooling of the tokens by the BERT of a folder.',
+  'How the BERT of a folder pools its tokens.',
 )
 _NORMALISE = flags.DEFINE_bool(
-  'normalise', True, 'Scale the vectors of the BERT of a folder to length 1.'
+  'normalise', True, 'Scale the features of the BERT of a folder to length 1.'
 )
 _MAX_LENGTH = flags.DEFINE_integer(
   'max_length',
   128,
-  'Number of tokens of a text that the BERT of a folder reads.',
+  'Largest number of tokens that the BERT of a folder reads of a text.',
   lower_bound=1,
 )
 _NUM_FEATURES = flags.DEFINE_integer(
@@ -42,12 +43,13 @@ _NUM_FEATURES = flags.DEFINE_integer(
 _CACHE_DIR = flags.DEFINE_string(
   'cache_dir',
   None,
-  'Folder that embeddings of texts are cached in; without it they are not.',
+  'Folder in which embeddings of texts are cached; by default, nothing is '
+  'cached.',
 )
 
 
 def of(domains: Sequence[Interactions]) -> list[np.ndarray]:
-  """Features [V, F] of each domain's items, all in one space.
+  """Makes features [V, F] of the items of each domain, all in one space.
 
   Raises:
     DataError: a domain has no item text, or the encoder cannot be used.
@@ -68,21 +70,21 @@ def of(domains: Sequence[Interactions]) -> list[np.ndarray]:
 
 
 def encode(texts: Sequence[str]) -> np.ndarray:
-  """Features [V, F] of new items' texts, by the same encoder.
+  """Makes features [N, F] of new items' texts, by the encoder of the flags.
 
   Raises:
-    DataError: the encoder needs more than the texts, or cannot be used.
+    DataError: the encoder cannot be used, or cannot encode new texts.
   """
   if _ENCODER.value in ('tfidf', 'random'):
     raise DataError(
-      f'--text_encoder={_ENCODER.value} cannot read texts that it was not made '
-      'with; use minilm, or a folder with a BERT'
+      f'--text_encoder={_ENCODER.value} cannot encode texts of new items; use '
+      'minilm, or a folder with a BERT'
     )
   return item_text.encode(texts, _encoder())
 
 
 def random(num_items: int, seed: int) -> np.ndarray:
-  """Features that say nothing of their items."""
+  """Draws features [V, F] that hold no information about the items."""
   generator = np.random.default_rng((seed, num_items))
   return generator.normal(size=(num_items, _NUM_FEATURES.value)).astype(
     np.float32
@@ -90,7 +92,7 @@ def random(num_items: int, seed: int) -> np.ndarray:
 
 
 def encoder_name() -> str:
-  """What made the features, as a saved model tells it."""
+  """Description of the encoder, which is saved with a model."""
   if not encoder_files():
     return _ENCODER.value
   return (
@@ -101,7 +103,7 @@ def encoder_name() -> str:
 
 
 def encoder_files() -> list[pathlib.Path]:
-  """The files of a folder's BERT; none of an encoder that has a name."""
+  """Files of the BERT of a folder; there are none for the named encoders."""
   if _ENCODER.value in ('minilm', 'tfidf', 'random'):
     return []
   return [pathlib.Path(_ENCODER.value) / name for name in item_text.FILES]
@@ -121,7 +123,7 @@ def _encoder() -> item_text.Encoder:
 def _texts(data: Interactions) -> np.ndarray:
   if data.item_text is None:
     raise DataError(
-      f'{data.name} has no item text, which codes are made of; give a source '
-      'that has it, or --text_encoder=random for codes that say nothing'
+      f'{data.name} has no item text, which codes are made from; choose a '
+      'source with item text, or --text_encoder=random for random features'
     )
   return data.item_text

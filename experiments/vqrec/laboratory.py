@@ -1,6 +1,6 @@
-"""One target under one seed: its parts, indices, and what is pre-trained.
+"""Prepares the arms on one target: data, indices and pre-trained networks.
 
-And the flags that say so, shared by the scripts that fit it.
+It also holds the flags that the scripts `run` and `trials` share.
 """
 
 import dataclasses
@@ -30,24 +30,26 @@ Model = method_lib.Model
 Outcome = method_lib.Outcome
 VqrecState = vqrec_index.VqrecState
 
-ROW = flags.DEFINE_string('row', None, 'Name of the target.', required=True)
+ROW = flags.DEFINE_string('row', None, 'Name of the result.', required=True)
 WORKDIR = flags.DEFINE_string(
   'workdir',
   None,
-  'Folder of the pre-trained models and of finished cells.',
+  'Folder of the pre-trained models and the finished results.',
   required=True,
 )
-_DOMAINS = flags.DEFINE_list('domains', [], 'Source domains of pre-training.')
+_DOMAINS = flags.DEFINE_list(
+  'domains', [], 'Source domains of pre-training, such as beauty,steam.'
+)
 _MASK_SEEN = flags.DEFINE_bool(
-  'mask_seen', True, 'Leave the history out of the ranking.'
+  'mask_seen', True, 'Leave the items of the history out of the ranking.'
 )
 _EVALUATE_EVERY = flags.DEFINE_integer(
-  'evaluate_every', 100, 'Steps between validations.', lower_bound=1
+  'evaluate_every', 100, 'Number of steps between validations.', lower_bound=1
 )
 
 
 class Data(NamedTuple):
-  """The target and the sources, each with its items' features."""
+  """The target and the sources, with the features [V, F] of their items."""
 
   target: Interactions
   table: np.ndarray
@@ -65,11 +67,11 @@ class DataSets(NamedTuple):
 
 
 def read() -> DataSets:
-  """What the flags name.
+  """Reads the target and the sources that the flags name.
 
   Raises:
-    DataError: it cannot be read, or a target is in its history and the ranking
-      leaves histories out.
+    DataError: a data set cannot be read, or a held-out item is in its user's
+      history while --mask_seen leaves histories out of the ranking.
   """
   target = source_flags.load()
   domains = source_flags.load_domains(_DOMAINS.value)
@@ -86,7 +88,18 @@ def claim(
   keeps: Mapping[str, int],
   free: Mapping[str, str],
 ) -> None:
-  """Refuses the workdir of another run; see `script.claim`."""
+  """Claims the workdir for this run; see `script.claim`.
+
+  Args:
+    name: name of the script.
+    data: the data sets of the run.
+    keeps: maps names in the workdir to the version of their format, besides
+      the pre-trained networks.
+    free: maps flags that may differ when the run is resumed to the reason.
+
+  Raises:
+    OtherRunError: the workdir belongs to another run.
+  """
   script.claim(
     WORKDIR.value,
     name,
@@ -101,10 +114,10 @@ def claim(
 
 
 def with_features(data: DataSets) -> Data:
-  """The same data sets with the features of their items.
+  """Adds the features of their items to the data sets.
 
   Raises:
-    DataError: a set has no item text, or the encoder cannot be used.
+    DataError: a data set has no item text, or the encoder cannot be used.
   """
   *domain_tables, table = item_tables.of([*data.domains, data.target])
   return Data(data.target, table, data.domains, domain_tables, data.split)
@@ -116,7 +129,14 @@ def judge(
   held: splits.HeldOut,
   metrics: Sequence[str],
 ) -> ranking.Evaluation:
-  """Full ranking of the next item."""
+  """Evaluates the full ranking of each user's next item.
+
+  Args:
+    model: the model.
+    state: its fitted state.
+    held: histories, and the items to be found.
+    metrics: names of the metrics.
+  """
   return held_out.evaluate(
     functools.partial(model.score, state),
     *held,
@@ -126,15 +146,15 @@ def judge(
 
 
 class Start(NamedTuple):
-  """What an arm is fitted from.
+  """All that is needed to fit an arm.
 
   Attributes:
-    arm: which one.
-    model: of the arm.
-    shared: what is pre-trained; None from scratch.
-    train: the training part of the target.
-    key: of the arm.
-    evaluate: state -> what chooses the parameters, on validation users.
+    arm: the arm.
+    model: the model of the arm.
+    shared: the pre-trained network; None trains from scratch.
+    train: training part of the target.
+    key: typed key of the random numbers.
+    evaluate: maps a state to the validation metric that selects parameters.
   """
 
   arm: arms_lib.Arm
@@ -145,7 +165,7 @@ class Start(NamedTuple):
   evaluate: Callable[[VqrecState], dict[str, float]]
 
   def fit(self) -> Outcome:
-    """The arm's network of the target's catalogue; see `arms.fit`."""
+    """Fits the network of the arm to the target; see `arms.fit`."""
     run = method_lib.Run(
       evaluate=self.evaluate,
       evaluate_every=_EVALUATE_EVERY.value,
@@ -159,7 +179,18 @@ class Start(NamedTuple):
 def under_seed(
   data: Data, seed: int
 ) -> Callable[[arms_lib.Arm, VqrecConfig], Start]:
-  """What an arm starts from; what arms share is made once, when asked for."""
+  """Makes a function that prepares arms under one seed.
+
+  Indices and pre-trained networks are made when an arm first needs them, and
+  the other arms then share them.
+
+  Args:
+    data: the data sets.
+    seed: seed of all random numbers.
+
+  Returns:
+    Maps an arm and the hyperparameters of the flags to a `Start`.
+  """
   tables = {True: data.table, False: item_tables.random(len(data.table), seed)}
   index_of = functools.cache(lambda has_text: _index(tables[has_text], seed))
   pretrained = functools.cache(lambda share: _pretrained(data, share, seed))
@@ -167,7 +198,7 @@ def under_seed(
   def start(arm, config):
     config = arms_lib.configured(arm, config)
     has_own = not arm.pretrained or config.index == 'target'
-    # Made here, so that the first arm is not timed with it.
+    # The index is made here, so that the time of the first arm excludes it.
     index = index_of(arm.has_text) if has_own else None
     model = arms_lib.make_model(
       arm, config, lambda data: tables[arm.has_text], lambda *unused: index
@@ -185,17 +216,26 @@ def under_seed(
 
 
 def validate(model: Model, data: Data, state: VqrecState) -> dict[str, float]:
-  """What picks the parameters of a run: NDCG@10 of validation users."""
+  """NDCG@10 of the validation users, which selects the parameters of a run."""
   found = judge(model, state, data.split.validation, ('ndcg@10',))
   return {'ndcg@10': found.mean('ndcg@10')}
 
 
 def _pretrained(data: Data, replaced: float, seed: int) -> Outcome:
-  """A network of the sources; `replaced` is the share of fakes' codes."""
+  """Pre-trains a network on the sources.
+
+  Args:
+    data: the data sets.
+    replaced: share of the codes that are replaced to make a false item.
+    seed: seed of all random numbers.
+
+  Raises:
+    DataError: the flags name no sources.
+  """
   if not data.domains:
     raise interactions_lib.DataError(
-      'this arm is pre-trained: name source domains, as --domains=beauty,'
-      'steam, or run --arms=scratch'
+      '--domains is empty, but this arm is pre-trained; name source domains, '
+      'such as --domains=beauty,steam, or run --arms=scratch'
     )
   names = [domain.name for domain in data.domains]
   tables = dict(zip(names, data.domain_tables, strict=True))

@@ -1,4 +1,4 @@
-"""A fitted VQ-Rec in one file, so that items can be coded later."""
+"""Saves a fitted VQ-Rec in one file, so that new items can be added later."""
 
 import dataclasses
 import io
@@ -23,14 +23,14 @@ _ABOUT = 'about'
 
 
 class SavedModel(NamedTuple):
-  """What it takes to code and score items.
+  """A fitted model with all that is needed to add and score items.
 
   Attributes:
     config: hyperparameters.
-    text_encoder: what made the features of its items.
+    text_encoder: description of the encoder that made the item features.
     state: the network, the index and the codes of the items.
-    item_ids: the catalogue.
-    origin: the run and the arm that made it.
+    item_ids: [V] ids of the items.
+    origin: identifies the run and the arm that made the model.
   """
 
   config: vqrec_stages.VqrecConfig
@@ -41,7 +41,12 @@ class SavedModel(NamedTuple):
 
 
 def save(path: str | os.PathLike, model: SavedModel) -> None:
-  """Writes a model; the suffix is .npz."""
+  """Writes a model to an .npz file.
+
+  Args:
+    path: the file; its name should end in .npz.
+    model: the model.
+  """
   about = {
     'config': dataclasses.asdict(model.config),
     'text_encoder': model.text_encoder,
@@ -62,7 +67,11 @@ def save(path: str | os.PathLike, model: SavedModel) -> None:
 
 
 def check_own(path: str | os.PathLike, origin: str) -> None:
-  """Raises DataError where the file is there and has another origin."""
+  """Checks that a file, if it exists, holds a model of the given origin.
+
+  Raises:
+    DataError: the file has another origin, or cannot be read as a model.
+  """
   if pathlib.Path(path).exists() and load(path).origin != origin:
     raise DataError(
       f'--save={path} holds the model of another run or arm; give another '
@@ -71,10 +80,10 @@ def check_own(path: str | os.PathLike, origin: str) -> None:
 
 
 def load(path: str | os.PathLike) -> SavedModel:
-  """Reads a model; item ids come back as text.
+  """Reads a model; its item ids are strings.
 
   Raises:
-    DataError: no such file, or not one that `save` wrote.
+    DataError: the file does not exist, or `save` did not write it.
   """
   try:
     with np.load(path, allow_pickle=False) as file:
@@ -98,7 +107,7 @@ def load(path: str | os.PathLike) -> SavedModel:
     )
   except (OSError, ValueError, KeyError, TypeError) as error:
     raise DataError(
-      f'{path} cannot be read as a model of VQ-Rec ({error}); make it by '
+      f'{path} cannot be read as a model of VQ-Rec ({error}); make one with '
       'experiments.vqrec.run --save=FILE'
     ) from error
   _check(path, state)
@@ -114,14 +123,19 @@ def _flat(params: Any) -> dict[str, np.ndarray]:
 
 
 def _params(config, arrays) -> Any:
-  """The parameters, checked against the sizes that the file names."""
+  """Reads the parameters, and checks their shapes.
+
+  Raises:
+    KeyError: a parameter is missing.
+    ValueError: a shape does not follow from the configuration in the file.
+  """
   like = jax.eval_shape(lambda: vqrec_training.init(config, jax.random.key(0)))
 
   def read(path, leaf):
     name = f'params{jax.tree_util.keystr(path)}'
     if arrays[name].shape != leaf.shape:
       raise ValueError(
-        f'{name} has the shape {arrays[name].shape}, its sizes say {leaf.shape}'
+        f'{name} has the shape {arrays[name].shape}, expected {leaf.shape}'
       )
     return arrays[name]
 
@@ -129,7 +143,11 @@ def _params(config, arrays) -> Any:
 
 
 def _check(path, state) -> None:
-  """Raises DataError where codes and index are not of one model."""
+  """Checks that codes, index and embeddings have the same sizes.
+
+  Raises:
+    DataError: the sizes differ.
+  """
   num_groups, num_codes, _ = state.params['codes'].shape
   try:
     product_quantizer.check_codes(state.codes, num_groups, num_codes)
@@ -138,5 +156,6 @@ def _check(path, state) -> None:
   if state.index.codebooks.shape[:2] != (num_groups, num_codes):
     raise DataError(
       f'{path}: the index has {state.index.codebooks.shape[:2]} groups and '
-      f'codes, the embeddings {(num_groups, num_codes)}; save the model anew'
+      f'codes, but the embeddings have {(num_groups, num_codes)}; save the '
+      'model again'
     )

@@ -1,12 +1,13 @@
-"""Codes and ranks items that no training has seen; a second or two.
+"""Adds new items to a saved VQ-Rec and recommends them, within seconds.
 
   python -m experiments.vqrec.new_items --model=FILE --items=new.csv \
     --history=B000052YAN,B0009P4RDQ --k=10
 
-`--items` has a row for each new item, with columns id and text. Each is read by
-the text encoder, coded by the model's own index and scored as the mean of its
-codes' embeddings: no training step. `--output=FILE` keeps the codes, one JSON
-object a line. `--model` is what `experiments.vqrec.run --save=FILE` wrote.
+The file `--items` has a row for each new item, with columns id and text. The
+text encoder makes features of the text, and the model's index maps them to
+codes. The item is scored by the mean of its code embeddings, so no training is
+needed. `--output=FILE` writes the codes, one JSON object per line. `--model` is
+a file that `experiments.vqrec.run --save=FILE` wrote.
 """
 
 import json
@@ -22,7 +23,7 @@ _MODEL = flags.DEFINE_string(
   'model', None, 'File that experiments.vqrec.run --save wrote.', required=True
 )
 _ITEMS = flags.DEFINE_string(
-  'items', None, 'New items: .csv, .tsv or .parquet.', required=True
+  'items', None, 'File of new items, .csv, .tsv or .parquet.', required=True
 )
 _ID_COLUMN = flags.DEFINE_string(
   'id_column', 'id', 'Column of --items that holds the ids.'
@@ -31,25 +32,31 @@ _TEXT_COLUMN = flags.DEFINE_string(
   'text_column', 'text', 'Column of --items that holds the text.'
 )
 _HISTORY = flags.DEFINE_list(
-  'history', [], 'Ids that a user has touched, old or new, the last one last.'
+  'history',
+  [],
+  "Ids of a user's old or new items, oldest first; by default, nothing is "
+  'recommended.',
 )
 _K = flags.DEFINE_integer(
   'k', 10, 'Number of items to recommend.', lower_bound=1
 )
-_ONLY_NEW = flags.DEFINE_bool('only_new', False, 'Recommend new items alone.')
+_ONLY_NEW = flags.DEFINE_bool('only_new', False, 'Recommend only new items.')
 _OUTPUT = flags.DEFINE_string(
-  'output', None, 'File that the codes are written to.'
+  'output',
+  None,
+  'File that the codes are written to; by default, they are not written.',
 )
 
 
 def main(argv):
-  """Codes the new items, and ranks them with the old ones for one user."""
+  """Makes codes of the new items, and recommends items to one user."""
   del argv
   model = model_file.load(_MODEL.value)
   if model.text_encoder != item_tables.encoder_name():
     raise interactions_lib.DataError(
-      f'{_MODEL.value}: its items were read by {model.text_encoder}, these '
-      f'would be by {item_tables.encoder_name()}; give the same --text_encoder'
+      f'{_MODEL.value}: the features of its items were made by '
+      f'{model.text_encoder}, those of the new items would be made by '
+      f'{item_tables.encoder_name()}; give the same --text_encoder'
     )
   ids, texts = extension.read_items(
     _ITEMS.value, _ID_COLUMN.value, _TEXT_COLUMN.value
@@ -72,7 +79,7 @@ def main(argv):
     )
     pathlib.Path(_OUTPUT.value).write_text('\n'.join(lines) + '\n')
   taken = extension.num_taken(codes, model.state.codes)
-  print(f'{len(ids)} new items coded; {taken} have the code of an old one')
+  print(f'{len(ids)} new items coded; {taken} share all codes with an old item')
   for item, score in best:
     print(f'{score:.4f}  {item}')
 

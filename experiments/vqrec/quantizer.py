@@ -1,11 +1,12 @@
-"""Product quantization of item text, and faiss's of the same vectors.
+"""Compares our product quantization of item features with that of faiss.
 
   python -m experiments.vqrec.quantizer --source=scientific --data_dir=DIR \
     --output=experiments/vqrec/results/quantizer/scientific.json
 
-Plain and optimised (a rotation first), the setting of the paper: 32 groups of
-256 codes. The error is the mean squared one relative to the vectors' variance.
-faiss comes with the extra `test`; without it our side alone is measured.
+Plain and optimised quantization are measured; the optimised one rotates the
+features first. As in the paper, there are 32 groups of 256 codes. The error is
+the mean squared error divided by the variance of the features. The extra `test`
+installs faiss; without faiss, only our quantization is measured.
 """
 
 import importlib.metadata
@@ -35,16 +36,16 @@ _NUM_CODES = flags.DEFINE_integer(
   'Number of codes in each group, a power of 2.',
   lower_bound=1,
 )
-_SEED = script.define_seed('seed', 'Seed of the first centroids.')
+_SEED = script.define_seed('seed', 'Seed of the initial centroids.')
 _OUTPUT = flags.DEFINE_string(
   'output',
   None,
-  'JSON file that is written; default results/vqrec/quantizer/NAME.json.',
+  'JSON file that is written; by default results/vqrec/quantizer/NAME.json.',
 )
 
 
 def main(argv):
-  """Measures both, and writes the file."""
+  """Measures both quantizers, and writes the file."""
   del argv
   data = source_flags.load()
   (table,) = item_tables.of([data])
@@ -73,7 +74,7 @@ def main(argv):
 
 
 def measured(table: Float[np.ndarray, 'V F'], *, rotate: bool):
-  """Error, use of codes and seconds of one quantizer."""
+  """Measures the error, the use of codes and the seconds of our quantizer."""
   start = time.perf_counter()
   made = product_quantizer.fit(
     jax.random.key(_SEED.value),
@@ -95,7 +96,7 @@ def measured(table: Float[np.ndarray, 'V F'], *, rotate: bool):
 
 
 def faiss_error(table: Float[np.ndarray, 'V F'], *, rotate: bool):
-  """Error and seconds of faiss's quantizer with its own defaults."""
+  """Measures the error and the seconds of faiss's quantizer by its defaults."""
   import faiss
 
   faiss.omp_set_num_threads(1)

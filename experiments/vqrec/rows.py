@@ -1,4 +1,4 @@
-"""Cells (one arm, one seed) and what is said of them."""
+"""Cells, each the result of one arm under one seed, and their summary."""
 
 import json
 import pathlib
@@ -19,14 +19,23 @@ Cell = dict[str, Any]
 
 
 def write_cell(path: pathlib.Path, cell: Cell) -> None:
-  """Keeps a cell."""
+  """Writes a cell to a JSON file."""
   whole_file.write_whole(path, (json.dumps(cell) + '\n').encode())
 
 
 def read_cells(
   folder: pathlib.Path, arms: Iterable[str], num_seeds: int
 ) -> list[Cell]:
-  """All cells, each with its arm and seed."""
+  """Reads the cells of all arms and seeds.
+
+  Args:
+    folder: folder of the cells' files.
+    arms: names of the arms.
+    num_seeds: number of seeds, from 0 on.
+
+  Returns:
+    The cells, to each of which its arm and seed are added.
+  """
   return [
     {
       **json.loads((folder / f'{arm}_{seed}.json').read_text()),
@@ -39,7 +48,11 @@ def read_cells(
 
 
 def describe_codes(state) -> dict[str, Any]:
-  """How well the codes tell items apart, and what is stored."""
+  """Measures the use of the codes, and the stored bytes.
+
+  Args:
+    state: a `VqrecState`.
+  """
   num_codes = state.params['codes'].shape[1]
   bits = product_quantizer.entropy_bits(state.codes, num_codes)
   return {
@@ -52,7 +65,15 @@ def describe_codes(state) -> dict[str, Any]:
 
 
 def summarise(cells: list[Cell], arms: dict[str, Any]) -> dict[str, Any]:
-  """Means, intervals over users and seeds, and the effect over scratch."""
+  """Computes means, intervals over users and seeds, and effects over scratch.
+
+  Args:
+    cells: from `read_cells`.
+    arms: maps names to arms.
+
+  Returns:
+    Maps the name of each arm to its part of the row's document.
+  """
   document = {}
   for name, arm in arms.items():
     mine = [cell for cell in cells if cell['arm'] == name]
@@ -94,7 +115,14 @@ def _metric(cells, metric) -> dict[str, Any]:
 def parse_expected(
   entries: Iterable[str], arms: Iterable[str]
 ) -> dict[str, dict[str, float]]:
-  """Published numbers, arm -> metric -> number, of ARM/METRIC=NUMBER.
+  """Parses published metrics.
+
+  Args:
+    entries: entries of the form ARM/METRIC=NUMBER.
+    arms: known names of arms.
+
+  Returns:
+    Maps arm and metric to the number.
 
   Raises:
     UsageError: an entry has another form or an unknown arm or metric.
@@ -109,7 +137,7 @@ def parse_expected(
 
 
 def as_table(document) -> str:
-  """The arms of one target, in Markdown."""
+  """Makes a Markdown table of the arms of one target."""
   expected = document['expected']
   lines = [
     '| arm | R@10 | NDCG@10 (95%) | R@50 | NDCG@50 | over scratch (95%) | '
@@ -135,7 +163,7 @@ def as_table(document) -> str:
 
 
 def _published(expected, name) -> str:
-  """What the paper says of an arm, and its gain over the paper's scratch."""
+  """Published metrics of an arm, and its gain over the published scratch."""
   mine, scratch = expected.get(name, {}), expected.get(BASELINE, {})
   numbers = [f'{mine[m]:.4f}' for m in METRICS[:2] if m in mine]
   if name == BASELINE or not {'ndcg@10'} <= mine.keys() & scratch.keys():

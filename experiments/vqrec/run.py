@@ -1,14 +1,14 @@
-"""VQ-Rec on one target: every arm of the table, several seeds.
+"""Runs all arms of VQ-Rec on one target under several seeds.
 
   python -m experiments.vqrec.run --data_dir=DIR --workdir=WORKDIR \
     --flagfile=experiments/vqrec/office.flags
 
 Paper: Hou, He, McAuley & Zhao, "Learning vector-quantized item representation
 for transferable sequential recommenders", WWW 2023, arXiv 2210.12316. Each
-user's last item is test, the one before it validation; the whole catalogue is
-ranked. Each seed pre-trains once on the source domains; the parameters judged
-are those with the best validation NDCG@10. The same command with the same
-workdir resumes: an arm that is done is not done again.
+user's last item is the test item, and the item before it the validation item;
+the whole catalogue is ranked. Each seed pre-trains once on the source domains.
+The parameters with the best validation NDCG@10 are tested. The same command
+with the same workdir resumes the run and keeps the arms that are finished.
 """
 
 import hashlib
@@ -29,16 +29,19 @@ from experiments.vqrec import (
 )
 
 _ARMS = flags.DEFINE_list(
-  'arms', list(arms_lib.ARMS), 'Names of the arms that are run.'
+  'arms', list(arms_lib.ARMS), 'Arms that are run, such as scratch,full.'
 )
 _SEEDS = flags.DEFINE_integer(
-  'seeds', 3, 'Number of runs of each arm.', lower_bound=1
+  'seeds', 3, 'Number of runs of each arm, with seeds from 0.', lower_bound=1
 )
 _EXPECT = flags.DEFINE_list(
   'expect', [], 'Published metrics of arms, such as full/ndcg@10=0.0643.'
 )
 _SAVE = flags.DEFINE_string(
-  'save', None, 'File to keep seed 0 of the one arm in, for new_items.'
+  'save',
+  None,
+  'Model file (.npz) for new_items, written from seed 0; --arms must name one '
+  'arm.',
 )
 _OUTPUT = flags.DEFINE_string(
   'output',
@@ -50,13 +53,13 @@ _FREE = {
   'row': 'it names the result',
   'arms': 'it chooses which cells are run',
   'seeds': 'it chooses which cells are run',
-  'save': 'it is a place; what is there is compared on its own',
+  'save': 'it is a place; the file there is checked separately',
   'expect': 'it is compared with the result',
 }
 
 
 def main(argv):
-  """Trains and judges every arm."""
+  """Trains and tests every arm."""
   del argv
   chosen = _chosen_arms()
   expected = rows.parse_expected(_EXPECT.value, arms_lib.ARMS)
@@ -97,18 +100,18 @@ def main(argv):
 
 
 def claim(data: laboratory.DataSets) -> None:
-  """Refuses the workdir of another run."""
+  """Claims the workdir for this run; see `laboratory.claim`."""
   laboratory.claim('experiments.vqrec.run', data, {'cells': 1}, _FREE)
 
 
 def _origin(workdir: pathlib.Path, arm: str) -> str:
-  """Identifies the model that this run makes for an arm."""
+  """Text that identifies the model that this run makes for an arm."""
   content = (workdir / 'manifest.json').read_bytes()
   return f'{arm} of {hashlib.sha256(content).hexdigest()}'
 
 
 def _cell(arm, data, start, seed, origin) -> rows.Cell:
-  """One arm under one seed, and its test users' values."""
+  """Fits one arm under one seed, and gives the values of its test users."""
   config = config_flags.config()
   started = start(arm, config)
   began = time.perf_counter()
@@ -140,9 +143,13 @@ def _cell(arm, data, start, seed, origin) -> rows.Cell:
 def _chosen_arms() -> dict[str, arms_lib.Arm]:
   unknown = [name for name in _ARMS.value if name not in arms_lib.ARMS]
   if unknown or not _ARMS.value:
-    raise app.UsageError(f'--arms={unknown}: use some of {[*arms_lib.ARMS]}')
+    raise app.UsageError(
+      f'--arms={unknown}: choose names from {[*arms_lib.ARMS]}'
+    )
   if _SAVE.value and len(_ARMS.value) > 1:
-    raise app.UsageError('--save keeps one model: name one of the --arms')
+    raise app.UsageError(
+      '--save holds the model of one arm; name one of the --arms'
+    )
   return {name: arms_lib.ARMS[name] for name in _ARMS.value}
 
 

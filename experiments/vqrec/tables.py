@@ -24,7 +24,7 @@ _TRIALS = {
 
 
 def main(argv):
-  """Writes the tables of targets, of trials, of codes and of quantizers."""
+  """Writes the tables of arms, trials, codes, quantizers and epochs."""
   del argv
   path = _FOLDER / 'README.md'
   readme.replace_block(path, 'arms', arms_tables(_FOLDER))
@@ -35,7 +35,7 @@ def main(argv):
 
 
 def arms_tables(folder: pathlib.Path) -> str:
-  """What each arm reached on each target."""
+  """Table of the arms of each target."""
   parts = []
   for name, title in _TARGETS.items():
     document = _read(folder, name)
@@ -54,7 +54,7 @@ def arms_tables(folder: pathlib.Path) -> str:
 
 
 def trials_table(folder: pathlib.Path) -> str:
-  """What was tried on validation users, and what each trial took."""
+  """Table of the trials on validation users, with the time of each."""
   parts = []
   for name, title in _TRIALS.items():
     document = _read(folder / 'results', name, 'trials')
@@ -77,7 +77,7 @@ def trials_table(folder: pathlib.Path) -> str:
 
 
 def codes_table(folder: pathlib.Path) -> str:
-  """How codes of each target are used, by index, and what is stored."""
+  """Table of the use of codes and the stored bytes, by target and index."""
   lines = [
     '| target | index | bits of 8 (mean, least group) | share a code | '
     'codes | index | code embeddings |',
@@ -101,7 +101,7 @@ def codes_table(folder: pathlib.Path) -> str:
 
 
 def quantizer_table(folder: pathlib.Path) -> str:
-  """Plain and optimised quantization of each measured set, and faiss's."""
+  """Table of our and faiss's quantization of each measured data set."""
   lines = [
     '| set | quantizer | error | of faiss | bits of 8 (mean, least group) | '
     'share a code |',
@@ -123,7 +123,7 @@ def quantizer_table(folder: pathlib.Path) -> str:
 
 
 def epoch_table(folder: pathlib.Path) -> str:
-  """What one pass over the users costs."""
+  """Table of the time of one epoch from scratch."""
   document = _read(folder, 'epoch')
   step = statistics.median(document['step_seconds'])
   return '\n'.join(

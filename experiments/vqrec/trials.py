@@ -1,11 +1,11 @@
-"""How hyperparameters were chosen: one seed, validation users alone.
+"""Tries hyperparameters under one seed, on validation users only.
 
   python -m experiments.vqrec.trials --data_dir=DIR --workdir=WORKDIR \
     --flagfile=experiments/vqrec/scientific_trials.flags
 
-Each `--trial` names what differs from the other flags: an arm, and fields of
-`VqrecConfig`. No test user is looked at. The same command with the same workdir
-resumes.
+Each `--trial` names an arm and the fields of `VqrecConfig` whose values differ
+from the other flags. Test items are never used. The same command with the same
+workdir resumes.
 """
 
 import dataclasses
@@ -21,7 +21,10 @@ from experiments.vqrec import arms as arms_lib
 from experiments.vqrec import config_flags, laboratory, rows
 
 _TRIALS = flags.DEFINE_multi_string(
-  'trial', [], 'What differs, as "arm=scratch dropout=0.5"; may be repeated.'
+  'trial',
+  [],
+  'Arm and hyperparameters of a trial, such as "arm=scratch dropout=0.5"; '
+  'repeat the flag for more trials.',
 )
 
 _OUTPUT = flags.DEFINE_string(
@@ -40,7 +43,9 @@ def main(argv):
   del argv
   trials = {text: arms_lib.parse_trial(text) for text in _TRIALS.value}
   if not trials:
-    raise app.UsageError('name what is tried, as --trial="arm=scratch lr=0.01"')
+    raise app.UsageError(
+      '--trial is missing; name a trial, such as --trial="arm=scratch lr=0.01"'
+    )
   found = laboratory.read()
   claim(found)
   data = laboratory.with_features(found)
@@ -65,7 +70,7 @@ def main(argv):
 
 
 def claim(data: laboratory.DataSets) -> None:
-  """Refuses the workdir of another run."""
+  """Claims the workdir for this run; see `laboratory.claim`."""
   laboratory.claim('experiments.vqrec.trials', data, {'trials': 1}, _FREE)
 
 

@@ -1,4 +1,4 @@
-"""Full ranking for held-out users, from what each did before."""
+"""Full ranking for held-out users, given their histories."""
 
 from collections.abc import Callable, Sequence
 
@@ -25,14 +25,15 @@ def evaluate(
 
   Args:
     score_fn: histories of B users -> scores [B, V]; see `ranking.evaluate`.
-    histories: what was shown.
-    targets: what is to be found, of the same users and items.
-    metrics: names as `metrics.parse` takes them.
-    seen: what is left out of the ranking; None is the histories.
+    histories: the interactions that the method is shown.
+    targets: the held-out interactions, of the same users and items.
+    metrics: names that `metrics.parse` accepts, such as 'ndcg@100'.
+    seen: interactions excluded from the ranking; None excludes the histories.
     candidates: int [N], the items that are ranked; None ranks all.
-    batch_size: users scored at a time.
+    batch_size: number of users scored at once.
 
   Raises:
+    DataError: see `ranking.evaluate`.
     ValueError: see `ranking.evaluate`.
   """
   rows = histories.by_user_and_time()

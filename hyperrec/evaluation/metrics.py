@@ -1,6 +1,7 @@
 """Ranking metrics of one user, from the ranks of the user's targets.
 
-Ranks are 1-based, sorted ascending and padded with `NO_RANK`.
+Ranks start at 1, are sorted in ascending order and padded with `NO_RANK`. |T|
+is the number of targets.
 """
 
 import jax.numpy as jnp
@@ -13,12 +14,12 @@ Scalar = Float[Array, '']
 
 
 def recall(ranks: Ranks, num_targets: Array, k: int) -> Scalar:
-  """Targets in the top k over |T| (LightGCN, BARS)."""
+  """Number of targets in the top k, divided by |T| (LightGCN, BARS)."""
   return (ranks <= k).sum() / jnp.maximum(num_targets, 1)
 
 
 def recall_min(ranks: Ranks, num_targets: Array, k: int) -> Scalar:
-  """Targets in the top k over min(k, |T|) (Liang et al., WWW 2018)."""
+  """Number of targets in the top k by min(k, |T|) (Liang et al., WWW 2018)."""
   return (ranks <= k).sum() / jnp.clip(num_targets, 1, k)
 
 
@@ -31,13 +32,13 @@ def ndcg(ranks: Ranks, num_targets: Array, k: int) -> Scalar:
 
 
 def hit_rate(ranks: Ranks, num_targets: Array, k: int) -> Scalar:
-  """Whether any target is in the top k."""
+  """1 if any target is in the top k, otherwise 0."""
   del num_targets
   return (ranks[0] <= k).astype(jnp.float32)
 
 
 def reciprocal_rank(ranks: Ranks, num_targets: Array, k: int) -> Scalar:
-  """1 / the rank of the best target; 0 beyond k, unless k is 0 (no cut-off)."""
+  """1 / rank of the best target; 0 if it is beyond k. k = 0 is no cut-off."""
   del num_targets
   is_listed = (k == 0) | (ranks[0] <= k)
   return jnp.where(is_listed, 1 / ranks[0].astype(jnp.float32), 0.0)
@@ -53,16 +54,16 @@ METRICS = {
 
 
 def parse(name: str) -> tuple[str, int]:
-  """'ndcg@100' -> ('ndcg', 100); 'mrr', without a cut-off, gives 0.
+  """Parses 'ndcg@100' as ('ndcg', 100), and 'mrr' (no cut-off) as ('mrr', 0).
 
   Raises:
-    ValueError: an unknown metric, or a cut-off that is not in 1..2**30 - 1.
+    ValueError: the metric is unknown, or the cut-off is not in 1..2**30 - 1.
   """
   kind, _, cut = name.partition('@')
   is_cut = cut.isdecimal() and 0 < int(cut) < NO_RANK
   if kind not in METRICS or not (is_cut or name == 'mrr'):
     raise ValueError(
       f'metric {name!r} is unknown; use mrr, or one of '
-      f'{[*METRICS]} with a cut-off, as ndcg@100'
+      f'{[*METRICS]} with a cut-off, such as ndcg@100'
     )
   return kind, int(cut) if is_cut else 0

@@ -94,7 +94,7 @@ def evaluate(
     if scores.shape != (batch_size, targets.shape[1]):
       raise ValueError(
         f'score_fn gave scores of shape {scores.shape} for {batch_size} users '
-        f'and {targets.shape[1]} items; one for each of them is needed'
+        f'and {targets.shape[1]} items; return one score for each user and item'
       )
     ranks = np.empty((batch_size, depth), np.int32)
     for first in range(0, batch_size, block_size):
@@ -120,12 +120,12 @@ def top_k_items(scores: np.ndarray, seen: Csr, k: int) -> np.ndarray:
 
   Args:
     scores: [B, V], higher is better; an item of -inf is never listed.
-    seen: [B, V], items left out.
+    seen: [B, V], items to leave out.
     k: length of the lists, at most V.
 
   Returns:
-    int32 [B, k], padded with -1. Of items with equal scores those with lower
-    numbers come first.
+    int32 [B, k], padded with -1. Among items with equal scores, those with
+    lower numbers come first.
 
   Raises:
     ValueError: a score is NaN, shapes differ, or k is not in 1..V.
@@ -134,7 +134,7 @@ def top_k_items(scores: np.ndarray, seen: Csr, k: int) -> np.ndarray:
   if scores.shape != seen.shape or not 1 <= k <= seen.shape[1]:
     raise ValueError(
       f'scores {scores.shape} and seen {seen.shape} must have one shape, and '
-      f'k={k} be within 1..V'
+      f'k={k} must be within 1..V'
     )
   is_wrong = np.isnan(scores).any(axis=1)
   if is_wrong.any():
@@ -163,10 +163,11 @@ def _rank(
   *,
   is_whole: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Ranks of the targets, sorted, and the top lists; both [B, depth].
+  """Returns the sorted ranks of the targets and the top lists, [B, depth] each.
 
-  Ranks are padded. Beyond `depth` only the rank of the best target is known,
-  and only if `is_whole`. Lists are padded with V if too few items remain.
+  Ranks are padded with `NO_RANK`. Beyond `depth`, only the rank of the best
+  target is computed, and only if `is_whole`. Lists are padded with V if too few
+  items remain.
   """
   num_rows, num_items = scores.shape
   losses = _losses(scores, users)
@@ -228,7 +229,7 @@ def _bound(losses: np.ndarray, count: int) -> np.ndarray:
 
 
 def _padded(rows, items, losses, num_rows: int):
-  """Entries sorted by row as matrices of losses, then of items."""
+  """Pads entries sorted by row to matrices of losses and of items."""
   counts = np.bincount(rows, minlength=num_rows)
   is_filled = np.arange(counts.max(initial=0)) < counts[:, None]
   padded = np.full(is_filled.shape, np.inf, losses.dtype)
@@ -242,7 +243,7 @@ def _row_index(rows: Csr) -> np.ndarray:
 
 
 def _canonical(rows: Csr) -> Csr:
-  """The same matrix without zeros or repeats; itself if it holds none."""
+  """Returns the matrix without stored zeros and repeated entries."""
   rows = scipy.sparse.csr_matrix(rows)
   if rows.has_canonical_format and rows.data.all():
     return rows
@@ -262,12 +263,12 @@ def _judged_users(histories: Csr, targets: Csr, seen: Csr) -> np.ndarray:
   if masked:
     raise DataError(
       f'{masked} targets are masked as seen, so they could never be found; '
-      'leave repeated pairs of a user and an item out'
+      'leave out repeated pairs of a user and an item'
     )
   users = np.flatnonzero(np.diff(targets.indptr))
   if len(users) == 0:
     raise DataError(
       f'none of {targets.shape[0]} users has a target, so nothing can be '
-      'judged: hold out more users, or users with at least 5 interactions'
+      'evaluated: hold out more users, or users with at least 5 interactions'
     )
   return users

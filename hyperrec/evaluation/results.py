@@ -23,29 +23,29 @@ Row = dict[str, Any]
 
 
 class ResultError(ValueError):
-  """A result file or row is not what it should be."""
+  """A result file cannot be read, or a result row is invalid."""
 
 
 class Task(NamedTuple):
-  """What a group of rows is about."""
+  """The task of result rows: a data set, and its regime (or split)."""
 
   dataset: str
   regime: str
 
 
 class Cell(NamedTuple):
-  """A method at a budget, over its seeds.
+  """The results of a method at a budget, over its seeds.
 
   Attributes:
     method: name of the method, with its arms after colons.
     budget: amount of evidence.
     quality: mean of the primary metric; None if the method refused every seed.
     interval: 95% interval of the quality, over users and seeds.
-    per_user: seed -> the users' values, for paired comparisons; empty where
-      a row has none.
+    per_user: seed -> the users' values, for paired comparisons; empty if any
+      row has none.
     metrics: means of all metrics.
-    prepare: mean costs.
-    adapt: mean costs.
+    prepare: mean costs of preparing on the source.
+    adapt: mean costs of an adaptation.
     score: mean seconds of scoring, by the size of the batch; may be empty.
     tuning: mean trials and seconds of tuning; may be empty.
     seeds: the seeds that ran.
@@ -67,10 +67,15 @@ class Cell(NamedTuple):
 
 
 def validate(row: Any, where: str = 'row') -> Row:
-  """Returns the row.
+  """Returns the row unchanged if it is valid.
+
+  Args:
+    row: a result row.
+    where: the place of the row, for the error message.
 
   Raises:
-    ResultError: a field is missing or not a finite number; names both.
+    ResultError: a field is missing or has a wrong value. The message names the
+      place and the field.
   """
   if not isinstance(row, dict):
     raise ResultError(f'{where}: {row!r:.60} is not a JSON object')
@@ -123,12 +128,12 @@ def _check_number(value: Any, what: str, low: float = -math.inf) -> None:
 
 
 def read_json_lines(path: str | pathlib.Path) -> list[Row]:
-  """The rows of a file; none where it does not exist yet.
+  """Reads the rows of a file; there are none if it does not exist yet.
 
-  A last line torn by a killed run is left out.
+  A last line that a killed run left incomplete is skipped.
 
   Raises:
-    ResultError: another line is not a row.
+    ResultError: another line is not JSON, or a row is invalid.
   """
   path = pathlib.Path(path)
   if not path.exists():
@@ -141,8 +146,8 @@ def read_json_lines(path: str | pathlib.Path) -> list[Row]:
     except (ValueError, RecursionError) as error:
       if number < len(lines):
         raise ResultError(
-          f'{path}, line {number} is no JSON ({error}); delete that line, so '
-          'that it is run again'
+          f'{path}, line {number} is not JSON ({error}); delete that line, so '
+          'that its cell is run again'
         ) from error
     else:
       rows.append(validate(row, f'{path}, line {number}'))
@@ -150,7 +155,7 @@ def read_json_lines(path: str | pathlib.Path) -> list[Row]:
 
 
 def append_json_line(row: Row, path: str | pathlib.Path) -> None:
-  """Adds a row; a torn last line is cut off first."""
+  """Appends a row to a file; an incomplete last line is removed first."""
   path = pathlib.Path(path)
   line = json.dumps(validate(row))
   text = path.read_bytes() if path.exists() else b''
@@ -167,10 +172,10 @@ def write_json(rows: Iterable[Row], path: str | pathlib.Path) -> None:
 
 
 def read_json(path: str | pathlib.Path) -> list[Row]:
-  """The rows of an array written by `write_json`.
+  """Reads the rows of an array that `write_json` wrote.
 
   Raises:
-    ResultError: the file cannot be read, or a row is not one.
+    ResultError: the file cannot be read, or a row is invalid.
   """
   try:
     rows = json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
@@ -182,15 +187,15 @@ def read_json(path: str | pathlib.Path) -> list[Row]:
 
 
 def task_of(row: Row) -> Task:
-  """What a row is about."""
+  """Returns the task of a row."""
   return Task(row['dataset'], row.get('regime') or row['split'])
 
 
 def by_task(rows: Iterable[Row]) -> dict[Task, list[Cell]]:
-  """Cells of each (dataset, regime), methods in the order they appear.
+  """Groups rows into the cells of each task, in the order of the rows.
 
   Raises:
-    ResultError: a row is not one, or two of the same seed differ.
+    ResultError: a row is invalid, or a cell has two different rows of one seed.
   """
   groups = collections.defaultdict(lambda: collections.defaultdict(dict))
   for row in map(validate, rows):
@@ -237,7 +242,7 @@ def _cell(method: str, budget: int, rows: list[Row]) -> Cell:
 def _interval(
   ran: list[Row], per_user: dict[int, np.ndarray]
 ) -> tuple[float, float] | None:
-  """From the users' values; without them, only what a single seed states."""
+  """The interval from the users' values, or the one stated by a single row."""
   if per_user:
     return significance.bootstrap_interval(list(per_user.values()), seed=0)
   if len(ran) == 1 and PRIMARY in ran[0].get('interval', {}):

@@ -1,7 +1,7 @@
 """Paired bootstrap over users and seeds, Holm's correction, verdicts.
 
-Not Wilcoxon or sign tests: their error is inflated at thousands of users
-(Ihemelandu & Ekstrand, SIGIR 2023, arXiv 2305.02461).
+Wilcoxon and sign tests are not used, since their error is inflated with
+thousands of users (Ihemelandu & Ekstrand, SIGIR 2023, arXiv 2305.02461).
 """
 
 import math
@@ -10,20 +10,21 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-# The smallest relative difference that matters, and the level of the tests.
+# Smallest relative difference that matters, and significance level.
 MIN_EFFECT = 0.01
 ALPHA = 0.05
 
 
 class Comparison(NamedTuple):
-  """A method against a baseline.
+  """The comparison of a method a with a baseline b.
 
   Attributes:
     difference: mean(a) - mean(b).
-    relative: the difference over mean(b); infinite where that is 0.
+    relative: the difference divided by mean(b); infinite if mean(b) is 0 and
+      the difference is not.
     low: lower end of the 95% interval of `relative`.
-    high: its upper end.
-    p_value: two-sided, from the bootstrap distribution.
+    high: upper end of the 95% interval of `relative`.
+    p_value: two-sided p-value from the bootstrap distribution.
   """
 
   difference: float
@@ -39,12 +40,15 @@ def bootstrap_interval(
   seed: int,
   num_resamples: int = 1000,
 ) -> tuple[float, float]:
-  """95% percentile interval of a mean over users (and seeds).
+  """Returns the 95% percentile interval of a mean over users (and seeds).
 
   Args:
-    values: [U] of one seed, or a sequence of such arrays, one a seed.
-    seed: of the resampling.
-    num_resamples: bootstrap samples.
+    values: [U] values of one seed, or a sequence of such arrays, one per seed.
+    seed: random seed of the resampling.
+    num_resamples: number of bootstrap samples.
+
+  Raises:
+    ValueError: there is no value, or a value is not finite.
   """
   means = _resampled_means(_by_seed(values), seed, num_resamples)
   low, high = np.percentile(means, [2.5, 97.5])
@@ -58,18 +62,18 @@ def paired_bootstrap(
   seed: int,
   num_resamples: int = 2000,
 ) -> Comparison:
-  """Compares two methods on the same users; seeds are the second level.
+  """Compares two methods on the same users by a two-level bootstrap.
 
-  Each sample draws seeds, then users within each, both with replacement.
+  Each sample draws seeds, then users within each seed, both with replacement.
 
   Args:
-    a: [U] or one such array a seed: the method's values.
-    b: the baseline's values of the same users.
-    seed: of the resampling.
-    num_resamples: bootstrap samples.
+    a: [U] values of the method, or a sequence of such arrays, one per seed.
+    b: values of the baseline for the same users and seeds.
+    seed: random seed of the resampling.
+    num_resamples: number of bootstrap samples.
 
   Raises:
-    ValueError: the two do not hold the same users, or a value is no number.
+    ValueError: the numbers of users or seeds differ, or a value is not finite.
   """
   a, b = _by_seed(a), _by_seed(b)
   if [len(x) for x in a] != [len(x) for x in b]:
@@ -87,7 +91,7 @@ def paired_bootstrap(
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
-  """Holm's adjusted p-values, in the order given."""
+  """Returns p-values adjusted by Holm's method, in the given order."""
   p_values = np.asarray(p_values, float)
   order = np.argsort(p_values)
   steps = (len(p_values) - np.arange(len(p_values))) * p_values[order]
@@ -99,17 +103,18 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
 def verdict(
   comparison: Comparison, adjusted_p: float | None = None
 ) -> Literal['win', 'loss', 'tie', 'unclear', 'untested']:
-  """The comparison in one word.
+  """Summarizes a comparison in one word.
 
   Args:
-    comparison: of a method with a baseline.
-    adjusted_p: p-value after correction for other tests, if there are any.
+    comparison: the comparison of a method with a baseline.
+    adjusted_p: p-value corrected for multiple tests; None uses the p-value of
+      the comparison.
 
   Returns:
     'win' or 'loss' for a significant difference of at least `MIN_EFFECT`;
-    'tie' for a smaller one that is known well: its interval lies within
-    `MIN_EFFECT`, or on one side of zero; 'unclear' where the data cannot
-    tell; 'untested' where there is no p-value.
+    'tie' for a smaller difference whose interval lies within `MIN_EFFECT` or on
+    one side of zero; 'untested' without a p-value; 'unclear' in all other
+    cases.
   """
   p_value = comparison.p_value if adjusted_p is None else adjusted_p
   if math.isnan(p_value):
@@ -124,7 +129,7 @@ def verdict(
 
 
 def _ratio(value: float, base: float) -> float:
-  """The value over base; what a baseline of 0 is beaten by is infinite."""
+  """Returns value / base; for base 0 it is infinite, or 0 if both are 0."""
   if base:
     return value / base
   return math.copysign(math.inf, value) if value else 0.0
@@ -137,8 +142,8 @@ def _by_seed(values) -> list[np.ndarray]:
   for seed, group in enumerate(groups):
     if group.ndim != 1 or len(group) == 0:
       raise ValueError(
-        f'values of seed {seed} have shape {group.shape}; one number for each '
-        'of at least one user is needed'
+        f'values of seed {seed} have shape {group.shape}; give one value per '
+        'user, for at least one user'
       )
     if not np.isfinite(group).all():
       user = int(np.flatnonzero(~np.isfinite(group))[0])
@@ -154,11 +159,11 @@ def _by_seed(values) -> list[np.ndarray]:
 def _resampled_means(
   groups: list[np.ndarray], seed: int, num_resamples: int
 ) -> np.ndarray:
-  """Means of two-level resamples; one group keeps the first level fixed."""
+  """Means of two-level resamples [num_resamples]; a group is one seed."""
   random = np.random.default_rng(seed)
   drawn = random.integers(0, len(groups), (num_resamples, len(groups)))
   means = np.empty(drawn.shape)
-  # A seed that is drawn twice gets other users each time.
+  # If a seed is drawn twice, its users are drawn anew each time.
   for index, group in enumerate(groups):
     is_drawn = drawn == index
     means[is_drawn] = _means(group, random, int(is_drawn.sum()))
@@ -166,7 +171,7 @@ def _resampled_means(
 
 
 def _means(values: np.ndarray, random, num_resamples: int) -> np.ndarray:
-  """Bootstrap means, a few samples at a time to bound the memory."""
+  """Bootstrap means [num_resamples], computed in parts to limit memory."""
   at_a_time = max(1, 2**22 // max(1, len(values)))
   means = []
   for start in range(0, num_resamples, at_a_time):

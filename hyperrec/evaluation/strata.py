@@ -1,4 +1,4 @@
-"""The same metrics for kinds of users."""
+"""Metrics of groups (strata) of users."""
 
 import itertools
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ Csr = scipy.sparse.csr_matrix
 def by_history_length(
   values: np.ndarray, lengths: np.ndarray, edges: Sequence[int]
 ) -> dict[str, float]:
-  """Means of per-user values [U'] by the length of the users' histories [U'].
+  """Returns the mean of a metric for each stratum of history lengths.
 
   Args:
-    values: a metric of each judged user.
-    lengths: items that each of them has shown.
-    edges: rising; (5, 20) makes the strata 0-4, 5-19 and 20+.
+    values: float [U'], a metric of each evaluated user.
+    lengths: int [U'], number of items in the history of each of them.
+    edges: increasing; (5, 20) makes the strata 0-4, 5-19 and 20+.
 
   Returns:
-    Stratum -> mean, for strata that hold a user.
+    Stratum -> mean; strata without users are left out.
   """
   edges = [0, *edges]
   names = [f'{a}-{b - 1}' for a, b in itertools.pairwise(edges)]
@@ -36,5 +36,5 @@ def by_history_length(
 
 
 def history_lengths(evaluation: ranking.Evaluation, histories: Csr):
-  """Items shown by each judged user: int [U']."""
+  """Returns the number of history items of each evaluated user: int [U']."""
   return np.diff(histories.indptr)[evaluation.users]

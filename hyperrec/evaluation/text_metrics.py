@@ -1,4 +1,4 @@
-"""How well a text model writes: ratings read as numbers, texts by overlap."""
+"""Metrics of generated text: errors of written ratings, overlap of texts."""
 
 import math
 import re
@@ -16,12 +16,12 @@ _NUMBER = re.compile(r'-?\d+(?:\.\d+)?')
 
 
 class RatingErrors(NamedTuple):
-  """Errors in the ratings' own unit.
+  """Errors in the unit of the ratings.
 
   Attributes:
-    rmse: root of the mean squared error.
+    rmse: root mean squared error.
     mae: mean absolute error.
-    unreadable: share of the texts that hold no number; they count as `default`.
+    unreadable: share of the texts without a number, within 0..1.
   """
 
   rmse: float
@@ -37,17 +37,18 @@ def rating_errors(
 ) -> RatingErrors:
   """RMSE and MAE of ratings that were written as text.
 
-  No answer is left out: what cannot be read is `default`, what is outside the
-  range of the true ratings is moved to its end. (P5's published numbers drop
-  both.)
+  All texts count. A text without a number counts as `default`, and a number
+  outside the range of the true ratings is clipped to this range. (The published
+  numbers of P5 leave out both.)
 
   Args:
-    written: [B] texts; the first number of each counts.
-    true: the ratings.
-    default: for texts without a number: the mean of the training ratings.
+    written: [B] texts; the first number of each is its rating.
+    true: the true ratings.
+    default: rating of texts without a number, such as the mean of the training
+      ratings.
 
   Raises:
-    DataError: nothing to judge, or unequal lengths.
+    DataError: there are no texts, or the lengths differ.
   """
   true = np.asarray(true, np.float64)
   _check_pairs(written, true)
@@ -62,24 +63,25 @@ def rating_errors(
 
 
 def constant_errors(true: Float[np.ndarray, ' B'], value: float):
-  """`rating_errors` of one answer to everything, to compare with."""
+  """Returns `rating_errors` of a constant rating, as a baseline."""
   return rating_errors([f'{value:.6f}'] * len(true), true, default=value)
 
 
 def text_overlap(
   written: Sequence[str], references: Sequence[str]
 ) -> dict[str, float]:
-  """Corpus BLEU-2 and BLEU-4, mean ROUGE-1, 2 and L (F measure); all in 0..100.
+  """Computes BLEU and ROUGE, all within 0..100 and without regard to case.
 
-  Papineni et al. (ACL 2002) through sacrebleu (Post, WMT 2018), Lin (2004)
-  through rouge-score. Case counts in neither.
+  BLEU-2 and BLEU-4 (Papineni et al., ACL 2002) are computed over the whole
+  corpus by sacrebleu (Post, WMT 2018). ROUGE-1, ROUGE-2 and ROUGE-L (Lin, 2004)
+  are means of F measures by rouge-score.
 
   Args:
     written: [B] texts.
-    references: [B] what should have been written.
+    references: [B] reference texts.
 
   Raises:
-    DataError: nothing to judge, unequal lengths, or a library is missing.
+    DataError: there are no texts, the lengths differ, or a library is missing.
   """
   _check_pairs(written, references)
   sacrebleu, rouge_scorer = _libraries()
@@ -105,8 +107,8 @@ def text_overlap(
 def _check_pairs(written, true) -> None:
   if len(written) == 0 or len(written) != len(true):
     raise DataError(
-      f'{len(written)} texts cannot be judged by {len(true)} answers; give one '
-      'answer for each'
+      f'{len(written)} texts cannot be compared with {len(true)} references; '
+      'give at least one text, and one reference for each'
     )
 
 
@@ -116,6 +118,6 @@ def _libraries() -> tuple[Any, Any]:
     from rouge_score import rouge_scorer
   except ModuleNotFoundError as error:
     raise DataError(
-      f'judging texts needs {error.name}: pip install ".[p5]"'
+      f'metrics of texts need {error.name}: pip install ".[p5]"'
     ) from error
   return sacrebleu.metrics, rouge_scorer

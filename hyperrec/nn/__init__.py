@@ -1,1 +1,1 @@
-"""Building blocks of networks, without a recommender in them."""
+"""Building blocks that are not specific to recommenders."""

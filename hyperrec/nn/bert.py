@@ -1,8 +1,8 @@
-"""BERT as an encoder of short texts: tokens -> one vector a text.
+"""BERT as an encoder of short texts; it gives one vector per text.
 
 Devlin et al.: "BERT" (NAACL 2019, arXiv 1810.04805); mean pooling after
 Reimers and Gurevych: "Sentence-BERT" (EMNLP 2019, arXiv 1908.10084).
-Weights come from files of the Hugging Face form.
+The parameters are converted from the tensors of Hugging Face files.
 """
 
 import dataclasses
@@ -22,13 +22,14 @@ from hyperrec.nn import transformer, weights
 POOLINGS = ('mean', 'cls')
 
 _ACTIVATIONS = {'gelu': transformer.gelu, 'relu': jax.nn.relu}
-# What a file may hold beyond the encoder: heads of the pre-training.
+# Prefixes of tensors that a file may hold and the encoder does not need, such
+# as those of the pre-training heads.
 _UNUSED = ('pooler.', 'cls.', 'embeddings.position_ids')
 
 
 @dataclasses.dataclass(frozen=True)
 class BertConfig:
-  """The sizes of a BERT, named as in its config.json."""
+  """Sizes of a BERT; the fields have the names that its config.json uses."""
 
   vocab_size: int
   hidden_size: int
@@ -42,11 +43,12 @@ class BertConfig:
 
 
 def parse_config(values: Mapping[str, Any]) -> BertConfig:
-  """The configuration that a config.json states.
+  """Reads a configuration from the values of a config.json.
 
   Raises:
-    ValueError: not a BERT of absolute positions, a size that is missing or
-      no positive number, or an activation that is unknown.
+    ValueError: the model is not a BERT with absolute positions, a size is
+      missing or not a positive number, the activation is unknown, or the
+      number of heads does not divide the hidden size.
   """
   for name, known in (
     ('model_type', ('bert',)),
@@ -83,12 +85,23 @@ class Bert(nn.Module):
   def __call__(
     self, tokens_BxL: Int[Array, 'B L'], mask_BxL: Bool[Array, 'B L']
   ) -> Float[Array, 'B L D']:
-    """The last layer's state of each token of B single texts (type 0)."""
+    """Encodes B single texts, whose tokens all have type 0.
+
+    Args:
+      tokens_BxL: token numbers.
+      mask_BxL: True where a text has a token, False at padding.
+
+    Returns:
+      The last layer's state of each token.
+
+    Raises:
+      ValueError: L is larger than `max_position_embeddings`.
+    """
     config = self.config
     L, limit = tokens_BxL.shape[1], config.max_position_embeddings
     if limit < L:
       raise ValueError(
-        f'{L} tokens are more than the {limit} positions of the encoder'
+        f'the texts have {L} tokens, but the encoder has {limit} positions'
       )
 
     def embed(size, name):
@@ -121,12 +134,12 @@ def pool(
   pooling: str,
   normalise: bool,
 ) -> Float[Array, 'B D']:
-  """One vector a text: the mean of its tokens, or its first token ('cls').
+  """Pools the states of tokens to one vector per text.
 
   Args:
-    states_BxLxD: the states of the tokens.
-    mask_BxL: True where a token is.
-    pooling: one of `POOLINGS`.
+    states_BxLxD: states of the tokens.
+    mask_BxL: True where a text has a token, False at padding.
+    pooling: 'mean' averages the tokens of a text, 'cls' takes its first token.
     normalise: whether to scale the vectors to length 1.
 
   Raises:
@@ -156,7 +169,19 @@ def embed(
   pooling: str = 'mean',
   normalise: bool = True,
 ) -> Float[Array, 'B D']:
-  """B texts as vectors, in full float32 on every kind of device."""
+  """Embeds B texts; matrix products are in full float32 on every device.
+
+  Args:
+    params: parameters of `Bert`.
+    tokens_BxL: token numbers.
+    mask_BxL: True where a text has a token, False at padding.
+    config: sizes of the BERT.
+    pooling: one of `POOLINGS`; see `pool`.
+    normalise: whether to scale the vectors to length 1.
+
+  Returns:
+    One vector per text.
+  """
   with jax.default_matmul_precision('float32'):
     states = Bert(config).apply({'params': params}, tokens_BxL, mask_BxL)
   return pool(states, mask_BxL, pooling=pooling, normalise=normalise)
@@ -165,16 +190,16 @@ def embed(
 def convert_params(
   tensors: Mapping[str, np.ndarray], config: BertConfig
 ) -> dict[str, Any]:
-  """The parameters of `Bert` from the tensors of a Hugging Face file.
+  """Converts the tensors of a Hugging Face file to the parameters of `Bert`.
 
   Args:
-    tensors: name -> array, as in model.safetensors of a BERT. The heads of the
-      pre-training are left out, and so is the prefix 'bert.'.
-    config: the sizes to expect.
+    tensors: maps names to arrays, as in model.safetensors of a BERT. The
+      pre-training heads are ignored, and the prefix 'bert.' is optional.
+    config: the expected sizes.
 
   Raises:
-    ValueError: a tensor is missing or unknown, has another shape or kind than
-      `config` says, or is not finite.
+    ValueError: a tensor is missing or unknown, does not have the shape that
+      follows from `config`, is not floating point, or is not finite.
   """
   found = {_modern_name(name): array for name, array in tensors.items()}
   found = {k: v for k, v in found.items() if not k.startswith(_UNUSED)}
@@ -183,8 +208,9 @@ def convert_params(
   extra = sorted(set(found) - set(expected))
   if missing or extra:
     raise ValueError(
-      f'the tensors are not those of a BERT of {config.num_hidden_layers} '
-      f'layers: missing {_some(missing)}; unknown {_some(extra)}'
+      'the tensors do not fit a BERT with '
+      f'{config.num_hidden_layers} layers: missing {_some(missing)}; '
+      f'unknown {_some(extra)}'
     )
   flat = {}
   for name, (path, shape) in expected.items():
@@ -209,7 +235,7 @@ _FILE_NAMES = {
 
 
 def _expected(config: BertConfig) -> dict[str, tuple[tuple, tuple]]:
-  """File name of each parameter -> its path in `Bert`, and its shape."""
+  """Maps the tensor name of each parameter to its path in `Bert` and shape."""
   tokens = jax.ShapeDtypeStruct((1, 1), jnp.int32)
   mask = jax.ShapeDtypeStruct((1, 1), jnp.bool_)
   init = functools.partial(Bert(config).init, jax.random.key(0))
@@ -228,7 +254,7 @@ def _expected(config: BertConfig) -> dict[str, tuple[tuple, tuple]]:
 
 
 def _modern_name(name: str) -> str:
-  """A tensor's name without the prefix and the endings of older files."""
+  """Removes the optional prefix and renames the endings of older files."""
   name = name.removeprefix('bert.')
   for old, new in (('.gamma', '.weight'), ('.beta', '.bias')):
     if name.endswith(old):
@@ -237,7 +263,7 @@ def _modern_name(name: str) -> str:
 
 
 def _some(names: list[str], limit: int = 5) -> str:
-  """The first few names, and how many more there are."""
+  """Lists the first few names and says how many more there are."""
   if not names:
     return 'none'
   more = f' and {len(names) - limit} more' if len(names) > limit else ''

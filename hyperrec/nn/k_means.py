@@ -1,4 +1,7 @@
-"""k-means of points, with k-means++ seeds and no cluster left empty."""
+"""k-means clustering with k-means++ seeds; no cluster stays empty.
+
+Shapes: N points, M centroids, E dimensions.
+"""
 
 from typing import NamedTuple
 
@@ -8,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 
 class Nearest(NamedTuple):
-  """The nearest centroid of each point, and its squared distance."""
+  """The nearest centroid of each point, and the squared distance to it."""
 
   codes: Int[Array, ' N']
   distances: Float[Array, ' N']
@@ -17,7 +20,7 @@ class Nearest(NamedTuple):
 def nearest(
   x_NxE: Float[Array, 'N E'], centroids_MxE: Float[Array, 'M E']
 ) -> Nearest:
-  """Assigns each point; of equally near centroids to the first."""
+  """Assigns each point to its nearest centroid; ties go to the first."""
   distances_NxM = squared_distances(x_NxE, centroids_MxE)
   return Nearest(distances_NxM.argmin(axis=1), distances_NxM.min(axis=1))
 
@@ -25,7 +28,7 @@ def nearest(
 def squared_distances(
   x_NxE: Float[Array, 'N E'], centroids_MxE: Float[Array, 'M E']
 ) -> Float[Array, 'N M']:
-  """Of each point to each centroid, never below 0."""
+  """Squared distances of each point to each centroid; none is below 0."""
   length_N = jnp.square(x_NxE).sum(axis=1)
   length_M = jnp.square(centroids_MxE).sum(axis=1)
   product_NxM = x_NxE @ centroids_MxE.T
@@ -35,10 +38,11 @@ def squared_distances(
 def seed(
   key: jax.Array, x_NxE: Float[Array, 'N E'], num_clusters: int
 ) -> Float[Array, 'M E']:
-  """Points drawn one after the other, far from those drawn before.
+  """Draws the first centroids by k-means++.
 
-  k-means++ (Arthur & Vassilvitskii, SODA 2007): each in proportion to its
-  squared distance to the nearest one so far, the first one uniformly.
+  Arthur & Vassilvitskii (SODA 2007): the first point is drawn uniformly. Each
+  further point is drawn with a probability proportional to its squared
+  distance to the nearest point drawn so far.
   """
 
   def draw(weights_N, key):
@@ -61,20 +65,21 @@ def seed(
 def step(
   x_NxE: Float[Array, 'N E'], centroids_MxE: Float[Array, 'M E']
 ) -> tuple[Float[Array, 'M E'], Int[Array, ' N']]:
-  """One step of Lloyd's algorithm: assign, then average.
+  """Takes one step of Lloyd's algorithm: it assigns points, then averages.
 
-  A cluster without points moves to one of those that are served worst.
+  An empty cluster moves to one of the points that are farthest from their
+  centroids.
 
   Args:
     x_NxE: points, at least as many as centroids.
-    centroids_MxE: where they stand.
+    centroids_MxE: the centroids before the step.
 
   Returns:
-    The new centroids, and the assignment that they are the averages of.
+    The new centroids, and the assignment whose averages they are.
   """
   codes_N, distances_N = nearest(x_NxE, centroids_MxE)
   M = len(centroids_MxE)
-  # A matrix product: scattered additions are many times slower.
+  # A matrix product is many times faster than scattered additions.
   member_NxM = jax.nn.one_hot(codes_N, M, dtype=x_NxE.dtype)
   counts_M = member_NxM.sum(axis=0)
   means_MxE = member_NxM.T @ x_NxE / jnp.maximum(counts_M, 1)[:, None]
@@ -90,7 +95,7 @@ def refine(
   centroids_MxE: Float[Array, 'M E'],
   iterations: int,
 ) -> Float[Array, 'M E']:
-  """Centroids after some steps."""
+  """Takes `iterations` steps of Lloyd's algorithm, and gives the centroids."""
   return jax.lax.fori_loop(
     0, iterations, lambda _, c: step(x_NxE, c)[0], centroids_MxE
   )

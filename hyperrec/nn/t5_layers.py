@@ -1,7 +1,11 @@
-"""The layers of T5, version 1.0, and what its positions attend to.
+"""The layers of T5, version 1.0, and their attention.
 
 Raffel et al.: "Exploring the limits of transfer learning with a unified
-text-to-text Transformer" (JMLR 2020, arXiv 1910.10683). `t5` joins them.
+text-to-text Transformer" (JMLR 2020, arXiv 1910.10683). The module
+`systems.p5.t5` makes the whole network of these layers.
+
+Shapes: B texts, Q queries, K keys, S source tokens, H heads, E dimensions of
+each head.
 """
 
 import dataclasses
@@ -19,22 +23,26 @@ from hyperrec.nn import transformer
 
 @dataclasses.dataclass(frozen=True)
 class T5Config:
-  """The sizes of a T5, named as in its config.json.
+  """Sizes of a T5; the fields have the names that its config.json uses.
 
   Attributes:
-    vocab_size: rows of the embedding, which is also the output's.
-    d_model: D.
-    d_kv: E, of one head; H x E need not be D.
-    d_ff: width inside the two-layer nets.
-    num_layers: of the encoder.
-    num_decoder_layers: of the decoder.
-    num_heads: H.
-    relative_attention_num_buckets: distances told apart.
-    relative_attention_max_distance: beyond it all are one.
-    dropout_rate: share dropped in training, the same at all positions of a
-      text, as T5's authors do it (it also spares a third of a step's time).
-    layer_norm_epsilon: added to the mean square in the norms.
-    num_whole_words: rows of P5's whole-word embedding; 0 is T5 itself.
+    vocab_size: Number of rows of the embedding, which also gives the output
+      logits.
+    d_model: Width D of the hidden states.
+    d_kv: Width E of each head; H x E need not equal D.
+    d_ff: Hidden width of the feed-forward networks.
+    num_layers: Number of encoder layers.
+    num_decoder_layers: Number of decoder layers.
+    num_heads: Number of attention heads, H.
+    relative_attention_num_buckets: Number of buckets of relative positions.
+    relative_attention_max_distance: Distance, in tokens, from which on all
+      distances share the last bucket.
+    dropout_rate: Share of units dropped in training. All positions of a text
+      drop the same units, as in the authors' code; this also saves a third of
+      a step's time.
+    layer_norm_epsilon: Number added to the mean square in the norms.
+    num_whole_words: Number of rows of P5's whole-word embedding; with 0, the
+      network is the original T5.
   """
 
   vocab_size: int
@@ -52,19 +60,19 @@ class T5Config:
 
 
 class KeysValues(NamedTuple):
-  """What positions show of themselves in one layer."""
+  """Keys and values of K positions in one attention layer."""
 
   keys: Float[Array, '*b K H E']
   values: Float[Array, '*b K H E']
 
 
 class View(NamedTuple):
-  """What queries attend to, and which of it each may see.
+  """What queries attend to.
 
   Attributes:
     shown: keys and values.
-    allowed: [..., q, k] is True where q may see k.
-    bias: of relative position; None for none.
+    allowed: [..., q, k] is True where query q may attend to key k.
+    bias: relative position bias that is added to the logits, or None.
   """
 
   shown: KeysValues
@@ -73,18 +81,19 @@ class View(NamedTuple):
 
 
 class Memory(NamedTuple):
-  """An encoded text, as the decoder's layers see it.
+  """Encoded texts, in the form that the decoder's layers attend to.
 
   Attributes:
-    layers: for each layer of the decoder, keys and values [B, S, H, E].
-    mask: [B, S], True where the text has a token.
+    layers: keys and values [B, S, H, E] of each decoder layer.
+    mask: True where a text has a token, False at padding.
   """
 
   layers: tuple[KeysValues, ...]
   mask: Bool[Array, 'B S']
 
 
-# (layer, keys and values [B, Q, H, E] of the positions) -> what they attend to.
+# Maps the layer's number, and the keys and values [B, Q, H, E] of the positions
+# in it, to what the positions attend to.
 Look = Callable[[int, KeysValues], View]
 
 
@@ -95,16 +104,21 @@ def relative_buckets(
   num_buckets: int = 32,
   max_distance: int = 128,
 ) -> Int[Array, '*s']:
-  """Numbers of distances: small ones exact, larger ones by their logarithm.
+  """Maps relative positions to buckets (paper, section 2.1).
 
-  Section 2.1 of the paper. Half of the buckets are exact; a bidirectional
-  stack keeps half of all for keys that come later, any other sees none.
+  Half of the buckets hold one small distance each; the others hold ranges of
+  larger distances that grow with the logarithm. With `bidirectional`, half of
+  all buckets are for keys after the query. Without it, such keys share the
+  bucket of distance 0, since causal attention does not reach them.
 
   Args:
-    distance: place of the key minus place of the query.
-    bidirectional: whether keys may come after the query.
-    num_buckets: in all.
-    max_distance: from here on, all in the last bucket.
+    distance: position of the key minus position of the query.
+    bidirectional: whether queries attend to keys after them.
+    num_buckets: number of all buckets.
+    max_distance: distance from which on all share the last bucket.
+
+  Returns:
+    Buckets, from 0 to `num_buckets` - 1.
   """
   later = jnp.zeros_like(distance)
   if bidirectional:
@@ -121,13 +135,13 @@ def relative_buckets(
 
 
 class Stack(nn.Module):
-  """The layers of the encoder, or of the decoder."""
+  """All layers of the encoder or of the decoder."""
 
   config: T5Config
   is_decoder: bool
 
   def setup(self):
-    """The layers, and the rows of relative positions that they share."""
+    """Makes the layers and the position biases that they share."""
     config = self.config
     num_layers = config.num_layers
     if self.is_decoder:
@@ -149,7 +163,17 @@ class Stack(nn.Module):
     *,
     train: bool = False,
   ) -> tuple[Float[Array, 'B Q D'], tuple[KeysValues, ...]]:
-    """Transforms positions; also returns what each layer attended to."""
+    """Transforms the positions by all layers.
+
+    Args:
+      x_BxQxD: embeddings of the positions.
+      look: gives what the positions of each layer attend to.
+      memory: the encoded texts, in a decoder; None in an encoder.
+      train: whether to apply dropout, with the rng "dropout".
+
+    Returns:
+      The last states, and the keys and values that each layer attended to.
+    """
     x_BxQxD = self.drop(x_BxQxD, deterministic=not train)
     attended = []
     for i, layer in enumerate(self.layers):
@@ -168,7 +192,11 @@ class Stack(nn.Module):
   def bias(
     self, distance_QxK: Int[Array, '*b Q K']
   ) -> Float[Array, '*b H Q K']:
-    """What attention adds for places of keys less places of queries."""
+    """Position biases that the layers add to their attention logits.
+
+    Args:
+      distance_QxK: position of the key minus position of the query.
+    """
     buckets = relative_buckets(
       distance_QxK,
       bidirectional=not self.is_decoder,
@@ -180,12 +208,12 @@ class Stack(nn.Module):
   def shown(
     self, states_BxSxD: Float[Array, 'B S D']
   ) -> tuple[KeysValues, ...]:
-    """What each layer of a decoder is shown of an encoded text."""
+    """Keys and values of encoded texts, for each layer of a decoder."""
     return tuple(layer.cross.shown(states_BxSxD) for layer in self.layers)
 
 
 class _Layer(nn.Module):
-  """Attention, in the decoder attention to the source, and a two-layer net."""
+  """Self-attention, cross-attention in the decoder, and a feed-forward net."""
 
   config: T5Config
   is_decoder: bool
@@ -216,7 +244,11 @@ class _Layer(nn.Module):
 
 
 class _Attention(nn.Module):
-  """Heads without biases and without a scale: T5's initial weights hold it."""
+  """Multi-head attention without biases.
+
+  The logits are not scaled by 1 / sqrt(E), since T5's initial query weights
+  are smaller by this factor.
+  """
 
   config: T5Config
 
@@ -230,7 +262,7 @@ class _Attention(nn.Module):
 
   def __call__(self, x_BxQxD, view, drop):
     q_BxQxHxE = self._heads(self.query(x_BxQxD))
-    if view.shown.keys.ndim == q_BxQxHxE.ndim + 1:  # each query has its own
+    if view.shown.keys.ndim == q_BxQxHxE.ndim + 1:  # Each query has own keys.
       q_BxQxHxE = q_BxQxHxE[:, :, None]
     mixed = transformer.mix(
       q_BxQxHxE, *view.shown, view.allowed, bias_HxQxK=view.bias, drop=drop
@@ -251,6 +283,6 @@ def _dropout(config: T5Config) -> nn.Dropout:
 
 
 def _dense(features: int, variance: int) -> nn.Dense:
-  """Without a bias; its weights start with variance 1 / `variance`."""
+  """A layer without bias; its initial weights have variance 1 / `variance`."""
   init = nn.initializers.normal(variance**-0.5)
   return nn.Dense(features, use_bias=False, kernel_init=init)

@@ -1,8 +1,11 @@
-"""Transformer blocks, shared by every model that reads a sequence.
+"""Transformer blocks, which all models of sequences share.
 
 Vaswani et al.: "Attention is all you need" (NeurIPS 2017, arXiv 1706.03762).
-What a position may see is an argument, so that one block serves encoders,
-causal models and padded batches alike.
+The attention mask is an argument, so that the same block serves encoders,
+causal models and padded batches.
+
+Shapes: B sequences, L positions, Q queries, K keys, H heads, E dimensions of
+each head.
 """
 
 import functools
@@ -19,14 +22,14 @@ gelu = functools.partial(jax.nn.gelu, approximate=False)
 def attention_mask(
   mask_BxL: Bool[Array, 'B L'], *, causal: bool = False
 ) -> Bool[Array, 'B L L']:
-  """What each position may see: the real ones and, if causal, none later.
+  """Attention mask of padded sequences.
 
   Args:
-    mask_BxL: True where a sequence has an entry.
-    causal: whether a position sees itself and what came before only.
+    mask_BxL: True where a sequence has an entry, False at padding.
+    causal: whether a position attends only to itself and earlier positions.
 
   Returns:
-    [b, q, k] is True where position q of sequence b may see position k.
+    [b, q, k] is True where position q of sequence b may attend to position k.
   """
   B, L = mask_BxL.shape
   allowed_BxLxL = jnp.broadcast_to(mask_BxL[:, None, :], (B, L, L))
@@ -34,14 +37,14 @@ def attention_mask(
 
 
 def segment_mask(segments_BxL: Int[Array, 'B L']) -> Bool[Array, 'B L L']:
-  """Causal, for rows that hold several sequences side by side.
+  """Causal attention mask of rows that hold several sequences side by side.
 
   Args:
-    segments_BxL: the number of the sequence of each position, 0 is padding.
+    segments_BxL: number of the sequence at each position; 0 is padding.
 
   Returns:
-    [b, q, k] is True where position q may see position k: no later, and of
-    the same sequence.
+    [b, q, k] is True where position q of row b may attend to position k: both
+    belong to the same sequence, and k is not after q.
   """
   same_BxLxL = segments_BxL[:, :, None] == segments_BxL[:, None, :]
   return attention_mask(segments_BxL > 0, causal=True) & same_BxLxL
@@ -54,14 +57,20 @@ def one_sequence_a_row(
   *,
   from_the_end: bool,
 ) -> tuple[Int[Array, 'B L'], Int[Array, 'B L']]:
-  """Segments and places of rows that hold one sequence each, from position 0.
+  """Segments and places of rows that hold one sequence each.
+
+  A sequence starts at position 0 of its row. Its places select the rows of the
+  position embedding.
 
   Args:
-    sizes_B: positions of each sequence, at least 1.
-    num_positions: L, of a row.
-    num_places: places that exist; sequences are no longer.
-    from_the_end: whether the last position is at the last place, not the first
-      at place 0.
+    sizes_B: length of each sequence, at least 1 and at most `num_places`.
+    num_positions: length L of a row.
+    num_places: number of rows of the position embedding.
+    from_the_end: whether the end of a sequence has the last place; otherwise
+      its start has place 0.
+
+  Returns:
+    Segments, 1 where a sequence has an entry and 0 at padding; and places.
   """
   place_1xL = jnp.arange(num_positions, dtype=jnp.int32)[None]
   segments_BxL = (place_1xL < sizes_B[:, None]).astype(jnp.int32)
@@ -78,18 +87,19 @@ def mix(
   bias_HxQxK: Float[Array, '*c H Q K'] | None = None,
   drop: Callable[[Array], Array] = lambda weights: weights,
 ) -> Float[Array, '*b Q H E']:
-  """Each query's mixture of the values that it may see (paper, equation 1).
+  """Dot-product attention: each query's weighted mean of the values (eq. 1).
 
-  The scale of the logits is the caller's. A query that may see nothing gets
-  the plain mean.
+  The caller scales the queries. A query that may not attend to any key gets
+  the unweighted mean of all values.
 
   Args:
-    q_QxHxE: queries.
+    q_QxHxE: queries, already scaled.
     k_KxHxE: keys.
     v_KxHxE: values.
-    allowed_QxK: [..., q, k] is True where q may see k.
-    bias_HxQxK: added to the logits, alike for leading axes that it lacks.
-    drop: applied to the weights.
+    allowed_QxK: [..., q, k] is True where query q may attend to key k.
+    bias_HxQxK: bias that is added to the logits. It is broadcast over the
+      leading axes that it lacks.
+    drop: dropout function that is applied to the attention weights.
   """
   logits_HxQxK = jnp.einsum('...qhe,...khe->...hqk', q_QxHxE, k_KxHxE)
   if bias_HxQxK is not None:
@@ -107,7 +117,7 @@ class Attention(nn.Module):
 
   Attributes:
     num_heads: H; must divide D.
-    dropout: share of the attention weights dropped in training.
+    dropout: share of the attention weights that is dropped in training.
   """
 
   num_heads: int
@@ -123,17 +133,21 @@ class Attention(nn.Module):
     num_empty_BxL: Int[Array, 'B L'] | None = None,
     train: bool = False,
   ) -> Float[Array, 'B L D']:
-    """Each position's mixture of the positions that it may see.
+    """Attends from each position to the positions that are allowed.
 
-    A position that may see nothing gets their plain mean: finite, and for the
-    caller to mask.
+    A position that may not attend to any position gets the unweighted mean of
+    all. This value is finite, and the caller has to mask it.
 
     Args:
-      x_BxLxD: what is seen.
-      allowed_BxLxL: by whom, see `attention_mask`.
-      queries_BxLxD: what asks; x itself where it is None.
-      num_empty_BxL: how many positions of zeros each position sees besides.
-      train: drops out, with the rng "dropout".
+      x_BxLxD: states that keys and values are made of.
+      allowed_BxLxL: attention mask; see `attention_mask`.
+      queries_BxLxD: states that queries are made of; None uses `x_BxLxD`.
+      num_empty_BxL: number of additional positions of zeros that each position
+        attends to; None means 0.
+      train: whether to apply dropout, with the rng "dropout".
+
+    Raises:
+      ValueError: `num_heads` does not divide D.
     """
     B, L, D = x_BxLxD.shape
     if D % self.num_heads:
@@ -165,7 +179,14 @@ class Attention(nn.Module):
 
 
 def _with_empty(x_BxLxD, allowed_BxLxL, num_empty_BxL):
-  """One position of zeros ahead, which counts as often as it is to be seen."""
+  """Puts one position of zeros first, in place of `num_empty_BxL` of them.
+
+  A bias of log(n) on its logit has the same effect as n equal positions.
+
+  Returns:
+    States [B, K, D], attention mask [B, L, K] and bias [B, 1, L, K], where
+    K = L + 1.
+  """
   x_BxKxD = jnp.pad(x_BxLxD, ((0, 0), (1, 0), (0, 0)))
   is_seen_BxLx1 = (num_empty_BxL > 0)[..., None]
   allowed_BxLxK = jnp.concatenate([is_seen_BxLx1, allowed_BxLxL], axis=2)
@@ -175,17 +196,18 @@ def _with_empty(x_BxLxD, allowed_BxLxL, num_empty_BxL):
 
 
 class Block(nn.Module):
-  """Attention, then a two-layer net at each position, each with a residual.
+  """A Transformer block: attention and a feed-forward net, with residuals.
 
   Attributes:
     num_heads: H; must divide D.
-    hidden_dim: width inside the two-layer net.
-    norm_first: normalise what enters a part (pre-LN, Xiong et al. 2020, arXiv
-      2002.04745), not the sum that leaves it (post-LN, the paper and BERT).
-    activation: between the two layers.
-    norm_epsilon: added to the variance in the layer norms.
-    dropout: share dropped in training, of the attention weights and of what
-      each part adds.
+    hidden_dim: hidden width of the feed-forward net.
+    norm_first: whether layer norms are before attention and feed-forward net
+      (pre-LN, Xiong et al. 2020, arXiv 2002.04745). False puts them after the
+      residual sums (post-LN, as in the paper and in BERT).
+    activation: activation function of the feed-forward net.
+    norm_epsilon: number added to the variance in the layer norms.
+    dropout: share that is dropped in training, of the attention weights and of
+      the outputs of attention and feed-forward net.
   """
 
   num_heads: int
@@ -203,7 +225,13 @@ class Block(nn.Module):
     *,
     train: bool = False,
   ) -> Float[Array, 'B L D']:
-    """Transforms each position by what it may see (`attention_mask`)."""
+    """Transforms the positions.
+
+    Args:
+      x_BxLxD: states of the positions.
+      allowed_BxLxL: attention mask; see `attention_mask`.
+      train: whether to apply dropout, with the rng "dropout".
+    """
     attend = Attention(self.num_heads, self.dropout, name='attention')
     expand = nn.Dense(self.hidden_dim, name='expand')
     contract = nn.Dense(x_BxLxD.shape[-1], name='contract')

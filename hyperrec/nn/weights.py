@@ -1,4 +1,4 @@
-"""Tensors of a file in PyTorch's form as parameters of a Flax module."""
+"""Converts tensors of a PyTorch model to parameters of a Flax module."""
 
 from typing import Any
 
@@ -8,16 +8,20 @@ import numpy as np
 def parameter(
   name: str, tensor: Any, path: tuple[str, ...], shape: tuple[int, ...]
 ) -> np.ndarray:
-  """A tensor as the parameter at a path, in float32.
+  """Converts a tensor to a float32 parameter.
+
+  PyTorch stores the weights of a linear layer as the transpose of Flax's
+  kernel, so a kernel is transposed.
 
   Args:
-    name: of the tensor in its file, for errors.
-    tensor: the numbers; a linear layer's are the transpose of a kernel.
-    path: of the parameter; a kernel's ends in 'kernel'.
-    shape: of the parameter.
+    name: name of the tensor in its file, for error messages.
+    tensor: the tensor of the file.
+    path: path of the parameter in Flax; it ends in 'kernel' for a kernel.
+    shape: shape of the parameter in Flax.
 
   Raises:
-    ValueError: the tensor has another shape or kind, or is not finite.
+    ValueError: the tensor has another shape, is not floating point, or is not
+      finite.
   """
   array = np.asarray(tensor)
   is_kernel = path[-1] == 'kernel'

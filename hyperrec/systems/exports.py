@@ -1,7 +1,9 @@
-"""What a method learned as an `export.Model`, one function a family.
+"""Converts fitted methods to `export.Model`; each family has one function.
 
-Networks become a StableHLO program by `jax.export`, for any number of users;
-their parameters stay outside of it, in the safetensors file.
+`jax.export` converts a network to a StableHLO program for any number of users.
+The parameters are not part of the program but of the safetensors file.
+
+Shapes: B users, L history items, V items.
 """
 
 from collections.abc import Callable
@@ -24,24 +26,24 @@ from hyperrec.systems.vqrec import vqrec
 
 Items = Int[Array, 'B L']
 Mask = Bool[Array, 'B L']
-# Programs of plain arithmetic run on all of these.
+# Programs that contain only basic operations run on all of these platforms.
 _PLATFORMS = ('cpu', 'cuda', 'tpu')
 
 
 def popularity(counts: Float[np.ndarray, ' V']) -> export.Model:
-  """Counts."""
+  """Popularity, which scores every item by its number of interactions."""
   return export.Model('popularity', {'counts': counts}, counts=counts)
 
 
 def linear(
   weights: linear_autoencoder.Weights, counts: np.ndarray | None = None
 ) -> export.Model:
-  """Any item-item method: EASE, L3AE, HyperEASE, SLIM, ItemKNN, ...
+  """An item-item method, such as EASE, L3AE, HyperEASE, SLIM or ItemKNN.
 
   Args:
-    weights: what was fitted.
-    counts: [V] interactions of each item; users with empty histories are
-      recommended the most popular items.
+    weights: the fitted weights between items.
+    counts: [V] number of interactions of each item. With them, users with
+      empty histories are recommended the most popular items.
   """
   return _weights(weights)._replace(counts=counts)
 
@@ -64,7 +66,12 @@ def _weights(weights: linear_autoencoder.Weights) -> export.Model:
 def mult_vae_network(
   config: mult_vae.MultVaeConfig, params: Any
 ) -> export.Model:
-  """Mult-VAE or Mult-DAE: logits from the mean of the code."""
+  """Mult-VAE or Mult-DAE; the scores are the logits of the mean latent code.
+
+  Args:
+    config: hyperparameters.
+    params: fitted parameters of the network.
+  """
   size = len(params['logits']['bias'])
   network = mult_vae.make_model(config, size)
 
@@ -80,7 +87,7 @@ def mult_vae_network(
 def sasrec_network(
   config: sasrec.SasrecConfig, state: sasrec.State
 ) -> export.Model:
-  """SASRec."""
+  """SASRec, with item counts for users with empty histories."""
   network = sasrec.make_model(config, len(state.popularity))
 
   def hidden(params, items_BxL, sizes_B):
@@ -96,7 +103,7 @@ def sasrec_network(
 def vqrec_network(
   config: vqrec.VqrecConfig, state: vqrec.VqrecState
 ) -> export.Model:
-  """VQ-Rec over the table that its codes look up."""
+  """VQ-Rec; the table of item embeddings is computed from the codes once."""
   encoder = config.encoder()
 
   def hidden(params, items_BxL, sizes_B):
@@ -114,7 +121,10 @@ def vqrec_network(
 
 
 def pref_network(state: pref.PrefState) -> export.Model:
-  """PReF that is shown items: each answers against an average one."""
+  """PReF for users with histories instead of answers.
+
+  Each item of a history counts as an answer that prefers it to an average item.
+  """
   tensors = {
     'prior': state.prior,
     'against': taken_weight.against_average(state.choice),
@@ -137,16 +147,21 @@ def pref_network(state: pref.PrefState) -> export.Model:
 def _counts(
   popularity: Float[np.ndarray, ' V'] | None,
 ) -> Float[np.ndarray, ' V'] | None:
-  """Interactions of each item, from log(1 + count)."""
+  """Number of interactions of each item, from popularity = log(1 + count)."""
   if popularity is None:
     return None
   return np.rint(np.expm1(np.asarray(popularity, np.float64)))
 
 
 def _sequential(hidden: Callable, table: Callable) -> Callable:
-  """Scores of the item after a history, which starts at position 0.
+  """Makes the score function of a network that predicts the next item.
 
-  An empty history, which `Recommender` ranks by counts, is read as one item.
+  Histories start at position 0. The network reads an empty history as one item;
+  these scores are not used, since `Recommender` ranks such users by counts.
+
+  Args:
+    hidden: maps parameters, items [B, L] and sizes [B] to states [B, D].
+    table: maps parameters to item embeddings [V, D].
   """
 
   def score(params, items_BxL: Items, mask_BxL: Mask) -> Float[Array, 'B V']:
@@ -163,7 +178,15 @@ def _network(
   length: int | None,
   platforms: tuple[str, ...] = _PLATFORMS,
 ) -> export.Model:
-  """Exports `score` of a tree that becomes named tensors."""
+  """Exports a score function together with its parameters.
+
+  Args:
+    score: maps parameters, items and mask to scores.
+    tree: parameters; the path of each leaf becomes the name of its tensor.
+    length: L, the number of history items that the program takes; None allows
+      any number.
+    platforms: platforms that the program runs on.
+  """
   leaves, structure = jax.tree_util.tree_flatten_with_path(tree)
   tensors = {
     jax.tree_util.keystr(path, simple=True, separator='.'): np.asarray(leaf)

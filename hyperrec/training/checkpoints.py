@@ -1,4 +1,4 @@
-"""Checkpoints of a run: the only place that knows Orbax."""
+"""Checkpoints of a run; no other module uses Orbax."""
 
 import contextlib
 import os
@@ -14,21 +14,26 @@ from hyperrec import whole_file
 
 
 class CheckpointError(RuntimeError):
-  """A directory's checkpoints cannot be read or written; says what to do."""
+  """The checkpoints of a directory cannot be read or written."""
 
 
 class Checkpoints:
-  """The newest few checkpoints in a directory, written asynchronously.
+  """The newest checkpoints of a run in a directory, written asynchronously.
 
-  A context manager: leaving it waits for the last write. A write in progress
-  never replaces a finished one, so a killed run keeps its last checkpoint.
+  It is a context manager that waits for the last write when it is left. A
+  write in progress never replaces a finished checkpoint, so a killed run keeps
+  its last one.
   """
 
   def __init__(self, directory: str | pathlib.Path, max_to_keep: int = 2):
-    """Opens `directory`, making it where it is missing.
+    """Opens `directory`, which is created if it does not exist.
+
+    Args:
+      directory: the folder of the checkpoints.
+      max_to_keep: number of checkpoints to keep; older ones are deleted.
 
     Raises:
-      CheckpointError: it can be neither opened nor made.
+      CheckpointError: the directory can be neither opened nor created.
     """
     self.directory = pathlib.Path(directory).absolute()
     options = ocp.CheckpointManagerOptions(max_to_keep=max_to_keep)
@@ -48,25 +53,30 @@ class Checkpoints:
     """Explains a full disk or a folder without write access in one sentence."""
     try:
       yield
-    except Exception as error:  # Orbax wraps what the system says
+    except Exception as error:  # Orbax wraps the system's errors.
       reason = _no_space_or_access(error)
       if reason is None:
         raise
       raise CheckpointError(
-        f'cannot write checkpoints in {self.directory}: {reason}; make room '
-        'or give another workdir; what was saved before is kept'
+        f'cannot write checkpoints in {self.directory}: {reason}; free some '
+        'space or give another workdir; earlier checkpoints are kept'
       ) from error
 
   @property
   def latest_step(self) -> int | None:
-    """The step of the newest checkpoint, None without one."""
+    """The step of the newest checkpoint, or None if there is none."""
     return self._manager.latest_step()
 
   def save(self, step: int, tree: Any) -> None:
     """Copies `tree` and returns; the files are written in the background.
 
+    Args:
+      step: number of steps done.
+      tree: a tree of arrays.
+
     Raises:
-      CheckpointError: this or an earlier write found no room or no access.
+      CheckpointError: this or an earlier write failed because the disk is full
+        or the folder is not writable.
     """
     args = ocp.args.Composite(
       tree=ocp.args.StandardSave(tree), form=ocp.args.JsonSave(_form(tree))
@@ -75,27 +85,29 @@ class Checkpoints:
       self._manager.save(step, args=args)
 
   def restore_latest(self, like: Any) -> Any | None:
-    """The newest checkpoint that can be read, None in an empty directory.
+    """Returns the newest readable checkpoint; None if the directory is empty.
 
-    One that cannot be read is deleted, with a warning, where an older one can.
+    If a checkpoint cannot be read but an older one can, the newer one is
+    deleted with a warning.
 
     Args:
-      like: a tree of arrays with the structure, shapes and placement wanted.
+      like: a tree of arrays with the wanted structure, shapes and placement.
 
     Raises:
-      CheckpointError: checkpoints exist and none of them fits `like`.
+      CheckpointError: there are checkpoints, but none that can be read fits
+        `like`.
     """
     unreadable = {}
     for step in sorted(self._manager.all_steps(), reverse=True):
       try:
         tree = self._restore(step, like)
-      except Exception as error:  # Orbax raises many types
+      except Exception as error:  # Orbax raises many types.
         unreadable[step] = f'{type(error).__name__}: {error}'.splitlines()[0]
         continue
       for bad, reason in unreadable.items():
         logging.warning(
           'checkpoint %d in %s cannot be read (%s); it is deleted and the run '
-          'goes on from step %d',
+          'continues from step %d',
           bad,
           self.directory,
           reason,
@@ -107,20 +119,22 @@ class Checkpoints:
       newest = max(unreadable)
       raise CheckpointError(
         f'no checkpoint in {self.directory} can be restored (step {newest}: '
-        f'{unreadable[newest]}); give the flags that wrote them, or an empty '
-        'workdir'
+        f'{unreadable[newest]}); use the flags of the run that wrote them, or '
+        'an empty workdir'
       )
     return None
 
   def _restore(self, step: int, like: Any) -> Any:
-    # The form first: a misfit then has a short reason, and costs no read.
+    # The form is compared first, so that a mismatch gives a short message and
+    # no tensor is read.
     form = ocp.args.Composite(form=ocp.args.JsonRestore())
     found = self._manager.restore(step, args=form).form
     wanted = _form(like)
     for name in sorted({*found, *wanted}):
       if found.get(name) != wanted.get(name):
         raise CheckpointError(
-          f'{name} is {found.get(name)} there, but {wanted.get(name)} here'
+          f'{name} is {found.get(name)} in the checkpoint, but '
+          f'{wanted.get(name)} in this run'
         )
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     tree = ocp.args.Composite(tree=ocp.args.StandardRestore(abstract))
@@ -128,7 +142,7 @@ class Checkpoints:
 
 
 def _no_space_or_access(error: BaseException | None) -> str | None:
-  """What the system said of the disk, somewhere in the chain of causes."""
+  """Finds the system's disk error in the chain of causes, or returns None."""
   while error is not None:
     if isinstance(error, OSError) and error.errno in whole_file.DISK_ERRORS:
       return error.strerror
@@ -141,7 +155,7 @@ def _no_space_or_access(error: BaseException | None) -> str | None:
 
 
 def _form(tree: Any) -> dict[str, str]:
-  """What a tree is like: path of each leaf -> its type and shape."""
+  """Describes a tree: path of each leaf -> its type and shape."""
   leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
   return {
     jax.tree_util.keystr(path): f'{leaf.dtype}{list(leaf.shape)}'

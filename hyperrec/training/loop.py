@@ -1,4 +1,8 @@
-"""One train loop for every model; resumes bit for bit, stops on NaN."""
+"""The training loop of all models.
+
+A resumed run gives bit-identical results. A loss or a parameter that is not
+finite stops the run.
+"""
 
 import contextlib
 import dataclasses
@@ -31,18 +35,18 @@ class TrainingDiverged(RuntimeError):  # noqa: N818 - names what happened
     self.step = step
     super().__init__(
       f'{what} after {step} steps; {checkpoint}; lower the learning rate or '
-      'look at the data of that step'
+      'check the data of that step'
     )
 
 
 class Stopped(RuntimeError):  # noqa: N818 - names what happened
-  """The run was told to stop (SIGTERM) and has saved all that it did."""
+  """The run received SIGTERM and stopped after saving a checkpoint."""
 
   def __init__(self, step: int, num_steps: int):
     self.step = step
     super().__init__(
-      f'stopped after step {step} of {num_steps}, all saved; the same command '
-      'goes on from there'
+      f'stopped after step {step} of {num_steps}, which is saved; the same '
+      'command continues from there'
     )
 
 
@@ -53,17 +57,18 @@ class Run:
   All intervals are in steps; 0 means only at the end.
 
   Attributes:
-    evaluate: parameters, or a model's state, -> metrics on validation data.
-      With it the best parameters are kept, not the last ones.
-    best_metric: the metric of `evaluate` that decides; higher is better.
+    evaluate: parameters (or a model's state) -> metrics on validation data. If
+      given, the result is the best parameters instead of the last ones.
+    best_metric: the metric of `evaluate` that selects the best parameters;
+      higher is better.
     evaluate_every: steps between evaluations.
     workdir: folder of checkpoints and metrics.jsonl; the same call with the
-      same workdir resumes. None trains in memory and touches no file.
+      same workdir resumes. None trains in memory and writes no file.
     checkpoint_every: steps between checkpoints.
-    max_to_keep: number of checkpoints that are kept.
+    max_to_keep: number of checkpoints to keep.
     log_every: steps between records of the training metrics.
-    writers: more places for the metrics, called as (steps done, metrics).
-    description: title of the progress bar, which shows on terminals only; ''
+    writers: functions that also receive all metrics, as (steps done, metrics).
+    description: title of the progress bar, which is shown on terminals only; ''
       shows none.
   """
 
@@ -78,10 +83,10 @@ class Run:
   description: str = ''
 
   def of(self, make_state: Callable[[Any], Any]) -> 'Run':
-    """The same run where `evaluate` is to be given a state.
+    """Returns a run whose `evaluate` takes parameters instead of a state.
 
     Args:
-      make_state: parameters -> state.
+      make_state: parameters -> the state that the present `evaluate` takes.
     """
     if self.evaluate is None:
       return self
@@ -92,7 +97,14 @@ class Run:
 
 
 class Best(NamedTuple):
-  """The parameters with the best validation metric, and when they were."""
+  """The parameters with the best validation metric.
+
+  Attributes:
+    params: the parameters.
+    value: float32 [], their validation metric; -inf before any evaluation.
+    step: int32 [], steps done when they were evaluated; -1 before any
+      evaluation.
+  """
 
   params: Any
   value: Float[Array, '']
@@ -100,25 +112,26 @@ class Best(NamedTuple):
 
 
 class Result(NamedTuple):
-  """The result of a run; `best` is None without an evaluation."""
+  """The result of a run; `best` is None if the run has no `evaluate`."""
 
   state: step_lib.TrainState
   best: Best | None
 
   @property
   def params(self) -> Any:
-    """The best parameters; the last ones where none were judged."""
+    """The best parameters, or the last ones if `best` is None."""
     return self.best.params if self.best else self.state.params
 
 
 def batch_rows(
   step: int, batch_size: int, num_rows: int, seed: int
 ) -> np.ndarray:
-  """The rows [B] of batch `step`, a pure function of the arguments.
+  """Returns the row numbers, int [B], of the batch of a step.
 
-  Epochs, each with its own permutation, follow one another without a gap, so
-  shapes stay the same, no row is dropped, and after n steps every row has
-  been seen floor or ceil of n B / num_rows times.
+  It is a pure function of its arguments. Each epoch has its own permutation of
+  the rows, and a batch may continue into the next epoch. So all batches have
+  one size, no row is dropped, and after n steps each row was used floor or ceil
+  of n B / num_rows times.
   """
   first = step * batch_size
   epochs = range(first // num_rows, (first + batch_size - 1) // num_rows + 1)
@@ -127,7 +140,8 @@ def batch_rows(
   return np.concatenate(orders)[start : start + batch_size]
 
 
-# Several data sets may take turns.
+# The cache holds several permutations, since training may alternate between
+# data sets.
 @functools.lru_cache(maxsize=32)
 def _permutation(num_rows: int, seed: int, epoch: int) -> np.ndarray:
   return np.random.default_rng((seed, epoch)).permutation(num_rows)
@@ -140,25 +154,30 @@ def train(
   num_steps: int,
   run: Run = Run(),
 ) -> Result:
-  """Runs `step_fn` until `num_steps` steps are done.
+  """Trains until `num_steps` steps are done.
 
-  Where a mesh is in use (`mesh.use`), state and batches are laid on it.
+  If a mesh is in use (`mesh.use`), the state and the batches are placed on it.
 
   Args:
     step_fn: a jitted step (`step.make_train_step`); `loss` is one of its
-      metrics. Metrics are read one step late: the device never waits.
-    state: the initial state; copied, so it survives the steps' donation.
-    batch_at: step -> batch, a pure function, so that a resumed run sees the
-      batches it would have seen.
-    num_steps: steps of the whole run, those before a resumption included.
-    run: how it is evaluated, logged and kept.
+      metrics. Metrics are read one step late, so that the device need not wait
+      for the host.
+    state: the initial state; it is copied, so that the caller may still use it
+      although the steps donate theirs.
+    batch_at: step -> batch, a pure function, so that a resumed run uses the
+      same batches as an uninterrupted one.
+    num_steps: number of steps of the whole run, including those before a
+      resumption.
+    run: how the run is evaluated, logged and saved.
 
   Raises:
-    TrainingDiverged: the loss, or a parameter about to be saved, is not
+    TrainingDiverged: the loss, or a parameter that is to be saved, is not
       finite.
-    CheckpointError: the workdir holds checkpoints of another model, or cannot
-      be written.
-    Stopped: SIGTERM came; the step in progress was ended, and saved.
+    CheckpointError: the workdir holds checkpoints of another model, or it
+      cannot be written.
+    Stopped: the process received SIGTERM; the step in progress was finished and
+      saved.
+    ValueError: `run.best_metric` is not a metric of `run.evaluate`.
   """
   placed = mesh_lib.current()
   evaluate, workdir, writers = run.evaluate, run.workdir, run.writers
@@ -253,7 +272,7 @@ def _better(best, params, values, done, metric) -> Best:
 
 
 class _Monitor:
-  """Reads metrics one step late, watches for NaN, writes and saves."""
+  """Reads metrics one step late, detects NaN, and writes the run's files."""
 
   def __init__(
     self, run, num_steps, *, writers, checkpoints, bar, is_told_to_stop
@@ -267,12 +286,12 @@ class _Monitor:
     self._pending = None
 
   def push(self, done: int, metrics: Mapping[str, jax.Array]) -> None:
-    """Takes the metrics of a step just dispatched, reads those before."""
+    """Keeps the metrics of a dispatched step, and reads the previous ones."""
     self.flush()
     self._pending = done, metrics
 
   def flush(self) -> None:
-    """Reads the pending metrics; waits for their step."""
+    """Waits for the step whose metrics are pending, and reads them."""
     if self._pending is None:
       return
     (done, metrics), self._pending = self._pending, None
@@ -316,7 +335,8 @@ def _all_finite(tree: Any) -> bool:
 
 
 def _open_checkpoints(run: Run):
-  # Here, since Orbax takes seconds to import and most runs need no file.
+  # It is imported here, since Orbax takes seconds to import and most runs write
+  # no checkpoint.
   from hyperrec.training import checkpoints
 
   directory = pathlib.Path(run.workdir) / 'checkpoints'
@@ -325,7 +345,11 @@ def _open_checkpoints(run: Run):
 
 @contextlib.contextmanager
 def _told_to_stop() -> Iterator[Callable[[], bool]]:
-  """Whether SIGTERM came; only the main thread can be told."""
+  """Yields a function that tells whether the process received SIGTERM.
+
+  Outside the main thread it always returns False, since Python allows signal
+  handlers in the main thread only.
+  """
   told = threading.Event()
   if threading.current_thread() is not threading.main_thread():
     yield told.is_set
@@ -341,7 +365,10 @@ def _told_to_stop() -> Iterator[Callable[[], bool]]:
 def _progress(
   description: str, start: int, total: int
 ) -> Iterator[Callable[[int, float], None]]:
-  """A bar with the time left, on a terminal; elsewhere it does nothing."""
+  """Yields a function (steps done, loss) that updates a progress bar.
+
+  The function does nothing unless stderr is a terminal.
+  """
   if not description or not sys.stderr.isatty():
     yield lambda done, loss: None
     return

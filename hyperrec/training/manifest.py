@@ -25,7 +25,7 @@ from hyperrec.data import interactions as interactions_lib
 from hyperrec.data.sources import files as files_lib
 from hyperrec.training import mesh
 
-# Raise it when a description starts to cover more, or a checksum changes.
+# Increase it when a description covers more, or when a checksum changes.
 FORMAT = 1
 PACKAGES = (
   'hyperrec',
@@ -47,7 +47,7 @@ Path = str | os.PathLike
 
 
 class OtherRunError(ValueError):
-  """A workdir belongs to another run, or does not tell what made it."""
+  """A workdir belongs to another run, or the run that made it is unknown."""
 
 
 def describe(
@@ -59,17 +59,21 @@ def describe(
   files: Mapping[str, Sequence[Path]] | None = None,
   settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-  """Everything that decides what a run keeps, with the types of JSON.
+  """Describes everything that determines the results of a run.
 
   Args:
     script: name of the script.
-    flags: the resolved flags, name to value.
-    data: all data sets that the run reads, by their part in it.
-    keeps: what the script keeps in its workdir and reads again: glob patterns,
-      each with the version of its format.
+    flags: the resolved flags, name -> value.
+    data: all data sets that the run reads, by their role in the run, such as
+      {'data': ...}.
+    keeps: the files that the script keeps in its workdir and reads again, as
+      glob pattern -> version of the file format.
     files: the user's own files, by the flag that names them. Their names and
-      contents count; the folders that they are in do not.
+      contents must stay the same; their folders may change.
     settings: what else must stay the same, such as {'text encoder': 'tfidf'}.
+
+  Returns:
+    The description; it contains only the types of JSON.
   """
   description = {
     'format': FORMAT,
@@ -89,20 +93,20 @@ def describe(
 def claim(
   workdir: Path, description: Mapping[str, Any], free: Collection[str] = ()
 ) -> None:
-  """Makes a workdir this run's own, or finds that it is so already.
+  """Claims a workdir for this run, or checks that the run owns it already.
 
-  A workdir in which nothing is kept becomes this run's: manifest.json is
-  written, whole or not at all. Several processes with one description may do so
-  at the same time, and all of them go on.
+  A workdir without kept files is claimed: manifest.json is written there, whole
+  or not at all. Several processes with the same description may claim a workdir
+  at the same time, and all of them continue.
 
   Args:
-    workdir: a folder; it is made where it does not exist.
+    workdir: a folder; it is created if it does not exist.
     description: what `describe` returns.
     free: flags that may differ when the run is resumed.
 
   Raises:
-    OtherRunError: what is kept there has another description, or none. The
-      message names what differs, with both values.
+    OtherRunError: the workdir is a file, or its kept files have another
+      description or none. The message names each difference with both values.
   """
   workdir = pathlib.Path(workdir)
   while not _is_own(workdir, description, free) and mesh.is_writer():
@@ -114,14 +118,15 @@ def claim(
       ) from error
     content = {**description, **_circumstances()}
     text = json.dumps(content, indent=2) + '\n'
-    # Where another process was faster, its manifest is looked at.
+    # If another process was faster, the next pass checks its manifest.
     if _write_new(workdir / _FILE, text):
       return
 
 
 def _is_own(workdir: pathlib.Path, description, free) -> bool:
-  """Whether the workdir has this description; False where it has none."""
-  # In this order: a run writes its manifest before it keeps anything.
+  """Whether the workdir has this description; False if it has none."""
+  # Kept files are listed before the manifest is looked for, since a run writes
+  # its manifest first.
   kept = [
     path.name
     for pattern in description['keeps']
@@ -130,8 +135,8 @@ def _is_own(workdir: pathlib.Path, description, free) -> bool:
   if not (workdir / _FILE).exists():
     if kept:
       raise OtherRunError(
-        f'{workdir} holds {min(kept)} but no {_FILE}, so nothing tells which '
-        'run made it; give another --workdir, or delete that folder'
+        f'{workdir} holds {min(kept)} but no {_FILE}, so the run that made it '
+        'is unknown; give another --workdir, or delete that folder'
       )
     return False
   try:
@@ -142,7 +147,7 @@ def _is_own(workdir: pathlib.Path, description, free) -> bool:
       raise
     if _is_alive(workdir / _FILE):
       raise
-    # A run that ended before it kept anything, such as one with a mistake.
+    # That run ended before it kept any file, for example by an error.
     if mesh.is_writer():
       _discard(workdir)
     return False
@@ -155,16 +160,17 @@ def _check_same(workdir, manifest, description, free) -> None:
   found = differences(manifest, description, free)
   if found:
     raise OtherRunError(
-      f'{workdir} holds a run with {"; with ".join(found)}; give the same, or '
-      'another --workdir'
+      f'{workdir} holds a run with {"; with ".join(found)}; give the same '
+      'values, or another --workdir'
     )
 
 
 def read(workdir: Path) -> dict[str, Any]:
-  """The manifest of a workdir, with the data that resumed runs added to it.
+  """Returns the manifest of a workdir, with the data that resumed runs added.
 
   Raises:
-    OtherRunError: there is none that describes all that is kept there.
+    OtherRunError: the manifest cannot be read, has another format, or is
+      incomplete.
   """
   path = pathlib.Path(workdir) / _FILE
   try:
@@ -172,14 +178,13 @@ def read(workdir: Path) -> dict[str, Any]:
     version = manifest.get('format')
   except (OSError, ValueError, RecursionError, AttributeError) as error:
     raise OtherRunError(
-      f'{path} cannot be read ({error}), so nothing tells which run made what '
-      'is kept there; give another --workdir, or delete that folder'
+      f'{path} cannot be read ({error}), so the run that made this folder is '
+      'unknown; give another --workdir, or delete that folder'
     ) from error
   if version != FORMAT:
     raise OtherRunError(
       f'{path} has format {version}, now it is {FORMAT}: another version of '
-      'hyperrec wrote it, and it does not describe all that is kept there; '
-      'give another --workdir, or delete that folder'
+      'hyperrec wrote it; give another --workdir, or delete that folder'
     )
   _check_parts(path, manifest, _PARTS)
   for line in _resumptions(path.with_name(_RESUMED)):
@@ -189,7 +194,7 @@ def read(workdir: Path) -> dict[str, Any]:
 
 
 def _check_parts(path: pathlib.Path, record: Any, parts) -> None:
-  """Raises OtherRunError where a record lacks a part, as after a change."""
+  """Raises OtherRunError if a record lacks a part, as after a manual edit."""
   wrong = [
     part
     for part in parts
@@ -197,25 +202,26 @@ def _check_parts(path: pathlib.Path, record: Any, parts) -> None:
   ]
   if wrong:
     raise OtherRunError(
-      f'{path} does not tell the {wrong[0]} of a run, so nothing tells which '
-      'run made what is kept there; give another --workdir, or delete that '
-      'folder'
+      f'{path} lacks the {wrong[0]} of its run, so the run that made this '
+      'folder is unknown; give another --workdir, or delete that folder'
     )
 
 
 def differences(
   then: Mapping[str, Any], now: Mapping[str, Any], free: Collection[str] = ()
 ) -> list[str]:
-  """What differs between two descriptions, as ['--seed=0, now it is 1'].
+  """Lists the differences of two descriptions, as ['--seed=0, now it is 1'].
+
+  The descriptions are compared in three steps: first the script; then formats,
+  settings, flags and files; then the data sets that both descriptions have.
 
   Args:
-    then: the description that is kept.
-    now: the other one.
-    free: flags that do not count.
+    then: the description in the workdir.
+    now: the description of the present run.
+    free: flags that may differ.
 
   Returns:
-    The differences of the first step that has any: the script; then formats,
-    settings, flags and files; then data, of which parts count that both have.
+    The differences of the first step in which there are any.
   """
   parts = set(then['data']) & set(now['data'])
   steps = [_steps(description, free, parts) for description in (then, now)]
@@ -231,7 +237,7 @@ def differences(
 
 
 def _steps(description, free, parts) -> tuple[dict[str, Any], ...]:
-  """What is compared, each under the words that a message names it by."""
+  """The values that each step compares, keyed by their name in a message."""
   return (
     {'script ': description.get('script')},
     {
@@ -251,7 +257,7 @@ def _steps(description, free, parts) -> tuple[dict[str, Any], ...]:
 
 
 def _text(value: Any) -> str:
-  """A value in a message; checksums are cut to what tells them apart."""
+  """A value as text for a message; checksums are cut to 12 digits."""
   if isinstance(value, list):
     return ','.join(map(_text, value)) or 'none'
   if isinstance(value, dict) and {'name', 'sha256'} <= set(value):
@@ -278,7 +284,7 @@ def _data(data: interactions_lib.Interactions) -> dict[str, Any]:
 
 
 def _circumstances() -> dict[str, Any]:
-  """What may be another when a run is resumed."""
+  """The circumstances of a run, which may differ when it is resumed."""
   return {
     'started': datetime.datetime.now(datetime.UTC).isoformat('T', 'seconds'),
     'commit': git_commit(),
@@ -293,14 +299,17 @@ def _circumstances() -> dict[str, Any]:
 
 
 def _discard(workdir: pathlib.Path) -> None:
-  """Removes the manifest of a run that ended; one of several processes does."""
+  """Removes the manifest of a run that ended.
+
+  If several processes try this at the same time, only one of them removes it.
+  """
   path = workdir / _FILE
   taken = _unfinished(path)
   try:
     path.rename(taken)
   except FileNotFoundError:
     return
-  if _is_alive(taken):  # another process has claimed the workdir meanwhile
+  if _is_alive(taken):  # Another process has claimed the workdir meanwhile.
     taken.rename(path)
     return
   (workdir / _RESUMED).unlink(missing_ok=True)
@@ -308,13 +317,13 @@ def _discard(workdir: pathlib.Path) -> None:
 
 
 def _is_alive(path: pathlib.Path) -> bool:
-  """Whether a process that claimed or resumed a run may still be at work.
+  """Whether a process that claimed or resumed a run may still be running.
 
   Args:
-    path: of the manifest; resumed.jsonl is beside it.
+    path: path of the manifest; resumed.jsonl is in the same folder.
   """
   text = path.read_bytes() if path.exists() else b''
-  if path.exists() and not text:  # it is being written; see `_write_new`
+  if path.exists() and not text:  # It is being written; see `_write_new`.
     return True
   try:
     records = [json.loads(text)]
@@ -325,7 +334,7 @@ def _is_alive(path: pathlib.Path) -> bool:
 
 
 def _is_at_work(record: Any) -> bool:
-  """Whether the process that wrote a record may still run."""
+  """Whether the process that wrote a record may still be running."""
   try:
     process = record['process']
     if process['host'] != platform.node() or os.name != 'posix':
@@ -339,14 +348,14 @@ def _is_at_work(record: Any) -> bool:
 
 
 def _unfinished(path: pathlib.Path) -> pathlib.Path:
-  """A file beside `path` that no other process has."""
+  """A path in the folder of `path` that no other process uses."""
   return path.with_name(f'{path.name}.{uuid.uuid4().hex}')
 
 
 def _write_new(path: pathlib.Path, text: str) -> bool:
-  """Writes a file, whole or not at all; False where there is one already.
+  """Writes a new file, whole or not at all; returns False if one exists.
 
-  On a file system without links the file is empty at first, and then whole.
+  On a file system without links, the file is empty until it is complete.
   """
   unfinished = _unfinished(path)
   unfinished.write_text(text, encoding='utf-8')
@@ -354,7 +363,7 @@ def _write_new(path: pathlib.Path, text: str) -> bool:
     os.link(unfinished, path)
   except FileExistsError:
     return False
-  except OSError:  # some file systems have no links
+  except OSError:  # Some file systems have no links.
     try:
       path.open('x').close()
     except FileExistsError:
@@ -366,7 +375,7 @@ def _write_new(path: pathlib.Path, text: str) -> bool:
 
 
 def _note_resumption(workdir, manifest, description) -> None:
-  """Adds a line: when, by which code, and which flags and data are others."""
+  """Adds a line to resumed.jsonl: circumstances, changed flags, added data."""
   flags, data = description['flags'], description['data']
   line = {
     **_circumstances(),
@@ -382,7 +391,7 @@ def _note_resumption(workdir, manifest, description) -> None:
 
 
 def _resumptions(path: pathlib.Path) -> Iterator[dict[str, Any]]:
-  """The lines of resumed.jsonl; one that a crash tore is left out."""
+  """Yields the lines of resumed.jsonl; skips a line cut short by a crash."""
   if path.exists():
     for line in path.read_bytes().splitlines():
       try:
@@ -392,7 +401,7 @@ def _resumptions(path: pathlib.Path) -> Iterator[dict[str, Any]]:
 
 
 def versions() -> dict[str, str]:
-  """Python's version and those of the packages that make the numbers."""
+  """Versions of Python and of the packages that affect the results."""
   found = {'python': platform.python_version()}
   for package in PACKAGES:
     try:
@@ -403,9 +412,9 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-  """The commit of this code, with "-dirty" after local changes.
+  """Returns the git commit of this code, with "-dirty" after local changes.
 
-  None where the package is not a tracked part of a git repository.
+  It is None if the package is not tracked by a git repository.
   """
   here = pathlib.Path(__file__).resolve()
   try:
@@ -424,9 +433,10 @@ def _git(directory: pathlib.Path, *arguments: str) -> str:
 
 
 def data_checksum(data: interactions_lib.Interactions) -> str:
-  """sha256 of sizes, rows in their order, ids and item text.
+  """Returns the SHA-256 of a data set: sizes, ordered rows, ids and item text.
 
-  Everything but the name; each part is preceded by its own name and length.
+  The name of the data set does not affect it. Each part is preceded by its own
+  name and length.
   """
   digest = hashlib.sha256(f'{data.num_users} {data.num_items}'.encode())
   for field in ('users', 'items', 'ratings', 'timestamps'):
@@ -449,6 +459,6 @@ def _add(digest, name: str, content: bytes) -> None:
 
 
 def _as_bytes(value: Any) -> bytes:
-  """An id or a text; 1 and '1' differ."""
+  """An id or a text with its type, so that 1 and '1' differ."""
   text = f'{type(value).__name__} {value}'
   return text.encode('utf-8', 'surrogatepass')

@@ -1,14 +1,16 @@
-"""Many devices, many hosts: the only sharding code.
+"""Sharding of training over several devices and hosts.
 
-A script opens a mesh around what it does:
+This is the only module with sharding code. A script opens a mesh and trains
+inside it:
 
     with mesh.use(num_items=2):
       fitted = sasrec.fit(config, data, key)
 
-and `loop.train` lays its state and its batches on it. The mesh has two axes:
-'data' cuts batches by rows, 'items' cuts large tables (embeddings, output
-layers, their optimizer moments) along their longest axis. XLA adds the
-communication, so that a step computes what it computes on one device.
+`loop.train` then places its state and its batches on the mesh. The mesh has two
+axes: batches are sharded by rows along 'data', and large tables (embeddings,
+output layers, their optimizer moments) are sharded along 'items' by their
+longest axis. XLA adds the communication, so a step computes the same as on one
+device.
 """
 
 import contextlib
@@ -20,7 +22,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-# Smallest number of elements of a table for which sharding it is worthwhile.
+# Tables with fewer elements are not sharded, since it would not be worthwhile.
 MIN_TABLE_SIZE = 2**14
 
 _IN_USE: contextvars.ContextVar[Mesh | None] = contextvars.ContextVar(
@@ -29,7 +31,7 @@ _IN_USE: contextvars.ContextVar[Mesh | None] = contextvars.ContextVar(
 
 
 class MeshError(ValueError):
-  """Devices that cannot be laid out as asked."""
+  """The devices cannot be arranged in the requested mesh."""
 
 
 def initialize(
@@ -37,47 +39,48 @@ def initialize(
   num_processes: int | None = None,
   process_id: int | None = None,
 ) -> None:
-  """Joins the processes of a run; call it before anything else of JAX.
+  """Joins the processes of a run; call it before any other use of JAX.
 
-  On TPU pods, Slurm and GKE all three are found out by JAX.
+  On TPU pods, Slurm and GKE, JAX detects all three arguments itself.
 
   Args:
     coordinator: 'host:port' of process 0.
-    num_processes: of the run.
-    process_id: of this one.
+    num_processes: number of processes of the run.
+    process_id: number of this process, from 0.
   """
-  # Processes on CPUs talk by gloo; elsewhere the setting is not looked at.
+  # Processes on CPUs communicate by gloo; other devices ignore the setting.
   jax.config.update('jax_cpu_collectives_implementation', 'gloo')
   jax.distributed.initialize(coordinator, num_processes, process_id)
 
 
 def is_writer() -> bool:
-  """Whether this process writes files: one of a run does."""
+  """Whether this process writes files; exactly one process of a run does."""
   return jax.process_index() == 0
 
 
 @contextlib.contextmanager
 def use(num_items: int = 1) -> Iterator[Mesh]:
-  """Lays all devices of all processes out as (data, items).
+  """Uses a mesh (data, items) of all devices of all processes.
 
   Args:
-    num_items: devices along 'items'; the others are along 'data'.
+    num_items: number of devices along 'items', a divisor of the number of
+      devices. The number along 'data' follows from it.
 
   Raises:
-    MeshError: the devices cannot be cut so.
+    MeshError: `num_items` does not divide the number of devices.
   """
   count = jax.device_count()
   if num_items < 1 or count % num_items:
     raise MeshError(
-      f'{count} devices cannot be laid out with {num_items} along items; '
-      f'choose a divisor of {count}'
+      f'{count} devices cannot form a mesh with {num_items} devices along '
+      f'items; choose a divisor of {count}'
     )
   shape = (count // num_items, num_items)
   made = jax.make_mesh(
     shape, ('data', 'items'), axis_types=(AxisType.Auto, AxisType.Auto)
   )
-  # Not `jax.set_mesh`: that also binds the small jitted functions around a
-  # run, whose arrays are on one device.
+  # `jax.set_mesh` would also affect the small jitted functions around a run,
+  # whose arrays are on one device.
   token = _IN_USE.set(made)
   try:
     yield made
@@ -86,19 +89,20 @@ def use(num_items: int = 1) -> Iterator[Mesh]:
 
 
 def current() -> Mesh | None:
-  """The mesh that is in use; None without one."""
+  """Returns the mesh in use, or None."""
   return _IN_USE.get()
 
 
 def place_state(mesh: Mesh, tree: Any) -> Any:
-  """Large tables cut along 'items', everything else on every device."""
+  """Shards large tables along 'items'; copies other arrays to every device."""
   return jax.tree.map(lambda leaf: _put(leaf, _of_table(mesh, leaf)), tree)
 
 
 def place_batch(mesh: Mesh, tree: Any) -> Any:
-  """Rows cut along 'data'; what does not divide is on every device.
+  """Shards the rows of a batch along 'data'.
 
-  Every process gives the whole batch, and keeps its part.
+  An array is copied to every device if its rows cannot be divided equally.
+  Every process passes the whole batch, and keeps only its own part.
   """
 
   def put(leaf):
@@ -115,12 +119,12 @@ def make_rows(
   shape: tuple[int, int],
   rows: Callable[[int, int], np.ndarray],
 ) -> jax.Array:
-  """A matrix whose rows lie over all devices, each made where it is to lie.
+  """Makes a matrix sharded by rows; each device's rows are made separately.
 
   Args:
-    mesh: of the devices, whose number divides the rows.
-    shape: of the matrix.
-    rows: (first, last) -> these rows, the last left out.
+    mesh: the mesh; its number of devices must divide the number of rows.
+    shape: shape of the whole matrix.
+    rows: (first, last) -> the rows from `first` to `last` - 1.
   """
 
   def part(index):
@@ -133,18 +137,19 @@ def make_rows(
 def map_rows(
   mesh: Mesh, of_device: Callable[[jax.Array], jax.Array]
 ) -> Callable[[jax.Array], jax.Array]:
-  """A function of a matrix of `make_rows`: each device maps its own rows.
+  """Returns a function in which each device maps its own rows of a matrix.
 
   Args:
-    mesh: of the devices.
-    of_device: own rows -> own rows; may talk along all axes of the mesh.
+    mesh: the mesh on which `make_rows` made the matrix.
+    of_device: a device's rows -> its new rows; it may communicate along all
+      axes of the mesh.
   """
   spec = _by_rows(mesh).spec
   return jax.shard_map(of_device, mesh=mesh, in_specs=spec, out_specs=spec)
 
 
 def collect(mesh: Mesh, tree: Any) -> Any:
-  """The same arrays whole on one device of this process."""
+  """Gathers arrays, so that each is whole on one device of this process."""
   everywhere = NamedSharding(mesh, PartitionSpec())
   whole = jax.jit(lambda t: t, out_shardings=everywhere)(tree)
   return jax.tree.map(lambda leaf: leaf.addressable_data(0), whole)
@@ -164,7 +169,7 @@ def _of_table(mesh: Mesh, leaf: jax.Array) -> NamedSharding:
 
 
 def _put(leaf: Any, sharding: NamedSharding) -> jax.Array:
-  """An array of which every process holds the whole, and keeps its part."""
+  """Places an array that every process holds whole; each keeps its part."""
   if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(
     leaf.dtype, jax.dtypes.prng_key
   ):

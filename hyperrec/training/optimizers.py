@@ -1,4 +1,7 @@
-"""Optimizers whose schedule is in their state, so all share a compiled step."""
+"""Optimizers whose state contains the schedule.
+
+Runs with different schedules therefore share one compiled step.
+"""
 
 from typing import NamedTuple
 
@@ -9,7 +12,13 @@ from jaxtyping import Array, Float, Int
 
 
 class Cosine(NamedTuple):
-  """State of the cosine schedule: first rate, steps done and steps in all."""
+  """State of the cosine schedule.
+
+  Attributes:
+    lr: float32 [], learning rate of the first step.
+    step: int32 [], steps done.
+    num_steps: int32 [], steps of the whole run.
+  """
 
   lr: Float[Array, '']
   step: Int[Array, '']
@@ -19,16 +28,17 @@ class Cosine(NamedTuple):
 def cosine_adamw(
   lr: float, num_steps: int, weight_decay: float = 0.0
 ) -> optax.GradientTransformation:
-  """AdamW (Loshchilov & Hutter, ICLR 2019) whose rate falls to 0 in a cosine.
+  """AdamW (Loshchilov & Hutter, ICLR 2019) with cosine decay to 0.
 
-  `lr` and `num_steps` enter the state by `init` and are no part of `update`: a
-  step compiled with one of these optimizers runs the states of all that have
-  the same `weight_decay`.
+  `init` puts `lr` and `num_steps` into the state, and `update` does not depend
+  on them. So a compiled step serves all of these optimizers that have the same
+  `weight_decay`.
 
   Args:
-    lr: the rate of the first step.
-    num_steps: of the whole run; beyond it the rate is 0.
-    weight_decay: of matrices only, not of biases and norms; times the rate.
+    lr: learning rate of the first step.
+    num_steps: number of steps of the whole run; afterwards the rate is 0.
+    weight_decay: decoupled weight decay, which is multiplied by the learning
+      rate. It applies to matrices only, not to biases and norms.
   """
 
   def init(params):

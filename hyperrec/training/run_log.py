@@ -1,4 +1,4 @@
-"""The metrics log that a training run writes: metrics.jsonl."""
+"""The log of metrics that a training run writes: metrics.jsonl."""
 
 import json
 import math
@@ -10,14 +10,20 @@ from hyperrec import whole_file
 
 
 class MetricsLog:
-  """One JSON object a record: {"step": 100, "loss": ...}, flushed at once.
+  """A log with one JSON object per record: {"step": 100, "loss": ...}.
 
-  It is a context manager. When a run is resumed, records after `step` and a
-  line that a crash left incomplete are dropped, so that no step occurs twice.
+  Each record is flushed at once. The log is a context manager. When a run is
+  resumed, records after `step` and a line that a crash left incomplete are
+  dropped, so that no step occurs twice.
   """
 
   def __init__(self, path: str | pathlib.Path, step: int = 0):
-    """Opens `path` after `step` steps, making its folder where missing."""
+    """Opens the log of a run.
+
+    Args:
+      path: the file; its folder is created if it does not exist.
+      step: steps done so far; later records are dropped.
+    """
     path = pathlib.Path(path)
     kept = _lines_until(path, step) if path.exists() else []
     whole_file.write_whole(path, ''.join(kept).encode())
@@ -31,7 +37,7 @@ class MetricsLog:
     self._file.close()
 
   def write(self, step: int, metrics: Mapping[str, float]) -> None:
-    """Appends a record; NaN and infinity become null, as JSON has neither."""
+    """Appends a record; NaN and infinity become null, since JSON lacks them."""
     record = {'step': int(step)}
     for name, value in metrics.items():
       number = float(value)
@@ -41,7 +47,7 @@ class MetricsLog:
 
 
 def read_metrics(path: str | pathlib.Path) -> list[dict[str, Any]]:
-  """The records of a metrics.jsonl, in order."""
+  """Reads the records of a metrics.jsonl, in their order."""
   lines = pathlib.Path(path).read_text().splitlines()
   return [json.loads(line) for line in lines]
 
@@ -59,9 +65,9 @@ def _lines_until(path: pathlib.Path, step: int) -> list[str]:
 
 
 def training_seconds(records) -> float:
-  """Total training time of a run in seconds, over all its resumptions.
+  """Returns the training time of a run in seconds, including resumptions.
 
-  Each resumption restarts the clock of the records at 0.
+  In the records, the field `seconds` restarts from 0 at each resumption.
   """
   total = last = 0.0
   for seconds in (r['seconds'] for r in records if 'seconds' in r):

@@ -1,4 +1,4 @@
-"""The pure train step: a loss and an optimizer become state -> state."""
+"""The training step: a pure function made of a loss and an optimizer."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -17,13 +17,13 @@ LossFn = Callable[
 
 
 class TrainState(NamedTuple):
-  """The complete state of a run, from which it resumes bit for bit.
+  """The complete state of a run; resuming from it gives bit-identical results.
 
   Attributes:
-    params: what is learned.
-    opt_state: of the optimizer.
-    step: int32, steps done.
-    key: typed key of the run; each step folds its number in.
+    params: the trained parameters.
+    opt_state: the state of the optimizer.
+    step: int32 [], steps done.
+    key: typed key of the run; each step folds its number into it.
   """
 
   params: Params
@@ -41,25 +41,31 @@ def init_state(
   key: jax.Array,
   step: int = 0,
 ) -> TrainState:
-  """The state of a run; `step` > 0 continues a schedule (fine-tuning).
+  """Returns the state at the start of a run.
 
-  It holds `params` and `key` themselves: a donating step destroys them, unless
-  the state goes through `loop.train`, which copies it.
+  The state holds `params` and `key` without a copy, so a step that donates its
+  state destroys them. `loop.train` avoids this by copying the state.
+
+  Args:
+    params: the initial parameters.
+    tx: the optimizer.
+    key: typed key of the run.
+    step: steps already done; above 0 it continues a schedule (fine-tuning).
   """
   opt_state = tx.init(params)
   return TrainState(params, opt_state, jnp.asarray(step, jnp.int32), key)
 
 
 def make_train_step(loss_fn: LossFn, tx: optax.GradientTransformation) -> Step:
-  """A jitted step that donates (destroys) the state it is given.
+  """Makes a jitted step that donates (destroys) the state that it receives.
 
   Args:
-    loss_fn: (params, batch, key, step) -> (loss, metrics), `metrics` a flat
+    loss_fn: (params, batch, key, step) -> (loss, metrics); `metrics` is a flat
       dict of scalars.
     tx: the optimizer.
 
   Returns:
-    (state, batch) -> (state, metrics), with the loss among the metrics.
+    (state, batch) -> (state, metrics); the metrics include the loss.
   """
 
   def train_step(state: TrainState, batch: Batch):

@@ -1,4 +1,4 @@
-"""Each metric of one user, by hand."""
+"""Compares each metric of one user with values computed by hand."""
 
 import jax.numpy as jnp
 import numpy as np

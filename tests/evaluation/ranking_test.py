@@ -28,7 +28,7 @@ def make(seed, levels=5):
 
 
 def by_hand(scores, seen, targets):
-  """Metrics of one user from a sorted list; ties put targets last."""
+  """Metrics of one user from a sorted list; targets come last among ties."""
   hidden = set(seen.indices.tolist())
   wanted = set(targets.indices.tolist())
   items = [i for i in range(ITEMS) if i not in hidden]
@@ -227,7 +227,7 @@ def test_top_k_items_are_the_best_unseen_ones():
   np.testing.assert_array_equal(lists, [[1, 2, 3], [0, -1, -1]])
   same = ranking.top_k_items(np.ones((2, 4)), seen, 3)
   np.testing.assert_array_equal(same, [[1, 2, 3], [0, 1, 2]])
-  with pytest.raises(ValueError, match='k=5 be within'):
+  with pytest.raises(ValueError, match='k=5 must be within'):
     ranking.top_k_items(scores, seen, 5)
   with pytest.raises(ValueError, match='user row 0 hold NaN'):
     ranking.top_k_items(np.full((2, 4), np.nan), seen, 1)

@@ -1,4 +1,4 @@
-"""Rows survive files; what is wrong with one is named."""
+"""Tests that rows are written and read unchanged, and that errors are named."""
 
 import json
 
@@ -76,7 +76,7 @@ def test_bad_files_are_named(tmp_path):
   with pytest.raises(results.ResultError, match=r'jsonl, line 1'):
     results.read_json_lines(path)
   path.write_bytes(b'{"\xff": 1}\n{}\n')
-  with pytest.raises(results.ResultError, match=r'line 1 is no JSON .*delete'):
+  with pytest.raises(results.ResultError, match=r'line 1 is not JSON .*delete'):
     results.read_json_lines(path)
   for text, message in (('[', r'bad\.json'), ('{}', 'no JSON array')):
     (tmp_path / 'bad.json').write_text(text)

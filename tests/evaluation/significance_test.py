@@ -1,4 +1,4 @@
-"""The bootstrap on distributions that are known."""
+"""Tests the bootstrap on known distributions."""
 
 import numpy as np
 import pytest
@@ -64,7 +64,8 @@ def test_it_is_deterministic():
 
 
 def test_holm_by_hand():
-  # Sorted .01 .02 .03 .04 times 4 3 2 1, then made monotone.
+  # The sorted values .01 .02 .03 .04 are multiplied by 4 3 2 1, then made
+  # monotone.
   adjusted = significance.holm([0.04, 0.01, 0.03, 0.02])
   np.testing.assert_allclose(adjusted, [0.06, 0.04, 0.06, 0.06])
 

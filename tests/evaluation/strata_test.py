@@ -1,4 +1,4 @@
-"""Strata by hand, and together they are the whole."""
+"""Compares strata with values computed by hand."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Errors of written ratings and overlap of texts, against hand-made values."""
+"""Compares text metrics with values computed by hand."""
 
 import math
 import sys
@@ -34,8 +34,8 @@ def test_overlap_of_texts():
   )
   assert all(value == pytest.approx(100) for value in same.values())
   found = text_metrics.text_overlap(['it is drama'], ['it was drama then'])
-  # Two of three words are found, two of four are hit; "it ... drama" is in
-  # order; no pair of neighbours is shared.
+  # The precision is 2 of 3 words and the recall 2 of 4; "it ... drama" is in
+  # order; no bigram is shared.
   expected = 100 * 2 * (2 / 3) * (2 / 4) / (2 / 3 + 2 / 4)
   assert found['rouge1'] == pytest.approx(expected)
   assert found['rougel'] == pytest.approx(expected)
@@ -44,7 +44,7 @@ def test_overlap_of_texts():
 
 
 def test_bleu_is_of_the_corpus():
-  """Precisions 5/6 and 2/4 over both texts; their lengths are the answers'."""
+  """Precisions over both texts are 5/6 and 2/4; there is no length penalty."""
   pytest.importorskip('sacrebleu')
   pytest.importorskip('rouge_score')
   found = text_metrics.text_overlap(
@@ -55,9 +55,9 @@ def test_bleu_is_of_the_corpus():
 
 @pytest.mark.parametrize('written', [[], ['1', '2']])
 def test_answers_are_paired(written):
-  with pytest.raises(interactions.DataError, match='cannot be judged'):
+  with pytest.raises(interactions.DataError, match='cannot be compared'):
     text_metrics.rating_errors(written, np.array([1.0]), default=1.0)
-  with pytest.raises(interactions.DataError, match='cannot be judged'):
+  with pytest.raises(interactions.DataError, match='cannot be compared'):
     text_metrics.text_overlap(written, ['one'])
 
 

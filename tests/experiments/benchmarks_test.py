@@ -138,7 +138,7 @@ def test_table_marks_what_is_missed():
   assert 'python -m experiments.benchmarks.ease_fit' in text
   assert '| 2.00 s | LAPACK | 8.00 s | 4.00 | >= 5 **missed** |' in text
   assert '| 0.25 | <= 1 met |' in text
-  assert '0.25 cores busy with other processes' in text
+  assert '0.25 cores used by other processes' in text
   assert 'Skipped: recbole is not installed' in text
 
 

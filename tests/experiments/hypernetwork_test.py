@@ -102,4 +102,4 @@ def test_the_cost_of_generating_is_told_with_its_goal():
   assert '| ease | adapt |  | 2 GFLOP | 1.5 s |  |' in told
   assert '125 times the operations' in told
   assert 'goal >= 100 met' in told
-  assert 'paid for by 1 adaptation.' in told
+  assert 'pays for itself after 1 adaptation.' in told

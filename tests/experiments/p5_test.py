@@ -63,13 +63,13 @@ def test_a_row_is_written_resumed_and_tabled(tmp_path):
   names.write_text('{}')
   other = commands.run(work, *flags, module=MODULE)
   assert other.returncode == 2
-  assert f'error: {names} does not tell which tokenizer' in other.stderr
+  assert f'error: {names} does not say which tokenizer' in other.stderr
 
 
 def test_a_run_without_next_items_is_refused():
   done = commands.run(None, *SMALL, '--families=rating', module=MODULE)
   assert done.returncode != 0
-  assert '--families must hold sequential' in done.stderr + done.stdout
+  assert '--families must contain sequential' in done.stderr + done.stdout
 
 
 @pytest.mark.parametrize('name', ['beauty_given', 'beauty_sequential'])

@@ -153,8 +153,8 @@ def test_a_model_is_kept_in_a_file(model, tmp_path):
 @pytest.mark.parametrize(
   ('change', 'told'),
   [
-    ({'config': {'dim': 16}}, r'codes.*\(4, 16, 8\), its sizes say'),
-    ({'config': {'num_codes': 8}}, 'its sizes say'),
+    ({'config': {'dim': 16}}, r'codes.*\(4, 16, 8\), expected'),
+    ({'config': {'num_codes': 8}}, 'has the shape .*, expected'),
     ({'codes': np.full((ITEMS, 4), 16, np.uint8)}, 'is outside 0..15'),
     ({'codes': np.zeros((ITEMS, 3), np.uint8)}, '4 codes an item are needed'),
     ({'index': np.zeros((4, 8, 2), np.float32)}, r'index has \(4, 8\)'),
@@ -287,7 +287,7 @@ def test_new_items_are_coded_and_ranked_by_a_command(model, tmp_path):
     )  # fmt: skip
     assert done.returncode == 2
     told = done.stderr.splitlines()[-1]
-    assert 'were read by bert (0123456789ab), mean' in told
+    assert 'were made by bert (0123456789ab), mean' in told
 
 
 def test_published_numbers_are_parsed():
@@ -310,7 +310,7 @@ def test_trials_are_parsed():
     'num_codes=8', 'arm=all start=text', 'arm=full alignment=identity',
     'arm=all finetune_all=false',
   ):  # fmt: skip
-    with pytest.raises(app.UsageError, match='would not heed'):
+    with pytest.raises(app.UsageError, match='ignores'):
       arms.parse_trial(wrong)
   for wrong in ('arm=best', 'width=3', 'dim=wide', 'finetune_all=yes', 'lr'):
     with pytest.raises(app.UsageError, match='neither arm=NAME'):

@@ -143,7 +143,7 @@ def test_unknown_pooling():
 def test_more_tokens_than_positions():
   params = text_encoder.convert_params(make_tensors(), CONFIG)
   long = np.ones((1, 7), int)
-  with pytest.raises(ValueError, match='7 tokens are more than the 6'):
+  with pytest.raises(ValueError, match='7 tokens, but the encoder has 6'):
     text_encoder.Bert(CONFIG).apply({'params': params}, long, long > 0)
 
 

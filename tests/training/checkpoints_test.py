@@ -58,7 +58,8 @@ def test_what_does_not_fit_is_refused_with_a_remedy(tmp_path):
     saved.save(1, _tree(1, size=3))
   with checkpoints.Checkpoints(tmp_path) as saved:
     with pytest.raises(
-      checkpoints.CheckpointError, match=r'\[3\] there, .*\[5\] here'
+      checkpoints.CheckpointError,
+      match=r'\[3\] in the checkpoint, .*\[5\] in this run',
     ):
       saved.restore_latest(_tree(1, size=5))
     assert saved.latest_step == 1
@@ -82,7 +83,8 @@ def test_damaged_arrays_fall_back_to_the_checkpoint_before(tmp_path):
   for path in (tmp_path / '2' / 'tree').rglob('*'):
     if path.is_file():
       path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-  # A process of its own: the failed read leaves coroutines that die later.
+  # It runs in a separate process, since the failed read leaves coroutines that
+  # fail later.
   script = READ.format(directory=str(tmp_path))
   done = subprocess.run(
     [sys.executable, '-c', script], capture_output=True, text=True, check=True

@@ -126,7 +126,9 @@ def test_a_checkpoint_of_another_model_is_refused_and_kept(tmp_path):
   run = loop.Run(workdir=tmp_path)
   loop.train(STEP, _state(), _batch_at, 2, run)
   other = step_lib.init_state({'w': jnp.zeros(7)}, TX, jax.random.key(3))
-  with pytest.raises(RuntimeError, match=r'float32\[4\] there.*empty workdir'):
+  with pytest.raises(
+    RuntimeError, match=r'float32\[4\] in the checkpoint.*empty workdir'
+  ):
     loop.train(STEP, other, _batch_at, 2, run)
   assert (tmp_path / 'checkpoints' / '2').exists()
 

@@ -1,4 +1,4 @@
-"""A workdir belongs to one description, and says what differs."""
+"""Tests that a workdir accepts one description and names differences."""
 
 import json
 import pathlib
@@ -33,7 +33,7 @@ def described(flags=None, parts=None, **options):
 
 @pytest.fixture
 def work(tmp_path):
-  """A workdir in which something is kept."""
+  """A workdir that holds a kept file."""
   folder = tmp_path / 'work'
   manifest.claim(folder, described())
   (folder / 'kept').write_text('state')
@@ -41,7 +41,7 @@ def work(tmp_path):
 
 
 def refusal(work, description, **options):
-  """The message, after a look that nothing was touched."""
+  """The error message of a refused claim, which must not change any file."""
   before = {path: path.read_bytes() for path in work.iterdir()}
   with pytest.raises(manifest.OtherRunError) as error:
     manifest.claim(work, description, **options)
@@ -74,7 +74,7 @@ def test_other_flags_are_named_with_both_values(work):
   told = refusal(work, described({'seed': 1, 'lr': 0.2}))
   assert told == (
     f'{work} holds a run with --lr=0.1, now it is 0.2; with --seed=0, now it '
-    'is 1; give the same, or another --workdir'
+    'is 1; give the same values, or another --workdir'
   )
   assert '--dim=none, now it is 3' in refusal(work, described({'dim': 3}))
   assert '--on=none, now it is False' in refusal(work, described({'on': False}))
@@ -157,7 +157,7 @@ def test_data_that_is_added_later_counts_from_then_on(work):
     ('{"format": 1, "fl', 'cannot be read'),
     ('[]', 'cannot be read'),
     ('[' * 100_000, 'cannot be read'),
-    ('{"format": 1}', 'does not tell the keeps of a run'),
+    ('{"format": 1}', 'lacks the keeps of its run'),
   ],
 )
 def test_state_that_nothing_describes_is_refused(work, content, told):
@@ -170,9 +170,9 @@ def test_state_that_nothing_describes_is_refused(work, content, told):
 def test_a_resumption_that_does_not_tell_its_data_is_refused(work, line):
   (work / 'resumed.jsonl').write_text(line + '\n')
   told = refusal(work, described())
-  assert 'resumed.jsonl does not tell the data of a run' in told
+  assert 'resumed.jsonl lacks the data of its run' in told
   (work / 'manifest.json').write_text('{"format": 1}')
-  assert 'manifest.json does not tell the keeps' in refusal(work, described())
+  assert 'manifest.json lacks the keeps' in refusal(work, described())
 
 
 def test_a_torn_resumption_is_left_out(work):
@@ -186,7 +186,7 @@ def test_a_workdir_without_state_is_anyones(tmp_path):
   work = tmp_path / 'work'
   manifest.claim(work, described())
   manifest.claim(work, described())
-  # As after a run that ended with a mistake in its flags.
+  # This happens after a run that ended because of wrong flags.
   manifest.claim(work, described({'seed': 1}))
   assert manifest.read(work)['flags']['seed'] == 1
   assert [path.name for path in work.iterdir()] == ['manifest.json']
@@ -202,7 +202,7 @@ def test_what_another_script_keeps_is_state(work):
 
 
 def start(workdir):
-  """A process that claims a workdir, and then waits for its input to end."""
+  """Starts a process that claims a workdir and waits until its input ends."""
   code = (
     'import sys\n'
     'from hyperrec.training import manifest\n'
@@ -293,7 +293,7 @@ def test_without_links_the_manifest_is_written_all_the_same(
   assert manifest.read(tmp_path)['flags'] == {'lr': 0.1, 'seed': 0}
   assert not manifest._write_new(tmp_path / 'manifest.json', 'other')
   assert [p.name for p in tmp_path.iterdir()] == ['manifest.json']
-  # As while another process writes it there.
+  # The file is empty while another process writes it.
   (tmp_path / 'manifest.json').write_text('')
   assert 'cannot be read' in refusal(tmp_path, described())
 

@@ -1,4 +1,4 @@
-"""Eight devices, or two processes, train what one device trains."""
+"""Tests that eight devices, or two processes, train as one device does."""
 
 import os
 import pathlib
@@ -33,7 +33,7 @@ def finish(process):
 
 @pytest.fixture(scope='module')
 def on_eight(tmp_path_factory):
-  """A process of eight devices, at work while `single` is."""
+  """A process with eight devices, which runs while `single` trains."""
   folder = tmp_path_factory.mktemp('eight')
   return folder, start(folder, 2, ','.join(mesh_worker.MODELS), devices=8)
 
@@ -43,16 +43,16 @@ def single():
   return mesh_worker.train_all(mesh_worker.MODELS)
 
 
-# Trained without Adam.
+# Models that are trained without Adam.
 SMOOTH = {'esler'}
 
 
 def assert_same(found, expected):
-  """Gradients agree everywhere, parameters that Adam trains nearly everywhere.
+  """Asserts that gradients agree, and nearly all parameters trained by Adam.
 
-  Where a gradient is nothing but rounding, Adam takes a whole step in the
-  direction of the rounding, which differs between processors. At worst all
-  steps of a parameter go the other way.
+  If a gradient consists of rounding errors only, Adam takes a whole step in
+  their direction, which differs between processors. In the worst case, all
+  steps of a parameter go in the opposite direction.
   """
   for name in found.files:
     model, what, *_ = name.split()
@@ -61,7 +61,8 @@ def assert_same(found, expected):
     if what == 'parameters' and model not in SMOOTH:
       assert np.quantile(apart, 0.99) < 2e-4 * scale, name
       assert apart.max() <= 2 * expected[f'{model} moved'], name
-    elif scale > 1e-7:  # smaller gradients are rounding: of keys' biases
+    # Smaller gradients (of the biases of keys) are rounding errors.
+    elif scale > 1e-7:
       assert apart.max() < 2e-4 * scale, name
 
 

@@ -1,9 +1,9 @@
-"""Trains every model a few steps on a mesh; see mesh_test.
+"""Trains models for a few steps on a mesh; see mesh_test.
 
 python -m tests.training.mesh_worker OUTPUT NUM_ITEMS MODELS \\
   [COORDINATOR PROCESSES ID]
 
-Writes what `train_all` returns as OUTPUT/trained.npz.
+It writes the result of `train_all` to OUTPUT/trained.npz.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from hyperrec.training import step as step_lib
 
 
 def key() -> jax.Array:
-  """Not at import: several processes meet before JAX is first used."""
+  """A key, made only after the processes are joined, which JAX requires."""
   return jax.random.key(0)
 
 
@@ -40,10 +40,10 @@ def train_all(
   """Trains each model for a few steps.
 
   Returns:
-    'MODEL parameters' -> all of them in one vector; and for each leaf of the
-    parameters 'MODEL gradients ...' -> Adam's first moment, the mean of the
-    gradients so far, and 'MODEL moved' -> the farthest that a parameter went,
-    for models that Adam trains.
+    'MODEL parameters' -> all parameters in one vector. For models that Adam
+    trains also 'MODEL gradients ...' -> Adam's first moment (the mean of the
+    gradients so far) of one leaf of the parameters; and 'MODEL moved' -> the
+    largest change of any parameter.
   """
   data = sources.load('synthetic', num_users=64, num_items=256, seed=0)
   found = {}
@@ -66,7 +66,7 @@ def train_all(
 
 @contextlib.contextmanager
 def _runs() -> Iterator[list[tuple[step_lib.TrainState, step_lib.TrainState]]]:
-  """First and last state of each `loop.train`; fits do not return them."""
+  """Records the first and the last state of each `loop.train`."""
   runs = []
   train = loop.train
 
@@ -166,13 +166,13 @@ def _vector(tree) -> np.ndarray:
 
 
 def main(output: str, num_items: str, models: str, *processes: str) -> None:
-  """Trains and writes; of several processes one writes."""
+  """Trains, and writes the results in one of the processes."""
   if processes:
     coordinator, count, number = processes
     mesh.initialize(coordinator, int(count), int(number))
-  # As the test's own process: to compile takes longer than to run.
+  # The test's own process also does so: compiling takes longer than running.
   jax.config.update('jax_disable_most_optimizations', True)
-  mesh.MIN_TABLE_SIZE = 2**12  # so that every model has a table to cut
+  mesh.MIN_TABLE_SIZE = 2**12  # So every model has a table to shard.
   folder = pathlib.Path(output)
   with mesh.use(int(num_items)):
     workdir = folder / 'run' if processes else None

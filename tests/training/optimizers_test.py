@@ -1,4 +1,4 @@
-"""The optimizer against Optax's own; its schedule is data."""
+"""Compares the optimizer with that of Optax; its state has the schedule."""
 
 import functools
 

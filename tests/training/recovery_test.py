@@ -1,4 +1,4 @@
-"""A run that is stopped, killed, or out of room: it goes on, or says why."""
+"""Tests of runs that are stopped or killed, or that cannot write files."""
 
 import contextlib
 import pathlib
@@ -41,7 +41,7 @@ def wait_until_saved(process, workdir, step):
 
 @pytest.mark.slow
 def test_stopped_then_killed_it_ends_as_another_process_does(tmp_path):
-  """SIGTERM saves and exits 0; -9 loses nothing that was saved."""
+  """SIGTERM saves and exits with 0; SIGKILL loses no saved checkpoint."""
   undisturbed = start(tmp_path / 'calm')
   workdir = tmp_path / 'run'
   first = start(workdir)
@@ -51,7 +51,7 @@ def test_stopped_then_killed_it_ends_as_another_process_does(tmp_path):
   _, errors = first.communicate(timeout=60)
   assert first.returncode == 0, errors
   assert time.monotonic() - told < 30
-  assert 'the same command goes on from there' in errors
+  assert 'the same command continues from there' in errors
   assert f'stopped after step {saved(workdir)} of {STEPS}' in errors
   second = start(workdir)
   wait_until_saved(second, workdir, saved(workdir) + 5)
@@ -76,7 +76,7 @@ def test_a_half_deleted_checkpoint_falls_back(tmp_path):
 
 @pytest.fixture
 def mount(tmp_path):
-  """Mounts a small file system at tmp_path/small, by its options."""
+  """Yields a function that mounts tmp_path/small with the given options."""
   folder = tmp_path / 'small'
   folder.mkdir()
 
@@ -99,8 +99,8 @@ def fill_up(path):
       file.write(bytes(4096))
 
 
-# Orbax writes from several threads; when one has failed, nothing waits for the
-# others.
+# Orbax writes from several threads; after one has failed, it does not wait for
+# the others.
 @pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
 def test_a_full_disk_is_told_and_keeps_what_was_saved(mount):
   folder = mount('size=2m')

@@ -1,1 +1,1 @@
-"""P5: one text-to-text model that is asked by prompts."""
+"""P5: one text-to-text model that does every task from a prompt."""

@@ -1,6 +1,7 @@
-"""How T5 writes: names of a catalogue, ranked; or a free text, greedily.
+"""Decoding with T5: ranks the item names of a catalogue, or writes free text.
 
-All under jit, with keys and values of what was written kept, not recomputed.
+All functions run under jit. When they decode token by token, a cache keeps the
+keys and values of the earlier tokens.
 """
 
 import functools
@@ -16,11 +17,12 @@ PrefixTree = prefix_tree.PrefixTree
 
 
 class Beams(NamedTuple):
-  """The names found, best first.
+  """The item names that beam search found, best first.
 
   Attributes:
-    items: int32 [B, K]; -1 where there are fewer.
-    scores: [B, K] log-probabilities; -inf where there are fewer.
+    items: int32 [B, K], item indices; -1 where fewer than K were found.
+    scores: float32 [B, K], log-probabilities of the names; -inf where fewer
+      than K were found.
   """
 
   items: Int[Array, 'B K']
@@ -31,13 +33,15 @@ class Beams(NamedTuple):
 def score_catalogue(
   params: Any, source: tuple, tree: PrefixTree, *, config: t5.T5Config
 ) -> Float[Array, 'B V']:
-  """Log-probability of every item's name, exact: each node is decoded once.
+  """Exact log-probabilities of the names of all items.
+
+  The decoder runs once for each node of the tree, all nodes in parallel.
 
   Args:
-    params: of `t5.T5`.
-    source: `prompts.Batch.source`, arrays [B, S].
-    tree: the names.
-    config: the sizes.
+    params: parameters of `t5.T5`.
+    source: prompts as `prompts.Batch.source`, arrays [B, S].
+    tree: prefix tree of the item names.
+    config: sizes of the network.
   """
   return t5.T5(config).apply(
     {'params': params}, source, tree, method=_score_catalogue
@@ -76,24 +80,25 @@ def beam_search(
   config: t5.T5Config,
   num_beams: int,
 ) -> Beams:
-  """The most probable names that a beam finds; all are of the catalogue.
+  """Searches the most probable item names with a beam of K.
 
-  Scores are those of `score_catalogue`. A name is found where the tree ends;
-  from then on it takes a place in the beam and costs nothing to extend.
+  Only names of the catalogue are found, with the scores of `score_catalogue`. A
+  complete name stays in the beam with its final score until K better ones push
+  it out.
 
   Args:
-    params: of `t5.T5`.
-    source: `prompts.Batch.source`, arrays [B, S].
-    tree: the names.
-    config: the sizes.
-    num_beams: K.
+    params: parameters of `t5.T5`.
+    source: prompts as `prompts.Batch.source`, arrays [B, S].
+    tree: prefix tree of the item names.
+    config: sizes of the network.
+    num_beams: K, the width of the beam and the number of names to return.
   """
   search = functools.partial(_beam_search, num_beams=num_beams)
   return t5.T5(config).apply({'params': params}, source, tree, method=search)
 
 
 class _Search(NamedTuple):
-  """Where up to K beams stand: at a node, or at M + an item that is found."""
+  """State of the search: each beam is at a node, or at M + a found item."""
 
   at: Int[Array, 'B K']
   scores: Float[Array, 'B K']
@@ -103,12 +108,14 @@ class _Search(NamedTuple):
 def _beam_search(model, source, tree, *, num_beams):
   memory = model.remember(*source)
   num_rows, num_nodes = len(source[0]), len(tree.tokens)
-  search = _Search(  # one beam, at the root
+  # The search starts with one beam at the root.
+  search = _Search(
     jnp.zeros((num_rows, 1), jnp.int32),
     jnp.zeros((num_rows, 1)),
     _empty_cache(model.config, (num_rows, 1), tree.num_steps),
   )
-  for step in range(tree.num_steps):  # few: the tokens of a name
+  # A name has few tokens, so this loop is unrolled.
+  for step in range(tree.num_steps):
     search = _beam_step(model, memory, tree, search, step=step, most=num_beams)
   is_item = (search.at >= num_nodes) & jnp.isfinite(search.scores)
   lacking = (0, 0), (0, num_beams - search.at.shape[1])
@@ -159,7 +166,7 @@ def _empty_cache(config, leading, steps) -> tuple[t5.KeysValues, ...]:
 
 
 def _decode_one(model, tokens_BxK, memory, cache, step):
-  """The next token's states of K texts of one source, and the cache with it."""
+  """Hidden states [B, K, D] of one more token of K texts, and the new cache."""
   steps = cache[0].keys.shape[2]
   distance_1xT = jnp.arange(steps)[None] - step
   bias_Hx1xT = model.bias(distance_1xT)
@@ -181,14 +188,14 @@ def _decode_one(model, tokens_BxK, memory, cache, step):
 def greedy(
   params: Any, source: tuple, *, config: t5.T5Config, length: int, end: int
 ) -> Int[Array, 'B T']:
-  """The text of the most probable token at each place, 0 after the end.
+  """Writes texts of the most probable token at each position.
 
   Args:
-    params: of `t5.T5`.
-    source: `prompts.Batch.source`, arrays [B, S].
-    config: the sizes.
-    length: T, tokens at most.
-    end: the token that ends a text.
+    params: parameters of `t5.T5`.
+    source: prompts as `prompts.Batch.source`, arrays [B, S].
+    config: sizes of the network.
+    length: T, the largest number of tokens of a text.
+    end: token that ends a text; 0 fills the positions after it.
   """
   write = functools.partial(_greedy, length=length, end=end)
   return t5.T5(config).apply({'params': params}, source, method=write)

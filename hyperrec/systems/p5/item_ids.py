@@ -1,11 +1,10 @@
-"""Numbers of items that a text model reads and writes, without a leak.
+"""Item numbers that a text model reads and writes, free of test data.
 
-The published numbers of P5 (Geng et al., RecSys 2022) were handed out along
-the users' full sequences, test items included, so that "the largest number
-seen, plus one" is a strong guess of the test item. Here a numbering is a
-function of the training interactions alone. The kinds follow Hua et al.: "How
-to index item ids for recommendation foundation models" (SIGIR-AP 2023, arXiv
-2305.06569).
+The published item numbers of P5 (Geng et al., RecSys 2022) follow the users'
+full sequences, test items included, so "the largest number of the history, plus
+one" is a strong guess of the test item. Here the numbers depend on the training
+interactions alone. The indexings follow Hua et al.: "How to index item ids for
+recommendation foundation models" (SIGIR-AP 2023, arXiv 2305.06569).
 """
 
 import numpy as np
@@ -28,22 +27,28 @@ _RULE_DEPTH = 100
 def number_items(
   train: Interactions, indexing: str, seed: int
 ) -> Int[np.ndarray, ' V']:
-  """A number in 0..V-1 for each item; near numbers share their first digits.
+  """Gives each item a number in 0..V-1; near numbers share their first digits.
 
-  random: by chance. sequential: in the order in which a walk along the users'
-  training sequences, users in a random order, first meets them.
-  collaborative: so that those alike by who chose them are near, by a recursive
-  bisection of their spectral embedding. given: in the order of the catalogue;
-  it leaks where the data set's makers numbered along full sequences, and is
-  here to show that. Items without a training row come last, by chance.
+  The indexings are:
+    random: Items are numbered in random order.
+    sequential: Users are put in random order, and their training sequences are
+      read one after another; items are numbered as they first appear.
+    collaborative: Items that similar users chose get near numbers, by recursive
+      bisection of a spectral embedding of the items.
+    given: Items keep their order in the catalogue. These numbers leak test
+      items if the makers of the data set numbered the items along full
+      sequences; the indexing exists to show this leak.
+
+  With sequential and collaborative, items without training interactions come
+  last, in random order.
 
   Args:
-    train: training interactions; nothing else is looked at.
+    train: training interactions; nothing else is used.
     indexing: one of `INDEXINGS`.
-    seed: of what is drawn.
+    seed: seed of all random draws.
 
   Raises:
-    DataError: an unknown kind.
+    DataError: the indexing is unknown.
   """
   if indexing not in INDEXINGS:
     raise DataError(f'indexing={indexing!r} is unknown; use one of {INDEXINGS}')
@@ -54,8 +59,8 @@ def number_items(
   order = shuffled_V
   if indexing != 'random' and len(train):
     ranked = _walk if indexing == 'sequential' else _by_likeness
-    # Sums that threads share are rounded by how many there are, and near ties
-    # of likeness fall otherwise.
+    # The number of threads changes how sums are rounded, and so the order of
+    # items that are almost equally similar.
     with threadpoolctl.threadpool_limits(1):
       known = ranked(train, random)
     rest = shuffled_V[~np.isin(shuffled_V, known)]
@@ -66,7 +71,7 @@ def number_items(
 
 
 def _walk(train: Interactions, random: np.random.Generator) -> np.ndarray:
-  """Items by the place of their first row, users in a random order."""
+  """Known items as they first appear when users are read in random order."""
   turn_U = random.permutation(train.num_users)
   rows = train.by_user_and_time()
   items = rows.items[np.argsort(turn_U[rows.users], kind='stable')]
@@ -75,7 +80,7 @@ def _walk(train: Interactions, random: np.random.Generator) -> np.ndarray:
 
 
 def _by_likeness(train: Interactions, random: np.random.Generator):
-  """Items with a row, in the order of the leaves of a recursive bisection."""
+  """Known items, ordered by recursive bisection of a spectral embedding."""
   known = np.flatnonzero(train.item_counts())
   x_UxV = train.csr(np.float64)[:, known]
   rank = min(_RANK, min(x_UxV.shape) - 1)
@@ -90,17 +95,18 @@ def _by_likeness(train: Interactions, random: np.random.Generator):
   if min(x_UxV.shape) > 2 * rank:
     _, strengths, v_RxV = scipy.sparse.linalg.svds(x_UxV, k=rank, v0=start)
   else:
-    # Close to the full rank ARPACK starts again from vectors of its own choice.
+    # Near full rank, ARPACK restarts from random vectors of its own, so its
+    # result would change from call to call.
     _, strengths, v_RxV = np.linalg.svd(x_UxV.toarray(), full_matrices=False)
     strengths, v_RxV = strengths[:rank], v_RxV[:rank]
-  # Per item, not per choice: else popular items would be a group of their own.
+  # Every item gets norm 1; otherwise popular items would form their own group.
   table_VxR = (v_RxV * strengths[:, None]).T
   norms = np.linalg.norm(table_VxR, axis=1, keepdims=True)
   return known[_bisected(table_VxR / np.maximum(norms, 1e-12))]
 
 
 def _bisected(table_VxR: Float[np.ndarray, 'V R']) -> np.ndarray:
-  """Rows so ordered that each half, quarter, ... holds rows that are alike."""
+  """Orders rows so that each half, quarter, and so on holds similar rows."""
   order = np.arange(len(table_VxR))
   parts = [order]
   while any(len(part) > 2 for part in parts):
@@ -119,7 +125,7 @@ def _bisected(table_VxR: Float[np.ndarray, 'V R']) -> np.ndarray:
 
 
 def width_of(num_items: int) -> int:
-  """Digits of every number of a catalogue: even, read in pieces of two."""
+  """Number of digits of an item number; even, as digits are read in pairs."""
   width = 2
   while 10**width < num_items:
     width += 2
@@ -127,10 +133,14 @@ def width_of(num_items: int) -> int:
 
 
 def as_text(numbers: Int[np.ndarray, ' N'], width: int) -> list[str]:
-  """Numbers with leading zeros: "0042".
+  """Writes numbers as text with leading zeros, such as "0042".
+
+  Args:
+    numbers: [N] item numbers.
+    width: number of digits of each text.
 
   Raises:
-    DataError: a number that has more digits, or is negative.
+    DataError: a number is negative or has more than `width` digits.
   """
   for number in (numbers.max(initial=0), numbers.min(initial=0)):
     if not 0 <= number < 10**width:
@@ -146,16 +156,16 @@ def next_number_scores(
   items_BxL: Int[np.ndarray, 'B L'],
   mask_BxL: Bool[np.ndarray, 'B L'],
 ) -> Float[np.ndarray, 'B V']:
-  """Scores of a rule that learns nothing: what a leak alone is worth.
+  """Scores of a rule that learns nothing; its accuracy measures the leak.
 
-  First the number after the largest of the history, then the one after the
-  last item's, then two after the largest, and so on; a hundred of each. All
-  other items come last, alike.
+  The rule ranks first the largest number of the history plus 1, then the number
+  of the last item plus 1, then the largest plus 2, and so on up to plus 100.
+  All other items share the lowest score.
 
   Args:
-    numbers_V: of the items.
-    items_BxL: histories in the order of time.
-    mask_BxL: True where an item is.
+    numbers_V: number of each item.
+    items_BxL: histories as item indices, in the order of time.
+    mask_BxL: True where a history has an item.
   """
   shown_BxL = np.where(mask_BxL, numbers_V[items_BxL], -1)
   place = np.arange(shown_BxL.shape[1])
@@ -167,7 +177,8 @@ def next_number_scores(
   scores_BxV = np.full(
     (len(items_BxL), num_items), -4.0 * _RULE_DEPTH, np.float32
   )
-  # The largest's turn always comes first, so it is written over the last's.
+  # Where both starts reach an item, the largest number gives the higher score,
+  # so its scores are written last.
   for start_Bx1, late in ((last_Bx1, 1), (largest_Bx1, 0)):
     rows, steps = np.nonzero(start_Bx1 + ahead < num_items)
     numbers = start_Bx1[rows, 0] + ahead[steps]

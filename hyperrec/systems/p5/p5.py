@@ -1,9 +1,9 @@
-"""P5 behind the contract: one text-to-text model, adapted by its prompt alone.
+"""P5 as a `Model`: one text-to-text model that adapts by its prompt alone.
 
 Geng et al.: "Recommendation as language processing" (RecSys 2022, arXiv
-2203.13366), trained from scratch in a small size. Nothing is paid for an
-adaptation: a user's history is what the prompt says, and new items are known
-by the text that names them.
+2203.13366), trained from scratch in a small size. An adaptation needs no
+training: the prompt holds the history of the user, and the names of new items
+are made from their text.
 """
 
 import functools
@@ -34,17 +34,17 @@ Outcome = method_lib.Outcome
 Run = method_lib.Run
 Tokenizer = tokenizer_lib.Tokenizer
 
-# Numbers that are made of one batch while it is scored, at most: 128 MB.
+# Largest number of float32 values that scoring one batch makes: 128 MiB.
 _MOST_NUMBERS = 2**25
 _MOST_USERS = 64
 
 
 class Catalogue(NamedTuple):
-  """What items are called.
+  """The names of the items of a catalogue.
 
   Attributes:
-    names: [V] tokens of each.
-    tree: of the names.
+    names: [V], tokens of each item's name.
+    tree: prefix tree of the names.
   """
 
   names: tuple[tuple[int, ...], ...]
@@ -52,19 +52,23 @@ class Catalogue(NamedTuple):
 
   @classmethod
   def of(cls, names: Sequence[Sequence[int]]) -> 'Catalogue':
-    """The items that are called so."""
+    """Makes the catalogue of the items with these names, [V] tokens each.
+
+    Raises:
+      ValueError: `prefix_tree.build` refuses the names.
+    """
     tree = prefix_tree.build(names, tokenizer_lib.EOS)
     return cls(tuple(map(tuple, names)), tree)
 
 
 class P5State(NamedTuple):
-  """A network, and a catalogue that it is asked about.
+  """A network and the catalogue whose items it scores.
 
   Attributes:
-    params: of `t5.T5`; None before training.
-    tokenizer: reads prompts.
-    catalogue: None where it learned from several domains, and no target is
-      chosen.
+    params: parameters of `t5.T5`; None before training.
+    tokenizer: tokenizer of prompts and names.
+    catalogue: names of the items; None after training on several domains, until
+      `look_up` sets the target.
   """
 
   params: Any
@@ -72,7 +76,7 @@ class P5State(NamedTuple):
   catalogue: Catalogue | None
 
 
-# Users to rank for are new, and have no number that a prompt could say.
+# The users to rank for are new, so no prompt can name them by a number.
 _NEXT_ITEM = next(
   template
   for template in prompts.TEMPLATES
@@ -86,12 +90,12 @@ def p5(
   user_seed: int | None = None,
   **hyperparameters: Any,
 ) -> Model:
-  """P5, trained on prompts, by default about the next item.
+  """P5, trained on prompts; by default, all of them ask for the next item.
 
   Args:
-    families: families of the prompts that it is trained on.
-    user_seed: seed of the numbers that prompts call the users by; None leaves
-      out the prompts that name a user.
+    families: task families of the training prompts, from `prompts.FAMILIES`.
+    user_seed: seed of the random numbers that name users in prompts; None
+      leaves out the prompts that name a user.
     **hyperparameters: fields of `P5Config`. Only names='text' can serve another
       catalogue, or learn from several domains.
   """
@@ -134,13 +138,15 @@ def p5(
 
 
 def look_up(config: P5Config, state: P5State, data: Interactions) -> Outcome:
-  """The same network, which is told the names of another catalogue.
+  """Gives the network the item names of another catalogue, without training.
 
   Raises:
-    CannotServe: numbers name the items, or the new ones have no text.
+    CannotServe: items are named by numbers, or the new items have no text.
   """
   if config.names != 'text':
-    raise CannotServe('numbers of items mean nothing in another catalogue')
+    raise CannotServe(
+      "item numbers mean nothing in another catalogue; use names='text'"
+    )
   names = name_items(config, data, state.tokenizer, 0)
   return Outcome(state._replace(catalogue=Catalogue.of(names)))
 
@@ -152,13 +158,13 @@ def make_tasks(
   tokenizer: Tokenizer,
   user_seed: int | None,
 ) -> prompt_tasks.Tasks:
-  """The rows of a data set, ready to be asked about.
+  """Prepares the interactions of a data set, from which prompts are drawn.
 
   Args:
     config: hyperparameters.
-    data: the rows.
-    names: [V] tokens of what each item is called.
-    tokenizer: reads prompts.
+    data: training interactions.
+    names: [V], tokens of each item's name.
+    tokenizer: tokenizer of prompts and names.
     user_seed: see `p5`.
   """
   asked = prompt_tasks.PromptConfig(
@@ -170,13 +176,19 @@ def make_tasks(
 def _untrained(
   config: P5Config, domains: Sequence[Interactions], key: jax.Array
 ) -> tuple[P5State, list[list[tuple[int, ...]]]]:
-  """A tokenizer, and the names of the items of each domain.
+  """Trains a tokenizer and names the items of each domain.
+
+  Returns:
+    A state without parameters, and the item names of each domain.
 
   Raises:
-    CannotServe: several domains, or names by text, without item text.
+    CannotServe: there are several domains and items are named by numbers, or
+      items are named by text and have none.
   """
   if len(domains) > 1 and config.names != 'text':
-    raise CannotServe('numbers of items mean nothing in another domain')
+    raise CannotServe(
+      "item numbers mean nothing in another domain; use names='text'"
+    )
   texts = [text for data in domains for text in prompt_tasks.corpus(data)]
   tokenizer = tokenizer_lib.train(texts, config.vocab_size)
   seed = int(jax.random.bits(key))
@@ -188,14 +200,22 @@ def _untrained(
 def name_items(
   config: P5Config, data: Interactions, tokenizer: Tokenizer, seed: int
 ) -> list[tuple[int, ...]]:
-  """Tokens of what each item is called, by number or by text.
+  """The tokens of each item's name, which is a number or a text.
+
+  Args:
+    config: hyperparameters; `names` chooses the kind of name.
+    data: interactions, which give the numbers, and the texts of V items.
+    tokenizer: tokenizer of the names.
+    seed: seed of the numbers; texts do not use it.
 
   Raises:
-    CannotServe: names by text, and there is none.
+    CannotServe: items are named by text and have none.
   """
   if config.names == 'text':
     if data.item_text is None:
-      raise CannotServe(f'{data.name} has no item text to name items by')
+      raise CannotServe(
+        f"{data.name} has no item text, which names='text' needs"
+      )
     return _names_by_text(config, data.item_text, tokenizer)
   numbers = item_ids.number_items(data, config.names, seed)
   return [
@@ -204,7 +224,7 @@ def name_items(
 
 
 def _names_by_text(config, texts, tokenizer) -> list[tuple[int, ...]]:
-  """The first tokens of titles; a number tells equal ones apart."""
+  """The first tokens of each title; a number makes equal names unique."""
   names, taken = [], set()
   for text in texts:
     title, _ = prompt_tasks.split_text(str(text))
@@ -219,10 +239,10 @@ def _names_by_text(config, texts, tokenizer) -> list[tuple[int, ...]]:
 
 
 def score(config: P5Config, state: P5State, histories: Histories) -> np.ndarray:
-  """Log-probabilities [B, V] of each item's name as the next of a history.
+  """Log-probabilities [B, V] that each item is the next one of a history.
 
   Raises:
-    DataError: a history holds an item that the catalogue lacks.
+    DataError: a history holds an item that is not in the catalogue.
   """
   names = state.catalogue.names
   nothing = state.tokenizer.encode(prompt_tasks.NOTHING)
@@ -241,9 +261,15 @@ def score_sources(
   writer: prompts.Writer,
   sources: Sequence[prompts.Tokens],
 ) -> np.ndarray:
-  """Log-probabilities [N, V] of each item's name as the answer to prompts.
+  """Log-probabilities [N, V] of each item's name as the answer to N prompts.
 
-  The last batch is filled up with prompts that count for nothing.
+  The last batch is filled up with copies of a prompt, whose scores are dropped.
+
+  Args:
+    config: hyperparameters.
+    state: trained network and catalogue.
+    writer: makes arrays of the prompts.
+    sources: [N], tokens of each prompt.
   """
   tree = state.catalogue.tree
   network = config.t5(state.tokenizer.vocab_size)
@@ -262,9 +288,9 @@ def score_sources(
 def batch_size(
   config: P5Config, tree: prefix_tree.PrefixTree, num_prompts: int
 ) -> int:
-  """Prompts to score at a time: one, or as many as fit in memory.
+  """Number of prompts to score at a time: one, or as many as fit in memory.
 
-  Two shapes are all that is ever compiled, which takes seconds each.
+  A catalogue thus needs only two batch sizes; each takes seconds to compile.
   """
   if num_prompts == 1:
     return 1

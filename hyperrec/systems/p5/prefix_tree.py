@@ -1,9 +1,9 @@
-"""The names of a catalogue as a tree of tokens.
+"""A prefix tree of the tokens of item names.
 
-A name is written token by token; at each node of the tree only its children
-may follow. Their probabilities are normalised among themselves, so those of
-all items add up to one. A part of the tree that leads to one item alone is cut
-off: nothing is left to choose there.
+A name is decoded token by token. At each node of the tree, only its children
+may follow, and their probabilities are normalised to sum to 1. The
+probabilities of all items therefore also sum to 1. A branch that leads to a
+single item is cut off, because no choice is left there.
 """
 
 from collections.abc import Sequence
@@ -14,27 +14,30 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-# Above it the table of children is not made: 1 GiB of int32.
+# Largest number of entries of the table of children: 1 GiB of int32.
 _MOST_CHILDREN = 2**28
 
 
 class PrefixTree(NamedTuple):
-  """M nodes where there is a choice, or below which there is one.
+  """A prefix tree of V names with M nodes.
 
-  Node 0 is the root. Of a node that has no choice only one child is set.
+  A node is a prefix that several names share; node 0 is the root, the empty
+  prefix. A node has only one child if all its names continue with the same
+  token.
 
   Attributes:
-    tokens: int32 [M], what is written at the node: the token that leads there,
-      0 (the decoder's start) at the root.
-    ancestors: int32 [M, T], nodes from the root to the node, filled with 0.
-    depth: int32 [M], how many ancestors but itself.
-    alphabet: int32 [W], the tokens that lead to any node or item.
-    children: int32 [M, W], where each leads: node n, or M + item; -1 is
-      nowhere.
-    path_nodes: int32 [V, T], the nodes at which an item is chosen, filled with
-      0.
-    path_letters: int32 [V, T], the place in the alphabet chosen there, filled
-      with -1.
+    tokens: int32 [M], the last token of each prefix; 0, the start token of the
+      decoder, at the root.
+    ancestors: int32 [M, T], the nodes from the root to each node, the node
+      itself included; 0 fills the rest.
+    depth: int32 [M], number of tokens of each prefix.
+    alphabet: int32 [W], all tokens that lead to a node or an item.
+    children: int32 [M, W], what each token leads to: a node, or M + an item; -1
+      if the token cannot follow.
+    path_nodes: int32 [V, T], the nodes at which the tokens of each name are
+      chosen; 0 fills the rest.
+    path_letters: int32 [V, T], the positions in `alphabet` of the tokens that
+      are chosen there; -1 fills the rest.
   """
 
   tokens: Int[Array, ' M']
@@ -47,25 +50,25 @@ class PrefixTree(NamedTuple):
 
   @property
   def num_items(self) -> int:
-    """V."""
+    """V, the number of items."""
     return self.path_nodes.shape[0]
 
   @property
   def num_steps(self) -> int:
-    """T, choices until every name is whole."""
+    """T, the largest number of choices that complete a name."""
     return self.path_nodes.shape[1]
 
 
 def build(names: Sequence[Sequence[int]], end: int) -> PrefixTree:
-  """The tree of some names.
+  """Builds the prefix tree of item names.
 
   Args:
-    names: [V] tokens of each.
-    end: the token that follows a name.
+    names: [V], tokens of each name.
+    end: token that ends a name.
 
   Raises:
-    ValueError: no name, one that is empty or that two items share, or more
-      than the table of children can hold.
+    ValueError: there is no name, a name is empty, two items share a name, or
+      the table of children would be too large.
   """
   whole = [(*map(int, name), end) for name in names]
   _check(whole)
@@ -75,7 +78,7 @@ def build(names: Sequence[Sequence[int]], end: int) -> PrefixTree:
   if len(nodes) * len(letters) > _MOST_CHILDREN:
     raise ValueError(
       f'{len(whole)} names make a tree of {len(nodes)} nodes and '
-      f'{len(letters)} tokens, more than fits; shorten the names'
+      f'{len(letters)} tokens, which is too large; shorten the names'
     )
   steps = max(map(len, paths))
   children = np.full((len(nodes), len(letters)), -1, np.int32)
@@ -104,12 +107,12 @@ def build(names: Sequence[Sequence[int]], end: int) -> PrefixTree:
 
 
 def _grow(whole):
-  """Prefix -> node of those that several names share, and items' paths."""
+  """The node of each prefix that several names share, and each item's path."""
   count = {}
   for name in whole:
     for size in range(len(name) + 1):
       count[name[:size]] = count.get(name[:size], 0) + 1
-  count[()] = 2  # the root is there for a single name too
+  count[()] = 2  # The root is a node even if there is only one name.
   shared = sorted((p for p, n in count.items() if n > 1), key=len)
   nodes = {prefix: i for i, prefix in enumerate(shared)}
   paths = [
@@ -125,15 +128,17 @@ def _grow(whole):
 
 def _check(whole) -> None:
   if not whole:
-    raise ValueError('a prefix tree needs a name; there is none')
+    raise ValueError('a prefix tree needs at least one name; there is none')
   seen = {}
   for item, name in enumerate(whole):
     if len(name) == 1:
-      raise ValueError(f'the name of item {item} has no token')
+      raise ValueError(
+        f'the name of item {item} has no token; give every item a name'
+      )
     if name in seen:
       raise ValueError(
-        f'items {seen[name]} and {item} have the same name; a name must tell '
-        'one item'
+        f'items {seen[name]} and {item} have the same name; give every item a '
+        'name of its own'
       )
     seen[name] = item
 
@@ -141,7 +146,12 @@ def _check(whole) -> None:
 def log_choices(
   logits: Float[Array, '*b W'], children: Int[Array, '*b W']
 ) -> Float[Array, '*b W']:
-  """Log-probabilities of each child among its siblings; -inf is no child."""
+  """Log-probabilities of each child among its siblings; -inf for no child.
+
+  Args:
+    logits: logits of the tokens of the alphabet at some nodes.
+    children: rows of `PrefixTree.children` of the same nodes.
+  """
   masked = jnp.where(children >= 0, logits, -jnp.inf)
   return jax.nn.log_softmax(masked, axis=-1)
 
@@ -149,7 +159,12 @@ def log_choices(
 def item_scores(
   tree: PrefixTree, log_BxMxW: Float[Array, 'B M W']
 ) -> Float[Array, 'B V']:
-  """Log-probability of each item: of its choices, all together."""
+  """Log-probability of each item: the sum over the choices on its path.
+
+  Args:
+    tree: prefix tree of the item names.
+    log_BxMxW: log-probabilities from `log_choices` at all nodes.
+  """
   scores_BxVxT = log_BxMxW[:, tree.path_nodes, tree.path_letters]
   is_chosen: Bool[Array, '1 V T'] = (tree.path_letters >= 0)[None]
   return jnp.where(is_chosen, scores_BxVxT, 0).sum(axis=-1)

@@ -1,4 +1,4 @@
-"""Interactions as prompts: what fills the fields of a template."""
+"""Makes prompts of interactions: the values of the fields of templates."""
 
 import dataclasses
 import functools
@@ -25,16 +25,18 @@ NOTHING = 'nothing'
 
 @dataclasses.dataclass(frozen=True)
 class PromptConfig:
-  """What prompts are like.
+  """Settings of the prompts.
 
   Attributes:
-    max_history: items of a history at most, the last ones.
-    num_candidates: items of a list to pick from.
-    empty_share: histories of training shown as empty, so that users of whom
-      nothing is known are served.
-    liked_from: the rating from which an item counts as liked.
-    shuffled: a training history is of any other items of the user, as many as
-      chance has it, in random order; not of those before, in order.
+    max_history: largest number of items of a history in a prompt, the last
+      ones.
+    num_candidates: number of items in a list of candidates.
+    empty_share: share of the training prompts that show an empty history, so
+      that the model can serve users with empty histories.
+    liked_from: lowest rating of an item that counts as liked.
+    shuffled: whether a training history shows other items of the user at
+      random, in random order, and not the items before in the order of time;
+      the number of items is the same.
   """
 
   max_history: int = 20
@@ -45,28 +47,32 @@ class PromptConfig:
 
 
 def item_names(numbers: np.ndarray) -> list[str]:
-  """Items' numbers as text, all of one width."""
+  """Writes item numbers as text; all have the same number of digits."""
   return item_ids.as_text(numbers, item_ids.width_of(len(numbers)))
 
 
 def names_of(names: Sequence[Tokens], items: Sequence[int]) -> list[Tokens]:
   """The names of some items.
 
+  Args:
+    names: [V], tokens of each item's name.
+    items: item indices.
+
   Raises:
-    DataError: an item that the catalogue lacks.
+    DataError: an item is not in the catalogue.
   """
   for item in items:
     if not 0 <= item < len(names):
       raise DataError(
-        f'item={item} of a history is none of the {len(names)} items that have '
-        'a name; items count from 0 in the catalogue that the model was '
-        'adapted to'
+        f'item={item} of a history is none of the {len(names)} items of the '
+        'catalogue that the model was adapted to; give item indices of that '
+        'catalogue, which count from 0'
       )
   return [list(names[item]) for item in items]
 
 
 def split_text(text: str) -> tuple[str, str]:
-  """Title and attributes: what is before the last ". ", and after it."""
+  """Splits an item text at its last ". " into title and attributes."""
   title, stop, attributes = text.rpartition('. ')
   return (title, attributes) if stop else (text, '')
 
@@ -74,26 +80,27 @@ def split_text(text: str) -> tuple[str, str]:
 def corpus(
   data: Interactions, templates: Sequence[Template] = prompts.TEMPLATES
 ) -> list[str]:
-  """Texts to train a tokenizer on: prompts and the items' own."""
+  """Texts to train a tokenizer on: the wordings of prompts and item texts."""
   wordings = [
     part
     for template in templates
     for part in (template.source, template.target)
   ]
   texts = [] if data.item_text is None else [str(t) for t in data.item_text]
-  # Few wordings must not drown in many titles.
+  # The few wordings are repeated, so that many item texts do not outweigh them.
   repeats = 1 + len(texts) // (4 * len(wordings))
   plain = [text.replace('{', '').replace('}', '') for text in wordings]
   return [*plain, NOTHING, 'yes no'] * repeats + texts
 
 
 class Tasks:
-  """The training interactions of a data set, ready to be asked about.
+  """The training interactions of a data set, from which prompts are drawn.
 
   Attributes:
-    data: rows sorted by user and time.
-    names: [V] tokens of each item's name.
-    fields: what templates may ask for.
+    config: settings of the prompts.
+    data: interactions sorted by user and time.
+    names: [V], tokens of each item's name.
+    fields: fields of templates that the data set can fill.
   """
 
   def __init__(
@@ -105,19 +112,28 @@ class Tasks:
     *,
     user_seed: int | None = None,
   ):
-    """Reads the names and texts of the items once.
+    """Encodes the names and texts of the items once.
 
     Args:
-      train: all that is known; nothing held out.
-      names: [V] tokens of what each item is called.
-      tokenizer: reads names and texts.
-      config: see `PromptConfig`.
-      user_seed: numbers the users by chance; None: users have no number.
+      train: training interactions, without held-out ones.
+      names: [V], tokens of each item's name.
+      tokenizer: tokenizer of names and texts.
+      config: settings of the prompts.
+      user_seed: seed of the random numbers that name users; None gives users
+        no number.
+
+    Raises:
+      DataError: there is no interaction, or the number of names is not V.
     """
     if len(train) == 0:
-      raise DataError(f'{train.name}: no interaction to ask about')
+      raise DataError(
+        f'{train.name} has no interaction, so no prompt can be made'
+      )
     if len(names) != train.num_items:
-      raise DataError(f'{len(names)} names for {train.num_items} items')
+      raise DataError(
+        f'there are {len(names)} names for {train.num_items} items; give one '
+        'name for each item'
+      )
     encode = functools.lru_cache(None)(tokenizer.encode)
     self.config = config
     self.data = train.by_user_and_time()
@@ -145,24 +161,24 @@ class Tasks:
     self.fields = fields
 
   def user(self, user: int) -> Tokens:
-    """A user's number.
+    """The tokens of a user's number.
 
     Raises:
-      DataError: users have none, or there is no such user.
+      DataError: users have no numbers, or the user does not exist.
     """
     if self._users is None or not 0 <= user < len(self._users):
       known = 0 if self._users is None else len(self._users)
       raise DataError(
-        f'user={user} is none of the {known} users with a number; a prompt '
-        'without {user} serves those'
+        f'user={user} is none of the {known} users with a number; use a prompt '
+        'without the field {user}'
       )
     return self._users[user]
 
   def history(self, items: Sequence[int]) -> list[Tokens]:
-    """The last items of a history, or a word for nothing.
+    """The names of the last items; an empty history is the word "nothing".
 
     Raises:
-      DataError: an item that the catalogue lacks.
+      DataError: an item is not in the catalogue.
     """
     last = list(items)[-self.config.max_history :]
     return names_of(self.names, last) or [self._encode(NOTHING)]
@@ -175,13 +191,15 @@ class Tasks:
     *,
     data: Interactions | None = None,
   ) -> prompts.Values:
-    """What fills any template about one row.
+    """The values of all fields for a prompt about one interaction.
 
     Args:
-      row: of `data`.
-      history: items before it.
-      random: of candidates and of what an explanation is asked to name.
-      data: where the row is; default the training rows.
+      row: row of the interaction in `data`.
+      history: item indices that the prompt shows as the history.
+      random: generator that draws the candidates, the other item and the
+        attribute of an explanation.
+      data: interactions that hold the row; None means the training
+        interactions.
     """
     data = self.data if data is None else data
     item, user = int(data.items[row]), int(data.users[row])
@@ -217,7 +235,10 @@ class Tasks:
     return values
 
   def draw(self, random: np.random.Generator) -> prompts.Values:
-    """What fills templates about a training row: of a user, then of hers."""
+    """The values of all fields for a random training interaction.
+
+    A user is drawn first, and then one of the interactions of this user.
+    """
     user = self._teachers[random.integers(len(self._teachers))]
     start, end = self._starts[user], self._ends[user]
     row = int(random.integers(start, end))
@@ -237,14 +258,19 @@ def draw_prompts(
   num_prompts: int,
   random: np.random.Generator,
 ) -> list[tuple[Tokens, Tokens]]:
-  """Prompts and answers: each family as often, its templates likewise.
+  """Draws prompts and their answers about training interactions.
+
+  All families are equally likely, and so are the templates of one family.
 
   Args:
-    tasks: what to ask about.
-    writer: makes the tokens.
-    templates: only those with `seen` are used.
-    num_prompts: how many.
-    random: of everything.
+    tasks: training interactions to draw from.
+    writer: turns a template and its values into tokens.
+    templates: templates to draw from; those with `seen=False` are not used.
+    num_prompts: number of prompts.
+    random: generator of all draws.
+
+  Returns:
+    The tokens of each prompt and of its answer.
   """
   families = {}
   for template in templates:

@@ -1,9 +1,9 @@
-"""Prompts of five task families, and how one becomes tokens.
+"""Templates of prompts for five task families, and their encoding as tokens.
 
 The families are those of P5 (Geng et al., RecSys 2022, arXiv 2203.13366); the
-wordings are our own. Where no review exists, what a data set says of an item
-stands in: explanation writes the attributes of an item that was chosen, review
-reads them to score an item, or to name it.
+wordings are our own. The attributes of an item replace the reviews of P5: an
+explanation prompt asks for the attributes of an item that a user chose, and a
+review prompt shows attributes and asks for the rating or the title.
 """
 
 import dataclasses
@@ -28,10 +28,11 @@ class Template(NamedTuple):
   """One wording of a task.
 
   Attributes:
-    name: of the family and a number.
-    source: what is read, with fields in braces.
-    target: what is written.
-    seen: False: never trained on, to test wordings that are new.
+    name: family and number, as "rating-1".
+    source: text of the prompt, with fields in braces.
+    target: text of the answer, with fields in braces.
+    seen: whether training uses the template; False keeps it for tests with
+      unseen wordings.
   """
 
   name: str
@@ -46,7 +47,7 @@ class Template(NamedTuple):
 
   @property
   def fields(self) -> frozenset[str]:
-    """What it takes to fill it in."""
+    """The fields of prompt and answer."""
     parsed = string.Formatter().parse(f'{self.source} {self.target}')
     return frozenset(name for _, name, _, _ in parsed if name)
 
@@ -96,17 +97,18 @@ TEMPLATES = (
 def usable(
   families: Sequence[str], fields: frozenset[str]
 ) -> tuple[tuple[Template, ...], dict[str, str]]:
-  """The templates that can be filled in, and why whole families cannot.
+  """Selects the templates that a data set can fill in.
 
   Args:
-    families: of `FAMILIES`.
-    fields: what is known.
+    families: task families, from `FAMILIES`.
+    fields: fields that the data set can fill.
 
   Returns:
-    The templates, and a reason for each family that has none left.
+    The templates, and the reason for each family that is left out because
+    training could use none of its templates.
 
   Raises:
-    DataError: an unknown family, or none is left.
+    DataError: a family is unknown, or no family is left.
   """
   chosen, skipped = [], {}
   for family in families:
@@ -126,16 +128,17 @@ def usable(
 
 
 class Batch(NamedTuple):
-  """Prompts as arrays.
+  """A batch of B prompts and their answers as arrays.
 
   Attributes:
-    tokens: int32 [B, S], what is read, ended.
-    whole: int32 [B, S], the number of the word each token is of, from 1; 0
-      for the end and for padding.
-    mask: bool [B, S], True where a token is.
-    inputs: int32 [B, T], what is written, shifted by one.
-    targets: int32 [B, T], what is written, ended.
-    target_mask: bool [B, T], True where a token is.
+    tokens: int32 [B, S], tokens of the prompts with the end token; 0 pads.
+    whole: int32 [B, S], number of the word that each token belongs to, from 1;
+      0 for the end token and padding.
+    mask: bool [B, S], True where a prompt has a token.
+    inputs: int32 [B, T], tokens of the answers shifted right by one position,
+      which the decoder reads.
+    targets: int32 [B, T], tokens of the answers with the end token; 0 pads.
+    target_mask: bool [B, T], True where an answer has a token.
   """
 
   tokens: Int[np.ndarray, 'B S']
@@ -147,25 +150,27 @@ class Batch(NamedTuple):
 
   @property
   def source(self) -> tuple:
-    """What the encoder is given."""
+    """The input of the encoder: `tokens`, `whole` and `mask`."""
     return self.tokens, self.whole, self.mask
 
 
 Tokens = list[int]
-# A field's tokens; those of a list of items one by one, oldest first.
+# The tokens of each field. A list of items has the tokens of each item; the
+# oldest item comes first.
 Values = Mapping[str, Tokens | list[Tokens]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Writer:
-  """Fills in templates.
+  """Fills in templates and encodes them as tokens.
 
   Attributes:
-    tokenizer: text -> tokens.
-    source_length: S; of a longer prompt the list of items loses its oldest
-      (what comes first in it), and what has no list is cut at its end. The
-      first of each template is told by a warning.
-    target_length: T; longer targets are cut.
+    tokenizer: tokenizer of all texts.
+    source_length: S, the largest number of tokens of a prompt. A longer prompt
+      loses the first items of its list, the oldest of a history; without a
+      list, it is cut at its end. A warning names each template that is cut.
+    target_length: T, the largest number of tokens of an answer; longer answers
+      are cut at their end.
   """
 
   tokenizer: tokenizer_lib.Tokenizer
@@ -176,16 +181,16 @@ class Writer:
   def _starts_word(self) -> np.ndarray:
     return self.tokenizer.starts_word()
 
-  @functools.lru_cache(maxsize=256)  # noqa: B019 - lives as long as a run
+  @functools.lru_cache(maxsize=256)  # noqa: B019 - it may keep a writer alive
   def _parts(self, text: str) -> tuple[tuple[Tokens, str | None], ...]:
-    """Tokens before each field, and the field."""
+    """Each field of a text, and the tokens before it."""
     return tuple(
       (self.tokenizer.encode(before), name)
       for before, name, _, _ in string.Formatter().parse(text)
     )
 
   def source(self, template: Template, values: Values) -> Tokens:
-    """The tokens of a prompt, ended."""
+    """The tokens of a prompt with the end token, at most S."""
     room = self.source_length - 1
     fixed, lists = 0, 0
     for before, name in self._parts(template.source):
@@ -213,7 +218,7 @@ class Writer:
     return [*tokens[:room], tokenizer_lib.EOS]
 
   def target(self, template: Template, values: Values) -> Tokens:
-    """The tokens of what is to be written, ended."""
+    """The tokens of an answer with the end token, at most T."""
     tokens = []
     for before, name in self._parts(template.target):
       tokens += before + (values[name] if name else [])
@@ -226,12 +231,13 @@ class Writer:
     *,
     shortest: bool = False,
   ) -> Batch:
-    """Sources, and targets of training, padded to the fixed lengths.
+    """Pads prompts, and in training their answers, to arrays.
 
     Args:
-      sources: tokens of the prompts.
-      targets: tokens of the answers.
-      shortest: pads to the longest of them only, with room (`roomy`).
+      sources: tokens of each prompt.
+      targets: tokens of each answer; none outside of training.
+      shortest: whether to pad to the longest text of the batch, rounded up by
+        `roomy`; otherwise, all are padded to S and T.
     """
     source_length, target_length = self.source_length, self.target_length
     if shortest:
@@ -252,18 +258,18 @@ class Writer:
     )
 
 
-@functools.lru_cache(maxsize=256)  # once for each
+@functools.lru_cache(maxsize=256)  # Each template is named only once.
 def _tell_cut(template: str, source_length: int) -> None:
   logging.warning(
-    'prompts of %s are cut to source_length=%d tokens: the oldest items of a '
-    'list are left out, or the end where there is no list',
+    'prompts of %s are cut to source_length=%d tokens: the oldest items of '
+    'their list are left out; a prompt without a list loses its end',
     template,
     source_length,
   )
 
 
 def roomy(length: int) -> int:
-  """The next power of two, at least 4: few lengths are ever compiled."""
+  """The next power of two, at least 4, so that few lengths are compiled."""
   return max(4, 1 << max(0, length - 1).bit_length())
 
 

@@ -1,9 +1,9 @@
-"""T5: an encoder of a text, a decoder that writes one.
+"""T5: an encoder that reads a text and a decoder that writes one.
 
 Raffel et al.: "Exploring the limits of transfer learning with a unified
-text-to-text Transformer" (JMLR 2020, arXiv 1910.10683), version 1.0. With P5's
-addition (Geng et al., RecSys 2022, arXiv 2203.13366): the encoder is also told
-which tokens belong to one word, since an item's number is several tokens.
+text-to-text Transformer" (JMLR 2020, arXiv 1910.10683), version 1.0. P5 (Geng
+et al., RecSys 2022, arXiv 2203.13366) adds whole-word embeddings: they show the
+encoder which tokens belong to one word, as an item number has several tokens.
 """
 
 from typing import Any
@@ -21,7 +21,8 @@ Look = t5_layers.Look
 Memory = t5_layers.Memory
 View = t5_layers.View
 
-# P5-small: T5-small with P5's vocabulary and whole-word rows, 60.75M.
+# P5-small is T5-small with P5's vocabulary and whole-word embeddings; it has
+# 60.75M parameters.
 P5_SMALL = T5Config(
   32_100, d_model=512, d_kv=64, d_ff=2048, num_layers=6, num_decoder_layers=6,
   num_heads=8,
@@ -29,12 +30,16 @@ P5_SMALL = T5Config(
 
 
 class T5(nn.Module):
-  """The network; `encode`, `remember`, `decode` and `logits` are its parts."""
+  """The network; `encode`, `remember`, `decode` and `logits` are its parts.
+
+  Attributes:
+    config: sizes of the network.
+  """
 
   config: T5Config
 
   def setup(self):
-    """The shared table and the two stacks."""
+    """Creates the shared embeddings and the two stacks of layers."""
     config = self.config
     normal = nn.initializers.normal
     self.words = nn.Embed(
@@ -48,7 +53,13 @@ class T5(nn.Module):
     self.decoder = t5_layers.Stack(config, is_decoder=True)
 
   def __call__(self, source, target, *, train: bool = False):
-    """Logits [B, T, V] of each next token; see `encode` and `write`."""
+    """Logits [B, T, W] of the next token at each position of the answers.
+
+    Args:
+      source: prompts, as the arguments of `encode`.
+      target: int32 [B, T], input tokens of the decoder; see `write`.
+      train: whether dropout is applied, with the rng "dropout".
+    """
     memory = self.remember(*source, train=train)
     return self.logits(self.write(target, memory, train=train))
 
@@ -60,13 +71,14 @@ class T5(nn.Module):
     *,
     train: bool = False,
   ) -> Float[Array, 'B S D']:
-    """The states of a text's tokens.
+    """Hidden states of the tokens of texts.
 
     Args:
-      tokens_BxS: the text.
-      whole_BxS: the number of the word each token is of, from 1; 0 is none.
-      mask_BxS: True where a token is.
-      train: drops out, with the rng "dropout".
+      tokens_BxS: tokens of the texts.
+      whole_BxS: number of the word that each token belongs to, from 1; 0 for
+        none. All numbers beyond the last embedding share it.
+      mask_BxS: True where a text has a token.
+      train: whether dropout is applied, with the rng "dropout".
     """
     x_BxSxD = self.words(tokens_BxS)
     if self.config.num_whole_words:
@@ -89,7 +101,10 @@ class T5(nn.Module):
     *,
     train: bool = False,
   ) -> Memory:
-    """`encode`, and what each layer of the decoder is shown of it."""
+    """Encodes texts and makes the keys and values for the decoder's layers.
+
+    See `encode` for the arguments.
+    """
     states_BxSxD = self.encode(tokens_BxS, whole_BxS, mask_BxS, train=train)
     return Memory(self.decoder.shown(states_BxSxD), mask_BxS)
 
@@ -101,13 +116,18 @@ class T5(nn.Module):
     *,
     train: bool = False,
   ) -> tuple[Float[Array, 'B Q D'], tuple[KeysValues, ...]]:
-    """What each position says of the next token, and what it attended to.
+    """Hidden states that predict the next token at each position.
 
     Args:
-      tokens_BxQ: positions: tokens of a text, beams, or nodes of a tree.
-      memory: of the source.
-      look: what each sees of the others; see `bias`.
-      train: drops out, with the rng "dropout".
+      tokens_BxQ: token at each position; positions are those of a text, beams,
+        or nodes of a tree.
+      memory: encoded source, from `remember`.
+      look: (layer, keys and values of the positions) -> `View`, what the
+        positions attend to in the layer.
+      train: whether dropout is applied, with the rng "dropout".
+
+    Returns:
+      The hidden states, and the keys and values that each layer attended to.
     """
     x_BxQxD = self.words(tokens_BxQ)
     return self.decoder(x_BxQxD, look, memory, train=train)
@@ -115,13 +135,23 @@ class T5(nn.Module):
   def bias(
     self, distance_QxK: Int[Array, '*b Q K']
   ) -> Float[Array, '*b H Q K']:
-    """What the decoder adds for places of keys less places of queries."""
+    """Bias that the decoder adds to attention logits for relative positions.
+
+    Args:
+      distance_QxK: position of each key minus position of each query.
+    """
     return self.decoder.bias(distance_QxK)
 
   def write(
     self, target_BxT: Int[Array, 'B T'], memory: Memory, *, train: bool = False
   ) -> Float[Array, 'B T D']:
-    """`decode` of texts, each token seeing itself and those before it."""
+    """Hidden states of whole texts; a token sees itself and earlier tokens.
+
+    Args:
+      target_BxT: tokens of the texts.
+      memory: encoded source, from `remember`.
+      train: whether dropout is applied, with the rng "dropout".
+    """
     place_T = jnp.arange(target_BxT.shape[1])
     bias_HxTxT = self.bias(place_T[None] - place_T[:, None])
     allowed_BxTxT = transformer.attention_mask(
@@ -137,7 +167,7 @@ class T5(nn.Module):
   def logits(
     self, hidden: Float[Array, '*b D'], tokens_W: Int[Array, ' W'] | None = None
   ) -> Float[Array, '*b W']:
-    """Logits of the vocabulary, or of some of its tokens."""
+    """Logits of all tokens of the vocabulary, or of `tokens_W` alone."""
     table_WxD = self.words.embedding
     if tokens_W is not None:
       table_WxD = table_WxD[tokens_W]
@@ -145,7 +175,7 @@ class T5(nn.Module):
 
 
 def abstract_params(config: T5Config) -> Any:
-  """Shapes of the parameters."""
+  """Shapes and types of the parameters, without values."""
   return jax.eval_shape(lambda: init_params(config, jax.random.key(0)))
 
 
@@ -159,15 +189,15 @@ def init_params(config: T5Config, key: jax.Array) -> Any:
 def forward_flops(
   config: T5Config, num_rows: int, source: int, positions: int
 ) -> float:
-  """Multiply-adds (two operations) of encoding and decoding some rows.
+  """Operations of encoding and decoding a batch; a multiply-add counts as two.
 
-  Look-ups, norms, softmax and logits are left out.
+  Look-ups, norms, softmax and logits are not counted.
 
   Args:
-    config: the sizes.
-    num_rows: B.
-    source: S, tokens of each source.
-    positions: Q, decoded of each.
+    config: sizes of the network.
+    num_rows: B, number of rows of the batch.
+    source: S, number of tokens that each row encodes.
+    positions: Q, number of positions that each row decodes.
   """
   D, width = config.d_model, config.num_heads * config.d_kv
   net = 2 * D * config.d_ff

@@ -1,4 +1,4 @@
-"""T5's parameters from the tensors of a Hugging Face file."""
+"""Reads the parameters of T5 from files of Hugging Face."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ import numpy as np
 from hyperrec.nn import weights
 from hyperrec.systems.p5 import t5
 
-# Copies of the shared table, which some files hold beside it.
+# Some files also hold these copies of the shared embeddings.
 _COPIES = (
   'encoder.embed_tokens.weight',
   'decoder.embed_tokens.weight',
@@ -32,15 +32,16 @@ _PARTS = {
 def parse_config(
   values: Mapping[str, Any], *, num_whole_words: int = 0
 ) -> t5.T5Config:
-  """The configuration that a config.json states.
+  """Reads the configuration in a config.json.
 
   Args:
-    values: of the file.
-    num_whole_words: rows of the whole-word embedding, of which it says nothing.
+    values: values of the file by name.
+    num_whole_words: number of whole-word embeddings, which the file does not
+      state.
 
   Raises:
-    ValueError: not a T5 of version 1.0 (ReLU, tied embeddings), or a size that
-      is missing or no positive number.
+    ValueError: the file is not that of a T5 of version 1.0 (ReLU, tied
+      embeddings), or a size is missing or is not a positive number.
   """
   for name, known in (
     ('model_type', 't5'),
@@ -48,7 +49,9 @@ def parse_config(
     ('tie_word_embeddings', True),
   ):
     if values.get(name, known) != known:
-      raise ValueError(f'{name}={values[name]!r} is not {known!r}')
+      raise ValueError(
+        f'{name}={values[name]!r} is not {known!r}; use a T5 of version 1.0'
+      )
   chosen = {'num_whole_words': num_whole_words}
   for field in dataclasses.fields(t5.T5Config):
     if field.name == 'num_whole_words':
@@ -71,17 +74,18 @@ def parse_config(
 def convert_params(
   tensors: Mapping[str, np.ndarray], config: t5.T5Config
 ) -> dict[str, Any]:
-  """The parameters of `t5.T5` from the tensors of a Hugging Face file.
+  """Converts the tensors of a Hugging Face file to parameters of `t5.T5`.
 
-  Whole-word rows, which a T5 has not, start at zero: then it is that T5.
+  A plain T5 has no whole-word embeddings. They are zero then, so the network
+  computes the same as that T5.
 
   Args:
-    tensors: name -> array, as in model.safetensors.
-    config: the sizes to expect.
+    tensors: arrays of model.safetensors by name.
+    config: sizes that the tensors must have.
 
   Raises:
-    ValueError: a tensor is missing or unknown, has another shape or kind than
-      `config` says, or is not finite.
+    ValueError: a tensor is missing or unknown, has another shape or type than
+      expected, or is not finite.
   """
   template = flax.traverse_util.flatten_dict(t5.abstract_params(config))
   names = {path: _file_name(path) for path in template}
@@ -114,7 +118,7 @@ def convert_params(
 
 
 def _file_name(path: tuple[str, ...]) -> str:
-  """The name in a file of the parameter at `path` in `t5.T5`."""
+  """The name that a file gives to the parameter at `path` of `t5.T5`."""
   if path[0] == 'words':
     return 'shared.weight'
   if path[0] == 'whole_words':
@@ -144,8 +148,16 @@ def load(
 ) -> tuple[t5.T5Config, dict[str, Any]]:
   """Reads config.json and model.safetensors of a folder.
 
+  Args:
+    folder: folder that holds both files.
+    num_whole_words: number of whole-word embeddings.
+
+  Returns:
+    The configuration, and the parameters of `t5.T5`.
+
   Raises:
-    ValueError: a file is missing, damaged or not of a T5; names it.
+    ValueError: a file is missing, damaged or not that of a T5; the message
+      names the file.
     ModuleNotFoundError: safetensors is not installed.
   """
   import safetensors.numpy

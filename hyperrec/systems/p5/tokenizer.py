@@ -1,8 +1,8 @@
-"""Texts as pieces of words, numbers as pieces of two digits.
+"""A SentencePiece tokenizer, which reads the digits of numbers in pairs.
 
 Kudo & Richardson: "SentencePiece" (EMNLP 2018, arXiv 1808.06226), trained on
-the texts at hand. A space belongs to the piece that follows it, so a piece
-that starts with one starts a word.
+the texts of the data set. A space belongs to the token that follows it, so a
+token that starts with a space starts a word.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ class Tokenizer:
   """A trained tokenizer.
 
   Attributes:
-    model: bytes of the sentencepiece file, which are all there is to it.
+    model: bytes of the sentencepiece file, which hold the whole tokenizer.
   """
 
   model: bytes
@@ -43,29 +43,29 @@ class Tokenizer:
 
   @property
   def vocab_size(self) -> int:
-    """Number of pieces, those for padding, end and the unknown included."""
+    """Number of tokens, including those for padding, end and unknown text."""
     return self._processor.vocab_size()
 
   @property
   def digest(self) -> str:
-    """sha256 of the model."""
+    """SHA-256 of `model` as hexadecimal digits."""
     return hashlib.sha256(self.model).hexdigest()
 
   def encode(self, text: str) -> list[int]:
-    """The pieces of a text, without an end."""
+    """The tokens of a text, without an end token."""
     return self._processor.encode(text)
 
   def pieces(self, text: str) -> list[str]:
-    """The same as text."""
+    """The tokens of a text as strings; a leading space is U+2581."""
     return self._processor.encode(text, out_type=str)
 
   def decode(self, tokens: Sequence[int]) -> str:
-    """The text of some pieces, up to the first end."""
+    """The text of some tokens, up to the first end token."""
     until = itertools.takewhile(lambda token: token != EOS, map(int, tokens))
     return self._processor.decode([token for token in until if token != PAD])
 
   def starts_word(self) -> Bool[np.ndarray, ' W']:
-    """Whether each piece of the vocabulary starts a word."""
+    """Whether each token of the vocabulary starts a word."""
     return np.array(
       [
         self._processor.id_to_piece(token).startswith(_SPACE)
@@ -74,7 +74,7 @@ class Tokenizer:
     )
 
   def save(self, path: str | os.PathLike) -> None:
-    """Writes the sentencepiece file, all of it or nothing."""
+    """Writes the sentencepiece file; no reader ever finds a part of it."""
     whole_file.write_whole(path, self.model)
 
 
@@ -82,45 +82,52 @@ def load(path: str | os.PathLike) -> Tokenizer:
   """Reads a sentencepiece file.
 
   Raises:
-    DataError: it is missing or damaged, or its special pieces are others.
+    DataError: the file is missing or damaged, or its tokens for padding, end
+      and unknown text are not `PAD`, `EOS` and `UNKNOWN`.
   """
   path = pathlib.Path(path)
   try:
     tokenizer = Tokenizer(path.read_bytes())
     processor = tokenizer._processor
   except (OSError, RuntimeError) as error:
-    raise DataError(f'{path}: no sentencepiece model ({error})') from error
+    raise DataError(
+      f'{path}: no sentencepiece model can be read ({error})'
+    ) from error
   found = processor.pad_id(), processor.eos_id(), processor.unk_id()
   if found != (PAD, EOS, UNKNOWN):
     raise DataError(
-      f'{path}: padding, end and unknown are pieces {found}, expected '
-      f'{(PAD, EOS, UNKNOWN)}; make it by hyperrec.systems.p5.tokenizer.train'
+      f'{path}: padding, end and unknown are tokens {found}, expected '
+      f'{(PAD, EOS, UNKNOWN)}; make the file with '
+      'hyperrec.systems.p5.tokenizer.train'
     )
   return tokenizer
 
 
 def train(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-  """A tokenizer for texts like these.
+  """Trains a tokenizer on texts.
 
-  Digits are read in pairs, "1234" as "12", "34", with or without a space
-  before (of an odd number one stands alone); no other piece holds a digit.
+  Digits are read in pairs, with or without a space before them: "1234" becomes
+  "12" and "34". If their number is odd, one digit stands alone. No other token
+  holds a digit.
 
   Args:
-    texts: to learn the pieces from.
-    vocab_size: pieces at most; fewer where the texts are few.
+    texts: training texts.
+    vocab_size: largest number of tokens; few texts give fewer tokens.
 
   Raises:
-    DataError: no text, a size that leaves no room, or no sentencepiece.
+    DataError: there is no text, `vocab_size` is too small for the digits and
+      letters, or sentencepiece is not installed.
   """
   texts = [text for text in texts if text.strip()]
   digits = _digits()
   if not texts:
-    raise DataError('a tokenizer needs texts to learn from; there are none')
+    raise DataError('a tokenizer needs texts to train on; there are none')
   letters = len(set(''.join(texts)))
   if vocab_size < len(digits) + letters + 3:
     raise DataError(
-      f'vocab_size={vocab_size} leaves no room beside {len(digits)} pieces of '
-      f'digits and {letters} letters; give {len(digits) + letters + 100}'
+      f'vocab_size={vocab_size} leaves no room beside {len(digits)} tokens of '
+      f'digits and {letters} letters; give at least '
+      f'{len(digits) + letters + 100}'
     )
   model = io.BytesIO()
   _sentencepiece().SentencePieceTrainer.train(
@@ -133,7 +140,7 @@ def train(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     eos_id=EOS,
     unk_id=UNKNOWN,
     bos_id=-1,
-    num_threads=1,  # else the pieces depend on the machine
+    num_threads=1,  # With more, the tokens depend on the machine.
     minloglevel=2,
   )
   return Tokenizer(model.getvalue())

@@ -1,4 +1,4 @@
-"""P5's network in a small size, and its training on prompts."""
+"""The hyperparameters of P5, and its training on prompts."""
 
 import dataclasses
 import functools
@@ -24,17 +24,18 @@ Tokenizer = tokenizer_lib.Tokenizer
 
 NAMES = ('random', 'sequential', 'collaborative', 'given', 'text')
 
-# Tokens of a name beyond its text: a number of up to six digits, and the end.
+# A name can have this many tokens beyond those of its text: a number of up to
+# six digits, which makes it unique, and the end token.
 _TELLING_APART = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class P5Config:
-  """Hyperparameters.
+  """Hyperparameters of P5.
 
   Attributes:
-    names: What items are called in prompts; by numbers of a kind that
-      `item_ids` describes, or by their text.
+    names: Names of the items in prompts; numbers by one of the indexings of
+      `item_ids`, or text.
     dim: Width of the network.
     num_layers: Number of blocks of the encoder, and of the decoder.
     head_dim: Width of an attention head, a divisor of dim.
@@ -43,8 +44,8 @@ class P5Config:
     num_whole_words: Number of whole-word embeddings; 0 leaves them out.
     max_history: Largest number of items of a history in a prompt, the last
       ones.
-    shuffled: Show a training history as any other items of the user, in random
-      order, not as the items before; meant for data without times.
+    shuffled: Show other items of the user at random, in random order, as a
+      training history, not the items before; meant for data without times.
     name_tokens: Largest number of tokens of a name that is a text.
     source_length: Largest number of tokens of a prompt.
     target_length: Largest number of tokens of an answer.
@@ -52,14 +53,14 @@ class P5Config:
     batch_size: Number of prompts in a training step.
     steps_alike: Number of steps whose prompts are drawn together and sorted by
       length, so that batches need little padding; each length is compiled
-      once. 1 pads every batch to the largest lengths.
+      once. With 1, every batch is padded to the largest lengths.
     lr: Learning rate of AdamW at the start, such as 0.001; it falls to 0 along
       a cosine.
     weight_decay: Weight decay of AdamW, such as 0.01; it applies to matrices
       only.
 
   Raises:
-    DataError: a value that no network can have.
+    DataError: a value is out of its range, or two values do not fit together.
   """
 
   names: str = config_lib.field('sequential', choices=NAMES)
@@ -88,12 +89,13 @@ class P5Config:
     if self.names == 'text' and self.target_length < least:
       raise DataError(
         f'target_length={self.target_length} has no room for '
-        f'name_tokens={self.name_tokens} and {_TELLING_APART} more, which end '
-        'a name and tell equal ones apart'
+        f'name_tokens={self.name_tokens} and {_TELLING_APART} more tokens, '
+        'which make a name unique and end it; give a larger target_length or '
+        'fewer name_tokens'
       )
 
   def t5(self, vocab_size: int) -> t5.T5Config:
-    """The network's own configuration."""
+    """The sizes of the network with a vocabulary of `vocab_size` tokens."""
     return t5.T5Config(
       vocab_size,
       d_model=self.dim,
@@ -107,7 +109,7 @@ class P5Config:
     )
 
   def writer(self, tokenizer: Tokenizer) -> prompts.Writer:
-    """What fills in templates."""
+    """The writer that fills in templates and encodes them."""
     return prompts.Writer(tokenizer, self.source_length, self.target_length)
 
 
@@ -121,20 +123,25 @@ def fit(
   start: Any,
   run: method_lib.Run,
 ) -> Outcome:
-  """Trains on prompts about training rows; each domain has an equal share.
+  """Trains the network on prompts about training interactions.
+
+  Each batch is about one domain; all domains are equally likely.
 
   Args:
     config: hyperparameters.
-    tasks: of the domains.
-    tokenizer: reads prompts.
-    templates: to draw from; only those with `seen`.
-    key: a typed key: initialisation, prompts, noise.
+    tasks: training interactions of each domain.
+    tokenizer: tokenizer of prompts and names.
+    templates: templates to draw from; those with `seen=False` are not used.
+    key: typed key of the initial parameters, the prompts and dropout.
     start: parameters to continue from; None draws new ones.
-    run: its `evaluate` is given parameters. With an evaluation the best ones
-      are returned.
+    run: training run; its `evaluate` gets the parameters. With an evaluation,
+      the best parameters are returned.
 
   Returns:
-    The parameters, and what training them cost.
+    The parameters, and the cost of training.
+
+  Raises:
+    DataError: the name of an item is longer than `config.target_length`.
   """
   init_key, draw_key, noise_key = jax.random.split(key, 3)
   network = config.t5(tokenizer.vocab_size)
@@ -159,8 +166,8 @@ def _check_names(tasks: prompt_tasks.Tasks, target_length: int) -> None:
   longest = 1 + max(map(len, tasks.names))
   if longest > target_length:
     raise DataError(
-      f'{tasks.data.name}: the longest name of an item is {longest} tokens '
-      f'with its end; target_length={target_length} must be at least that'
+      f'{tasks.data.name}: the longest item name has {longest} tokens with its '
+      f'end token; target_length={target_length} must be at least that'
     )
 
 
@@ -171,10 +178,18 @@ def batches(
   templates: Sequence[prompts.Template],
   seed: int,
 ) -> Callable[[int], prompts.Batch]:
-  """Step -> batch, a pure function; see `fit` and `P5Config.steps_alike`."""
+  """Makes the pure function that maps a step to its batch.
+
+  Args:
+    config: hyperparameters; see `P5Config.steps_alike`.
+    tasks: training interactions of each domain.
+    tokenizer: tokenizer of prompts and names.
+    templates: templates to draw from; those with `seen=False` are not used.
+    seed: seed of all draws.
+  """
   writer = config.writer(tokenizer)
 
-  @functools.lru_cache(maxsize=1)  # drawn once for all its steps
+  @functools.lru_cache(maxsize=1)  # The steps of a group share one draw.
   def drawn(group):
     random = np.random.default_rng((seed, group))
     domain = tasks[random.integers(len(tasks))]
@@ -199,7 +214,7 @@ def batches(
 
 
 def _padded_lengths(pair) -> tuple[int, int]:
-  """Answers first: to write a token costs more than to read one."""
+  """Sort key: the answer comes first, since its tokens cost more to pad."""
   source, target = pair
   return prompts.roomy(len(target)), len(source)
 
@@ -210,9 +225,9 @@ def _init(network: t5.T5Config, key: jax.Array):
 
 
 def _quick_key(key: jax.Array) -> jax.Array:
-  """A key of a generator that compiles in a third of the time (XLA's own).
+  """A key for XLA's own generator, which compiles in a third of the time.
 
-  Each dropout has its own copy of the default generator's program.
+  With the default generator, each dropout layer compiles its own copy of it.
   """
   data = jax.random.key_data(key)
   return jax.random.wrap_key_data(jnp.tile(data, 2), impl='rbg')
@@ -220,7 +235,7 @@ def _quick_key(key: jax.Array) -> jax.Array:
 
 @functools.lru_cache(maxsize=16)
 def train_step(network: t5.T5Config, weight_decay: float) -> step_lib.Step:
-  """The step; cached, so that equal models compile once."""
+  """The training step; it is cached, so that equal models compile once."""
 
   def loss_fn(params, batch, key, step):
     del step
@@ -235,7 +250,8 @@ def train_step(network: t5.T5Config, weight_decay: float) -> step_lib.Step:
     nll_BxT = -jnp.take_along_axis(
       log_BxTxW, batch.targets[..., None], axis=-1
     )[..., 0]
-    # The mean of each answer's own mean, as in P5: long ones weigh no more.
+    # As in P5, tokens are averaged within each answer first, so that long
+    # answers do not weigh more.
     count_B = batch.target_mask.sum(axis=1)
     nll_B = jnp.where(batch.target_mask, nll_BxT, 0).sum(axis=1) / count_B
     return nll_B.mean(), {}
@@ -246,9 +262,10 @@ def train_step(network: t5.T5Config, weight_decay: float) -> step_lib.Step:
 
 
 def _training_operations(config: P5Config, vocab_size: int) -> float:
-  """Operations of training: three forward passes a step.
+  """Operations of training; a step costs as much as three forward passes.
 
-  Batches count as padded to the limits; those of `steps_alike` cost less.
+  All batches count as padded to the largest lengths; with `steps_alike` above
+  1, most cost less.
   """
   forward = t5.forward_flops(
     config.t5(vocab_size),

@@ -1,10 +1,13 @@
-"""An interview as a decision tree, grown once and walked without arithmetic.
+"""An interview as a decision tree.
 
-After fMF (Zhou, Yang & Zha, SIGIR 2011): a node asks one question, its
-children are the answers ("first", "second", "I don't know"), and each holds
-the profile of the users who came there, shrunk to its parent's. The splits
-minimise the squared error of the users' scores; the item side stays fixed,
-where fMF alternates.
+The tree follows fMF (Zhou, Yang & Zha, SIGIR 2011). A node asks one question
+and has one child for each answer: "first", "second" and "I don't know". It
+holds a profile: the mean coefficients of the training users who reached it,
+shrunk to the profile of its parent. An interview only follows the branches and
+looks up the profile.
+
+A split minimises the squared error of the users' scores. The base functions
+stay fixed, whereas fMF fits users and items in turn.
 """
 
 from typing import NamedTuple
@@ -16,12 +19,12 @@ FIRST, SECOND, UNKNOWN = range(3)
 
 
 class Tree(NamedTuple):
-  """M nodes; node 0 is the root.
+  """A tree of M nodes, of which node 0 is the root.
 
   Attributes:
-    pairs: [M, 2] places in the pool; of a leaf arbitrary.
-    children: [M, 3] nodes by answer; 0 at a leaf.
-    profiles: [M, J] coefficients.
+    pairs: [M, 2], indices into the pool; arbitrary at a leaf.
+    children: [M, 3], the next node for each answer; 0 at a leaf.
+    profiles: [M, J], coefficients.
   """
 
   pairs: Int[np.ndarray, 'M 2']
@@ -32,7 +35,14 @@ class Tree(NamedTuple):
 def answers_to(
   ratings: Float[np.ndarray, 'U N'], pairs: Int[np.ndarray, 'C 2']
 ) -> Int[np.ndarray, 'U C']:
-  """FIRST, SECOND or UNKNOWN; NaN is not rated, a tie is UNKNOWN."""
+  """Returns the answers of users: FIRST, SECOND or UNKNOWN.
+
+  An answer is UNKNOWN if an item is not rated or both ratings are equal.
+
+  Args:
+    ratings: Ratings of the pool's items; NaN where there is none.
+    pairs: Indices into the pool of the pairs that are asked about.
+  """
   gap = ratings[:, pairs[:, 0]] - ratings[:, pairs[:, 1]]
   known = np.where(gap > 0, FIRST, SECOND)
   return np.where(np.isnan(gap) | (gap == 0), UNKNOWN, known)
@@ -51,13 +61,14 @@ def grow(
   """Grows the tree on training users, greedily.
 
   Args:
-    ratings: of the pool's items; NaN where there is none.
-    users: their coefficients.
-    pairs: questions that may be asked.
-    importance: weight of an error in each direction of the coefficients.
-    depth: most questions on a path.
-    min_users: fewer are not split.
-    shrinkage: users that a parent's profile counts as.
+    ratings: Training users' ratings of the pool's items; NaN where there is
+      none.
+    users: Coefficients of the training users.
+    pairs: Questions that may be asked, as indices into the pool.
+    importance: Weight of an error in each direction of the coefficients.
+    depth: Largest number of questions on a path.
+    min_users: A node with fewer users is not split.
+    shrinkage: Number of users that the profile of the parent counts as.
   """
   answers_UxC = answers_to(ratings, pairs)
   jitter_JxJ = 1e-9 * np.eye(len(importance))
@@ -80,7 +91,7 @@ def grow(
 
 
 def _best_split(answers_UxC, weighed_UxJ) -> int:
-  """The question that leaves the least squared error within its answers."""
+  """Returns the index of the question that leaves the least squared error."""
   explained_C = np.zeros(answers_UxC.shape[1])
   centred_UxJ = weighed_UxJ - weighed_UxJ.mean(axis=0)
   for answer in (FIRST, SECOND, UNKNOWN):
@@ -93,7 +104,16 @@ def _best_split(answers_UxC, weighed_UxJ) -> int:
 def walk(
   tree: Tree, ratings: Float[np.ndarray, 'B N'], num_questions: int
 ) -> Float[np.ndarray, 'B Q1 J']:
-  """Profiles after 0..Q questions; at a leaf there are no more."""
+  """Returns the profiles of users after 0, 1, ..., Q questions.
+
+  A user who reaches a leaf is asked no more and keeps its profile.
+
+  Args:
+    tree: Tree from `grow`.
+    ratings: Ratings of the pool's items, which answer the questions; NaN where
+      there is none.
+    num_questions: Number of questions, Q.
+  """
   node_B = np.zeros(len(ratings), int)
   profiles = [tree.profiles[node_B]]
   rows = np.arange(len(ratings))

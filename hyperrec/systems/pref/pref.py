@@ -1,4 +1,8 @@
-"""PReF behind the contract: base functions once, coefficients per user."""
+"""PReF as a `Model`: shared base functions and coefficients for each user.
+
+The paper is Shenfeld et al., arXiv 2503.06358. Its mathematics is in
+`reward_factorization`.
+"""
 
 import dataclasses
 import functools
@@ -24,7 +28,7 @@ from hyperrec.systems.pref import reward_factorization as rf
 
 Cost = method_lib.Cost
 DataError = interactions_lib.DataError
-# Data -> features of their items, [V, F].
+# A function from data to the features of the items, [V, F].
 Features = method_lib.Features
 Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
@@ -32,53 +36,58 @@ Model = method_lib.Model
 Outcome = method_lib.Outcome
 
 BASES = ('ease', 'svd', 'ials', 'preferences', 'text')
-# Users whose coefficients are inferred at a time.
+# Number of users whose coefficients are inferred at a time.
 _BLOCK = 512
+# Newton steps that infer coefficients from shown items.
 _STEPS_SHOWN = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class PrefConfig:
-  """Hyperparameters.
+  """Hyperparameters of PReF.
 
   Attributes:
     base: Method that makes the base functions; `ease` (factors of the
       predictions of EASE), `svd` or `ials` (factors of the likes),
       `preferences` (the paper: maximum likelihood that starts from an SVD), or
-      `text` (the same, linear in the features of the items).
+      `text` (like `preferences`, but linear in the features of the items).
     rank: Number of base functions; 5 in the paper.
     consensus: Add popularity and mean rating as base functions.
     separate: Give each user coefficients of taste (which of two rated items is
-      better) and of choice (whether to take an item up), which the prior ties
-      together; otherwise one reward explains both, as in the paper.
-    taste_variance: Variance of a coefficient of taste at which the fit of the
-      prior (EM) begins. The base functions were fitted to the same ratings that
-      EM explains; if it begins at 1, it overestimates how much the taste of new
-      users differs.
-    choice_variance: Variance of a coefficient of choice at which the fit of
-      the prior (EM) begins; where one reward explains both, it is 1.
-    liked: Least rating of an item that counts as liked, such as 4.
-    against_rated: Learn choice from a liked item against any that is not
-      liked; otherwise only against items that the user has not rated, of which
-      there are few where everybody rates most items.
+      better) and of choice (which items the user chooses), which are correlated
+      in the prior; otherwise one reward explains both, as in the paper.
+    taste_variance: Initial variance of each coefficient of taste in the fit of
+      the prior (EM). The base functions were fitted to the same ratings that EM
+      explains, so an initial variance of 1 overestimates how much the tastes of
+      new users differ.
+    choice_variance: Initial variance of each coefficient of choice in the fit
+      of the prior (EM). Without separate, all initial variances are 1.
+    liked: Least rating of an item that counts as liked, such as 4; by default
+      every rated item counts as liked.
+    against_rated: Compare a liked item with any item that is not liked;
+      otherwise only with items that the user has not rated. Few such items
+      exist where everybody rates most items.
     rounds: Number of rounds of the fit of the prior (EM).
-    most_pairs: Largest number of pairs of each kind that the fit of the prior
-      takes from a training user.
+    most_pairs: Largest number of pairs of each kind (taste and choice) per
+      training user in the fit of the prior.
     ease_l2: Ridge of EASE (lambda), with the base `ease`.
-    per_user: Number of pairs of a training user in the joint fit, which makes
+    per_user: Number of pairs per training user in the joint fit, which makes
       the bases `preferences` and `text`.
-    unseen_share: Share of the pairs of a joint fit that set a liked item
-      against one that is not liked; without against_rated, against an unseen
-      one.
+    unseen_share: Share of the pairs of the joint fit that compare a liked item
+      with one that is not liked or, without against_rated, with one that the
+      user has not rated; from 0 to 1. Without separate, 0 also leaves choices
+      out of the fit of the prior.
     start_items: Number of the most rated items whose pairs make the SVD from
-      which the joint fit starts.
+      which the joint fit starts. There must be at least as many pairs as base
+      functions: n items give n (n - 1) / 2 pairs.
     l2: Ridge of the joint fit; 0.02 in the paper.
     learning_rate: Learning rate of the joint fit.
     steps: Number of steps of the joint fit.
-    batch_size: Number of pairs in a step of the joint fit.
+    batch_size: Number of pairs in a batch of the joint fit.
 
   Raises:
-    DataError: a value that no fit can have.
+    DataError: A value is outside its limits, or `start_items` gives fewer pairs
+      than `rank`.
   """
 
   base: str = config_lib.field('ease', choices=BASES)
@@ -102,19 +111,27 @@ class PrefConfig:
 
   def __post_init__(self):
     config_lib.check(self)
+    num_pairs = self.start_items * (self.start_items - 1) // 2
+    if self.base in ('preferences', 'text') and num_pairs < self.rank:
+      raise DataError(
+        f'start_items={self.start_items} gives {num_pairs} pairs of items, '
+        f'too few for rank={self.rank} base functions; choose more '
+        'start_items, so that start_items * (start_items - 1) / 2 is at least '
+        'the rank, or a smaller rank'
+      )
 
 
 class PrefState(NamedTuple):
-  """What all users share. J coefficients make a user.
+  """All that users share. Each user has J coefficients.
 
   Attributes:
-    taste: [V, J] phi of every item, for what two rated items are compared by.
-    choice: [V, J] phi of every item, for what is recommended.
-    prior: of the coefficients.
-    taken: weight of the fact that a user has chosen an item; see
+    taste: [V, J], phi of every item, which compares two rated items.
+    choice: [V, J], phi of every item, which ranks items for recommendation.
+    prior: Prior of the coefficients.
+    taken: Weight of the fact that a user has chosen an item; see
       `taken_weight`.
-    counts: [V] training users of each item.
-    num_users: training users.
+    counts: [V], number of training users who rated each item.
+    num_users: Number of training users.
   """
 
   taste: Float[Array, 'V J']
@@ -126,17 +143,20 @@ class PrefState(NamedTuple):
 
 
 def pref(features: Features | None = None, **hyperparameters: Any) -> Model:
-  """PReF for users who have shown items rather than answered questions.
+  """Builds PReF for users who have shown items and answered no questions.
 
-  `fit` learns the base functions and the prior of the population. The
-  coefficients of a user are inferred while she is scored: each shown item
-  counts as one answer, that it was chosen before a random one. A user who has
-  shown nothing has the mean of the prior. Answered questions are the business
-  of `pref_interview`; they give coefficients of the same kind.
+  `fit` learns the base functions and the prior of the population. Scoring
+  infers the coefficients of each user: each shown item counts as one answer,
+  which prefers the item to an average one. A user with an empty history gets
+  the mean of the prior. For users who answer questions see `pref_interview`.
 
   Args:
-    features: of the items, for base `text`.
-    **hyperparameters: fields of `PrefConfig`.
+    features: Function from data to the features of the items [V, F]; only the
+      base `text` needs it.
+    **hyperparameters: Fields of `PrefConfig`.
+
+  Raises:
+    DataError: A hyperparameter has an unusable value; see `PrefConfig`.
   """
   config = PrefConfig(**hyperparameters)
 
@@ -160,20 +180,25 @@ def fit(
   key: jax.Array,
   features: Features | None,
 ) -> Outcome:
-  """Base functions and the population's prior.
+  """Fits the base functions and the prior of the population.
 
-  The start of a joint fit, and its features, are not counted.
+  The counted operations leave out the SVD that starts a joint fit, and the
+  computation of the item features.
 
   Args:
-    config: hyperparameters.
-    data: with ratings; without them every row counts as liked. Of repeated
-      pairs see `one_rating_a_pair`.
-    key: of the draws.
-    features: of the items, for base `text`.
+    config: Hyperparameters.
+    data: Training data. Without ratings every row counts as liked. Only the
+      last row of a repeated (user, item) pair counts.
+    key: Key that draws the pairs and the batches.
+    features: Function from data to the features of the items [V, F]; only the
+      base `text` needs it.
+
+  Returns:
+    A `PrefState`, and what the fit cost.
 
   Raises:
-    DataError: base `text` without features, or a rank that the data cannot
-      give.
+    DataError: The base is `text` and there are no features, or `rank` is not
+      below the numbers of users and items.
   """
   _check(config, data, features)
   data = one_rating_a_pair(data)
@@ -211,17 +236,25 @@ def fit(
 
 
 def least_liked(config: PrefConfig) -> float:
-  """The least rating that counts as liked."""
+  """Returns the least rating that counts as liked, -inf if all do."""
   return -np.inf if config.liked is None else config.liked
 
 
 def training_answers(
   config: PrefConfig, taste, choice, ratings, rng: np.random.Generator
 ) -> rf.Answers:
-  """What the training users would have answered [U, T, J].
+  """Makes answers of the training users from their ratings, [U, T, J].
 
-  A single reward that is fitted to rated items alone (`unseen_share` 0) is not
-  asked for choices.
+  The answers about choice are left out if one reward explains both taste and
+  choice and `unseen_share` is 0, since that reward is fitted to rated items
+  alone.
+
+  Args:
+    config: Hyperparameters.
+    taste: [V, J], phi of every item, which compares two rated items.
+    choice: [V, J], phi of every item, which ranks items for recommendation.
+    ratings: [U, V]; a stored 0 is a rating, an absent entry is none.
+    rng: Generator that draws the pairs.
   """
   rated, others = preference_pairs.draw_disjoint(
     ratings,
@@ -238,16 +271,24 @@ def training_answers(
 
 
 def one_rating_a_pair(data: Interactions) -> Interactions:
-  """The last row of each (user, item) pair: who rates again thinks anew."""
+  """Keeps the last row of each (user, item) pair.
+
+  A user who rates an item again has changed her mind.
+  """
   return interactions_lib.drop_duplicates(data, 'last')
 
 
 def rating_matrix(
   data: Interactions, liked: float | None = None
 ) -> scipy.sparse.csr_matrix:
-  """Ratings [U, V], also those of 0; data without ratings is all liked.
+  """Builds the matrix of ratings [U, V]; a rating of 0 is stored too.
 
-  Of repeated pairs see `one_rating_a_pair`.
+  Only the last row of a repeated (user, item) pair counts.
+
+  Args:
+    data: Interactions. Without ratings every row counts as liked.
+    liked: Least rating that counts as liked. It is the rating of every row of
+      data without ratings, where None stands for 1.
   """
   data = one_rating_a_pair(data)
   values = data.ratings
@@ -261,24 +302,24 @@ def rating_matrix(
 def of_pool(
   ratings: scipy.sparse.csr_matrix, items: np.ndarray
 ) -> Float[np.ndarray, 'U N']:
-  """Ratings of a pool's items; NaN where there is none."""
+  """Returns the ratings of the items [N] of a pool; NaN where there is none."""
   return preference_pairs.known(ratings[:, items])
 
 
 def make_pool(
   state: PrefState, num_items: int, *, taken: bool = True
 ) -> tuple[np.ndarray, question_rules.Pool]:
-  """The most rated items, and what is known of them.
+  """Makes the pool of items that can be asked about: the most rated ones.
 
   Args:
-    state: what all users share.
-    num_items: N.
-    taken: an answer is also evidence that the user has chosen both items, by
-      the weight that was estimated from the training users.
+    state: All that users share.
+    num_items: Number of items in the pool, N, or all V items if they are fewer.
+    taken: Whether an answer is also evidence that the user has chosen both
+      items. This evidence has the weight `state.taken`.
 
   Returns:
-    Their numbers in the catalogue [N], and the pool, in which the chance to
-    know an item is the share of training users who rated it.
+    The item ids [N], and the pool. The pool takes the share of training users
+    who rated an item as the probability that a user knows it.
   """
   items = np.argsort(-state.counts, kind='stable')[:num_items]
   share_N = jnp.asarray(state.counts[items] / state.num_users, jnp.float32)
@@ -294,7 +335,10 @@ def make_pool(
 
 
 def score(state: PrefState, histories: Histories) -> Float[np.ndarray, 'B V']:
-  """Scores from shown items, each an answer against a random item."""
+  """Scores all items for users who have shown items.
+
+  Each shown item counts as one answer, which prefers it to an average item.
+  """
   v_VxJ = taken_weight.against_average(state.choice)
   blocks = []
   for start in range(0, len(histories.items), _BLOCK):
@@ -307,13 +351,25 @@ def score(state: PrefState, histories: Histories) -> Float[np.ndarray, 'B V']:
 def rewards(
   features: Float[Array, 'V J'], coefficients: Float[Array, 'B J']
 ) -> Float[np.ndarray, 'B V']:
-  """Lambda . phi of every item; phi is `PrefState.taste` or `.choice`."""
+  """Returns lambda . phi of every item, the reward.
+
+  Args:
+    features: phi, which is `PrefState.taste` or `PrefState.choice`.
+    coefficients: lambda of each user.
+  """
   return np.asarray(jnp.asarray(coefficients) @ features.T)
 
 
 @jax.jit
 def coefficients(prior, v_VxJ, items_BxL, mask_BxL):
-  """MAP coefficients [B, J] of who preferred items to an average one."""
+  """Infers the MAP coefficients [B, J] of users from their shown items.
+
+  Args:
+    prior: Prior of the coefficients.
+    v_VxJ: phi of each item minus that of an average item.
+    items_BxL: Ids of the shown items.
+    mask_BxL: 1 for a shown item, 0 for padding.
+  """
   infer = jax.vmap(
     functools.partial(rf.posterior, num_steps=_STEPS_SHOWN), (None, 0)
   )
@@ -322,7 +378,7 @@ def coefficients(prior, v_VxJ, items_BxL, mask_BxL):
 
 
 def _phi(config, ratings, rng, table, key) -> tuple[np.ndarray, float]:
-  """Base functions [V, J], and the operations that they took."""
+  """Makes the base functions [V, J] and counts the operations of doing so."""
   likes = preference_pairs.likes_of(ratings, least_liked(config))
   rank = config.rank
   if config.base == 'svd':
@@ -337,12 +393,12 @@ def _phi(config, ratings, rng, table, key) -> tuple[np.ndarray, float]:
     phi_VxJ = base_functions.ease_factors(likes, rank, config.ease_l2)
     return phi_VxJ, _ease_operations(likes, rank)
   phi_VxJ = _joint_phi(config, ratings, rng, table, key)
-  # Both items of a pair, forwards and backwards.
+  # A pair has two items, and each costs a forward and a backward pass.
   return phi_VxJ, 12.0 * config.steps * config.batch_size * rank
 
 
 def _ease_operations(likes, rank: int) -> float:
-  """Operations of EASE, its predictions and their factors."""
+  """Counts the operations of EASE, its predictions and their factors."""
   num_users, num_items = likes.shape
   solved = linear_autoencoder.solve_flops(likes.getnnz(1), num_items)
   solved += 2.0 * likes.nnz * num_items
@@ -352,7 +408,10 @@ def _ease_operations(likes, rank: int) -> float:
 
 
 def _joint_phi(config, ratings, rng, table, key) -> np.ndarray:
-  """The paper's base functions: maximum likelihood that starts from an SVD."""
+  """Fits the paper's base functions [V, J] by maximum likelihood.
+
+  The fit starts from an SVD.
+  """
   made = preference_pairs.draw(
     ratings,
     per_user=config.per_user,

@@ -1,7 +1,7 @@
-"""PReF for users who answer questions: to adapt is to interview them.
+"""PReF for users who answer questions: a user is adapted to by an interview.
 
-The users are simulated: they answer from ratings that the evaluation hides
-from every ranking and never judges.
+The users are simulated. They answer from ratings of items that the evaluation
+leaves out of every ranking and never uses as targets.
 """
 
 import dataclasses
@@ -23,21 +23,23 @@ Histories = method_lib.Histories
 Model = method_lib.Model
 Outcome = method_lib.Outcome
 
-# Users who are interviewed at a time, and the questions that room is made for:
-# whatever their numbers, one compiled interview serves.
+# Number of users who are interviewed at a time, and the multiple to which the
+# room for questions is rounded up. With fixed shapes, one compiled interview
+# serves any number of users, and any number of questions up to the multiple.
 _BLOCK, _ROOM = 128, 32
 
 
 @dataclasses.dataclass(frozen=True)
 class InterviewConfig(pref.PrefConfig):
-  """Hyperparameters of PReF that asks questions: those of PReF, and these.
+  """Hyperparameters of PReF with interviews; it adds three to those of PReF.
 
   Attributes:
     num_questions: Number of questions that each user is asked; "I don't know"
       counts.
     num_pool: Number of the most rated items that may be asked about.
     only_known: Ask a user only about items that she has rated, as if she had
-      ticked what she knows, which tells more than the answers do.
+      first marked the items that she knows. These marks tell more about a user
+      than her answers do.
   """
 
   num_questions: int = config_lib.field(10, least=0)
@@ -46,11 +48,11 @@ class InterviewConfig(pref.PrefConfig):
 
 
 class Interviewed(NamedTuple):
-  """All that is kept of the users.
+  """The state after the interviews.
 
   Attributes:
-    choice: [V, J] of `pref.PrefState`.
-    coefficients: [U, J] of the interviewed users.
+    choice: [V, J], `choice` of `pref.PrefState`.
+    coefficients: [U, J], coefficients of the interviewed users.
   """
 
   choice: Float[Array, 'V J']
@@ -60,14 +62,19 @@ class Interviewed(NamedTuple):
 def pref_interview(
   features: pref.Features | None = None, **hyperparameters: Any
 ) -> Model:
-  """Asks each user which of two items she prefers, again and again.
+  """Builds PReF that repeatedly asks each user which of two items she prefers.
 
-  `fit` is that of PReF; `generate` is the interviews. Pairs are chosen by
-  mutual information (`question_rules.bald`) among popular items.
+  `fit` is that of PReF, and `generate` interviews the users. The rule
+  `question_rules.bald` (mutual information) selects each pair among the most
+  rated items. `generate` raises `CannotServe` if the data has no ratings.
 
   Args:
-    features: see `pref.pref`.
-    **hyperparameters: fields of `InterviewConfig`.
+    features: Function from data to the features of the items [V, F]; only the
+      base `text` needs it.
+    **hyperparameters: Fields of `InterviewConfig`.
+
+  Raises:
+    DataError: A hyperparameter has an unusable value; see `pref.PrefConfig`.
   """
   config = InterviewConfig(**hyperparameters)
 
@@ -106,7 +113,10 @@ def pref_interview(
 def _interview_block(
   prior, pool, ratings_BxN, key, *, num_questions, only_known
 ):
-  """Coefficients [B, J] of a block of users, filled up with unknown ones."""
+  """Interviews a block of users and returns their coefficients [B, J].
+
+  The block is padded to a fixed number of users, who have rated no item.
+  """
   count = len(ratings_BxN)
   filled = np.full((_BLOCK, ratings_BxN.shape[1]), np.nan, np.float32)
   filled[:count] = ratings_BxN
@@ -146,16 +156,21 @@ def _interviews(asked_of, ratings_BxN, known_BxN, key, num_questions, *, room):
 def score(
   interviewed: Interviewed, histories: Histories
 ) -> Float[np.ndarray, 'B V']:
-  """Rewards of all items; what was shown plays no part."""
+  """Scores all items by their rewards; shown items play no part.
+
+  Args:
+    interviewed: State after the interviews.
+    histories: Only `users` is read: B indices of interviewed users.
+  """
   return pref.rewards(
     interviewed.choice, interviewed.coefficients[histories.users]
   )
 
 
 def _interview_operations(num_questions: int, num_pool: int, j: int) -> float:
-  """Operations of an interview: Newton's steps, and the gains of pairs."""
-  # An answer is three: of the pair, and that each of the two was taken up.
+  """Counts the operations of an interview: Newton steps and gains of pairs."""
+  # One answer counts as three: about the pair, and that each item was chosen.
   update = rf.posterior_flops(3 * num_questions, j, interview.WARM_STEPS)
-  # A triple product and an inverse; some 30 operations a pair and gain.
+  # A gain needs a triple product, an inverse, and about 30 operations per pair.
   ask = 2.0 * num_pool * j * (j + num_pool) + 2 * j**3 + 30.0 * num_pool**2
   return num_questions * (update + ask)

@@ -1,7 +1,7 @@
-"""Pairs of items of which a user prefers the first, made of ratings.
+"""Pairs of items of which a user prefers the first, made from ratings.
 
-P is the number of pairs of a user, padded with weight 0. A rating of 0 is one:
-what a matrix stores counts, not what differs from 0.
+There are P pairs per user; unused rows have weight 0. In a matrix of ratings, a
+stored 0 is a rating, and an absent entry is none.
 """
 
 from typing import NamedTuple
@@ -17,11 +17,11 @@ Csr = scipy.sparse.csr_matrix
 
 
 class Comparisons(NamedTuple):
-  """Which of two items each user preferred.
+  """Pairs of items, and which item of a pair each user preferred.
 
   Attributes:
-    pairs: [U, P, 2] the preferred item, and the other one.
-    weights: [U, P] 0 where a user has no such pair.
+    pairs: [U, P, 2], ids of the preferred item and of the other one.
+    weights: [U, P], 1 for a pair, 0 for an unused row.
   """
 
   pairs: Int[np.ndarray, 'U P 2']
@@ -37,16 +37,18 @@ def draw(
   rng: np.random.Generator,
   against_rated: bool = True,
 ) -> Comparisons:
-  """Random pairs of each user's rated items, and of liked and other ones.
+  """Draws pairs of two rated items, and pairs of a liked and another item.
+
+  A draw that makes no pair, such as two equal ratings, gets weight 0.
 
   Args:
-    ratings: [U, V], stored where there is one, also where it is 0.
-    per_user: P.
-    unseen_share: share of the pairs that set a liked item against one that is
-      not liked; without `against_rated`, against an unseen one.
-    liked: least rating of the preferred item of such a pair.
-    rng: of the draws.
-    against_rated: see `draw_disjoint`.
+    ratings: [U, V]; a stored 0 is a rating, an absent entry is none.
+    per_user: Number of pairs per user, P.
+    unseen_share: Share of the pairs that compare a liked item with another one.
+    liked: Least rating that counts as liked.
+    rng: Generator that draws the pairs.
+    against_rated: Which items a liked item is compared with; see
+      `draw_disjoint`.
   """
   found = _empty(ratings.shape[0], per_user)
   num_others = round(per_user * unseen_share)
@@ -71,22 +73,27 @@ def draw_disjoint(
   rng: np.random.Generator,
   against_rated: bool = True,
 ) -> tuple[Comparisons, Comparisons]:
-  """Pairs of which no two of a user share a rated item.
+  """Draws the two kinds of pairs of `draw`, but without replacement.
 
-  What is odd about one rating is in every pair of that item. Pairs that
-  overlap repeat it, and users seem to differ more than they do.
+  The first kind compares two rated items, and no item occurs in two such pairs.
+  The second kind compares a liked item with a random other item, and no liked
+  item occurs in two such pairs. If pairs shared an item, the error in its
+  rating would count several times, and users would seem to differ more than
+  they do.
+
+  A draw that makes no pair, such as two equal ratings, gets weight 0.
 
   Args:
-    ratings: [U, V], stored where there is one, also where it is 0.
-    liked: least rating of the preferred item of the second kind.
-    most: pairs of a user and a kind.
-    rng: of the draws.
-    against_rated: the other item of the second kind is any that the user does
-      not like; otherwise it is one that she has not rated, of which there are
-      few where everybody rates most items.
+    ratings: [U, V]; a stored 0 is a rating, an absent entry is none.
+    liked: Least rating that counts as liked.
+    most: Largest number of pairs of each kind per user, P.
+    rng: Generator that draws the pairs.
+    against_rated: Whether the other item of the second kind is any item that
+      the user does not like. Otherwise it is an item that she has not rated;
+      few such items exist where everybody rates most items.
 
   Returns:
-    Pairs of two rated items, and of a liked and a random other item.
+    Pairs of the first kind, and pairs of the second kind.
   """
   rated = _empty(ratings.shape[0], most)
   others = _empty(ratings.shape[0], most)
@@ -103,7 +110,7 @@ def draw_disjoint(
 
 
 def halves(ratings: Csr, rng: np.random.Generator) -> tuple[Csr, Csr]:
-  """A random half of the stored ratings [U, V], and the others."""
+  """Splits the ratings [U, V] into two random halves."""
   is_first = rng.random(ratings.nnz) < 0.5
   rows = np.repeat(np.arange(ratings.shape[0]), np.diff(ratings.indptr))
   return tuple(
@@ -123,15 +130,17 @@ def draw_unasked(
   most: int,
   rng: np.random.Generator,
 ) -> Comparisons:
-  """Pairs of a liked item and one that is not, neither of them asked about.
+  """Draws pairs of a liked item and one that is not, neither asked about.
+
+  A draw whose other item is liked or asked about gets weight 0.
 
   Args:
-    ratings: [U, V], stored where there is one, also where it is 0.
-    asked: the part of them that questions are asked about.
-    hidden: the other part.
-    liked: least rating of what is liked.
-    most: pairs of a user.
-    rng: of the draws.
+    ratings: [U, V]; a stored 0 is a rating, an absent entry is none.
+    asked: [U, V], the part of the ratings that questions are asked about.
+    hidden: [U, V], the other part, which the liked items are drawn from.
+    liked: Least rating that counts as liked.
+    most: Largest number of pairs per user, P.
+    rng: Generator that draws the pairs.
   """
   found = _empty(ratings.shape[0], most)
   for user in range(ratings.shape[0]):
@@ -145,7 +154,12 @@ def draw_unasked(
 
 
 def as_answers(features: Float[Array, 'V J'], made: Comparisons) -> rf.Answers:
-  """The comparisons as answers [U, P, J]; all say "the first"."""
+  """Returns the pairs as answers [U, P, J], which all prefer the first item.
+
+  Args:
+    features: phi of every item.
+    made: Pairs of item ids.
+  """
   v_UxPxJ = features[made.pairs[..., 0]] - features[made.pairs[..., 1]]
   return rf.Answers(
     v_UxPxJ, jnp.ones(made.weights.shape), jnp.asarray(made.weights)
@@ -153,7 +167,7 @@ def as_answers(features: Float[Array, 'V J'], made: Comparisons) -> rf.Answers:
 
 
 def known(ratings: Csr) -> Float[np.ndarray, 'U V']:
-  """The stored ratings as a dense array, NaN where there is none."""
+  """Returns the ratings as a dense array, NaN where there is none."""
   dense = np.full(ratings.shape, np.nan, np.float32)
   rows = np.repeat(np.arange(ratings.shape[0]), np.diff(ratings.indptr))
   dense[rows, ratings.indices] = ratings.data
@@ -161,7 +175,7 @@ def known(ratings: Csr) -> Float[np.ndarray, 'U V']:
 
 
 def likes_of(ratings: Csr, liked: float) -> Csr:
-  """A binary matrix [U, V] of the ratings of at least `liked`."""
+  """Returns a binary matrix [U, V], 1 where a rating is at least `liked`."""
   is_liked = (ratings.data >= liked).astype(np.float32)
   parts = is_liked, ratings.indices, ratings.indptr
   found = Csr(parts, ratings.shape, copy=True)
@@ -177,7 +191,7 @@ def _empty(num_users: int, per_user: int) -> Comparisons:
 
 
 def _put(found, user, start, made):
-  """Writes (first items, other items, is it a pair) into a row."""
+  """Writes the pairs of a user (first items, other items, weights)."""
   first, other, is_pair = made
   end = start + len(first)
   found.pairs[user, start:end] = np.stack([first, other], 1)
@@ -185,7 +199,13 @@ def _put(found, user, start, made):
 
 
 def _ordered(row, a, b):
-  """Two places in a row as pairs, the higher rating first; ties are none."""
+  """Orders pairs of rated items by rating, the higher first; ties get weight 0.
+
+  Args:
+    row: [1, V], the ratings of one user.
+    a: Indices into the stored ratings of the row.
+    b: Indices of the items to compare with those of `a`.
+  """
   is_turned = row.data[a] < row.data[b]
   first, other = np.where(is_turned, b, a), np.where(is_turned, a, b)
   is_pair = row.data[a] != row.data[b]
@@ -193,6 +213,6 @@ def _ordered(row, a, b):
 
 
 def _with_others(likes, left_out, num_items, rng):
-  """Likes and random items as pairs; those with an item left out are none."""
+  """Pairs liked items with random ones; one in `left_out` gets weight 0."""
   other = rng.integers(num_items, size=len(likes))
   return likes, other, ~np.isin(other, left_out)

@@ -1,8 +1,9 @@
-"""Which pair to ask next: rules over all pairs of a pool of N items.
+"""Rules that select the next question, a pair of items from a pool of N items.
 
-A rule maps (pool, belief, key) to the gain of each pair [N, N]; `ask` takes
-the best pair that was not asked. All gains come from two [N, N] products, so
-the pairs themselves are never listed.
+A rule maps (pool, belief, key) to the gain of each pair, [N, N]. `ask` selects
+the pair with the largest gain that was not asked yet. All gains come from
+matrix products [N, N], so the differences of all pairs [N, N, J] are never
+stored.
 """
 
 from collections.abc import Callable
@@ -14,24 +15,27 @@ from jaxtyping import Array, Bool, Float
 
 from hyperrec.systems.pref import reward_factorization as rf
 
+# Ridge of Sigma in the rule `paper`.
 PAPER_RIDGE = 1e-3
-# Of two films that a person has rated, one has the higher rating so often.
+# Probability that a user's ratings of two films differ.
 _UNLIKE = 0.6
 
 
 class Pool(NamedTuple):
-  """What can be asked about.
+  """The items that can be asked about.
 
   Attributes:
-    features: [N, J] phi of the pool's items.
-    known: [N] probability that the user can judge the item; 0 forbids it.
-    popularity: [N] share of training users who rated it.
-    importance: [J, J] second moment of phi over the catalogue, that is, the
+    features: [N, J], phi of the pool's items.
+    known: [N], probability that the user knows the item; an item with 0 is
+      never asked about.
+    popularity: [N], share of training users who rated the item.
+    importance: [J, J], second moment of phi over the catalogue, that is, the
       weight of an error in each direction of the coefficients.
-    taken: [N, J] what it tells that the user has taken an item up at all, as
-      an answer against an average one; None lets it tell nothing. Who can
-      compare two items has taken both up.
-    taken_weight: of such an answer, against 1 of the comparison.
+    taken: [N, J], phi of each item minus that of an average item. A user who
+      compares two items has chosen both. This evidence is entered as an answer
+      that prefers the chosen item to an average one. None leaves it out.
+    taken_weight: Weight of the evidence that an item was chosen; a comparison
+      has weight 1.
   """
 
   features: Float[Array, 'N J']
@@ -43,18 +47,18 @@ class Pool(NamedTuple):
 
 
 class Belief(NamedTuple):
-  """What is known of a user.
+  """All that an interview has learned about a user.
 
   Attributes:
-    prior: of the population.
-    posterior: after the answers.
-    answers: so far.
-    planned: [J, J] the precision expected of the questions asked so far
-      without regard to the answers.
-    known: [N] `Pool.known`, given which questions were answered.
-    count: questions asked.
-    asked: [N, N] True for pairs that were asked (i < j).
-    told: [N] True for items that an answer showed to be taken up.
+    prior: Prior of the population.
+    posterior: Posterior after the answers.
+    answers: Answers so far; unused rows have weight 0.
+    planned: [J, J], precision that the questions so far were expected to add,
+      whatever the answers were.
+    known: [N], `Pool.known` updated by which questions were answered.
+    count: Number of questions asked.
+    asked: [N, N], True for pairs that were asked (i < j).
+    told: [N], True for items that an answer showed to be chosen.
   """
 
   prior: rf.Gaussian
@@ -71,35 +75,43 @@ Rule = Callable[[Pool, Belief, jax.Array], Float[Array, 'N N']]
 
 
 def quadratic(features, matrix) -> Float[Array, 'N N']:
-  """V' M v of every pair, M symmetric, without listing the pairs."""
+  """Returns v' M v of every pair, without storing the differences v.
+
+  Args:
+    features: [N, J], phi of the pool's items.
+    matrix: [J, J], a symmetric matrix M.
+  """
   g_NxN = features @ matrix @ features.T
   own_N = jnp.diagonal(g_NxN)
   return own_N[:, None] + own_N[None] - 2 * g_NxN
 
 
 def margins(features, coefficients) -> Float[Array, 'N N']:
-  """Lambda . v of every pair."""
+  """Returns lambda . v of every pair."""
   scores_N = features @ coefficients
   return scores_N[:, None] - scores_N[None]
 
 
 def both_known(known: Float[Array, ' N']) -> Float[Array, 'N N']:
-  """Probability that a user can judge both items of a pair."""
+  """Returns the probability that a user knows both items of a pair."""
   return known[:, None] * known[None]
 
 
 def known_after(
   known: Float[Array, ' N'], pair: tuple[Array, Array], weight: Array
 ) -> Float[Array, ' N']:
-  """What the user can judge, given whether she answered: Bayes' rule.
+  """Updates the probabilities that the user knows each item by Bayes' rule.
 
-  As if items were known independently of each other. Who does not answer may
-  know both and find them alike.
+  It is assumed that items are known independently of each other. A user who
+  does not answer may know both items and rate them alike.
 
   Args:
-    known: [N] probabilities before the question.
-    pair: places of its two items.
-    weight: 1 where she answered, 0 where not.
+    known: Probabilities before the question.
+    pair: Indices of the two items in the pool.
+    weight: 1 for an answer, 0 for "I don't know".
+
+  Returns:
+    The probabilities after the question.
   """
   both = jnp.stack(pair)
   own_2 = known[both]
@@ -108,23 +120,28 @@ def known_after(
 
 
 def random(pool: Pool, belief: Belief, key: jax.Array):
-  """Any pair, with equal probability."""
+  """Selects any pair with equal probability."""
   del belief
   return jax.random.uniform(key, (len(pool.known),) * 2)
 
 
 def popular(pool: Pool, belief: Belief, key: jax.Array):
-  """The pairs that most people can judge, first."""
+  """Selects the pair with the most popular items."""
   del belief, key
   return pool.popularity[:, None] * pool.popularity[None]
 
 
 def paper(pool: Pool, belief: Belief, key: jax.Array):
-  """sigma'(lambda.v)^2 v' Sigma^-1 v, the first pair at random.
+  """Selects as the paper's released code does (arXiv 2503.06358).
 
-  Sigma = 0.001 I + sum sigma'(lambda.v_s) v_s v_s' over the answers
-  (arXiv 2503.06358, the released code). It is the delta-method variance of
-  the predicted answer. Times the probability of an answer.
+  The gain of a pair is the variance of the predicted answer by the delta
+  method,
+
+    sigma'(lambda.v)^2 v' Sigma^-1 v,
+
+  where Sigma = 0.001 I + sum sigma'(lambda.v_s) v_s v_s' over the answers s.
+  Here it is also multiplied by the probability that the user knows both items.
+  The first pair is random.
   """
   return jax.lax.cond(belief.count == 0, random, _paper_gain, pool, belief, key)
 
@@ -142,8 +159,11 @@ def _paper_gain(pool, belief, key):
 
 
 def d_optimal(pool: Pool, belief: Belief, key: jax.Array):
-  """log(1 + sigma' v' C v), C the posterior covariance: the one-step fall of
-  its log determinant, times the probability of an answer.
+  """Selects by D-optimality: the largest decrease of log det C.
+
+  C is the posterior covariance. One answer decreases its log determinant by
+  log(1 + sigma'(lambda.v) v' C v). The gain is this decrease multiplied by the
+  probability that the user knows both items.
   """
   del key
   covariance_JxJ = jnp.linalg.inv(belief.posterior.precision)
@@ -153,10 +173,13 @@ def d_optimal(pool: Pool, belief: Belief, key: jax.Array):
 
 
 def bald(pool: Pool, belief: Belief, key: jax.Array):
-  """Mutual information of answer and coefficients, in bits.
+  """Selects by the mutual information of answer and coefficients, in bits.
 
-  The closed form of Houlsby et al., arXiv 1112.5745, eq. 3, for a probit; the
-  logistic is read as a probit of its slope at 0 (factor sqrt(pi / 8)).
+  This is the closed form for a probit likelihood (Houlsby et al.,
+  arXiv 1112.5745, eq. 3). The logistic function is replaced by the probit
+  function with the same slope at 0 (factor sqrt(pi / 8)). The gain is the
+  mutual information multiplied by the probability that the user knows both
+  items.
   """
   del key
   covariance_JxJ = jnp.linalg.inv(belief.posterior.precision)
@@ -168,8 +191,15 @@ def bald(pool: Pool, belief: Belief, key: jax.Array):
 
 
 def probit_information(mean, variance) -> Float[Array, '*n']:
-  """Houlsby et al., eq. 3: bits that a probit answer tells."""
-  # By erf and two logarithms: scipy's cdf and entr take half as long again.
+  """Returns the mutual information of a probit answer, in bits.
+
+  This is eq. 3 of Houlsby et al., arXiv 1112.5745.
+
+  Args:
+    mean: Posterior mean of the argument of the probit function.
+    variance: Posterior variance of the same, of the same shape.
+  """
+  # erf and two logarithms; the cdf and entr of scipy take 1.5 times as long.
   lean = jax.lax.erf(mean / jnp.sqrt(2 * (variance + 1)))
   p, q = 0.5 + 0.5 * lean, 0.5 - 0.5 * lean
   tiny = jnp.finfo(p.dtype).tiny
@@ -180,13 +210,14 @@ def probit_information(mean, variance) -> Float[Array, '*n']:
 
 
 def static(pool: Pool, belief: Belief, key: jax.Array):
-  """A questionnaire fixed beforehand: it never looks at an answer.
+  """Selects for a static questionnaire, which does not depend on the answers.
 
-  Greedy for the least expected squared error of all items' scores, as in SPQ
-  (Sepliarskaia et al., RecSys 2018), here with the information of an answer
-  averaged over the prior: the fall of tr(importance C) by one question is
-  w v'C M C v / (1 + w v'C v). Where `known` is the same for all users, so are
-  the questions, and they can be computed once.
+  The selection is greedy: each question minimises the expected squared error of
+  the scores of all items, as in SPQ (Sepliarskaia et al., RecSys 2018). Here
+  the information w in an answer is averaged over the prior. With M the
+  importance and C the covariance, one question decreases tr(M C) by
+  w v'C M C v / (1 + w v'C v). Where `Pool.known` is the same for all users, so
+  are the questions, and they can be computed once.
   """
   del key
   weight_NxN = expected_slope(pool.features, belief.prior)
@@ -199,7 +230,7 @@ def static(pool: Pool, belief: Belief, key: jax.Array):
 
 
 def expected_slope(features, prior: rf.Gaussian) -> Float[Array, 'N N']:
-  """E sigma'(lambda.v) over the prior, by the probit approximation."""
+  """Returns E sigma'(lambda.v) over the prior, by the probit approximation."""
   mean_NxN = margins(features, prior.mean)
   spread_NxN = quadratic(features, jnp.linalg.inv(prior.precision))
   scale_NxN = jnp.sqrt(1 + jnp.pi / 8 * spread_NxN)
@@ -207,16 +238,24 @@ def expected_slope(features, prior: rf.Gaussian) -> Float[Array, 'N N']:
 
 
 def ask(rule: Rule, pool: Pool, belief: Belief, key: jax.Array):
-  """The best pair that was not asked yet.
+  """Selects the pair with the largest gain that was not asked yet.
+
+  Args:
+    rule: Rule that computes the gains.
+    pool: Items that can be asked about.
+    belief: Belief before the question.
+    key: Key of the rule's random choices.
 
   Returns:
-    (first, second, is_left): places in the pool, and whether there was a pair
-    left to ask at all.
+    (first, second, is_left): the indices of the two items in the pool,
+    first < second, and whether any pair was left to ask. If none was left, the
+    indices have no meaning.
   """
   gain_NxN = rule(pool, belief, key)
   free_NxN = jnp.triu(both_known(pool.known) > 0, 1) & ~belief.asked
   gain_NxN = jnp.where(free_NxN, gain_NxN, -jnp.inf)
-  # By rows: an argmax over all pairs is not vectorised, and thrice as slow.
+  # The maximum of each row comes first, since a single argmax over all pairs
+  # is not vectorised and takes three times as long.
   first = jnp.argmax(gain_NxN.max(axis=1))
   second = jnp.argmax(gain_NxN[first])
   return first, second, free_NxN.any()

@@ -1,1 +1,1 @@
-"""VQ-Rec: items known by the codes of their text."""
+"""VQ-Rec: items are represented by the codes of their text."""

@@ -1,4 +1,4 @@
-"""Catalogues as codes: the index of VQ-Rec, and its state over a catalogue."""
+"""The index of VQ-Rec, which gives items codes, and the state of the model."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -20,19 +20,19 @@ Index = product_quantizer.ProductQuantizer
 Interactions = interactions_lib.Interactions
 Outcome = method_lib.Outcome
 Table = Float[np.ndarray, 'V F']
-# (table, key) -> `Outcome` of an index.
+# (item features, key) -> `Outcome` whose state is the index.
 MakeIndex = Callable[[Table, jax.Array], Outcome]
 
 
 class VqrecState(NamedTuple):
-  """A network over one catalogue, or over those of several domains.
+  """A network and the codes of one catalogue, or of several domains.
 
   Attributes:
-    params: see `network.init`.
-    index: from an item's features to its codes.
-    codes: [V, G].
-    popularity: float32 [V], log(1 + count): the scores of a user who has
-      shown nothing.
+    params: parameters of the network; see `network.init`.
+    index: quantizer that maps the features of items to codes.
+    codes: int [V, G], the code of each item in each group.
+    popularity: float32 [V], log(1 + count), the scores for users with empty
+      histories.
   """
 
   params: Any
@@ -44,17 +44,18 @@ class VqrecState(NamedTuple):
 def make(
   table: Table, key: jax.Array, *, num_groups: int, num_codes: int
 ) -> Outcome:
-  """An index (optimised product quantization) of items.
+  """Learns an index of items by optimised product quantization.
 
   Args:
-    table: features; filled up with columns of zeros to a multiple of G.
-    key: of its seeds.
-    num_groups: G.
-    num_codes: M.
+    table: features [V, F] of the items; columns of zeros fill them up to a
+      multiple of G.
+    key: key of the first centroids.
+    num_groups: G, the number of codes of an item.
+    num_codes: M, the number of codes in each group.
 
   Raises:
-    CannotServe: fewer distinct items than codes.
-    DataError: features that are not finite.
+    CannotServe: there are fewer distinct items than codes in a group.
+    DataError: features are not finite, or there are no items.
   """
   table = _filled(table, num_groups)
   try:
@@ -64,37 +65,39 @@ def make(
   except product_quantizer.TooFewVectorsError as error:
     raise method_lib.CannotServe(f'VQ-Rec has no index: {error}') from error
   except ValueError as error:
-    raise DataError(f'no index can be made of the items: {error}') from error
+    raise DataError(f'the items cannot get an index: {error}') from error
   operations = product_quantizer.fit_flops(index, len(table))
   return Outcome(index, Cost(operations, of_text=operations))
 
 
 def codes_of(index: Index, table: Table) -> Int[np.ndarray, 'V G']:
-  """The codes of items, in the smallest type that holds them.
+  """The codes of items, in the smallest integer type that holds them.
 
-  Items without text, whose features are zeros, share one code; a warning says
-  how many they are.
+  Items without text have features of zeros, so they all have the same codes; a
+  warning gives their number.
 
   Raises:
-    DataError: features of another width than those of the index, or not
-      finite.
+    DataError: the features have another width than those of the index, or are
+      not finite.
   """
   num_groups, num_codes, _ = index.codebooks.shape
   table = _filled(table, num_groups)
   if table.shape[1] != len(index.mean):
     raise DataError(
-      f'{table.shape[1]} features an item, but the index is of '
-      f'{len(index.mean)}: make both with the same text encoder'
+      f'items have {table.shape[1]} features, but the index needs '
+      f'{len(index.mean)}; make both with the same text encoder'
     )
   bad = np.flatnonzero(~np.isfinite(table).all(axis=1))
   if len(bad):
     raise DataError(
       f'the features of {len(bad)} items, the first of them item {bad[0]}, are '
-      'not finite; encode their texts anew'
+      'not finite; encode their texts again'
     )
   empty = int((np.abs(table).max(axis=1) == 0).sum())
   if empty:
-    logging.warning('%d items have no text: they share one code', empty)
+    logging.warning(
+      '%d items have no text, so they all have the same codes', empty
+    )
   codes = np.asarray(product_quantizer.encode(index, jnp.asarray(table)))
   return codes.astype(np.min_scalar_type(num_codes - 1))
 
@@ -102,15 +105,16 @@ def codes_of(index: Index, table: Table) -> Int[np.ndarray, 'V G']:
 def embeddings_of(
   index: Index, codes: Int[np.ndarray, 'V G'], dim: int
 ) -> Float[jax.Array, 'G M D']:
-  """Code embeddings whose mean, over an item's codes, is its text's vector.
+  """Code embeddings [G, M, D] that represent the text of each code.
 
-  The vectors are those that the codes decode to, on their first D principal
-  axes; with columns of zeros where the text has fewer numbers.
+  The mean of the embeddings of an item's codes is the vector that the codes
+  decode to, on the first D principal axes of the catalogue and scaled. If the
+  vectors have fewer than D axes, columns of zeros fill the embeddings up.
 
   Args:
-    index: what the codes mean.
-    codes: of a catalogue, whose axes are taken.
-    dim: D.
+    index: index of the codes.
+    codes: codes of the catalogue that gives the principal axes.
+    dim: D, the width of the embeddings.
   """
   G, _, E = index.codebooks.shape
   parts_GxMxE = np.asarray(index.codebooks)
@@ -120,7 +124,8 @@ def embeddings_of(
   axes_GxExD = axes_FxF[:dim].T.reshape(G, E, -1)
   embeddings_GxMxD = np.einsum('gme,ged->gmd', parts_GxMxE, axes_GxExD)
   spread = (decoded_VxF @ axes_FxF[:dim].T).std(axis=0)
-  # Items as large as those of random embeddings, see `network.init`.
+  # Item vectors get the same scale as with random embeddings; see
+  # `network.init`.
   embeddings_GxMxD *= 0.02 * G / np.sqrt(np.square(spread).mean())
   missing = dim - embeddings_GxMxD.shape[-1]
   padded = np.pad(embeddings_GxMxD, ((0, 0), (0, 0), (0, missing)))
@@ -128,10 +133,15 @@ def embeddings_of(
 
 
 def look_up(state: VqrecState, data: Interactions, table: Table) -> Outcome:
-  """Another catalogue, coded by the state's index; nothing is trained.
+  """Encodes another catalogue with the index of the state, without training.
+
+  Args:
+    state: state whose network and index stay the same.
+    data: interactions of the other catalogue, which give the popularity.
+    table: features [V, F] of its items.
 
   Raises:
-    DataError: features that the index cannot code.
+    DataError: the index cannot encode the features; see `codes_of`.
   """
   looked_up = state._replace(
     codes=codes_of(state.index, table), popularity=next_item.popularity(data)
@@ -140,16 +150,20 @@ def look_up(state: VqrecState, data: Interactions, table: Table) -> Outcome:
 
 
 def encoding_cost(index: Index, num_items: int) -> Cost:
-  """What `codes_of` costs for `num_items`."""
+  """The cost of `codes_of` for `num_items` items."""
   operations = product_quantizer.encode_flops(index, num_items)
   return Cost(operations, of_text=operations)
 
 
 def stacked(tables: Sequence[Table], names: Sequence[str]) -> Table:
-  """The features of several domains' items, one after the other.
+  """Joins the item features of several domains, one after the other.
+
+  Args:
+    tables: features [V, F] of each domain.
+    names: names of the domains, for the error message.
 
   Raises:
-    DataError: they are not of one width.
+    DataError: the features of the domains differ in width.
   """
   widths = {
     name: table.shape[1] for name, table in zip(names, tables, strict=True)
@@ -163,5 +177,5 @@ def stacked(tables: Sequence[Table], names: Sequence[str]) -> Table:
 
 
 def _filled(table: Table, num_groups: int) -> Table:
-  """With columns of zeros up to a multiple of the groups."""
+  """Fills features up with columns of zeros to a multiple of the groups."""
   return np.pad(table, ((0, 0), (0, -table.shape[1] % num_groups)))

@@ -1,9 +1,9 @@
-"""VQ-Rec: an item is the mean of the embeddings of its text's codes.
+"""The network and the losses of VQ-Rec.
 
 Hou, He, McAuley & Zhao: "Learning vector-quantized item representation for
-transferable sequential recommenders" (WWW 2023, arXiv 2210.12316). Since codes
-come from text (`product_quantizer`), an item never seen has a vector without a
-training step.
+transferable sequential recommenders" (WWW 2023, arXiv 2210.12316). The vector
+of an item is the mean of the embeddings of its codes. Since the codes come from
+text (`product_quantizer`), a new item has a vector without training.
 """
 
 from typing import Any
@@ -19,15 +19,17 @@ _TINY = 1e-12
 
 
 class SequenceEncoder(nn.Module):
-  """Positions, a layer norm and causal blocks (post-LN) over item vectors.
+  """A causal transformer (post-LN) over the item vectors of histories.
 
   Attributes:
-    length: L, the longest history.
-    num_layers: blocks.
-    num_heads: H; must divide D.
-    hidden_dim: width inside a block's two-layer net.
-    dropout: share dropped in training, of the input and in the blocks.
-    from_the_end: a history's last item is at place L - 1, not its first at 0.
+    length: L, the largest number of items of a history.
+    num_layers: number of transformer blocks.
+    num_heads: H, the number of attention heads; must divide D.
+    hidden_dim: width of the feed-forward network of a block.
+    dropout: share of values that dropout sets to 0 in training, in the input
+      and in the blocks.
+    from_the_end: whether the last item of a history is at position L - 1;
+      otherwise, its first item is at position 0.
   """
 
   length: int = 50
@@ -46,13 +48,14 @@ class SequenceEncoder(nn.Module):
     *,
     train: bool = False,
   ) -> Float[Array, 'B L D']:
-    """What each position says of the next item.
+    """Hidden states that predict the next item at each position.
 
     Args:
       x_BxLxD: vectors of the items.
-      segments_BxL: which sequence of the row a position is of, 0 is padding.
-      places_BxL: position within its sequence, 0..L-1.
-      train: drops out, with the rng "dropout".
+      segments_BxL: number of the sequence that each position of a row belongs
+        to, from 1; 0 is padding.
+      places_BxL: position within the sequence, in 0..L-1.
+      train: whether dropout is applied, with the rng "dropout".
     """
     places_LxD = self.param(
       'places', nn.initializers.normal(0.02), (self.length, x_BxLxD.shape[-1])
@@ -80,13 +83,25 @@ def init(
   num_codes: int,
   dim: int,
 ) -> dict[str, Any]:
-  """Parameters: `codes`, the embeddings [G, M, D], and the `encoder`'s own."""
+  """Draws the initial parameters.
+
+  Args:
+    encoder: the network.
+    key: typed key.
+    num_groups: G, the number of codes of an item.
+    num_codes: M, the number of codes in each group.
+    dim: D, the width of the embeddings.
+
+  Returns:
+    `codes`, the code embeddings [G, M, D], and `encoder`, the parameters of the
+    network.
+  """
   codes_key, encoder_key = jax.random.split(key)
   shape = num_groups, num_codes, dim
   row = jnp.zeros((1, encoder.length), jnp.int32)
   x = jnp.zeros((*row.shape, dim))
   return {
-    # So that the mean of G of them is as large as the positions.
+    # The mean of G of them then has the scale of the position embeddings.
     'codes': 0.02 * num_groups**0.5 * jax.random.normal(codes_key, shape),
     'encoder': encoder.init(encoder_key, x, row, row)['params'],
   }
@@ -97,7 +112,8 @@ def embed(
 ) -> Float[Array, 'N D']:
   """Item vectors: the mean of the embeddings of their codes."""
 
-  # One group after the other: all at once would fill N G D numbers.
+  # The groups are added one by one; all at once would need memory for N G D
+  # numbers.
   def add(total_NxD, group):
     table_MxD, codes_N = group
     return total_NxD + table_MxD[codes_N], None
@@ -108,7 +124,7 @@ def embed(
 
 
 def unit(x: Float[Array, '*N D']) -> Float[Array, '*N D']:
-  """Vectors of length 1; those of length 0 stay."""
+  """Scales vectors to length 1; vectors of zeros stay as they are."""
   squared = jnp.square(x).sum(axis=-1, keepdims=True)
   return x * jax.lax.rsqrt(jnp.maximum(squared, _TINY))
 
@@ -122,21 +138,22 @@ def catalogue_loss(
   *,
   temperature: float,
 ) -> Float[Array, '']:
-  """Mean -log softmax of each next item over the whole catalogue.
+  """Mean cross-entropy of the next items over the whole catalogue.
 
-  The scores are cosines over the temperature (paper, section 3.3).
+  The logits are cosines divided by the temperature (paper, section 3.3).
 
   Args:
     encoder: the network.
-    params: see `init`.
+    params: parameters; see `init`.
     rows: `inputs`, `targets`, `segments` and `places`, int [B, L] each.
     codes_VxG: codes of the catalogue.
-    key: of dropout.
+    key: key of dropout.
     temperature: tau.
   """
   table_VxD = embed(params['codes'], codes_VxG)
   hidden_NxD = _hidden(encoder, params, table_VxD[rows.inputs], rows, key)
-  # Scaled and picked before the product: one pass less over N V numbers.
+  # Scaling, and picking the targets, before the product saves one pass over
+  # N V numbers.
   hidden_NxD = hidden_NxD / temperature
   unit_VxD = unit(table_VxD)
   targets_NxD = unit_VxD[rows.targets.reshape(-1)]
@@ -155,23 +172,25 @@ def contrastive_loss(
   temperature: float,
   replaced: float,
 ) -> Float[Array, '']:
-  """Mean -log softmax of each next item over those of the batch and a fake.
+  """Mean cross-entropy of the next items against negatives of the batch.
 
-  Equation 5 of the paper. The negatives are the targets of all users of the
-  batch, of whatever domain, and a semi-synthetic item: the target's codes, each
-  of them replaced with some probability. What is no negative is masked: the
-  target itself elsewhere in the batch (the published code leaves a logit of 0
-  there), the user's other items, and a fake with the target's own codes.
+  The loss is equation 5 of the paper. The negatives of a position are the
+  targets of the other users of the batch, from all domains, and one fake item
+  ("semi-synthetic" in the paper). A fake item has the codes of the target, but
+  each code is replaced with probability rho. Three kinds of candidates are
+  masked, since they are no negatives: copies of the target in the batch (the
+  published code gives them a logit of 0), other items of the same user, and
+  fake items with all codes of the target.
 
   Args:
     encoder: the network.
-    params: see `init`.
+    params: parameters; see `init`.
     rows: `inputs`, `targets`, `segments` and `places`, int [B, L] each.
-    codes_VxG: codes of all items that rows refer to.
-    key: of dropout and fakes.
+    codes_VxG: codes of all items that the rows refer to.
+    key: key of dropout and fake items.
     temperature: tau.
-    replaced: rho, probability of each code to be replaced; with 0 there are no
-      fakes.
+    replaced: rho, the probability that a code is replaced; with 0, there are
+      no fake items.
   """
   dropout_key, fake_key = jax.random.split(key)
   B, L = rows.inputs.shape
@@ -198,7 +217,7 @@ def contrastive_loss(
 
 
 def is_negative(rows: Any) -> Bool[Array, 'N N']:
-  """[i, j] is True where the target of j is a negative of position i."""
+  """True at [i, j] if the target of position j is a negative of position i."""
   B, L = rows.targets.shape
   row_N = jnp.repeat(jnp.arange(B, dtype=jnp.int32), L)
   segments_N, targets_N = rows.segments.reshape(-1), rows.targets.reshape(-1)
@@ -216,10 +235,17 @@ def fake_codes(
   num_codes: int,
   replaced: float,
 ) -> Int[Array, 'N G']:
-  """Codes of which each is replaced, with a probability, by any of its group.
+  """Codes of fake items: each code is replaced with probability `replaced`.
 
-  Paper, section 3.2.2: a mixture of codes that no item may have, near enough
-  to be hard.
+  The new code is drawn uniformly from all codes of the group (paper, section
+  3.2.2). A fake item need not be any real item, but it is similar enough to the
+  target to be a hard negative.
+
+  Args:
+    key: key of all draws.
+    codes_NxG: codes of the targets.
+    num_codes: M, the number of codes in each group.
+    replaced: rho, the probability that a code is replaced.
   """
   which_key, code_key = jax.random.split(key)
   is_replaced = jax.random.bernoulli(which_key, replaced, codes_NxG.shape)
@@ -230,9 +256,12 @@ def fake_codes(
 def aligned(
   table_GxMxD: Float[Array, 'G M D'], weights_GxMxM: Float[Array, 'G M M']
 ) -> Float[Array, 'G M D']:
-  """Embeddings of another index's codes: row m of group g mixes the source's.
+  """Makes embeddings for the codes of another index (paper, section 3.3).
 
-  Paper, section 3.3; `weights` are permutations, soft ones while learned.
+  Args:
+    table_GxMxD: code embeddings of the source.
+    weights_GxMxM: a permutation for each group, soft while it is learned; row m
+      gives the weights of the source's embeddings for code m.
   """
   return jnp.einsum('gmn,gnd->gmd', weights_GxMxM, table_GxMxD)
 
@@ -243,13 +272,15 @@ def last_hidden(
   x_BxLxD: Float[Array, 'B L D'],
   sizes_B: Int[Array, ' B'],
 ) -> Float[Array, 'B D']:
-  """What the last item of each history says of the next one, of length 1.
+  """Unit vectors that predict the next item of each history.
+
+  They are the hidden states of the last items, scaled to length 1.
 
   Args:
     encoder: the network.
-    params: see `init`.
-    x_BxLxD: vectors of the items, from position 0 on.
-    sizes_B: items of each history, at least 1.
+    params: parameters; see `init`.
+    x_BxLxD: vectors of the items, from index 0 on.
+    sizes_B: number of items of each history, at least 1.
   """
   B, L, _ = x_BxLxD.shape
   segments_BxL, places_BxL = transformer.one_sequence_a_row(
@@ -270,17 +301,17 @@ def forward_flops(
   num_looked_up: int,
   num_groups: int,
 ) -> float:
-  """Operations of all positions of some rows of L, look-ups included.
+  """Operations of a forward pass over B rows of L positions, with look-ups.
 
-  Norms and softmax are left out; a multiply-add is two operations.
+  Norms and softmax are not counted; a multiply-add counts as two operations.
 
   Args:
-    encoder: the sizes.
-    num_rows: B.
-    dim: D.
-    num_candidates: items that each position scores.
-    num_looked_up: items whose vectors are made of codes.
-    num_groups: G, codes of an item.
+    encoder: the network, which gives L and the sizes of its blocks.
+    num_rows: B, the number of rows.
+    dim: D, the width of the embeddings.
+    num_candidates: number of items that each position scores.
+    num_looked_up: number of items whose vectors are made from codes.
+    num_groups: G, the number of codes of an item.
   """
   L = encoder.length
   block = 4 * dim**2 + 2 * dim * encoder.hidden_dim + 2 * L * dim

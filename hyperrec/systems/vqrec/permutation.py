@@ -1,4 +1,4 @@
-"""Permutations that gradients can learn: soft while learned, then rounded.
+"""Permutations that gradients learn: they are soft in training, then rounded.
 
 Mena, Belanger, Linderman & Snoek: "Learning latent permutations with
 Gumbel-Sinkhorn networks" (ICLR 2018, arXiv 1802.08665).
@@ -10,16 +10,21 @@ import numpy as np
 import scipy.optimize
 from jaxtyping import Array, Float, Int
 
-# Of Sinkhorn in training; VQ-Rec's published code has 3.
+# Number of Sinkhorn iterations in training; VQ-Rec's published code uses 3.
 _TRAINING_ITERATIONS = 5
 
 
 def sinkhorn(
   logits: Float[Array, '*G M M'], iterations: int = 20
 ) -> Float[Array, '*G M M']:
-  """The doubly stochastic matrix that scaling rows and columns leads to.
+  """Scales rows and columns in turn, towards a doubly stochastic matrix.
 
-  Columns sum to 1 but for rounding, rows the nearer the more iterations.
+  At the end, columns sum to 1 up to rounding errors; rows come nearer to 1 with
+  more iterations.
+
+  Args:
+    logits: logarithms of the matrix to scale.
+    iterations: number of times that rows and columns are scaled.
   """
 
   def scale(_, logits):
@@ -36,14 +41,14 @@ def gumbel_sinkhorn(
   noise: float = 1.0,
   iterations: int = 20,
 ) -> Float[Array, '*G M M']:
-  """A random soft permutation; hard as the temperature falls to 0.
+  """A random soft permutation, which becomes hard as temperature falls to 0.
 
   Args:
-    key: of the noise.
-    logits: what is learned.
+    key: key of the noise.
+    logits: learned logits of the permutation.
     temperature: tau of the paper.
-    noise: the factor of the Gumbel noise; with 0 nothing is random.
-    iterations: of `sinkhorn`.
+    noise: factor of the Gumbel noise; with 0, nothing is random.
+    iterations: number of iterations of `sinkhorn`.
   """
   gumbel = jax.random.gumbel(key, logits.shape, logits.dtype)
   return sinkhorn((logits + noise * gumbel) / temperature, iterations)
@@ -55,13 +60,13 @@ def draw(
   temperature: float,
   noise: float,
 ) -> Float[Array, '*G M M']:
-  """What `logits` have learned: hard rows with a soft gradient, for training.
+  """A random permutation for training: hard rows with a soft gradient.
 
   Args:
-    key: of the noise.
-    logits: what is learned.
-    temperature: see `gumbel_sinkhorn`.
-    noise: likewise.
+    key: key of the noise.
+    logits: learned logits of the permutation.
+    temperature: tau; see `gumbel_sinkhorn`.
+    noise: factor of the noise; see `gumbel_sinkhorn`.
   """
   soft = gumbel_sinkhorn(key, logits, temperature, noise, _TRAINING_ITERATIONS)
   return straight_through(soft)
@@ -70,17 +75,22 @@ def draw(
 def rounded(
   weights: Float[np.ndarray, 'G M M'],
 ) -> Int[np.ndarray, 'G M']:
-  """The permutations of greatest total weight (the Hungarian method).
+  """The permutations of largest total weight, by the Hungarian method.
+
+  Args:
+    weights: weight of each column for each row, such as soft permutations.
 
   Returns:
-    For each row the column that is its own.
+    The column that each row is assigned to.
 
   Raises:
     ValueError: a weight is not finite.
   """
   weights = np.asarray(weights)
   if not np.isfinite(weights).all():
-    raise ValueError('a permutation needs finite weights; lower the rate')
+    raise ValueError(
+      'a permutation needs finite weights; lower the learning rate'
+    )
   columns = [
     scipy.optimize.linear_sum_assignment(w, maximize=True)[1] for w in weights
   ]
@@ -90,6 +100,6 @@ def rounded(
 def straight_through(
   soft: Float[Array, '*G M M'],
 ) -> Float[Array, '*G M M']:
-  """Each row's largest weight alone, with the gradient of all of them."""
+  """Rows that are one-hot at their largest weight, with the soft gradient."""
   hard = jax.nn.one_hot(soft.argmax(axis=-1), soft.shape[-1], dtype=soft.dtype)
   return hard + soft - jax.lax.stop_gradient(soft)

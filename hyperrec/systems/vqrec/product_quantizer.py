@@ -1,9 +1,10 @@
-"""Vectors as a few small numbers: product quantization, plain and optimised.
+"""Product quantization, plain and optimised: it encodes vectors as short codes.
 
 Jegou, Douze & Schmid: "Product quantization for nearest neighbor search" (TPAMI
 2011); Ge, He, Ke & Sun: "Optimized product quantization" (CVPR 2013). A vector
-is cut into G parts and each part replaced by the nearest of its group's M
-centroids, its code; optimised, it is first rotated so that little is lost.
+is cut into G parts, one for each group. The code of a part is the number of the
+nearest of the group's M centroids. Optimised product quantization first rotates
+the vectors, so that the centroids are closer to them.
 """
 
 import functools
@@ -16,21 +17,21 @@ from jaxtyping import Array, Float, Int
 
 from hyperrec.nn import k_means
 
-# Vectors closer than this, relative to their spread, are the same.
+# Vectors whose difference is below this share of the largest value are equal.
 _SAME = 1e-6
 
 
 class TooFewVectorsError(ValueError):
-  """Fewer distinct vectors than there are codes."""
+  """There are fewer distinct vectors than codes in a group."""
 
 
 class ProductQuantizer(NamedTuple):
-  """What codes mean.
+  """A learned product quantizer.
 
   Attributes:
-    mean: of the vectors it was made from.
-    rotation: orthonormal; the identity in plain product quantization.
-    codebooks: the centroids of each group, of E = F / G numbers.
+    mean: mean of the training vectors.
+    rotation: orthonormal matrix; the identity in plain product quantization.
+    codebooks: M centroids of each group, of width E = F / G.
   """
 
   mean: Float[Array, ' F']
@@ -48,23 +49,25 @@ def fit(
   rotation_steps: int = 50,
   steps: int = 25,
 ) -> ProductQuantizer:
-  """Learns a quantizer of some vectors.
+  """Learns a quantizer of vectors.
 
-  The rotation starts by spreading the variance evenly over the groups (Ge et
-  al., section 3.2) and is improved by turns with the centroids, as the
-  solution of an orthogonal Procrustes problem (section 3.1).
+  The first rotation spreads the variance evenly over the groups (Ge et al.,
+  section 3.2). Then centroids and rotation are improved in turn; the rotation
+  is the solution of an orthogonal Procrustes problem (section 3.1).
 
   Args:
-    key: of the seeds.
-    x_VxF: vectors.
-    num_groups: G; must divide F.
-    num_codes: M; at most the number of distinct vectors.
+    key: key of the first centroids.
+    x_VxF: training vectors.
+    num_groups: G, the number of groups; must divide F.
+    num_codes: M, the number of codes in each group; at most the number of
+      distinct vectors.
     rotate: whether a rotation is learned.
-    rotation_steps: of rotation and centroids by turns.
-    steps: of the centroids, at the end.
+    rotation_steps: number of steps that improve centroids and rotation.
+    steps: number of steps that then improve the centroids alone.
 
   Raises:
-    ValueError: see `check_vectors`; or G does not divide F.
+    TooFewVectorsError: there are fewer distinct vectors than codes in a group.
+    ValueError: `check_vectors` refuses the vectors, or G does not divide F.
   """
   check_vectors(x_VxF, num_codes)
   F = x_VxF.shape[1]
@@ -95,7 +98,7 @@ def fit(
 def encode(
   quantizer: ProductQuantizer, x_VxF: Float[Array, 'V F']
 ) -> Int[Array, 'V G']:
-  """The codes of vectors; they need not be those it was learned from."""
+  """The codes of vectors, which need not be training vectors."""
   rotated_VxF = (x_VxF - quantizer.mean[None]) @ quantizer.rotation
   codes_GxV = jax.lax.map(
     lambda part: k_means.nearest(*part).codes,
@@ -116,7 +119,7 @@ def decode(
 
 
 def encode_flops(quantizer: ProductQuantizer, num_items: int) -> float:
-  """Operations of `encode`: the rotation and the distances."""
+  """Operations of `encode` for the rotation and the distances."""
   F, M = len(quantizer.mean), quantizer.codebooks.shape[1]
   return 2.0 * num_items * F * (F + M)
 
@@ -128,10 +131,16 @@ def fit_flops(
   rotation_steps: int = 50,
   steps: int = 25,
 ) -> float:
-  """Operations of `fit` with a rotation: distances, means, Procrustes.
+  """Operations of `fit` with a rotation: distances, means and Procrustes.
 
-  The singular value decomposition is counted by Golub & Van Loan's 21 F^3, and
-  the principal axes by 9 F^3.
+  A singular value decomposition counts as 21 F^3 operations (Golub & Van Loan),
+  and the principal axes as 9 F^3.
+
+  Args:
+    quantizer: quantizer that `fit` learned.
+    num_items: V, the number of training vectors.
+    rotation_steps: see `fit`.
+    steps: see `fit`.
   """
   F, M = len(quantizer.mean), quantizer.codebooks.shape[1]
   centroids = 4.0 * num_items * F * M
@@ -144,7 +153,11 @@ def fit_flops(
 def flat_ids(
   codes_VxG: Int[np.ndarray, 'V G'], num_codes: int
 ) -> Int[np.ndarray, 'V G']:
-  """Numbers that differ between groups: g M + code, in 0..G M - 1."""
+  """Ids g M + code in 0..G M - 1, which differ between groups.
+
+  Raises:
+    ValueError: a code is outside 0..M-1.
+  """
   check_codes(codes_VxG, codes_VxG.shape[1], num_codes)
   return codes_VxG + num_codes * np.arange(codes_VxG.shape[1])
 
@@ -152,7 +165,7 @@ def flat_ids(
 def entropy_bits(
   codes_VxG: Int[np.ndarray, 'V G'], num_codes: int
 ) -> Float[np.ndarray, ' G']:
-  """How evenly each group's codes are used, log2(M) at most."""
+  """Entropy of the codes of each group in bits; even use gives log2(M)."""
   ids = flat_ids(np.asarray(codes_VxG), num_codes)
   counts = np.bincount(ids.reshape(-1), minlength=ids.shape[1] * num_codes)
   share = counts.reshape(-1, num_codes) / len(ids)
@@ -160,17 +173,18 @@ def entropy_bits(
 
 
 def collision_share(codes_VxG: Int[np.ndarray, 'V G']) -> float:
-  """Share of items whose whole code another item has taken before them."""
+  """Share of items with the same codes as an earlier item."""
   codes_VxG = np.asarray(codes_VxG)
   return 1 - len(np.unique(codes_VxG, axis=0)) / len(codes_VxG)
 
 
 def check_vectors(x_VxF: Float[np.ndarray, 'V F'], num_codes: int) -> None:
-  """Raises an error where vectors cannot have codes.
+  """Checks that a quantizer can be learned from vectors.
 
   Raises:
-    TooFewVectorsError: fewer are distinct than there are codes.
-    ValueError: one is not finite, or there is none at all.
+    TooFewVectorsError: there are fewer distinct vectors than `num_codes`.
+    ValueError: `num_codes` is below 2, there is no vector, or a vector is not
+      finite.
   """
   if num_codes < 2:
     raise ValueError(f'num_codes={num_codes} must be at least 2')
@@ -180,32 +194,36 @@ def check_vectors(x_VxF: Float[np.ndarray, 'V F'], num_codes: int) -> None:
   if len(bad):
     raise ValueError(
       f'the vectors of {len(bad)} items, the first of them item {bad[0]}, are '
-      'not finite; make the features anew, or leave the items out'
+      'not finite; make the features again, or leave the items out'
     )
   if len(x_VxF) < num_codes:
     raise TooFewVectorsError(
-      f'{len(x_VxF)} items cannot teach num_codes={num_codes} codes a group; '
-      'choose fewer codes'
+      f'{len(x_VxF)} items are too few for num_codes={num_codes} codes in each '
+      'group; choose fewer codes'
     )
   spread = np.abs(x_VxF).max() or 1.0
   distinct = len(np.unique(np.round(x_VxF / (spread * _SAME)), axis=0))
   if distinct < num_codes:
     raise TooFewVectorsError(
-      f'{len(x_VxF)} items have {distinct} distinct vectors, which cannot '
-      f'teach num_codes={num_codes} codes a group; are their texts empty or '
-      'the same? Choose fewer codes otherwise'
+      f'{len(x_VxF)} items have {distinct} distinct vectors, too few for '
+      f'num_codes={num_codes} codes in each group; check whether texts are '
+      'empty or the same, or choose fewer codes'
     )
 
 
 def check_codes(
   codes_VxG: Int[np.ndarray, 'V G'], num_groups: int, num_codes: int
 ) -> None:
-  """Raises ValueError where codes are not of G groups and 0..M-1."""
+  """Checks that codes are [V, G] and in 0..M-1.
+
+  Raises:
+    ValueError: the codes have another shape, or a code is out of range.
+  """
   codes_VxG = np.asarray(codes_VxG)
   if codes_VxG.ndim != 2 or codes_VxG.shape[1] != num_groups:
     raise ValueError(
-      f'codes have the shape {codes_VxG.shape}, but {num_groups} codes an item '
-      'are needed; encode the items with the index of this model'
+      f'codes have the shape {codes_VxG.shape}, but every item needs '
+      f'{num_groups} codes; encode the items with the index of this model'
     )
   bad = np.argwhere((codes_VxG < 0) | (codes_VxG >= num_codes))
   if len(bad):
@@ -224,7 +242,7 @@ def check_codes(
 def _learn(
   key, x_VxF, rotation_FxF, *, num_groups, num_codes, rotation_steps, steps
 ):
-  """Rotation and codebooks; each group by itself, to need little memory."""
+  """Learns rotation and codebooks; groups run in turn, which saves memory."""
 
   def turn(_, state):
     rotation_FxF, codebooks = state
@@ -255,15 +273,16 @@ def _learn(
 def _balanced_rotation(
   x_VxF: Float[np.ndarray, 'V F'], num_groups: int
 ) -> Float[np.ndarray, 'F F']:
-  """Principal axes, dealt out so that groups have about equal volume.
+  """Principal axes, assigned so that groups have about equal volume.
 
-  Each axis in turn, by falling variance, goes to the group with the smallest
-  product of variances that has room.
+  Axes are taken in the order of falling variance. Each goes to the group with
+  the smallest product of variances among the groups that have room.
   """
   F = x_VxF.shape[1]
   variances, axes = np.linalg.eigh(x_VxF.T @ x_VxF / len(x_VxF))
   logs = np.log(np.maximum(variances, variances.max() * 1e-9))
-  # Products of numbers above 1 grow, so that the fullest group waits.
+  # Variances of at least 1 make products grow with each axis, so that groups
+  # with few axes come first.
   logs -= logs.min()
   volumes, members = np.zeros(num_groups), [[] for _ in range(num_groups)]
   for axis in np.argsort(-logs, kind='stable'):
@@ -276,10 +295,10 @@ def _balanced_rotation(
 
 
 def _cut(x_VxF, num_groups):
-  """The parts of vectors, [G, V, E]."""
+  """Cuts vectors [V, F] into parts [G, V, E]."""
   return x_VxF.reshape(len(x_VxF), num_groups, -1).transpose(1, 0, 2)
 
 
 def _joined(parts_GxVxE):
-  """The vectors that parts are of, [V, F]."""
+  """Joins parts [G, V, E] to vectors [V, F]."""
   return parts_GxVxE.transpose(1, 0, 2).reshape(parts_GxVxE.shape[1], -1)

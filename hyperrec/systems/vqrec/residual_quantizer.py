@@ -1,10 +1,10 @@
-"""Vectors as codes from coarse to fine: residual quantization.
+"""Residual quantization: it encodes vectors as codes from coarse to fine.
 
-Each level's code is of what the levels before it left over. Chen, Guan & Wang:
-"Approximate nearest neighbor search by residual vector quantization" (Sensors
-2010); a beam in search of codes is of Babenko & Lempitsky (CVPR 2014). With a
-beam of 1 it is residual k-means, which semantic ids are made by (GRID, arXiv
-2507.22224).
+Chen, Guan & Wang: "Approximate nearest neighbor search by residual vector
+quantization" (Sensors 2010). The code of each level encodes the residual of the
+levels before it. The beam search for codes follows Babenko & Lempitsky (CVPR
+2014). With a beam of 1, it is residual k-means, which makes semantic ids (GRID,
+arXiv 2507.22224).
 """
 
 import functools
@@ -20,11 +20,11 @@ from hyperrec.systems.vqrec import product_quantizer
 
 
 class ResidualQuantizer(NamedTuple):
-  """What codes mean.
+  """A learned residual quantizer.
 
   Attributes:
-    mean: of the vectors it was made from.
-    codebooks: the centroids of each of G levels.
+    mean: mean of the training vectors.
+    codebooks: M centroids of each of the G levels.
   """
 
   mean: Float[Array, ' F']
@@ -32,7 +32,7 @@ class ResidualQuantizer(NamedTuple):
 
 
 class _Beam(NamedTuple):
-  """The best K codes so far of each vector, and what they leave over."""
+  """The best K codes of each vector after g levels, and their residuals."""
 
   residuals: Float[Array, 'V K F']
   codes: Int[Array, 'V K g']
@@ -46,17 +46,20 @@ def fit(
   num_codes: int,
   steps: int = 25,
 ) -> ResidualQuantizer:
-  """Learns level after level, each by k-means of what is left over.
+  """Learns one level after another by k-means of the residuals.
 
   Args:
-    key: of the seeds.
-    x_VxF: vectors.
-    num_levels: G.
-    num_codes: M; at most the number of distinct vectors.
-    steps: of each level's centroids.
+    key: key of the first centroids.
+    x_VxF: training vectors.
+    num_levels: G, the number of levels.
+    num_codes: M, the number of codes in each level; at most the number of
+      distinct vectors.
+    steps: number of k-means steps of each level.
 
   Raises:
-    ValueError: see `product_quantizer.check_vectors`; or no level.
+    TooFewVectorsError: there are fewer distinct vectors than codes in a level.
+    ValueError: `product_quantizer.check_vectors` refuses the vectors, or
+      `num_levels` is below 1.
   """
   product_quantizer.check_vectors(x_VxF, num_codes)
   if num_levels < 1:
@@ -74,7 +77,13 @@ def fit(
 def encode(
   quantizer: ResidualQuantizer, x_VxF: Float[Array, 'V F'], *, beam: int = 1
 ) -> Int[Array, 'V G']:
-  """The best codes that a search of the given beam finds."""
+  """The best codes of vectors that a beam search finds.
+
+  Args:
+    quantizer: learned quantizer.
+    x_VxF: vectors, which need not be training vectors.
+    beam: number of codes of a vector that the search keeps at each level.
+  """
   found = _start(x_VxF - quantizer.mean[None])
   for codebook in quantizer.codebooks:
     found = _follow(found, codebook, beam)
@@ -104,7 +113,7 @@ def _level(key, points_NxF, num_codes, steps):
 
 @functools.partial(jax.jit, static_argnames='beam')
 def _follow(found: _Beam, codebook_MxF, beam: int) -> _Beam:
-  """The best `beam` of all codes one level longer, the best first."""
+  """Extends codes by one level and keeps the best `beam`, best first."""
   V, K, F = found.residuals.shape
   M = len(codebook_MxF)
   distances = k_means.squared_distances(

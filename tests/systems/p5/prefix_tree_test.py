@@ -135,7 +135,7 @@ def test_writing_is_compiled_once_for_a_shape(tree):
 @pytest.mark.parametrize(
   ('names', 'message'),
   [
-    ([], 'needs a name'),
+    ([], 'needs at least one name'),
     ([(3,), ()], 'item 1 has no token'),
     ([(3,), (4,), (3,)], 'items 0 and 2 have the same name'),
   ],

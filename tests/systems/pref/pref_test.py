@@ -155,3 +155,22 @@ def test_of_a_repeated_pair_the_last_row_counts(rated):
 def test_mistakes_are_told(wrong, message):
   with pytest.raises(pref.DataError, match=message):
     pref.pref(**wrong).fit(makers.make_data(), KEY)
+
+
+@pytest.mark.parametrize('base', ['preferences', 'text'])
+def test_start_items_must_give_a_pair_for_each_base_function(base):
+  message = 'start_items=3 gives 3 pairs .* rank=4 .* choose more start_items'
+  with pytest.raises(pref.DataError, match=message):
+    pref.PrefConfig(base=base, rank=4, start_items=3)
+
+
+def test_the_fewest_start_items_that_are_allowed_can_be_fitted(rated):
+  data, *_ = rated
+  small = {**SMALL, 'rank': 3, 'start_items': 3, 'steps': 2}
+  for base in ('preferences', 'text'):
+    model = pref.pref(lambda data: np.eye(data.num_items), base=base, **small)
+    assert np.isfinite(model.fit(data, KEY).state.choice).all()
+
+
+def test_start_items_are_not_checked_where_no_joint_fit_uses_them():
+  assert pref.PrefConfig(base='ease', start_items=1).start_items == 1

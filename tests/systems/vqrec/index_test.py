@@ -78,7 +78,7 @@ def test_items_without_text_are_told_and_share_a_code(index, caplog):
 
 def test_wrong_features_are_told(index):
   table = kind_data.features(kind_data.chain())
-  with pytest.raises(interactions.DataError, match='4 features an item, but'):
+  with pytest.raises(interactions.DataError, match='items have 4 features'):
     vqrec_index.codes_of(index, table[:, :4])
   table[5, 2] = np.nan
   with pytest.raises(interactions.DataError, match='the first of them item 5'):

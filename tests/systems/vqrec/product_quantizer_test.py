@@ -132,7 +132,7 @@ def test_flops_by_hand():
 @pytest.mark.parametrize(
   ('change', 'told'),
   [
-    (lambda x: x[: CODES - 1], '15 items cannot teach num_codes=16'),
+    (lambda x: x[: CODES - 1], '15 items are too few for num_codes=16'),
     (np.ones_like, '1 distinct vectors.*empty or the same'),
     (lambda x: np.where(x == x[3, 5], np.nan, x), '1 items.*item 3, are not'),
     (lambda x: x[:, :30], 'num_groups=4 must divide the 30 features'),
@@ -155,8 +155,8 @@ def test_one_code_is_refused(vectors):
   [
     ([[0, 16]], 'code 16 of item 0, group 1, is outside 0..15'),
     ([[0, 1], [-1, 0]], 'code -1 of item 1, group 0'),
-    ([[0, 1, 2]], '2 codes an item are needed'),
-    ([0, 1], '2 codes an item are needed'),
+    ([[0, 1, 2]], 'every item needs 2 codes'),
+    ([0, 1], 'every item needs 2 codes'),
   ],
 )
 def test_codes_of_another_index_are_refused(codes, told):

@@ -77,7 +77,7 @@ def test_about_as_good_as_faiss(made, vectors):
   ('options', 'told'),
   [
     ({'num_levels': 0, 'num_codes': 4}, 'num_levels=0 must be at least 1'),
-    ({'num_levels': 1, 'num_codes': 901}, 'cannot teach num_codes=901'),
+    ({'num_levels': 1, 'num_codes': 901}, 'too few for num_codes=901'),
   ],
 )
 def test_wrong_sizes_are_told(vectors, options, told):

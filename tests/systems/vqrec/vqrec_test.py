@@ -334,7 +334,7 @@ def test_equal_stages_are_compiled_once():
 
 def test_a_small_or_wordless_catalogue_is_told():
   small = {**kind_data.SMALL, 'num_codes': 64}
-  with pytest.raises(method_lib.CannotServe, match='30 items cannot teach'):
+  with pytest.raises(method_lib.CannotServe, match='30 items are too few'):
     vqrec.vqrec(kind_data.features, **small).fit(kind_data.chain(), KEY)
   same = vqrec.vqrec(
     lambda data: np.ones((data.num_items, 4)), **kind_data.SMALL
@@ -347,7 +347,7 @@ def test_codes_of_another_model_are_told(shared):
   shown = histories(kind_data.chain())
   model, state = learner(), shared.state.state
   for codes, told in (
-    (state.codes[:, :1], '2 codes an item are needed'),
+    (state.codes[:, :1], 'every item needs 2 codes'),
     (state.codes + 8, 'is outside 0..7'),
     (state.codes[:5], 'codes of 5 items'),
   ):

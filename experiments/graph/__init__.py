@@ -1,0 +1,1 @@
+"""EASE and its relatives against published tables."""

@@ -17,7 +17,7 @@ from hyperrec import adapting
 from hyperrec import features as features_lib
 from hyperrec import method as method_lib
 from hyperrec.systems.baselines import popularity, two_tower
-from hyperrec.systems.graph import cheby_cf, gf_cf
+from hyperrec.systems.graph import cheby_cf, gf_cf, turbo_cf
 from hyperrec.systems.hyperease import (
   hyperease,
   hyperease_learned,
@@ -355,6 +355,17 @@ SYSTEMS = (
       'drift': Arm(retrained, grids.CHEBY_CF),
     },
     look=(_SKY, 'h'),
+  ),
+  System(
+    'turbo_cf', 'Turbo-CF', 'rival',
+    lambda f, **t: turbo_cf.turbo_cf(**t),
+    {
+      'new_users': Arm(retrained, grids.TURBO_CF),
+      'new_catalogue': Arm(retrained, grids.TURBO_CF),
+      'new_domain': Arm(retrained, grids.TURBO_CF),
+      'drift': Arm(retrained, grids.TURBO_CF),
+    },
+    look=(_SKY, 'P'),
   ),
   System(
     'slim', 'SLIM', 'rival',

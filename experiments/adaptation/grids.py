@@ -65,6 +65,17 @@ GF_CF = _rows(
   (256, 0.3),
   (8, 3.0),
 )
+TURBO_CF = _rows(
+  'user_power power order',
+  (0.5, 1.0, 1),
+  (0.5, 0.7, 1),
+  (0.3, 1.0, 1),
+  (0.7, 0.7, 1),
+  (0.5, 1.5, 1),
+  (0.5, 1.0, 2),
+  (0.5, 1.0, 3),
+  (0.3, 1.5, 2),
+)
 CHEBY_CF = _rows(
   'rank low_pass degree_power flatness',
   (64, 0.3, 0.4, 1.5),

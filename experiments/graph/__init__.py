@@ -1,1 +1,1 @@
-"""EASE and its relatives against published tables."""
+"""Graph filters and DAN against published numbers."""

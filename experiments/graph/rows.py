@@ -12,7 +12,7 @@ from hyperrec import method as method_lib
 from hyperrec.cost import measure
 from hyperrec.data import interactions, splits
 from hyperrec.evaluation import held_out, ranking, significance
-from hyperrec.systems.graph import cheby_cf, gf_cf
+from hyperrec.systems.graph import cheby_cf, gf_cf, turbo_cf
 from hyperrec.systems.linear import dan
 
 METRICS = ('recall@20', 'ndcg@20')
@@ -60,6 +60,16 @@ ROWS = {
       'order': (8, 4, 12),
     },
     ('rank',),
+  ),
+  'turbo_cf': Row(
+    turbo_cf.turbo_cf,
+    {'user_power': 0.6, 'power': 0.7, 'order': 1},
+    {
+      'user_power': (0.5, 0.6, 0.7, 0.8, 0.4),
+      'power': (1.0, 0.85, 0.7, 0.55, 1.2),
+      'order': (1,),
+    },
+    ('user_power', 'power'),
   ),
   'dan': Row(
     dan.dan,

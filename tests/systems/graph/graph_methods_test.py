@@ -7,7 +7,7 @@ import pytest
 from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.data import interactions
-from hyperrec.systems.graph import cheby_cf, gf_cf
+from hyperrec.systems.graph import cheby_cf, gf_cf, turbo_cf
 from tests.makers import make_data
 
 KEY = jax.random.key(0)
@@ -63,6 +63,24 @@ def test_cheby_cf_is_its_formula():
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize('order', [1, 2, 3])
+def test_turbo_cf_is_its_formula(order):
+  data = make_data()
+  dense = Dense(data)
+  normalised = dense.x_UxV / dense.users_U[:, None] ** 0.6
+  normalised /= dense.items_V**0.4
+  p = (normalised.T @ normalised) ** 0.7
+  polynomial = {
+    1: p,
+    2: 2 * p - p @ p,
+    3: p + 0.01 * (-p @ p @ p + 10 * p @ p - 29 * p),
+  }[order]
+  model = turbo_cf.turbo_cf(user_power=0.6, power=0.7, order=order)
+  np.testing.assert_allclose(
+    scores_of(model, data), dense.x_UxV @ polynomial, rtol=1e-4, atol=1e-4
+  )
+
+
 def test_the_plateau_falls_from_one_to_zero():
   coefficients = cheby_cf.plateau_coefficients(8, 1.5)
   at = np.polynomial.chebyshev.chebval
@@ -91,16 +109,27 @@ def test_a_user_scores_the_same_alone_and_among_many():
   )  # fmt: skip
 
 
-@pytest.mark.parametrize('settings', [{'rank': 0}, {'low_pass': -0.1}])
-def test_gf_cf_names_an_unusable_setting(settings):
+@pytest.mark.parametrize(
+  ('build', 'settings'),
+  [
+    (gf_cf.gf_cf, {'rank': 0}),
+    (gf_cf.gf_cf, {'low_pass': -0.1}),
+    (cheby_cf.cheby_cf, {'order': 0}),
+    (cheby_cf.cheby_cf, {'flatness': 0.0}),
+    (turbo_cf.turbo_cf, {'user_power': 1.1}),
+    (turbo_cf.turbo_cf, {'order': 4}),
+  ],
+)
+def test_an_unusable_setting_is_named(build, settings):
   (name,) = settings
   with pytest.raises(interactions.DataError, match=name):
-    gf_cf.gf_cf(**settings)
+    build(**settings)
 
 
 MODELS = {
   'gf_cf': gf_cf.gf_cf(rank=4),
   'cheby_cf': cheby_cf.cheby_cf(rank=4),
+  'turbo_cf': turbo_cf.turbo_cf(),
 }
 
 

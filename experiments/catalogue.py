@@ -17,6 +17,7 @@ from hyperrec import adapting
 from hyperrec import features as features_lib
 from hyperrec import method as method_lib
 from hyperrec.systems.baselines import popularity, random_scores, two_tower
+from hyperrec.systems.graph import cheby_cf, gf_cf, turbo_cf
 from hyperrec.systems.hyperease import (
   hyperease,
   hyperease_learned,
@@ -26,6 +27,7 @@ from hyperrec.systems.hyperease import (
 from hyperrec.systems.hypernetwork import generated_head, output_forms
 from hyperrec.systems.linear import (
   content_knn,
+  dan,
   ease,
   ease_dynamic,
   ease_sparse,
@@ -332,6 +334,50 @@ SYSTEMS = (
       'new_domain': Arm(retrained, grids.EASE_SPARSE),
       'drift': Arm(frozen, grids.EASE_SPARSE),
     },
+  ),
+  System(
+    'dan', 'DAN', 'rival',
+    lambda f, **t: dan.dan(**t),
+    {
+      'new_users': Arm(retrained, grids.DAN_USERS),
+      'new_catalogue': Arm(retrained, grids.DAN),
+      'new_domain': Arm(retrained, grids.DAN),
+      'drift': Arm(retrained, grids.DAN),
+    },
+    look=(_BLUE, 'p'),
+  ),
+  System(
+    'gf_cf', 'GF-CF', 'rival',
+    lambda f, **t: gf_cf.gf_cf(**t),
+    {
+      'new_users': Arm(retrained, grids.GF_CF),
+      'new_catalogue': Arm(retrained, grids.GF_CF),
+      'new_domain': Arm(retrained, grids.GF_CF),
+      'drift': Arm(retrained, grids.GF_CF),
+    },
+    look=(_SKY, 'p'),
+  ),
+  System(
+    'cheby_cf', 'ChebyCF', 'rival',
+    lambda f, **t: cheby_cf.cheby_cf(**t),
+    {
+      'new_users': Arm(retrained, grids.CHEBY_CF),
+      'new_catalogue': Arm(retrained, grids.CHEBY_CF),
+      'new_domain': Arm(retrained, grids.CHEBY_CF),
+      'drift': Arm(retrained, grids.CHEBY_CF),
+    },
+    look=(_SKY, 'h'),
+  ),
+  System(
+    'turbo_cf', 'Turbo-CF', 'rival',
+    lambda f, **t: turbo_cf.turbo_cf(**t),
+    {
+      'new_users': Arm(retrained, grids.TURBO_CF),
+      'new_catalogue': Arm(retrained, grids.TURBO_CF),
+      'new_domain': Arm(retrained, grids.TURBO_CF),
+      'drift': Arm(retrained, grids.TURBO_CF),
+    },
+    look=(_SKY, 'P'),
   ),
   System(
     'slim', 'SLIM', 'rival',

@@ -58,6 +58,12 @@ def spd_inverse(n: int) -> float:
   return float(n**3)
 
 
+def svd(m: int, n: int) -> float:
+  """LAPACK gesdd of [m, n] with the shorter side's singular vectors."""
+  m, n = max(m, n), min(m, n)
+  return float(14 * m * n**2 + 8 * n**3)
+
+
 def triangular_solve(n: int, num_rhs: int) -> float:
   """LAPACK trtrs: n^2 a right-hand side."""
   return float(n**2 * num_rhs)
@@ -210,7 +216,7 @@ def _svd(equation) -> float:
     return batch * (4 * m * n**2 - 4 / 3 * n**3)
   if equation.params['full_matrices']:
     return batch * (4 * m**2 * n + 8 * m * n**2 + 9 * n**3)
-  return batch * (14 * m * n**2 + 8 * n**3)
+  return batch * svd(m, n)
 
 
 def _sort(equation) -> float:

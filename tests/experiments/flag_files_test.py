@@ -14,6 +14,7 @@ MODULES = {
   'ease/claims_*.flags': 'experiments.ease.claims',
   'ease/diginetica.flags': 'experiments.ease.large',
   'ease/*.flags': 'experiments.ease.run',
+  'graph/*.flags': 'experiments.graph.run',
   'p5/*.flags': 'experiments.p5.run',
   'pref/*.flags': 'experiments.pref.run',
   'sasrec/*.flags': 'experiments.sasrec.run',

@@ -1,0 +1,1 @@
+"""Graph filters and DAN against published numbers."""

@@ -1,0 +1,1 @@
+"""Collaborative filters on the graph of users and items."""

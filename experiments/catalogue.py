@@ -30,6 +30,7 @@ from hyperrec.systems.linear import (
   esler,
   item_knn,
   l3ae,
+  marec,
   slim,
 )
 from hyperrec.systems.mult_vae import mult_vae
@@ -387,6 +388,17 @@ SYSTEMS = (
       'new_domain': Arm(retrained, grids.L3AE_KERNEL),
       'drift': Arm(retrained, grids.L3AE_KERNEL),
     },
+  ),
+  System(
+    'marec', 'MARec', 'rival',
+    lambda f, **t: marec.marec(f.views, **t),
+    {
+      'new_users': Arm(frozen, grids.MAREC_USERS),
+      'new_catalogue': Arm(retrained, grids.MAREC),
+      'new_domain': Arm(retrained, grids.MAREC),
+      'drift': Arm(retrained, grids.MAREC),
+    },
+    look=(_GREEN, 'D'),
   ),
   System(
     'mult_vae', 'Mult-VAE', 'rival',

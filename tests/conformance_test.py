@@ -44,6 +44,7 @@ ZERO_SHOT = {
   'cease',
   'l3ae',
   'l3ae:kernel',
+  'marec',
   'vqrec_lookup',
   'vqrec_finetune',
   'p5',

@@ -17,6 +17,7 @@ from hyperrec import adapting
 from hyperrec import features as features_lib
 from hyperrec import method as method_lib
 from hyperrec.systems.baselines import popularity, two_tower
+from hyperrec.systems.factors import ials, ials_features
 from hyperrec.systems.hyperease import (
   hyperease,
   hyperease_learned,
@@ -227,6 +228,16 @@ def _vqrec_of_one(features: Features, **trial) -> Model:
   return vqrec.vqrec(features.own, **trial)
 
 
+def _shared_units(features: Features) -> method_lib.Features:
+  """The features that mean the same in every data set, as `units` are made."""
+  return lambda part: features_lib.unit_blocks(features.shared(part))
+
+
+def _ials_features_of_domains(features: Features, **trial) -> Model:
+  """Feature-aware iALS by the features that domains share."""
+  return ials_features.ials_features(_shared_units(features), **trial)
+
+
 def _written_as(name: str, form: output_forms.Form) -> System:
   """The generated head in another form than every number by itself."""
   return System(
@@ -399,6 +410,55 @@ SYSTEMS = (
       'drift': Arm(retrained, grids.MAREC),
     },
     look=(_GREEN, 'D'),
+  ),
+  System(
+    'ials', 'iALS', 'rival',
+    lambda f, **t: ials.ials(**t),
+    {
+      'new_users': Arm(updated, grids.IALS_USERS),
+      'new_catalogue': Arm(retrained, grids.IALS),
+      'new_domain': Arm(retrained, grids.IALS),
+      'drift': Arm(updated, grids.IALS_USERS),
+    },
+    look=(_BROWN, 's'),
+  ),
+  System(
+    'ials:retrain', 'iALS', 'rival',
+    lambda f, **t: ials.ials(**t),
+    {
+      'new_users': Arm(retrained, grids.IALS_USERS),
+      'drift': Arm(retrained, grids.IALS_USERS),
+    },
+  ),
+  System(
+    'ials_finetune', 'iALS', 'rival',
+    lambda f, **t: ials.ials(**t),
+    {'drift': Arm(on_everything(finetuned), grids.IALS_USERS)},
+    look=(_BROWN, 'v'),
+  ),
+  # Learns on the source how text tells factors; `:retrain` does so on the
+  # evidence alone.
+  System(
+    'ials_features', 'feature-aware iALS', 'rival',
+    lambda f, **t: ials_features.ials_features(f.units, **t),
+    {
+      'new_users': Arm(updated, grids.IALS_FEATURES_USERS),
+      'new_catalogue': Arm(finetuned, grids.IALS_FEATURES),
+      'new_domain': Arm(
+        finetuned, grids.IALS_FEATURES, model=_ials_features_of_domains
+      ),
+      'drift': Arm(updated, grids.IALS_FEATURES_USERS),
+    },
+    look=(_BROWN, '^'),
+  ),
+  System(
+    'ials_features:retrain', 'feature-aware iALS', 'rival',
+    lambda f, **t: ials_features.ials_features(f.units, **t),
+    {
+      'new_catalogue': Arm(retrained, grids.IALS_FEATURES),
+      'new_domain': Arm(retrained, grids.IALS_FEATURES),
+      'drift': Arm(retrained, grids.IALS_FEATURES_USERS),
+    },
   ),
   System(
     'mult_vae', 'Mult-VAE', 'rival',

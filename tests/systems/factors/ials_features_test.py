@@ -68,7 +68,7 @@ def test_turns_and_maps_are_the_dense_ones_and_cold_items_are_mapped():
   items, weights, ridge = items[warm], np.zeros((7, 5)), None
   for _ in range(3):
     items, ridge = sweep(
-      x[:, warm], items, weights, table[warm], 0.2, 0.02, 0.7
+      x[:, warm], items, table[warm] @ weights, alpha=0.2, l2=0.02, nu=0.7
     )
     scaled = table[warm] * np.sqrt(ridge)[:, None]
     weights = np.linalg.solve(

@@ -455,8 +455,8 @@ SYSTEMS = (
     'ials_features:retrain', 'feature-aware iALS', 'rival',
     lambda f, **t: ials_features.ials_features(f.units, **t),
     {
-      'new_catalogue': Arm(retrained, grids.IALS_FEATURES),
-      'new_domain': Arm(retrained, grids.IALS_FEATURES),
+      'new_catalogue': Arm(retrained, grids.IALS_FEATURES_ITEMS),
+      'new_domain': Arm(retrained, grids.IALS_FEATURES_ITEMS),
       'drift': Arm(retrained, grids.IALS_FEATURES_USERS),
     },
   ),

@@ -37,9 +37,12 @@ class IalsFeaturesConfig(ials.IalsConfig):
 
   Attributes:
     l2_map: Ridge of the map from features to factors, such as 1.
+    finetune_l2: Strength of the penalty in fine-tuning, which holds the items
+      to what the source's map predicts; by default `l2`.
   """
 
   l2_map: float = config_lib.field(1.0, above=0)
+  finetune_l2: float | None = config_lib.field(None, above=0)
 
 
 class MappedFactors(NamedTuple):
@@ -50,12 +53,14 @@ class MappedFactors(NamedTuple):
     gram: [D, D], alpha times the Gram matrix of the items of the loss.
     num_trained: number of the items of the loss.
     map: [F + 1, D], W; its last row is of a constant feature.
+    l2: strength of the penalty of the users who are folded in.
   """
 
   items: Float[np.ndarray, 'V D'] | None
   gram: Float[np.ndarray, 'D D'] | None
   num_trained: int
   map: Float[np.ndarray, 'F+1 D']
+  l2: float
 
 
 class _Part(NamedTuple):
@@ -82,9 +87,13 @@ def ials_features(features: Features, **hyperparameters: Any) -> Model:
     **hyperparameters: fields of `IalsFeaturesConfig`.
   """
   config = IalsFeaturesConfig(**hyperparameters)
+  finetuned = config
+  if config.finetune_l2 is not None:
+    finetuned = dataclasses.replace(config, l2=config.finetune_l2)
 
   def fit(data, key, start=None, run=None):
     del run
+    settings = config if start is None else finetuned
     domains = (data,) if isinstance(data, Interactions) else data
     tables = [_with_constant(features(domain)) for domain in domains]
     touched = [domain.csr().getnnz(0) > 0 for domain in domains]
@@ -105,11 +114,11 @@ def ials_features(features: Features, **hyperparameters: Any) -> Model:
     else:
       items = [start.items[trained] for trained in touched]
     epochs = config.epochs if start is None else config.finetune_epochs
-    items, weights, operations = _train(config, parts, items, prior, epochs)
+    items, weights, operations = _train(settings, parts, items, prior, epochs)
     if len(domains) > 1:
-      state = MappedFactors(None, None, 0, weights)
+      state = MappedFactors(None, None, 0, weights, settings.l2)
     else:
-      state = _completed(config, items[0], tables[0], touched[0], weights)
+      state = _completed(settings, items[0], tables[0], touched[0], weights)
     return Outcome(state, Cost(operations))
 
   def look_up(state, data):
@@ -124,7 +133,9 @@ def ials_features(features: Features, **hyperparameters: Any) -> Model:
     'ials_features',
     config,
     fit,
-    lambda state, histories: ials.score(config, state, histories),
+    lambda state, histories: ials.score(
+      dataclasses.replace(config, l2=state.l2), state, histories
+    ),
     look_up=look_up,
     carry=lambda state, data, key: look_up(state, data),
     update=update,
@@ -180,7 +191,7 @@ def _looked_up(config, table, weights) -> Outcome:
   operations = counts.matmul(*table.shape, config.dim)
   operations += counts.matmul(config.dim, config.dim, len(items))
   return Outcome(
-    MappedFactors(items, gram, len(items), weights),
+    MappedFactors(items, gram, len(items), weights, config.l2),
     Cost(operations, of_text=operations),
   )
 
@@ -196,7 +207,7 @@ def _completed(
   items = table @ weights
   items[is_trained] = found
   gram = least_squares.gram(found, config.unobserved)
-  return MappedFactors(items, gram, len(found), weights)
+  return MappedFactors(items, gram, len(found), weights, config.l2)
 
 
 def _part(data, table, is_trained) -> _Part:

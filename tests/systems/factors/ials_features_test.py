@@ -127,6 +127,24 @@ def test_fine_tuning_keeps_to_the_map_of_the_source_where_it_is_trusted():
   assert moved[1] > 0.5
 
 
+def test_the_penalty_of_fine_tuning_holds_items_and_users():
+  source, _ = kind_data(60, 0)
+  target, _ = kind_data(41, 9)
+  given = {'dim': 8, 'l2': 0.01}
+  first = ials_features.ials_features(kinds, **given)
+  held = ials_features.ials_features(kinds, finetune_l2=1e4, **given)
+  start = first.carry(first.fit(source, KEY).state, target, KEY).state
+  state = held.fit(target, KEY, start).state
+  np.testing.assert_array_equal(
+    held.fit(source, KEY).state.items, first.fit(source, KEY).state.items
+  )
+  np.testing.assert_allclose(
+    state.items, held.look_up(state, target).state.items, atol=1e-3
+  )
+  histories = method_lib.Histories.of(target, np.arange(120))
+  assert np.abs(held.score(state, histories)).max() < 1e-2
+
+
 def test_without_any_interaction_a_map_cannot_be_fitted():
   model = ials_features.ials_features(features, **TRIAL)
   with pytest.raises(method_lib.CannotServe, match='without interactions'):

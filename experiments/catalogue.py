@@ -18,6 +18,7 @@ from hyperrec import features as features_lib
 from hyperrec import method as method_lib
 from hyperrec.systems.baselines import popularity, two_tower
 from hyperrec.systems.factors import ials, ials_features
+from hyperrec.systems.graph import alpharec
 from hyperrec.systems.hyperease import (
   hyperease,
   hyperease_learned,
@@ -236,6 +237,11 @@ def _shared_units(features: Features) -> method_lib.Features:
 def _ials_features_of_domains(features: Features, **trial) -> Model:
   """Feature-aware iALS by the features that domains share."""
   return ials_features.ials_features(_shared_units(features), **trial)
+
+
+def _alpharec_of_domains(features: Features, **trial) -> Model:
+  """AlphaRec by the features that domains share."""
+  return alpharec.alpharec(_shared_units(features), **trial)
 
 
 def _written_as(name: str, form: output_forms.Form) -> System:
@@ -459,6 +465,17 @@ SYSTEMS = (
       'new_domain': Arm(retrained, grids.IALS_FEATURES_ITEMS),
       'drift': Arm(retrained, grids.IALS_FEATURES_USERS),
     },
+  ),
+  System(
+    'alpharec', 'AlphaRec', 'rival',
+    lambda f, **t: alpharec.alpharec(f.units, **t),
+    {
+      'new_users': Arm(frozen, grids.ALPHAREC),
+      'new_catalogue': Arm(finetuned, grids.ALPHAREC),
+      'new_domain': Arm(finetuned, grids.ALPHAREC, model=_alpharec_of_domains),
+      'drift': Arm(on_everything(finetuned), grids.ALPHAREC),
+    },
+    look=(_PINK, '^'),
   ),
   System(
     'mult_vae', 'Mult-VAE', 'rival',

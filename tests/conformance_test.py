@@ -45,6 +45,7 @@ ZERO_SHOT = {
   'l3ae',
   'l3ae:kernel',
   'marec',
+  'alpharec',
   'ials_features',
   'vqrec_lookup',
   'vqrec_finetune',

@@ -1,0 +1,1 @@
+"""Graph models: convolutions between users and items."""

@@ -39,6 +39,11 @@ Model = method_lib.Model
 Outcome = method_lib.Outcome
 
 
+# All items are scored where they are at most so many times the drawn ones: a
+# product of matrices takes less time than to gather an embedding for each.
+_GATHER_BEYOND = 16
+
+
 @dataclasses.dataclass(frozen=True)
 class AlpharecConfig:
   """Hyperparameters of AlphaRec.
@@ -210,12 +215,19 @@ def step_flops(config: AlpharecConfig, domain: _Domain) -> float:
   """Operations of one training step; the backward pass counts twice."""
   rows = len(domain.text) + len(domain.user_text)
   edges = len(domain.graph.users)
-  pairs = min(config.batch_size, edges) * (1 + config.num_negatives)
+  scored = config.num_negatives
+  if _scores_all(len(domain.text), scored):
+    scored = len(domain.text)
+  pairs = min(config.batch_size, edges) * (1 + scored)
   return 3 * (
     map_flops(config, rows, domain.text.shape[1])
     + light_convolution.flops(edges, config.dim, config.num_layers)
     + 2.0 * pairs * config.dim
   )
+
+
+def _scores_all(num_items: int, num_negatives: int) -> bool:
+  return num_items <= _GATHER_BEYOND * num_negatives
 
 
 def _domain(x: Csr, text: Float[np.ndarray, 'V F']) -> _Domain:
@@ -327,6 +339,13 @@ _layers = functools.partial(jax.jit, static_argnames=('network', 'num_layers'))(
 )
 
 
+def _scores_of(user_BxD, items_VxD, drawn_BxN):
+  """The score of each item that is drawn for each user."""
+  if _scores_all(len(items_VxD), drawn_BxN.shape[1]):
+    return jnp.take_along_axis(user_BxD @ items_VxD.T, drawn_BxN, axis=1)
+  return jnp.einsum('bd,bnd->bn', user_BxD, items_VxD[drawn_BxN])
+
+
 def _units(table):
   # The small number keeps the gradient of a row of zeros finite.
   squares = jnp.square(table).sum(axis=-1, keepdims=True)
@@ -347,7 +366,7 @@ def _train_step(
     )
     user_BxD, item_BxD = users[batch['users']], items[batch['items']]
     of_item_B = jnp.einsum('bd,bd->b', user_BxD, item_BxD)
-    of_drawn_BxN = jnp.einsum('bd,bnd->bn', user_BxD, items[batch['drawn']])
+    of_drawn_BxN = _scores_of(user_BxD, items, batch['drawn'])
     of_drawn_BxN = jnp.where(batch['is_taken'], -jnp.inf, of_drawn_BxN)
     logits = jnp.concatenate([of_item_B[:, None], of_drawn_BxN], axis=1)
     return -jax.nn.log_softmax(logits / temperature)[:, 0].mean(), {}

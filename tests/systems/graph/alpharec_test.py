@@ -113,6 +113,18 @@ def test_items_are_drawn_only_where_somebody_could_take_them():
   assert x[batch['users'], batch['items']].all()
 
 
+def test_drawn_items_have_the_same_scores_in_large_catalogues(monkeypatch):
+  random = np.random.default_rng(0)
+  users, items = random.normal(size=(5, 3)), random.normal(size=(9, 3))
+  drawn = random.integers(9, size=(5, 4))
+  small = alpharec._scores_of(users, items, drawn)
+  monkeypatch.setattr(alpharec, '_GATHER_BEYOND', 1)
+  large = alpharec._scores_of(users, items, drawn)
+  expected = np.take_along_axis(users @ items.T, drawn, axis=1)
+  np.testing.assert_allclose(small, expected, rtol=1e-5)
+  np.testing.assert_allclose(large, expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize('num_domains', [1, 2])
 def test_its_map_serves_a_new_catalogue_without_interactions(num_domains):
   sources = tuple(kind_data(60 + seed, seed)[0] for seed in range(num_domains))

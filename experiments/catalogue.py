@@ -17,7 +17,7 @@ from hyperrec import adapting
 from hyperrec import features as features_lib
 from hyperrec import method as method_lib
 from hyperrec.systems.baselines import popularity, two_tower
-from hyperrec.systems.factors import ials, ials_features
+from hyperrec.systems.factors import dropoutnet, ials, ials_features
 from hyperrec.systems.graph import alpharec
 from hyperrec.systems.hyperease import (
   hyperease,
@@ -465,6 +465,17 @@ SYSTEMS = (
       'new_domain': Arm(retrained, grids.IALS_FEATURES_ITEMS),
       'drift': Arm(retrained, grids.IALS_FEATURES_USERS),
     },
+  ),
+  System(
+    'dropoutnet', 'DropoutNet', 'rival',
+    lambda f, **t: dropoutnet.dropoutnet(f.units, **t),
+    {
+      'new_users': Arm(updated, grids.DROPOUTNET),
+      'new_catalogue': Arm(retrained, grids.DROPOUTNET),
+      'new_domain': Arm(retrained, grids.DROPOUTNET),
+      'drift': Arm(updated, grids.DROPOUTNET),
+    },
+    look=(_PINK, 'v'),
   ),
   System(
     'alpharec', 'AlphaRec', 'rival',

@@ -17,7 +17,8 @@ from hyperrec import adapting
 from hyperrec import features as features_lib
 from hyperrec import method as method_lib
 from hyperrec.systems.baselines import popularity, random_scores, two_tower
-from hyperrec.systems.graph import cheby_cf, gf_cf, turbo_cf
+from hyperrec.systems.factors import dropoutnet, ials, ials_features
+from hyperrec.systems.graph import alpharec, cheby_cf, gf_cf, turbo_cf
 from hyperrec.systems.hyperease import (
   hyperease,
   hyperease_learned,
@@ -34,6 +35,7 @@ from hyperrec.systems.linear import (
   esler,
   item_knn,
   l3ae,
+  marec,
   slim,
 )
 from hyperrec.systems.mult_vae import mult_vae
@@ -228,6 +230,21 @@ def _told(what: str) -> System:
 def _vqrec_of_one(features: Features, **trial) -> Model:
   """VQ-Rec with the features of one data set, which are richer than shared."""
   return vqrec.vqrec(features.own, **trial)
+
+
+def _shared_units(features: Features) -> method_lib.Features:
+  """The features that mean the same in every data set, as `units` are made."""
+  return lambda part: features_lib.unit_blocks(features.shared(part))
+
+
+def _ials_features_of_domains(features: Features, **trial) -> Model:
+  """Feature-aware iALS by the features that domains share."""
+  return ials_features.ials_features(_shared_units(features), **trial)
+
+
+def _alpharec_of_domains(features: Features, **trial) -> Model:
+  """AlphaRec by the features that domains share."""
+  return alpharec.alpharec(_shared_units(features), **trial)
 
 
 def _written_as(name: str, form: output_forms.Form) -> System:
@@ -448,6 +465,88 @@ SYSTEMS = (
       'new_domain': Arm(retrained, grids.L3AE_KERNEL),
       'drift': Arm(retrained, grids.L3AE_KERNEL),
     },
+  ),
+  System(
+    'marec', 'MARec', 'rival',
+    lambda f, **t: marec.marec(f.views, **t),
+    {
+      'new_users': Arm(frozen, grids.MAREC_USERS),
+      'new_catalogue': Arm(retrained, grids.MAREC),
+      'new_domain': Arm(retrained, grids.MAREC),
+      'drift': Arm(retrained, grids.MAREC),
+    },
+    look=(_GREEN, 'D'),
+  ),
+  System(
+    'ials', 'iALS', 'rival',
+    lambda f, **t: ials.ials(**t),
+    {
+      'new_users': Arm(updated, grids.IALS_USERS),
+      'new_catalogue': Arm(retrained, grids.IALS),
+      'new_domain': Arm(retrained, grids.IALS),
+      'drift': Arm(updated, grids.IALS_USERS),
+    },
+    look=(_BROWN, 's'),
+  ),
+  System(
+    'ials:retrain', 'iALS', 'rival',
+    lambda f, **t: ials.ials(**t),
+    {
+      'new_users': Arm(retrained, grids.IALS_USERS),
+      'drift': Arm(retrained, grids.IALS_USERS),
+    },
+  ),
+  System(
+    'ials_finetune', 'iALS', 'rival',
+    lambda f, **t: ials.ials(**t),
+    {'drift': Arm(on_everything(finetuned), grids.IALS_USERS)},
+    look=(_BROWN, 'v'),
+  ),
+  # Learns on the source how text tells factors; `:retrain` does so on the
+  # evidence alone.
+  System(
+    'ials_features', 'feature-aware iALS', 'rival',
+    lambda f, **t: ials_features.ials_features(f.units, **t),
+    {
+      'new_users': Arm(updated, grids.IALS_FEATURES_USERS),
+      'new_catalogue': Arm(finetuned, grids.IALS_FEATURES),
+      'new_domain': Arm(
+        finetuned, grids.IALS_FEATURES, model=_ials_features_of_domains
+      ),
+      'drift': Arm(updated, grids.IALS_FEATURES_USERS),
+    },
+    look=(_BROWN, '^'),
+  ),
+  System(
+    'ials_features:retrain', 'feature-aware iALS', 'rival',
+    lambda f, **t: ials_features.ials_features(f.units, **t),
+    {
+      'new_catalogue': Arm(retrained, grids.IALS_FEATURES_ITEMS),
+      'new_domain': Arm(retrained, grids.IALS_FEATURES_ITEMS),
+      'drift': Arm(retrained, grids.IALS_FEATURES_USERS),
+    },
+  ),
+  System(
+    'dropoutnet', 'DropoutNet', 'rival',
+    lambda f, **t: dropoutnet.dropoutnet(f.units, **t),
+    {
+      'new_users': Arm(updated, grids.DROPOUTNET),
+      'new_catalogue': Arm(retrained, grids.DROPOUTNET),
+      'new_domain': Arm(retrained, grids.DROPOUTNET),
+      'drift': Arm(updated, grids.DROPOUTNET),
+    },
+    look=(_PINK, 'v'),
+  ),
+  System(
+    'alpharec', 'AlphaRec', 'rival',
+    lambda f, **t: alpharec.alpharec(f.units, **t),
+    {
+      'new_users': Arm(frozen, grids.ALPHAREC),
+      'new_catalogue': Arm(finetuned, grids.ALPHAREC),
+      'new_domain': Arm(finetuned, grids.ALPHAREC, model=_alpharec_of_domains),
+      'drift': Arm(on_everything(finetuned), grids.ALPHAREC),
+    },
+    look=(_PINK, '^'),
   ),
   System(
     'mult_vae', 'Mult-VAE', 'rival',

@@ -1,6 +1,6 @@
 """Item features of one data set, or of several data sets in one space."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,10 @@ Interactions = interactions_lib.Interactions
 _MINILM = 384
 
 
+# Interactions -> the views of the items of their catalogue, [V, F_k] each.
+Views = Callable[[Interactions], list[np.ndarray]]
+
+
 class Features(NamedTuple):
   """Functions, each from interactions to features of their catalogue [V, F].
 
@@ -27,12 +31,15 @@ class Features(NamedTuple):
     shared: features whose columns mean the same in every data set.
     encoder: the encoder that was used, which differs from the requested one if
       that is not installed; None if no data set has text.
+    views: the columns of each encoder apart, as `units` has them, but with rows
+      of length 1 in each view.
   """
 
   own: method_lib.Features
   units: method_lib.CentredFeatures
   shared: method_lib.Features
   encoder: str | None
+  views: Views | None = None
 
 
 def read(
@@ -87,6 +94,7 @@ def read(
     lambda part, known=None: unit_blocks(lookup(part), widths, known),
     _lookup(with_text, shared),
     used,
+    lambda part: unit_views(lookup(part), widths),
   )
 
 
@@ -104,12 +112,25 @@ def unit_blocks(
     cuts: columns at which a new block starts.
     known: items whose mean is subtracted; None subtracts the mean of all.
   """
-  blocks = []
+  blocks = unit_views(table, cuts)
+  return np.concatenate(blocks, axis=1) / np.sqrt(len(blocks))
+
+
+def unit_views(
+  table: Float[np.ndarray, 'V F'], cuts: Sequence[int] = ()
+) -> list[Float[np.ndarray, 'V F']]:
+  """Each block of columns centred, with rows of length 1, or of 0 where all is.
+
+  Args:
+    table: of one catalogue.
+    cuts: where its blocks end, but for the last.
+  """
+  views = []
   for block in np.split(table, cuts, axis=1):
     centred = block - (block if known is None else block[known]).mean(axis=0)
     norm = np.linalg.norm(centred, axis=1, keepdims=True)
-    blocks.append(centred / np.where(norm > 1e-6, norm, np.inf))
-  return np.concatenate(blocks, axis=1) / np.sqrt(len(blocks))
+    views.append(centred / np.where(norm > 1e-6, norm, np.inf))
+  return views
 
 
 def _joint_tfidf(data_sets, num_features):

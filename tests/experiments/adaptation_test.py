@@ -251,7 +251,7 @@ def test_every_arm_meets_a_new_domain(tmp_path, shop):
     (name, 0)
     for name in (
       'popularity', 'itemknn', 'ease', 'ease_sparse', 'slim', 'mult_vae',
-      'sasrec',
+      'sasrec', 'ials', 'ials_features:retrain', 'dropoutnet',
     )
   }  # fmt: skip
   learned = {
@@ -259,7 +259,7 @@ def test_every_arm_meets_a_new_domain(tmp_path, shop):
   }
   assert learned == {
     'vqrec_lookup', 'vqrec_finetune', 'ridge_map', 'hyperease_zero',
-    'hyperease', 'p5',
+    'hyperease', 'p5', 'ials_features', 'alpharec',
   }  # fmt: skip
   manifest = json.loads((tmp_path / 'w' / 'manifest.json').read_text())
   assert set(manifest['data']) == {

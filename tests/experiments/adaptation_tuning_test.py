@@ -124,6 +124,11 @@ def test_shared_features_mean_the_same_in_every_domain(monkeypatch, encoder):
   assert read.shared(one).shape == (7, 384 if encoder == 'both' else 4)
   width = read.own(one).shape[1]
   assert width == (388 if encoder == 'both' else 4)
+  views = read.views(one)
+  assert [v.shape[1] for v in views] == ([384, 4] if encoder == 'both' else [4])
+  np.testing.assert_allclose(
+    np.concatenate(views, axis=1) / np.sqrt(len(views)), read.units(one)
+  )
 
 
 def test_without_its_encoder_text_is_read_by_tfidf_and_that_is_said(

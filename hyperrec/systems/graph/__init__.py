@@ -1,1 +1,1 @@
-"""Collaborative filters on the graph of users and items."""
+"""Graph models: filters and convolutions between users and items."""

@@ -1,0 +1,164 @@
+"""Implicit ALS, with the settings of "Revisiting iALS" (RecSys 2022).
+
+Hu, Koren and Volinsky, ICDM 2008, in the form of Rendle, Krichene, Zhang and
+Koren (arXiv 2110.14037, eq. 3 to 5). Over factors w of users and h of items,
+
+    sum_observed (1 - w.h)^2 + alpha sum_all (w.h)^2
+      + l2 sum_u (|I_u| + alpha V)^nu |w_u|^2
+      + l2 sum_i (|U_i| + alpha U)^nu |h_i|^2
+
+is minimised by turns, each turn exactly. A user who was not in the training has
+the factor that the same sum gives for the user's items: one exact solve.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from hyperrec import config as config_lib
+from hyperrec import method as method_lib
+from hyperrec.systems.factors import least_squares
+
+Cost = method_lib.Cost
+Csr = least_squares.Csr
+Histories = method_lib.Histories
+Interactions = method_lib.Interactions
+Model = method_lib.Model
+Outcome = method_lib.Outcome
+
+
+@dataclasses.dataclass(frozen=True)
+class IalsConfig:
+  """Hyperparameters of implicit ALS.
+
+  Attributes:
+    dim: Number of factors of a user or an item.
+    l2: Strength of the penalty, such as 0.003.
+    unobserved: Weight alpha of every entry as a 0, such as 0.1.
+    exponent: Exponent nu of the frequencies in the penalty; 0 penalises all
+      factors alike, 1 as if each of their entries had a penalty.
+    deviation: Standard deviation of a factor's length at the start.
+    epochs: Turns of users and items in a training from scratch.
+    finetune_epochs: Turns in fine-tuning.
+  """
+
+  dim: int = config_lib.field(64, least=1)
+  l2: float = config_lib.field(0.003, above=0)
+  unobserved: float = config_lib.field(0.1, above=0)
+  exponent: float = config_lib.field(1.0, least=0)
+  deviation: float = config_lib.field(0.1, above=0)
+  epochs: int = config_lib.field(16, least=1)
+  finetune_epochs: int = config_lib.field(4, least=1)
+
+  def __post_init__(self):
+    config_lib.check(self)
+
+
+class Factors(NamedTuple):
+  """The state: what scoring needs.
+
+  Attributes:
+    items: [V, D], the factors of the items.
+    gram: [D, D], alpha times the Gram matrix of the items of the loss.
+    num_trained: number of the items of the loss; all of the catalogue, but for
+      those that have a factor without any interaction.
+  """
+
+  items: Float[np.ndarray, 'V D']
+  gram: Float[np.ndarray, 'D D']
+  num_trained: int
+
+
+def ials(**hyperparameters: Any) -> Model:
+  """Implicit ALS; new users are folded in when they are scored.
+
+  Args:
+    **hyperparameters: fields of `IalsConfig`.
+  """
+  config = IalsConfig(**hyperparameters)
+
+  def fit(data, key, start=None, run=None):
+    del run
+    x_UxV, operations = data.csr(), 0.0
+    x_VxU = x_UxV.T.tocsr()
+    epochs = config.epochs if start is None else config.finetune_epochs
+    items = first_items(config, key, data) if start is None else start.items
+    for _ in range(epochs):
+      users, spent_on_users = half_sweep(config, x_UxV, items)
+      items, spent_on_items = half_sweep(config, x_VxU, users)
+      operations += spent_on_users + spent_on_items
+    gram = least_squares.gram(items, config.unobserved)
+    return Outcome(Factors(items, gram, len(items)), Cost(operations))
+
+  return Model(
+    'ials',
+    config,
+    fit,
+    lambda state, histories: score(config, state, histories),
+    update=lambda state, source, evidence: fold_in(config, state, evidence),
+    needs_history=True,
+  )
+
+
+def first_items(
+  config: IalsConfig, key: jax.Array, data: Interactions
+) -> Float[np.ndarray, 'V D']:
+  """Random factors; their lengths do not depend on the number of factors."""
+  shape = data.num_items, config.dim
+  drawn = np.asarray(jax.random.normal(key, shape))
+  return drawn * np.float32(config.deviation / np.sqrt(config.dim))
+
+
+def ridge(
+  config: IalsConfig, x: Csr, num_columns: int
+) -> Float[np.ndarray, ' M']:
+  """The strength of the penalty of each row of X, of so many columns' loss."""
+  entries = np.diff(x.indptr) + config.unobserved * num_columns
+  return config.l2 * entries**config.exponent
+
+
+def half_sweep(
+  config: IalsConfig,
+  x: Csr,
+  columns: Float[np.ndarray, 'N D'],
+  mean: Float[np.ndarray, 'M D'] | None = None,
+) -> tuple[Float[np.ndarray, 'M D'], float]:
+  """The factors of the rows of X, given those of its columns; operations."""
+  found = least_squares.solve_rows(
+    x,
+    columns,
+    least_squares.gram(columns, config.unobserved),
+    ridge(config, x, x.shape[1]),
+    mean,
+  )
+  return found, least_squares.flops(*x.shape, x.nnz, config.dim)
+
+
+def users_of(
+  config: IalsConfig, state: Factors, histories: Histories
+) -> Float[np.ndarray, 'B D']:
+  """The factors of users whose items are known; 0 where there are none."""
+  x_BxV = histories.csr()
+  return least_squares.solve_rows(
+    x_BxV, state.items, state.gram, ridge(config, x_BxV, state.num_trained)
+  )
+
+
+def score(
+  config: IalsConfig, state: Factors, histories: Histories
+) -> Float[np.ndarray, 'B V']:
+  """Scores [B, V]; an empty history scores 0 everywhere."""
+  return users_of(config, state, histories) @ state.items.T
+
+
+def fold_in(
+  config: IalsConfig, state: Factors, evidence: Interactions
+) -> Outcome:
+  """The same state; scoring spends one solve on each user of the evidence."""
+  operations = least_squares.flops(
+    evidence.num_users, 0, len(evidence), config.dim
+  )
+  return Outcome(state, Cost(per_user=operations / max(1, evidence.num_users)))

@@ -1,0 +1,125 @@
+"""Implicit ALS against dense solves, and against its own objective."""
+
+import jax
+import numpy as np
+import pytest
+
+from hyperrec import adapting
+from hyperrec import method as method_lib
+from hyperrec.data import interactions
+from hyperrec.systems.factors import ials, least_squares
+from tests import makers
+
+KEY = jax.random.key(0)
+TRIAL = {'dim': 5, 'l2': 0.02, 'unobserved': 0.2, 'exponent': 0.7}
+
+
+def dense_rows(x, columns, alpha, ridge, mean):
+  """Row by row, as the objective's normal equations say."""
+  found = []
+  for row, r, m in zip(x, ridge, mean, strict=True):
+    weight = row + alpha
+    left = (columns * weight[:, None]).T @ columns + r * np.eye(len(m))
+    found.append(np.linalg.solve(left, columns.T @ row + r * m))
+  return np.array(found)
+
+
+def objective(x, users, items, *, l2, unobserved, exponent, **unused):
+  errors = x * (1 - users @ items.T) ** 2 + unobserved * (users @ items.T) ** 2
+  of_users = (x.sum(1) + unobserved * x.shape[1]) ** exponent
+  of_items = (x.sum(0) + unobserved * x.shape[0]) ** exponent
+  penalty = of_users @ (users**2).sum(1) + of_items @ (items**2).sum(1)
+  return errors.sum() + l2 * penalty
+
+
+@pytest.mark.parametrize('entries', [2**15, 40])
+def test_rows_of_all_lengths_are_solved_exactly(monkeypatch, entries):
+  """Rows of 0 to 50 entries, in one block or in many."""
+  monkeypatch.setattr(least_squares, '_ENTRIES', entries)
+  random = np.random.default_rng(0)
+  x = np.arange(50)[None] < np.arange(0, 51, 3)[:, None]
+  x = random.permuted(x, axis=1).astype(np.float32)
+  columns = random.normal(size=(50, 4)).astype(np.float32)
+  ridge, mean = random.uniform(1, 2, len(x)), random.normal(size=(len(x), 4))
+  found = least_squares.solve_rows(
+    least_squares.Csr(x),
+    columns,
+    least_squares.gram(columns, 0.3),
+    ridge,
+    mean,
+  )
+  expected = dense_rows(x, columns.astype(float), 0.3, ridge, mean)
+  np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_each_turn_lowers_the_objective():
+  data = makers.make_data()
+  config = ials.IalsConfig(**TRIAL)
+  x, items = data.csr(), ials.first_items(config, KEY, data)
+  values = []
+  for _ in range(4):
+    users, _ = ials.half_sweep(config, x, items)
+    values.append(objective(x.toarray(), users, items, **TRIAL))
+    items, _ = ials.half_sweep(config, x.T.tocsr(), users)
+    values.append(objective(x.toarray(), users, items, **TRIAL))
+  assert np.all(np.diff(values) < 1e-3)
+  assert values[-1] < values[0] - 1
+
+
+def test_a_new_user_is_folded_in_by_the_exact_solve():
+  data = makers.make_data()
+  model = ials.ials(**TRIAL)
+  source, new = data.take_users(range(35)), data.take_users(range(35, 40))
+  method = adapting.updated(model)
+  shared = method.prepare(source, KEY)
+  adapted = method.adapt(shared.state, new, KEY)
+  histories = method_lib.Histories.of(new.by_user_and_time(), np.arange(5))
+  items = shared.state.state.items.astype(float)
+  x = new.csr().toarray()
+  ridge = 0.02 * (x.sum(1) + 0.2 * x.shape[1]) ** 0.7
+  users = dense_rows(x, items, 0.2, ridge, np.zeros((5, 5)))
+  np.testing.assert_allclose(
+    method.score(adapted.state, histories), users @ items.T, rtol=1e-3,
+    atol=1e-4,
+  )  # fmt: skip
+  assert adapted.cost.operations == 0
+  assert adapted.cost.per_user * 5 == least_squares.flops(5, 0, len(new), 5)
+
+
+def test_it_finds_the_kinds_of_items_that_users_like():
+  random = np.random.default_rng(0)
+  likes = np.arange(120)[:, None] % 4 == np.arange(60)[None] % 4
+  taken = random.random(likes.shape) < 0.02 + 0.4 * likes
+  data = interactions.Interactions(*np.nonzero(taken), 120, 60)
+  model = ials.ials(dim=8, epochs=8)
+  state = model.fit(data, KEY).state
+  scores = model.score(state, method_lib.Histories.of(data, np.arange(120)))
+  assert scores[likes & ~taken].mean() > 0.5
+  assert abs(scores[~likes & ~taken].mean()) < 0.1
+
+
+def test_fine_tuning_goes_on_from_the_items_and_costs_less():
+  data = makers.make_data()
+  model = ials.ials(epochs=8, finetune_epochs=2, **TRIAL)
+  first = model.fit(data, KEY)
+  more = model.fit(data, KEY, first.state)
+  longer = ials.ials(epochs=10, **TRIAL).fit(data, KEY)
+  np.testing.assert_allclose(more.state.items, longer.state.items, atol=1e-5)
+  assert more.cost.operations == pytest.approx(first.cost.operations / 4)
+
+
+def test_an_empty_history_is_refused():
+  data = makers.make_data()
+  method = adapting.updated(ials.ials(**TRIAL))
+  shared = method.prepare(data, KEY)
+  with pytest.raises(method_lib.CannotServe, match='empty histories'):
+    method.adapt(shared.state, data.rows([]), KEY)
+
+
+def test_solves_compile_once_for_each_padded_length():
+  data = makers.make_data()
+  fit = ials.ials(**TRIAL).fit
+  fit(data, KEY)
+  before = least_squares._solve._cache_size()
+  fit(data, jax.random.key(1))
+  assert least_squares._solve._cache_size() == before

@@ -32,10 +32,12 @@ _PANELS = {
   'known': 'asked about films seen',
   'all': 'asked about popular films',
 }
+_ASKED = {'known': 'films seen', 'all': 'popular films'}
 _TITLES = {
+  'nothing': 'no questions',
   'known': 'asked only about films that the user has seen',
-  'all': 'asked about popular films; "I don\'t know" costs one',
-  'likes': 'the same number of plain likes',
+  'all': 'asked about popular films; "I don\'t know" costs a question',
+  'likes': 'plain likes, as many as questions',
 }
 
 
@@ -112,7 +114,7 @@ def cell(point, metric) -> str:
 def against_random(document, metric, questions) -> str:
   """Each rule against random questions, and how much was answered."""
   lines = [
-    f'| at {questions} questions | answered | {metric} against random | '
+    f'| at {questions} questions | answered | {metric} relative to random | '
     'verdict |',
     '|---|---:|---|---|',
   ]
@@ -122,7 +124,7 @@ def against_random(document, metric, questions) -> str:
     found = significance.Comparison(**point['against_random'][metric])
     share = point['answered']
     lines.append(
-      f'| {point["arm"]}, {point["condition"]} | '
+      f'| {point["arm"]}, {_ASKED[point["condition"]]} | '
       f'{"" if share is None else f"{share:.0%}"} | '
       f'{found.relative:+.1%} ({found.low:+.1%} to {found.high:+.1%}) | '
       f'{significance.verdict(found)} |'
@@ -151,7 +153,7 @@ def bases_table(files: list[pathlib.Path], questions: int) -> str:
 
 def latency_table(document) -> str:
   """Measured against the goals."""
-  lines = ['| what | median | best | goal | |', '|---|---:|---:|---:|---|']
+  lines = ['| measured | median | best | goal | |', '|---|---:|---:|---:|---|']
   for row in document['rows']:
     word = 'met' if row['is_met'] else 'missed'
     lines.append(

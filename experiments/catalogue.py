@@ -471,6 +471,7 @@ SYSTEMS = (
     lambda f, **t: marec.marec(f.views, **t),
     {
       'new_users': Arm(frozen, grids.MAREC_USERS),
+      'new_items': Arm(retrained, grids.MAREC),
       'new_catalogue': Arm(retrained, grids.MAREC),
       'new_domain': Arm(retrained, grids.MAREC),
       'drift': Arm(retrained, grids.MAREC),
@@ -509,6 +510,7 @@ SYSTEMS = (
     lambda f, **t: ials_features.ials_features(f.units, **t),
     {
       'new_users': Arm(updated, grids.IALS_FEATURES_USERS),
+      'new_items': Arm(frozen, grids.IALS_FEATURES_USERS),
       'new_catalogue': Arm(finetuned, grids.IALS_FEATURES),
       'new_domain': Arm(
         finetuned, grids.IALS_FEATURES, model=_ials_features_of_domains
@@ -521,6 +523,7 @@ SYSTEMS = (
     'ials_features:retrain', 'feature-aware iALS', 'rival',
     lambda f, **t: ials_features.ials_features(f.units, **t),
     {
+      'new_items': Arm(retrained, grids.IALS_FEATURES_USERS),
       'new_catalogue': Arm(retrained, grids.IALS_FEATURES_ITEMS),
       'new_domain': Arm(retrained, grids.IALS_FEATURES_ITEMS),
       'drift': Arm(retrained, grids.IALS_FEATURES_USERS),
@@ -531,6 +534,7 @@ SYSTEMS = (
     lambda f, **t: dropoutnet.dropoutnet(f.units, **t),
     {
       'new_users': Arm(updated, grids.DROPOUTNET),
+      'new_items': Arm(retrained, grids.DROPOUTNET),
       'new_catalogue': Arm(retrained, grids.DROPOUTNET),
       'new_domain': Arm(retrained, grids.DROPOUTNET),
       'drift': Arm(updated, grids.DROPOUTNET),
@@ -542,6 +546,7 @@ SYSTEMS = (
     lambda f, **t: alpharec.alpharec(f.units, **t),
     {
       'new_users': Arm(frozen, grids.ALPHAREC),
+      'new_items': Arm(frozen, grids.ALPHAREC),
       'new_catalogue': Arm(finetuned, grids.ALPHAREC),
       'new_domain': Arm(finetuned, grids.ALPHAREC, model=_alpharec_of_domains),
       'drift': Arm(on_everything(finetuned), grids.ALPHAREC),

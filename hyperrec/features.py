@@ -112,18 +112,19 @@ def unit_blocks(
     cuts: columns at which a new block starts.
     known: items whose mean is subtracted; None subtracts the mean of all.
   """
-  blocks = unit_views(table, cuts)
+  blocks = unit_views(table, cuts, known)
   return np.concatenate(blocks, axis=1) / np.sqrt(len(blocks))
 
 
 def unit_views(
-  table: Float[np.ndarray, 'V F'], cuts: Sequence[int] = ()
+  table: Float[np.ndarray, 'V F'],
+  cuts: Sequence[int] = (),
+  known: np.ndarray | None = None,
 ) -> list[Float[np.ndarray, 'V F']]:
-  """Each block of columns centred, with rows of length 1, or of 0 where all is.
+  """Centres blocks of columns and gives the rows of each block length 1.
 
-  Args:
-    table: of one catalogue.
-    cuts: where its blocks end, but for the last.
+  A row that equals the mean keeps length 0. For the arguments see
+  `unit_blocks`.
   """
   views = []
   for block in np.split(table, cuts, axis=1):

@@ -278,12 +278,10 @@ def run_cell(
 
 
 def _view(method, adapted, view: regimes.Judged) -> dict[str, Any]:
-  """Metrics on other targets or candidates, and those of each user."""
+  """Metrics on other targets or candidates, and the number of their users."""
   found = judge(method, adapted, view)
-  return {
-    'metrics': {name: found.mean(name) for name in METRICS},
-    'per_user': [round(float(v), 4) for v in found.values[PRIMARY]],
-  }
+  metrics = {name: found.mean(name) for name in METRICS}
+  return {'metrics': metrics, 'users': len(found.users)}
 
 
 def evaluate(

@@ -413,6 +413,7 @@ def _outcome(data: Data, features, cell: Cell, cache: dict) -> dict:
     **outcome,
     'hyperparameters': tuned.trial,
     'tuning': {'trials': tuned.trials, 'seconds': tuned.seconds},
+    'validation': tuned.validation,
   }
 
 

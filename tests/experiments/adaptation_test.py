@@ -250,8 +250,9 @@ def test_every_arm_meets_a_new_domain(tmp_path, shop):
   assert cannot == {
     (name, 0)
     for name in (
-      'popularity', 'itemknn', 'ease', 'ease_sparse', 'slim', 'mult_vae',
-      'sasrec', 'ials', 'ials_features:retrain', 'dropoutnet',
+      'popularity', 'itemknn', 'ease', 'ease_sparse', 'dan', 'gf_cf',
+      'cheby_cf', 'turbo_cf', 'slim', 'mult_vae', 'sasrec', 'ials',
+      'ials_features:retrain', 'dropoutnet',
     )
   }  # fmt: skip
   learned = {

@@ -1,0 +1,232 @@
+"""Rewrites the tables of experiments/new_items/README.md.
+
+  python -m experiments.new_items.tables
+
+With --take=WORKDIR,... the rows of runs are added to results/ first.
+"""
+
+import collections
+import math
+import pathlib
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from absl import flags
+
+from experiments import catalogue, readme, script
+from experiments.adaptation import stored_rows
+from hyperrec.evaluation import results
+
+_TAKE = flags.DEFINE_list(
+  'take', [], 'Folders of runs (--workdir) whose rows are added.'
+)
+
+_FOLDER = pathlib.Path('experiments/new_items')
+OURS = 'hyperease_item'
+# What an arriving item needs, by method: this many items arrive at once.
+_MANY = 1000
+
+Row = results.Row
+
+
+def main(argv):
+  """Adds the rows of runs, and writes the tables."""
+  del argv
+  for workdir in _TAKE.value:
+    take_in(stored_rows.read(workdir))
+  rows = [
+    row
+    for path in sorted((_FOLDER / 'results').glob('*.json'))
+    for row in results.read_json(path)
+  ]
+  file = _FOLDER / 'README.md'
+  readme.replace_block(file, 'sets', sets_table(rows))
+  readme.replace_block(file, 'pooled', pooled_table(rows))
+  readme.replace_block(file, 'quality', quality_tables(rows))
+  readme.replace_block(file, 'whole', whole_table(rows))
+  readme.replace_block(file, 'cost', cost_table(rows))
+
+
+def take_in(rows: list[Row]) -> None:
+  """Adds rows to the file of their data set; the same cell is replaced."""
+  by_set = collections.defaultdict(list)
+  for row in rows:
+    by_set[row['dataset']].append(row)
+  for name, new in by_set.items():
+    path = _FOLDER / 'results' / (re.sub(r'\W+', '_', name) + '.json')
+    old = results.read_json(path) if path.exists() else []
+    merged = {stored_rows.row_key(row): row for row in [*old, *new]}
+    stored_rows.check_alike(merged.values())
+    results.write_json(merged.values(), path)
+
+
+def ran(rows: Sequence[Row]) -> list[Row]:
+  """The rows of methods that served."""
+  return [row for row in rows if 'cannot' not in row]
+
+
+def mean_of(rows: Sequence[Row], name: str, view: str | None = None) -> float:
+  """Mean of a metric over seeds, in the ranking that counts or in a view."""
+  found = [(row if view is None else row['views'][view]) for row in rows]
+  return float(np.mean([each['metrics'][name] for each in found]))
+
+
+def grouped(rows: Sequence[Row], *names: str) -> dict[tuple, list[Row]]:
+  """Rows by the values of some of their fields."""
+  groups = collections.defaultdict(list)
+  for row in ran(rows):
+    groups[tuple(row[name] for name in names)].append(row)
+  return dict(groups)
+
+
+def best_rival(cells: dict[str, list[Row]]) -> str | None:
+  """The rival with the best validation value among those of all seeds.
+
+  Args:
+    cells: method -> rows of one data set and budget.
+  """
+  most = max(map(len, cells.values()))
+  values = {
+    name: float(np.mean([row['validation'] for row in rows]))
+    for name, rows in cells.items()
+    if catalogue.BY_NAME[name].role == 'rival'
+    and len(rows) == most
+    and all(row.get('validation') is not None for row in rows)
+  }
+  return max(values, key=values.__getitem__) if values else None
+
+
+def sets_table(rows: Sequence[Row]) -> str:
+  """Data sets: how items were cut, and how many there are."""
+  lines = [
+    '| data set | new items | test users | seeds | methods |',
+    '|---|---:|---:|---:|---:|',
+  ]
+  for (name,), own in grouped(rows, 'dataset').items():
+    users = [len(row['per_user']) for row in own]
+    lines.append(
+      f'| {name} | {own[0]["num_arriving"]:,} | {min(users):,} | '
+      f'{len({row["seed"] for row in own})} | '
+      f'{len({row["method"] for row in own})} |'
+    )
+  return '\n'.join(lines)
+
+
+def pooled_table(rows: Sequence[Row]) -> str:
+  """The generated column over the rival that validation prefers, pooled."""
+  by_cell = grouped(rows, 'dataset', 'budget', 'method')
+  budgets = sorted({budget for _, budget, _ in by_cell})
+  lines = [
+    '| known interactions of an item | sets | ratio to the best rival [95%] | '
+    'lowest | highest |',
+    '|---:|---:|---:|---|---|',
+  ]
+  for budget in budgets:
+    found = {}
+    for name in dict.fromkeys(key[0] for key in by_cell):
+      cells = {
+        method: own
+        for (data, b, method), own in by_cell.items()
+        if (data, b) == (name, budget)
+      }
+      rival = best_rival(cells) if OURS in cells else None
+      if rival is not None:
+        found[f'{name}, {rival}'] = math.log(
+          mean_of(cells[OURS], results.PRIMARY)
+          / mean_of(cells[rival], results.PRIMARY)
+        )
+    lines.append(_pooled_line(budget, found))
+  return '\n'.join(lines)
+
+
+def _pooled_line(budget: int, found: dict[str, float]) -> str:
+  """One budget: mean log ratio with data sets as units, by Student's t."""
+  values = np.array(list(found.values()))
+  if len(values) < 2:
+    return f'| {budget} | {len(values)} | not enough sets | | |'
+  from scipy import stats
+
+  half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+  low, high = (np.exp(values.mean() + sign * half) for sign in (-1, 1))
+  ends = [
+    f'{math.exp(found[name]):.3f} ({name})'
+    for name in (min(found, key=found.get), max(found, key=found.get))
+  ]
+  return (
+    f'| {budget} | {len(values)} | {np.exp(values.mean()):.3f} '
+    f'[{low:.3f}, {high:.3f}] | {ends[0]} | {ends[1]} |'
+  )
+
+
+def quality_tables(rows: Sequence[Row]) -> str:
+  """For each budget: NDCG@100 among new items, by method and data set."""
+  by_cell = grouped(rows, 'budget', 'method', 'dataset')
+  sets = list(dict.fromkeys(key[2] for key in by_cell))
+  parts = []
+  for budget in sorted({key[0] for key in by_cell}):
+    lines = [
+      f'**{budget} known interactions of each new item**',
+      '',
+      f'| method | {" | ".join(sets)} |',
+      f'|---|{"---:|" * len(sets)}',
+    ]
+    for method in dict.fromkeys(key[1] for key in by_cell):
+      cells = [by_cell.get((budget, method, name)) for name in sets]
+      values = [
+        f'{mean_of(c, results.PRIMARY):.3f}' if c else '' for c in cells
+      ]
+      lines.append(f'| {method} | {" | ".join(values)} |')
+    parts.append('\n'.join(lines))
+  return '\n\n'.join(parts)
+
+
+def whole_table(rows: Sequence[Row]) -> str:
+  """The whole catalogue: NDCG@100 of all, of old and of new targets."""
+  by_cell = grouped(rows, 'method', 'budget', 'dataset')
+  sets = list(dict.fromkeys(key[2] for key in by_cell))
+  lines = [
+    f'| method, known interactions | {" | ".join(sets)} |',
+    f'|---|{"---|" * len(sets)}',
+  ]
+  for method, budget in dict.fromkeys(key[:2] for key in by_cell):
+    if budget not in (0, 20):
+      continue
+    cells = [by_cell.get((method, budget, name)) for name in sets]
+    values = [_whole(cell) if cell else '' for cell in cells]
+    lines.append(f'| {method}, {budget} | {" | ".join(values)} |')
+  return '\n'.join(lines)
+
+
+def _whole(cell: Sequence[Row]) -> str:
+  views = ('whole', 'whole, old', 'whole, new')
+  return ' / '.join(f'{mean_of(cell, results.PRIMARY, v):.3f}' for v in views)
+
+
+def cost_table(rows: Sequence[Row]) -> str:
+  """Operations of an adaptation for each arriving item, on each data set."""
+  by_cell = grouped(rows, 'method', 'budget', 'dataset')
+  sets = list(dict.fromkeys(key[2] for key in by_cell))
+  lines = [
+    f'| method, known interactions | {" | ".join(sets)} |',
+    f'|---|{"---:|" * len(sets)}',
+  ]
+  for method, budget in dict.fromkeys(key[:2] for key in by_cell):
+    if budget not in (0, 20):
+      continue
+    cells = [by_cell.get((method, budget, name)) for name in sets]
+    values = [_cost(cell) if cell else '' for cell in cells]
+    lines.append(f'| {method}, {budget} | {" | ".join(values)} |')
+  return '\n'.join(lines)
+
+
+def _cost(cell: Sequence[Row]) -> str:
+  per_item = np.mean([r['adapt']['flops'] / r['num_arriving'] for r in cell])
+  seconds = np.median(
+    [_MANY * r['adapt']['seconds'] / r['num_arriving'] for r in cell]
+  )
+  return f'{per_item:.1e}, {seconds:.2g} s'
+
+
+if __name__ == '__main__':
+  script.run(main)

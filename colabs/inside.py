@@ -182,7 +182,7 @@ print(
 )
 
 # %% [markdown]
-# After some steps of training (here: noise) the tasks part. The tree has the
+# After some training steps (here: noise) the tasks get different parameters. The tree has the
 # structure of the template, with one axis more.
 
 # %%

@@ -87,7 +87,7 @@ data = sources.load(
 data
 
 # %% [markdown]
-# A mistake is told with what to do about it:
+# Wrong input raises an error that says what to do about it:
 
 # %%
 try:

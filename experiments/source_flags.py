@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
+from experiments import script
 from hyperrec.data import interactions, sources, splits
 from hyperrec.data.sources import sequences
 from hyperrec.data.sources import table as table_lib
@@ -224,12 +225,13 @@ def load() -> interactions.Interactions:
 def _read(source: str, **options: Any) -> interactions.Interactions:
   """Reads a source, or what an earlier run stored of it in --tfds_dir."""
   options['data_dir'] = _DATA_DIR.value
-  if _TFDS_DIR.value is None:
+  if not _TFDS_DIR.value:
     return sources.load(source, **options)
   # TensorFlow Datasets takes a second to import, and few runs need it.
   from hyperrec.data.sources import builder
 
   folder = os.path.expanduser(_TFDS_DIR.value)
+  script.check_place('tfds_dir', folder, is_folder=True)
   builder.prepare(source, folder, **options)
   return builder.load_prepared(source, folder, **options)
 

@@ -13,13 +13,15 @@ from experiments.vqrec import rows
 _FOLDER = pathlib.Path('experiments/vqrec')
 _TARGETS = {
   'scientific': 'Scientific',
-  'scientific_start': 'Scientific, 128 numbers a code, started at the text',
-  'scientific_transfer': 'Scientific after its sources, started at the text',
+  'scientific_start': (
+    'Scientific, 128-dimensional codes, initialised from text'
+  ),
+  'scientific_transfer': 'Scientific after its sources, initialised from text',
   'office': 'Office',
 }
 _TRIALS = {
   'scientific': 'From scratch',
-  'scientific_transfer': 'From the sources, started at the text',
+  'scientific_transfer': 'From the sources, initialised from text',
 }
 
 
@@ -79,7 +81,7 @@ def trials_table(folder: pathlib.Path) -> str:
 def codes_table(folder: pathlib.Path) -> str:
   """Table of the use of codes and the stored bytes, by target and index."""
   lines = [
-    '| target | index | bits of 8 (mean, least group) | share a code | '
+    '| target | index | bits of 8 (mean, least group) | equal codes | '
     'codes | index | code embeddings |',
     '|---|---|---:|---:|---:|---:|---:|',
   ]
@@ -103,8 +105,9 @@ def codes_table(folder: pathlib.Path) -> str:
 def quantizer_table(folder: pathlib.Path) -> str:
   """Table of our and faiss's quantization of each measured data set."""
   lines = [
-    '| set | quantizer | error | of faiss | bits of 8 (mean, least group) | '
-    'share a code |',
+    '| data set | quantizer | error | error of faiss | '
+    'bits of 8 (mean, least group) | '
+    'equal codes |',
     '|---|---|---:|---:|---:|---:|',
   ]
   for path in sorted((folder / 'results' / 'quantizer').glob('*.json')):
@@ -128,7 +131,8 @@ def epoch_table(folder: pathlib.Path) -> str:
   step = statistics.median(document['step_seconds'])
   return '\n'.join(
     [
-      '| set | numbers a code | prefixes | rows | steps | a step | an epoch |',
+      '| data set | code dimensions | prefixes | rows | steps | per step | '
+      'per epoch |',
       '|---|---:|---:|---:|---:|---:|---:|',
       f'| {document["dataset"]} | {document["flags"]["dim"]} | '
       f'{document["prefixes"]:,} | {document["rows"]} | {document["steps"]} | '

@@ -52,6 +52,9 @@ def likely(flag):
 
 def main():
   """Fuzzes the adaptation script up to the point where cells are run."""
+  # What is imported later would define its flags where they are not kept.
+  import array_record.python.array_record_data_source  # noqa: F401
+
   from experiments import script
   from experiments.adaptation import run
 

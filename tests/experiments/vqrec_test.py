@@ -156,7 +156,7 @@ def test_a_model_is_kept_in_a_file(model, tmp_path):
     ({'config': {'dim': 16}}, r'codes.*\(4, 16, 8\), expected'),
     ({'config': {'num_codes': 8}}, 'has the shape .*, expected'),
     ({'codes': np.full((ITEMS, 4), 16, np.uint8)}, 'is outside 0..15'),
-    ({'codes': np.zeros((ITEMS, 3), np.uint8)}, '4 codes an item are needed'),
+    ({'codes': np.zeros((ITEMS, 3), np.uint8)}, 'every item needs 4 codes'),
     ({'index': np.zeros((4, 8, 2), np.float32)}, r'index has \(4, 8\)'),
   ],
 )
@@ -226,7 +226,7 @@ def test_wrong_new_items_are_told(model):
   table = np.zeros((1, WIDTH), np.float32)
   for ids, features, told in (
     (['old3'], table, "'old3' is not new"),
-    (['new'], table[:, :4], '4 features an item'),
+    (['new'], table[:, :4], 'items have 4 features'),
     (['new'], table * np.nan, 'not finite'),
   ):
     with pytest.raises(interactions.DataError, match=told):

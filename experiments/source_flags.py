@@ -396,6 +396,11 @@ def _table_options() -> dict[str, Any]:
   }
 
 
+def data_dir() -> str | None:
+  """The folder of the built-in sources that --data_dir names, if it does."""
+  return _DATA_DIR.value
+
+
 def load_train_test() -> tuple[
   interactions.Interactions, interactions.Interactions
 ]:

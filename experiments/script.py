@@ -215,6 +215,25 @@ def parse_expected(
   return expected
 
 
+def report_misses(document: Mapping[str, Any]) -> int:
+  """Prints each published metric beside that found.
+
+  Args:
+    document: has `expected` and `metrics` by name, and the `tolerance`.
+
+  Returns:
+    The exit code of the script: 1 if a metric is further off than `tolerance`.
+  """
+  missed = 0
+  for name, value in document['expected'].items():
+    found = document['metrics'][name]
+    is_off = abs(found - value) > document['tolerance']
+    missed |= is_off
+    word = 'MISSED' if is_off else 'reproduced'
+    print(f'{name}: {found:.6f}, published {value:.6f}: {word}')
+  return int(missed)
+
+
 def check_flags() -> None:
   """Raises UsageError if the value of a flag is not finite."""
   for name, value in script_flags().items():

@@ -101,7 +101,7 @@ def main(argv):
   }
   script.write_document(row, _OUTPUT.value or f'results/ease/{_ROW.value}.json')
   print(json.dumps(row['metrics'], indent=2))
-  return report_misses(row)
+  return script.report_misses({**row, 'tolerance': _TOLERANCE.value})
 
 
 def load_split():
@@ -129,18 +129,6 @@ def negative_share(weights) -> float:
   num_items = len(weights)
   negative = sum(int((row < 0).sum()) for row in weights)
   return negative / (num_items * (num_items - 1))
-
-
-def report_misses(row) -> int:
-  """Compares each metric with the published one; returns 1 if any misses."""
-  missed = 0
-  for name, value in row['expected'].items():
-    found = row['metrics'][name]
-    is_off = abs(found - value) > _TOLERANCE.value
-    missed |= is_off
-    word = 'MISSED' if is_off else 'reproduced'
-    print(f'{name}: {found:.6f}, published {value:.6f}: {word}')
-  return int(missed)
 
 
 if __name__ == '__main__':

@@ -76,19 +76,7 @@ def main(argv):
     document['chosen'] = rows.run(row, chosen, train, held)
     script.write_document(document, output)
     print(json.dumps(document['chosen']['metrics'], indent=2))
-  return report_misses(document)
-
-
-def report_misses(document) -> int:
-  """Prints each published metric beside that found; 1 where one is missed."""
-  missed = 0
-  for name, value in document['expected'].items():
-    found = document['metrics'][name]
-    is_off = abs(found - value) > document['tolerance']
-    missed |= is_off
-    word = 'MISSED' if is_off else 'reproduced'
-    print(f'{name}: {found:.6f}, published {value:.6f}: {word}')
-  return int(missed)
+  return script.report_misses(document)
 
 
 if __name__ == '__main__':

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from experiments.graph import rows, run, tables
+from experiments import script
+from experiments.graph import rows, tables
 from hyperrec.data import sources, splits
 from tests.experiments import commands
 from tests.makers import pairs
@@ -75,7 +76,7 @@ def test_a_missed_number_is_told(capsys):
     'metrics': {'recall@20': 0.2005, 'ndcg@20': 0.12},
     'tolerance': 1e-3,
   }
-  assert run.report_misses(document) == 1
+  assert script.report_misses(document) == 1
   said = capsys.readouterr().out.splitlines()
   assert said[0].endswith('reproduced') and said[1].endswith('MISSED')
 

@@ -20,7 +20,7 @@ SCRIPTS = {
      '--catalogue_budgets=5'),
     ('regimes=new_users,new_catalogue', 'methods=itemknn', 'user_budgets=2',
      'seeds=2', 'oracle=false', 'catalogue_budgets=9', 'domain_budgets=1',
-     'drift_budgets=1'),
+     'drift_budgets=1', 'item_budgets=1'),
   ),
   'sasrec.run': (
     ('--row=one', *NETWORK),

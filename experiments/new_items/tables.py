@@ -6,13 +6,15 @@ With --take=WORKDIR,... the rows of runs are added to results/ first.
 """
 
 import collections
+import json
 import math
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from absl import flags
+from scipy import stats
 
 from experiments import catalogue, readme, script
 from experiments.adaptation import stored_rows
@@ -44,8 +46,11 @@ def main(argv):
   readme.replace_block(file, 'sets', sets_table(rows))
   readme.replace_block(file, 'pooled', pooled_table(rows))
   readme.replace_block(file, 'quality', quality_tables(rows))
-  readme.replace_block(file, 'whole', whole_table(rows))
-  readme.replace_block(file, 'cost', cost_table(rows))
+  readme.replace_block(file, 'whole', cells_table(rows, whole))
+  readme.replace_block(file, 'cost', cells_table(rows, cost))
+  readme.replace_block(
+    file, 'citeulike', citeulike_table(_FOLDER / 'results' / 'citeulike')
+  )
 
 
 def take_in(rows: list[Row]) -> None:
@@ -145,8 +150,6 @@ def _pooled_line(budget: int, found: dict[str, float]) -> str:
   values = np.array(list(found.values()))
   if len(values) < 2:
     return f'| {budget} | {len(values)} | not enough sets | | |'
-  from scipy import stats
-
   half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
   low, high = (np.exp(values.mean() + sign * half) for sign in (-1, 1))
   ends = [
@@ -181,8 +184,15 @@ def quality_tables(rows: Sequence[Row]) -> str:
   return '\n\n'.join(parts)
 
 
-def whole_table(rows: Sequence[Row]) -> str:
-  """The whole catalogue: NDCG@100 of all, of old and of new targets."""
+def cells_table(
+  rows: Sequence[Row], cell: Callable[[Sequence[Row]], str]
+) -> str:
+  """A row for each method at 0 and at 20 interactions, a column for each set.
+
+  Args:
+    rows: all rows.
+    cell: rows of one method, budget and data set -> text.
+  """
   by_cell = grouped(rows, 'method', 'budget', 'dataset')
   sets = list(dict.fromkeys(key[2] for key in by_cell))
   lines = [
@@ -193,39 +203,44 @@ def whole_table(rows: Sequence[Row]) -> str:
     if budget not in (0, 20):
       continue
     cells = [by_cell.get((method, budget, name)) for name in sets]
-    values = [_whole(cell) if cell else '' for cell in cells]
+    values = [cell(own) if own else '' for own in cells]
     lines.append(f'| {method}, {budget} | {" | ".join(values)} |')
   return '\n'.join(lines)
 
 
-def _whole(cell: Sequence[Row]) -> str:
+def whole(cell: Sequence[Row]) -> str:
+  """NDCG@100 in the whole catalogue: of all, of old and of new targets."""
   views = ('whole', 'whole, old', 'whole, new')
   return ' / '.join(f'{mean_of(cell, results.PRIMARY, v):.3f}' for v in views)
 
 
-def cost_table(rows: Sequence[Row]) -> str:
-  """Operations of an adaptation for each arriving item, on each data set."""
-  by_cell = grouped(rows, 'method', 'budget', 'dataset')
-  sets = list(dict.fromkeys(key[2] for key in by_cell))
-  lines = [
-    f'| method, known interactions | {" | ".join(sets)} |',
-    f'|---|{"---:|" * len(sets)}',
-  ]
-  for method, budget in dict.fromkeys(key[:2] for key in by_cell):
-    if budget not in (0, 20):
-      continue
-    cells = [by_cell.get((method, budget, name)) for name in sets]
-    values = [_cost(cell) if cell else '' for cell in cells]
-    lines.append(f'| {method}, {budget} | {" | ".join(values)} |')
-  return '\n'.join(lines)
-
-
-def _cost(cell: Sequence[Row]) -> str:
+def cost(cell: Sequence[Row]) -> str:
+  """Operations for each arriving item, and seconds for 1,000 of them."""
   per_item = np.mean([r['adapt']['flops'] / r['num_arriving'] for r in cell])
   seconds = np.median(
     [_MANY * r['adapt']['seconds'] / r['num_arriving'] for r in cell]
   )
   return f'{per_item:.1e}, {seconds:.2g} s'
+
+
+def citeulike_table(folder: pathlib.Path) -> str:
+  """The methods on the cold split of CiteULike-a, the best first."""
+  lines = [
+    '| method | Recall@20 [95%] | NDCG@20 [95%] | validation NDCG@20 | '
+    'operations for each new item |',
+    '|---|---:|---:|---:|---:|',
+  ]
+  documents = [json.loads(f.read_text()) for f in sorted(folder.glob('*.json'))]
+  for row in sorted(documents, key=lambda d: -d['metrics']['ndcg@20']):
+    values = []
+    for name in ('recall@20', 'ndcg@20'):
+      low, high = row['interval'][name]
+      values.append(f'{row["metrics"][name]:.4f} [{low:.4f}, {high:.4f}]')
+    lines.append(
+      f'| {row["method"]} | {" | ".join(values)} | {row["validation"]:.4f} | '
+      f'{row["adapt_flops"] / row["num_arriving"]:.1e} |'
+    )
+  return '\n'.join(lines)
 
 
 if __name__ == '__main__':

@@ -25,8 +25,9 @@ _TAKE = flags.DEFINE_list(
 )
 
 _FOLDER = pathlib.Path('experiments/new_items')
+# The method that is held against the rivals.
 OURS = 'hyperease_item'
-# What an arriving item needs, by method: this many items arrive at once.
+# Seconds are told for this many arriving items.
 _MANY = 1000
 
 Row = results.Row

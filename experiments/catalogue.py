@@ -428,7 +428,7 @@ SYSTEMS = (
   ),
   System(
     'cease', 'CEASE', 'rival',
-    lambda f, **t: l3ae.cease(f.own, **t),
+    lambda f, **t: l3ae.cease(f.units, **t),
     {
       'new_users': Arm(frozen, grids.CEASE_USERS),
       'new_items': Arm(retrained, grids.CEASE),
@@ -439,7 +439,7 @@ SYSTEMS = (
   ),
   System(
     'l3ae', 'L3AE', 'rival',
-    lambda f, **t: l3ae.l3ae(f.own, **t),
+    lambda f, **t: l3ae.l3ae(f.units, **t),
     {
       'new_users': Arm(frozen, grids.L3AE_USERS),
       'new_items': Arm(retrained, grids.L3AE),
@@ -451,11 +451,10 @@ SYSTEMS = (
   ),
   System(
     'l3ae:retrain', 'L3AE', 'rival',
-    lambda f, **t: l3ae.l3ae(f.own, **t),
+    lambda f, **t: l3ae.l3ae(f.units, **t),
     {'drift': Arm(retrained, grids.L3AE)},
   ),
-  # L3AE with a kernel of the features: HyperEASE without learning from a
-  # source.
+  # L3AE with a kernel of the features, tilted by the counts of the evidence.
   System(
     'l3ae:kernel', 'L3AE', 'rival',
     lambda f, **t: l3ae.l3ae(f.units, **t),
@@ -722,6 +721,17 @@ SYSTEMS = (
       'new_catalogue': Arm(retrained, grids.EASE),
       'new_domain': Arm(retrained, grids.EASE),
       'drift': Arm(retrained, grids.EASE),
+    },
+  ),
+  # The evidence does not tell how popular items are.
+  System(
+    'l3ae:kernel:no_popularity', 'L3AE', 'ablation',
+    lambda f, **t: l3ae.l3ae(f.units, **t),
+    {
+      'new_items': Arm(retrained, grids.L3AE_KERNEL_UNTILTED),
+      'new_catalogue': Arm(retrained, grids.L3AE_KERNEL_UNTILTED),
+      'new_domain': Arm(retrained, grids.L3AE_KERNEL_UNTILTED),
+      'drift': Arm(retrained, grids.L3AE_KERNEL_UNTILTED),
     },
   ),
   # The kernel regression alone, without the catalogue's weights.

@@ -123,9 +123,19 @@ L3AE_USERS = _rows(
   (3000.0, 3.0, 0.2),
 )
 HYPEREASE_ZERO = tuple({**trial, 'solve': False} for trial in HYPEREASE)
-L3AE_KERNEL = tuple(
-  {name: trial[name] for name in ('l2', 'l2_features', 'trust', 'sharpness')}
-  for trial in HYPEREASE
+L3AE_KERNEL = _rows(
+  'l2 l2_features trust popularity sharpness',
+  (100.0, 4.0, 0.8, 0.3, 1.0),
+  (300.0, 2.0, 0.5, 0.3, 2.0),
+  (100.0, 2.0, 0.8, 0.1, 4.0),
+  (30.0, 2.0, 0.9, 0.1, 2.0),
+  (300.0, 2.0, 0.95, 0.2, 1.0),
+  (300.0, 4.0, 0.2, 0.5, 1.0),
+  (300.0, 2.0, 0.05, 0.2, 2.0),
+  (100.0, 1.0, 0.5, 0.5, 2.0),
+)
+L3AE_KERNEL_UNTILTED = tuple(
+  {**trial, 'popularity': 0.0} for trial in L3AE_KERNEL
 )
 RIDGE_MAP = _grid(relation=(1.0, 2.0), l2=(30.0, 100.0, 10.0, 300.0))
 TWO_TOWER = _rows(

@@ -192,8 +192,11 @@ def generate(
   log_rate_V = item_popularity.log_posterior(
     generator.popularity, shared, evidence
   )
-  tilted = _tilted(total, np.exp(strengths.popularity * log_rate_V))
-  of_tilt = 2.0 * len(shared) * (shared.shape[1] + _rank(total))
+  tilted = linear_autoencoder.tilted_prior(
+    total, np.exp(strengths.popularity * log_rate_V)
+  )
+  rank = linear_autoencoder.prior_rank(tilted)
+  of_tilt = 2.0 * len(shared) * (shared.shape[1] + rank)
   return Counted(tilted, Cost(of_text + of_tilt, of_text))
 
 
@@ -228,22 +231,10 @@ def _sum(parts, num_items: int):
   operations = 0.0
   for part in others:
     first = linear_autoencoder.add_prior(first, 1.0, part)
-    operations += counts.matmul(num_items, num_items, _rank(part))
+    operations += counts.matmul(
+      num_items, num_items, linear_autoencoder.prior_rank(part)
+    )
   return first, operations
-
-
-def _tilted(prior, tilt_V: Float[np.ndarray, ' V']):
-  """D^-k B0 D^k, given the diagonal of D^k; overwrites a dense B0."""
-  if not isinstance(prior, np.ndarray):
-    return Prior(prior.left / tilt_V[:, None], prior.right * tilt_V)
-  prior /= tilt_V[:, None].astype(prior.dtype)
-  prior *= tilt_V.astype(prior.dtype)
-  return prior
-
-
-def _rank(prior) -> int:
-  """The rank of B0; a dense B0 has rank V."""
-  return len(prior) if isinstance(prior, np.ndarray) else prior.left.shape[1]
 
 
 def _centred(table):

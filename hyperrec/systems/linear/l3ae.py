@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.systems.linear import (
   feature_relation,
@@ -30,12 +31,21 @@ class L3aeConfig:
       towards C instead of zero, from 0 to 1; 0 is EASE.
     sharpness: Sharpness of the kernel of which C is made (`item_kernel`); 0 is
       the linear C of the paper.
+    popularity: Exponent k of the popularity that tilts C, such as 0.2; 0, as in
+      the paper, ignores popularity.
+    prior_count: Interactions that each item is given beside its own when its
+      popularity is estimated, above 0.
   """
 
   l2: float
   l2_features: float
   trust: float
   sharpness: float = 0.0
+  popularity: float = 0.0
+  prior_count: float = config_lib.field(1.0, above=0)
+
+  def __post_init__(self):
+    config_lib.check(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +67,10 @@ def l3ae(features: Features, **hyperparameters: Any) -> Model:
   min ||X - XB||^2 + l2 (1 - trust) ||B||^2 + l2 trust ||B - C||^2 with a zero
   diagonal, where C is EASE on the features.
 
+  Not in the paper: C may be made of a kernel, and D^-k C D^k may take its
+  place, with D the interactions of each item plus `prior_count`. An item that
+  many take up is then more likely than its features alone say.
+
   Args:
     features: gives the item features.
     **hyperparameters: fields of `L3aeConfig`.
@@ -64,14 +78,22 @@ def l3ae(features: Features, **hyperparameters: Any) -> Model:
   config = L3aeConfig(**hyperparameters)
 
   def fit(data):
-    relation = feature_relation.relation(
+    x_UxV = data.csr()
+    prior, cost = feature_relation.relation(
       features(data), config.l2_features, config.trust, config.sharpness
     )
+    if config.popularity:
+      counts_V = x_UxV.getnnz(0) + config.prior_count
+      prior = linear_autoencoder.tilted_prior(
+        prior, counts_V**config.popularity
+      )
+      rank = linear_autoencoder.prior_rank(prior)
+      cost += Cost(x_UxV.nnz + 2.0 * data.num_items * rank)
     ridge = np.full(data.num_items, float(config.l2))
     weights, operations = linear_autoencoder.solve_from_prior(
-      data.csr(), ridge, relation.prior
+      x_UxV, ridge, prior
     )
-    return Outcome(weights, relation.cost + Cost(operations))
+    return Outcome(weights, cost + Cost(operations))
 
   return item_item.closed_form('l3ae', config, fit, needs_interactions=False)
 

@@ -406,6 +406,22 @@ def prior_weights(prior: Prior | Float[np.ndarray, 'V V']) -> Weights:
   return prior if isinstance(prior, np.ndarray) else factored(*prior)
 
 
+def prior_rank(prior: Prior | Float[np.ndarray, 'V V']) -> int:
+  """The rank of a prior; a dense one has rank V."""
+  return len(prior) if isinstance(prior, np.ndarray) else prior.left.shape[1]
+
+
+def tilted_prior(
+  prior: Prior | Float[np.ndarray, 'V V'], tilt_V: Float[np.ndarray, ' V']
+) -> Prior | Float[np.ndarray, 'V V']:
+  """D^-1 prior D with D = diag(tilt); overwrites a dense prior."""
+  if not isinstance(prior, np.ndarray):
+    return Prior(prior.left / tilt_V[:, None], prior.right * tilt_V)
+  prior /= tilt_V[:, None].astype(prior.dtype)
+  prior *= tilt_V.astype(prior.dtype)
+  return prior
+
+
 def solve_flops(
   row_counts: np.ndarray, num_items: int, rank: int = 0, primal: bool = False
 ) -> float:

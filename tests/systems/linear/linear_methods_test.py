@@ -12,8 +12,10 @@ from hyperrec.systems.baselines import popularity
 from hyperrec.systems.linear import (
   ease,
   ease_dynamic,
+  feature_relation,
   item_knn,
   l3ae,
+  linear_autoencoder,
   slim,
   woodbury,
 )
@@ -42,6 +44,10 @@ def with_features():
     'l3ae': l3ae.l3ae(features, l2=5.0, l2_features=2.0, trust=0.5),
     'cease': l3ae.cease(features, l2=5.0, alpha=1.0),
   }
+
+
+def dense(weights):
+  return weights if isinstance(weights, np.ndarray) else weights.dense()
 
 
 def run(method, source, evidence, judged):
@@ -125,6 +131,29 @@ def test_what_l3ae_owes_to_text_alone_does_not_grow_with_the_evidence():
     costs.append(run(method, data.rows([]), evidence, evidence)[1].cost)
   few, many = costs
   assert 0 < few.of_text == many.of_text < few.operations < many.operations
+
+
+@pytest.mark.parametrize('sharpness', [0.0, 2.0])
+def test_counts_tilt_the_relation_of_features(sharpness):
+  """As (D^-k C D^k) with D the counts, which the ridge pulls towards."""
+  data = make_data(80)
+  table = features(data)
+  counts_V = data.csr().getnnz(0) + 2.0
+  shared = {'l2_features': 2.0, 'trust': 0.5, 'sharpness': sharpness}
+
+  def fitted(popularity, l2):
+    model = l3ae.l3ae(
+      features, l2=l2, popularity=popularity, prior_count=2.0, **shared
+    )
+    return model.fit(data, jax.random.key(0)).state
+
+  prior = feature_relation.relation(table, 2.0, 0.5, sharpness).prior
+  plain = dense(linear_autoencoder.prior_weights(prior))
+  tilted = plain * counts_V**0.3 / (counts_V**0.3)[:, None]
+  # So large a ridge leaves the prior as it is.
+  np.testing.assert_allclose(dense(fitted(0.0, 1e9)), plain, atol=1e-5)
+  np.testing.assert_allclose(dense(fitted(0.3, 1e9)), tilted, atol=1e-5)
+  assert not np.allclose(dense(fitted(0.3, 5.0)), dense(fitted(0.0, 5.0)))
 
 
 def updated():

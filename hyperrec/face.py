@@ -27,18 +27,31 @@ its counts, and ELSA goes on training:
     >>> 0 < hr.evaluate(trained, data)['adapt_operations']
     True
 
-Other models of items and items. SLIM, ESLER and EASE on neighbours:
+Other linear models are neighbours, SLIM, ESLER, EASE on neighbours, DAN, which
+is EASE on normalised data, and filters on the graph of items:
 
     >>> for model in (
     ...   hr.item_knn(neighbours=20, shrink=10.0),
     ...   hr.slim(l1=1.0, l2=10.0),
     ...   hr.esler(l2=20.0),
     ...   hr.ease_sparse(l2=20.0, neighbours=20),
+    ...   hr.dan(l2=20.0, dropout=0.4, item_power=0.2, user_power=0.2),
+    ...   hr.gf_cf(rank=8),
+    ...   hr.cheby_cf(rank=8),
+    ...   hr.turbo_cf(power=0.7),
     ... ):
     ...   assert hr.evaluate(hr.frozen(model), data)['ndcg@100'] > 0
 
+Implicit ALS learns factors of users and of items. It folds a new user in by an
+exact solve:
+
+    >>> factors = hr.updated(hr.ials(dim=8, epochs=2))
+    >>> 0 < hr.evaluate(factors, data)['adapt_operations']
+    True
+
 Models that read item text are given a function from interactions to features
-of their items, and serve catalogues that nobody has touched:
+of their items, and serve catalogues that nobody has touched. MARec reads the
+features of each text encoder apart:
 
     >>> text = hr.features.read(
     ...   [data], 'tfidf', cache_folder=None, num_features=8
@@ -47,6 +60,7 @@ of their items, and serve catalogues that nobody has touched:
     >>> for model in (
     ...   hr.l3ae(text.own, l2=30.0, l2_features=2.0, trust=0.9),
     ...   hr.cease(text.own, l2=30.0, alpha=3.0),
+    ...   hr.marec(text.views, l2=30.0, l2_features=10.0, strength=0.03),
     ... ):
     ...   assert hr.evaluate(hr.retrained(model), data, **new)['ndcg@100'] > 0
 
@@ -68,6 +82,33 @@ generated head the decoder of a Mult-VAE:
     ... )
     >>> 0 < hr.evaluate(hr.generated(head), data, budget=1)['ndcg@100']
     True
+
+New items arrive in a catalogue with text and, at a budget of 0, without any
+interaction. HyperEASE for items is prepared once on the old items. Then it
+generates a column of weights for each new item, which costs less than to
+retrain EASE:
+
+    >>> items = {'regime': 'new_items', 'budget': 0}
+    >>> columns = hr.generated(hr.item_columns(text.units, l2=20.0))
+    >>> grown = hr.evaluate(columns, data, **items)
+    >>> refitted = hr.evaluate(hr.retrained(hr.ease(l2=20.0)), data, **items)
+    >>> 0 < grown['adapt_operations'] < refitted['adapt_operations']
+    True
+
+Its rivals are content-based neighbours, which read text alone, and models that
+learn a map from text: feature-aware iALS, DropoutNet, AlphaRec and two towers.
+Random scores are the floor:
+
+    >>> tiny = {'dim': 8, 'hidden_dim': 8, 'steps': 2}
+    >>> for method in (
+    ...   hr.retrained(hr.random_scores()),
+    ...   hr.retrained(hr.content_knn(text.units)),
+    ...   hr.frozen(hr.ials_features(text.units, dim=8, epochs=2)),
+    ...   hr.retrained(hr.dropoutnet(text.units, epochs=2, **tiny)),
+    ...   hr.frozen(hr.alpharec(text.units, num_layers=1, **tiny)),
+    ...   hr.frozen(hr.two_tower(text.own, **tiny)),
+    ... ):
+    ...   assert hr.evaluate(method, data, **items)['ndcg@100'] > 0
 
 Networks: autoencoders, a model of the next item, one that looks codes of text
 up, and one that is prompted:
@@ -109,15 +150,28 @@ from hyperrec.method import CannotServe, Histories
 from hyperrec.recommender import Recommender
 from hyperrec.serving import fit
 from hyperrec.systems.baselines.popularity import popularity
+from hyperrec.systems.baselines.random_scores import random_scores
+from hyperrec.systems.baselines.two_tower import two_tower
+from hyperrec.systems.factors.dropoutnet import dropoutnet
+from hyperrec.systems.factors.ials import ials
+from hyperrec.systems.factors.ials_features import ials_features
+from hyperrec.systems.graph.alpharec import alpharec
+from hyperrec.systems.graph.cheby_cf import cheby_cf
+from hyperrec.systems.graph.gf_cf import gf_cf
+from hyperrec.systems.graph.turbo_cf import turbo_cf
 from hyperrec.systems.hyperease.hyperease import hyperease
 from hyperrec.systems.hyperease.hyperease_user import hyperease_user
+from hyperrec.systems.hyperease.item_columns import item_columns
 from hyperrec.systems.hypernetwork.generated_head import generated_head
+from hyperrec.systems.linear.content_knn import content_knn
+from hyperrec.systems.linear.dan import dan
 from hyperrec.systems.linear.ease import ease
 from hyperrec.systems.linear.ease_dynamic import ease_dynamic
 from hyperrec.systems.linear.ease_sparse import ease_sparse
 from hyperrec.systems.linear.esler import elsa, esler
 from hyperrec.systems.linear.item_knn import item_knn
 from hyperrec.systems.linear.l3ae import cease, l3ae
+from hyperrec.systems.linear.marec import marec
 from hyperrec.systems.linear.slim import slim
 from hyperrec.systems.mult_vae.mult_vae import mult_dae, mult_vae
 from hyperrec.systems.p5.p5 import p5

@@ -459,6 +459,7 @@ SYSTEMS = (
     'l3ae:kernel', 'L3AE', 'rival',
     lambda f, **t: l3ae.l3ae(f.units, **t),
     {
+      'new_users': Arm(frozen, grids.L3AE_KERNEL_USERS),
       'new_items': Arm(retrained, grids.L3AE_KERNEL),
       'new_catalogue': Arm(retrained, grids.L3AE_KERNEL),
       'new_domain': Arm(retrained, grids.L3AE_KERNEL),

@@ -58,8 +58,8 @@ features of each text encoder apart:
     ... )
     >>> new = {'regime': 'new_catalogue', 'budget': 0}
     >>> for model in (
-    ...   hr.l3ae(text.own, l2=30.0, l2_features=2.0, trust=0.9),
-    ...   hr.cease(text.own, l2=30.0, alpha=3.0),
+    ...   hr.l3ae(text.units, l2=30.0, l2_features=2.0, trust=0.9),
+    ...   hr.cease(text.units, l2=30.0, alpha=3.0),
     ...   hr.marec(text.views, l2=30.0, l2_features=10.0, strength=0.03),
     ... ):
     ...   assert hr.evaluate(hr.retrained(model), data, **new)['ndcg@100'] > 0

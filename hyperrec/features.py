@@ -13,12 +13,9 @@ from hyperrec.data import item_features
 
 Interactions = interactions_lib.Interactions
 
-# Columns of MiniLM, which come first if there are two encoders.
-_MINILM = 384
-
-
-# Interactions -> the views of the items of their catalogue, [V, F_k] each.
-Views = Callable[[Interactions], list[np.ndarray]]
+# (interactions, known=None) -> the views of the items of their catalogue,
+# [V, F_k] each, with rows of length 1 or 0; for `known` see `unit_blocks`.
+Views = Callable[..., list[np.ndarray]]
 
 
 class Features(NamedTuple):
@@ -26,13 +23,14 @@ class Features(NamedTuple):
 
   Attributes:
     own: features of the data set's own encoding, which has the most columns.
-    units: the `own` features, with the columns of each encoder centred over the
-      catalogue and scaled to length 1, so that all encoders have equal weight.
+    units: the `own` features, with the columns of each view of the text centred
+      over the catalogue and scaled to length 1, so that all views have equal
+      weight.
     shared: features whose columns mean the same in every data set.
     encoder: the encoder that was used, which differs from the requested one if
       that is not installed; None if no data set has text.
-    views: the columns of each encoder apart, as `units` has them, but with rows
-      of length 1 in each view.
+    views: the columns of each view apart, as `units` has them, but with rows of
+      length 1 in each view.
   """
 
   own: method_lib.Features
@@ -54,7 +52,7 @@ def read(
   The text of an item is known before its first interaction, so features of
   whole catalogues leak nothing. MiniLM columns mean the same in all data sets.
   TF-IDF columns do not, since `own` uses a vocabulary per data set. So `shared`
-  has the MiniLM columns only; without MiniLM, it is a TF-IDF of all texts
+  has the MiniLM columns only; without MiniLM, its views are made of all texts
   together.
 
   Args:
@@ -62,39 +60,80 @@ def read(
       refused (`CannotServe`) when its features are requested.
     encoder: one of `item_features.ENCODERS`.
     cache_folder: folder that caches embeddings of MiniLM; None caches none.
-    num_features: number of TF-IDF features.
+    num_features: number of TF-IDF features of each view that has them.
 
   Raises:
     DataError: two data sets have the same name.
   """
   _check_names(data_sets)
-  own, used = {}, None
+  read_of = {}
   for data in data_sets:
     if data.item_text is None:
       continue
     try:
-      own[data.name], used = item_features.from_item_text(
+      read_of[data.name] = item_features.from_item_text(
         data, encoder, cache_folder=cache_folder, num_features=num_features
       )
     except item_features.TextError as error:
       logging.warning(
         '%s: %s Methods that read text cannot serve it.', data.name, error
       )
-  with_text = [data for data in data_sets if data.name in own]
-  if used == 'tfidf' and len(with_text) > 1:
-    shared = _joint_tfidf(with_text, num_features)
-  elif used == 'both' and len(with_text) > 1:
-    shared = {name: table[:, :_MINILM] for name, table in own.items()}
-  else:
-    shared = own
-  lookup = _lookup(with_text, own)
-  widths = (_MINILM,) if used == 'both' else ()
+  with_text = [data for data in data_sets if data.name in read_of]
+  lookup = _lookup(with_text, {name: f.table for name, f in read_of.items()})
+
+  def views(part, known=None):
+    table = lookup(part)
+    return unit_views(table, np.cumsum(read_of[part.name].widths[:-1]), known)
+
   return Features(
     lookup,
-    lambda part, known=None: unit_blocks(lookup(part), widths, known),
-    _lookup(with_text, shared),
-    used,
-    lambda part: unit_views(lookup(part), widths),
+    lambda part, known=None: weighted(views(part, known)),
+    _lookup(with_text, _shared(with_text, read_of, num_features)),
+    next((found.encoder for found in read_of.values()), None),
+    views,
+  )
+
+
+def _shared(data_sets, read_of, num_features) -> dict[str, np.ndarray]:
+  """Tables whose columns mean the same in every data set, by name."""
+  own = {name: found.table for name, found in read_of.items()}
+  if len(own) < 2:
+    return own
+  first = next(iter(read_of.values()))
+  if 'minilm' in item_features.VIEWS[first.encoder]:
+    return {name: table[:, : first.widths[0]] for name, table in own.items()}
+  return _joint_tfidf(data_sets, first.encoder, num_features)
+
+
+def weighted(
+  views: Sequence[Float[np.ndarray, 'V _']],
+  weights: Sequence[float] | None = None,
+) -> Float[np.ndarray, 'V F']:
+  """One table whose cosines are the weighted mean of those of the views.
+
+  Args:
+    views: tables with rows of length 1 or 0.
+    weights: weight of each view, at least 0, in any unit; a view with weight 0
+      is left out, and None weighs all views alike.
+
+  Raises:
+    CannotServe: there are more or fewer weights than views.
+  """
+  if weights is None:
+    weights = [1.0] * len(views)
+  if len(weights) != len(views):
+    raise method_lib.CannotServe(
+      f'{len(weights)} weights of text views are given, and the encoder has '
+      f'{len(views)} views: choose another --text_encoder, or other weights'
+    )
+  total = sum(weights)
+  return np.concatenate(
+    [
+      view / np.sqrt(total / weight)
+      for view, weight in zip(views, weights, strict=True)
+      if weight
+    ],
+    axis=1,
   )
 
 
@@ -112,8 +151,7 @@ def unit_blocks(
     cuts: columns at which a new block starts.
     known: items whose mean is subtracted; None subtracts the mean of all.
   """
-  blocks = unit_views(table, cuts, known)
-  return np.concatenate(blocks, axis=1) / np.sqrt(len(blocks))
+  return weighted(unit_views(table, cuts, known))
 
 
 def unit_views(
@@ -134,9 +172,15 @@ def unit_views(
   return views
 
 
-def _joint_tfidf(data_sets, num_features):
+def _joint_tfidf(data_sets, encoder, num_features):
   texts = np.concatenate([data.item_text for data in data_sets])
-  table = item_features.tfidf_svd(texts, num_features=num_features, seed=0)
+  tables = [
+    item_features.tfidf_svd(
+      texts, num_features=num_features, seed=0, terms=view
+    )
+    for view in item_features.VIEWS[encoder]
+  ]
+  table = np.concatenate(tables, axis=1) / np.float32(np.sqrt(len(tables)))
   ends = np.cumsum([data.num_items for data in data_sets])
   parts = np.split(table, ends[:-1])
   return {d.name: part for d, part in zip(data_sets, parts, strict=True)}

@@ -1,7 +1,7 @@
 """Item features that are computed from item text."""
 
 import os
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from absl import logging
@@ -13,8 +13,24 @@ from hyperrec.data import item_text
 DataError = interactions_lib.DataError
 Interactions = interactions_lib.Interactions
 
-ENCODERS = ('minilm', 'tfidf', 'both')
+# What each encoder reads: the views of a text, in the order of their columns.
+VIEWS = {
+  'minilm': ('minilm',),
+  'tfidf': ('words',),
+  'chars': ('chars',),
+  'both': ('minilm', 'words'),
+  'tfidf+chars': ('words', 'chars'),
+  'minilm+chars': ('minilm', 'chars'),
+  'all': ('minilm', 'words', 'chars'),
+}
+ENCODERS = tuple(VIEWS)
 
+# How texts are cut into terms. Character n-grams stay within words; those of a
+# single text say nothing of the others.
+_TERMS = {
+  'words': {},
+  'chars': {'analyzer': 'char_wb', 'ngram_range': (3, 5), 'min_df': 2},
+}
 _SMALLEST = 1e-9
 
 
@@ -29,10 +45,12 @@ class ItemFeatures(NamedTuple):
     table: float32 [V, F]; rows of length 1, or shorter where an item has no
       word that the encoder knows.
     encoder: one of `ENCODERS`: the one used, not the one asked for.
+    widths: number of columns of each of its `VIEWS`; they add up to F.
   """
 
   table: np.ndarray
   encoder: str
+  widths: tuple[int, ...]
 
 
 def from_item_text(
@@ -45,15 +63,16 @@ def from_item_text(
 ) -> ItemFeatures:
   """Features of the items of `data` from their text, by a named encoder.
 
-  'both' concatenates the features of both encoders. If MiniLM is not installed,
-  'tfidf' is used in its place, with a warning.
+  An encoder of several views concatenates them, with equal weights. If MiniLM
+  is not installed, the other views are used without it, with a warning; there,
+  'minilm' means 'tfidf'.
 
   Args:
     data: interactions with item text.
     encoder: one of `ENCODERS`.
     cache_folder: folder that caches MiniLM's embeddings; None disables it.
-    num_features: F of 'tfidf'; MiniLM has 384 features.
-    seed: seed of the randomised SVD of 'tfidf'.
+    num_features: columns of each view but MiniLM's, which has 384.
+    seed: seed of the randomised SVD.
 
   Raises:
     TextError: the text says too little.
@@ -67,19 +86,33 @@ def from_item_text(
     raise DataError(
       f'{data.name or "interactions"}: no item text to make features of'
     )
-  learned = None if encoder == 'tfidf' else _minilm(texts, cache_folder)
-  if encoder == 'minilm' and learned is not None:
-    return ItemFeatures(learned, 'minilm')
-  words = tfidf_svd(texts, num_features=num_features, seed=seed)
-  if learned is None:
-    return ItemFeatures(words, 'tfidf')
-  both = np.concatenate([learned, words], axis=1) / np.float32(np.sqrt(2))
-  return ItemFeatures(both, 'both')
+  learned = None
+  if 'minilm' in VIEWS[encoder]:
+    learned = _minilm(texts, cache_folder)
+    encoder = encoder if learned is not None else _without_minilm(encoder)
+  tables = [
+    learned
+    if view == 'minilm'
+    else tfidf_svd(texts, num_features=num_features, seed=seed, terms=view)
+    for view in VIEWS[encoder]
+  ]
+  widths = tuple(table.shape[1] for table in tables)
+  if len(tables) == 1:
+    return ItemFeatures(tables[0], encoder, widths)
+  whole = np.concatenate(tables, axis=1) / np.float32(np.sqrt(len(tables)))
+  return ItemFeatures(whole, encoder, widths)
 
 
 def in_use(encoder: str) -> str:
   """The encoder that `from_item_text` uses where `encoder` is asked for."""
-  return encoder if item_text.is_installed() else 'tfidf'
+  return encoder if item_text.is_installed() else _without_minilm(encoder)
+
+
+def _without_minilm(encoder: str) -> str:
+  """The encoder with the other views; words alone where there are none."""
+  left = tuple(view for view in VIEWS[encoder] if view != 'minilm')
+  by_views = {views: name for name, views in VIEWS.items()}
+  return by_views[left or ('words',)]
 
 
 def _minilm(texts, cache_folder):
@@ -95,14 +128,19 @@ def _minilm(texts, cache_folder):
 
 
 def tfidf_svd(
-  texts: np.ndarray, *, num_features: int, seed: int
+  texts: np.ndarray,
+  *,
+  num_features: int,
+  seed: int,
+  terms: Literal['words', 'chars'] = 'words',
 ) -> Float[np.ndarray, 'V F']:
-  """TF-IDF of words, reduced by a truncated SVD; rows of length 1 (or 0).
+  """TF-IDF of terms, reduced by a truncated SVD; rows of length 1 (or 0).
 
   Args:
     texts: [V] strings.
-    num_features: F; fewer where the words or items are.
+    num_features: F; fewer where the terms or items are.
     seed: of the randomised SVD.
+    terms: the words of the texts, or the runs of 3 to 5 characters within them.
 
   Raises:
     TextError: too few items or words.
@@ -118,7 +156,8 @@ def tfidf_svd(
   if num_features < 1:
     raise DataError(f'num_features={num_features} must be at least 1')
   try:
-    counts = text.TfidfVectorizer(sublinear_tf=True).fit_transform(texts)
+    vectorizer = text.TfidfVectorizer(sublinear_tf=True, **_TERMS[terms])
+    counts = vectorizer.fit_transform(texts)
   except ValueError as error:
     raise TextError(
       'no item text holds a word of two letters or more; is it the right '
@@ -134,8 +173,9 @@ def tfidf_svd(
   table = svd.fit_transform(counts)
   norm = np.linalg.norm(table, axis=1, keepdims=True)
   logging.info(
-    'item features: TF-IDF of %d words, SVD to %d; %d of %d items have none',
+    'item features: TF-IDF of %d %s, SVD to %d; %d of %d items have none',
     counts.shape[1],
+    terms,
     size,
     np.sum(norm < _SMALLEST),
     len(table),

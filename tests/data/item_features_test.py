@@ -121,6 +121,34 @@ def test_both_encoders_side_by_side(monkeypatch):
   )
 
 
+def test_characters_see_that_spellings_are_near():
+  spelled = np.array(['batman', 'batmans', 'superman', 'nail', 'nails'], object)
+  by_word, by_chars = (
+    item_features.tfidf_svd(spelled, num_features=4, seed=0, terms=terms)
+    for terms in ('words', 'chars')
+  )
+  assert abs(by_word[0] @ by_word[1]) < 1e-6
+  alike = by_chars @ by_chars.T
+  assert alike[0, 1] > 0.7
+  assert alike[0, 1] > alike[0, 2] > alike[0, 3] + 0.1
+
+
+def test_all_views_side_by_side(monkeypatch):
+  table = np.ones((len(TEXTS), 4), np.float32) / 2
+  monkeypatch.setattr(item_features, '_minilm', lambda texts, folder: table)
+  found = item_features.from_item_text(make_data(), 'all', num_features=3)
+  words, chars = (
+    item_features.tfidf_svd(TEXTS, num_features=3, seed=0, terms=terms)
+    for terms in ('words', 'chars')
+  )
+  assert found.widths == (4, 3, 3)
+  np.testing.assert_allclose(
+    found.table @ found.table.T,
+    (table @ table.T + words @ words.T + chars @ chars.T) / 3,
+    atol=1e-6,
+  )
+
+
 def test_tfidf_stands_in_aloud_where_minilm_is_absent(monkeypatch, caplog):
   def missing():
     raise item_text.EncoderMissingError(
@@ -144,9 +172,16 @@ def test_what_will_be_used_is_known_before_it_is(monkeypatch, tmp_path):
     raise item_text.EncoderMissingError('MiniLM is not installed')
 
   monkeypatch.setattr(item_text, '_package_folder', missing)
+  left = {
+    'chars': 'chars',
+    'minilm+chars': 'chars',
+    'tfidf+chars': 'tfidf+chars',
+    'all': 'tfidf+chars',
+  }
   for encoder in item_features.ENCODERS:
     found = item_features.from_item_text(make_data(), encoder, num_features=3)
-    assert item_features.in_use(encoder) == found.encoder == 'tfidf'
+    expected = left.get(encoder, 'tfidf')
+    assert item_features.in_use(encoder) == found.encoder == expected
 
 
 def test_a_damaged_encoder_is_no_reason_to_fall_back(monkeypatch):

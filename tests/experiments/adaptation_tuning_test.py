@@ -131,6 +131,37 @@ def test_shared_features_mean_the_same_in_every_domain(monkeypatch, encoder):
   )
 
 
+def test_views_are_weighted_by_their_cosines():
+  data = makers.made_domain('a', 1)
+  read = features_lib.read(
+    [data], 'tfidf+chars', cache_folder=None, num_features=4
+  )
+  words, chars = read.views(data)
+  table = features_lib.weighted([words, chars], [3.0, 1.0])
+  np.testing.assert_allclose(
+    table @ table.T, 0.75 * words @ words.T + 0.25 * chars @ chars.T, atol=1e-6
+  )
+  np.testing.assert_array_equal(
+    features_lib.weighted([words, chars], [1.0, 0.0]), words
+  )
+  np.testing.assert_array_equal(
+    features_lib.weighted([words, chars]), read.units(data)
+  )
+  with pytest.raises(method_lib.CannotServe, match=r'3 weights .* 2 views'):
+    features_lib.weighted([words, chars], [1.0, 1.0, 1.0])
+
+
+def test_views_are_centred_over_the_known_items():
+  data = makers.made_domain('a', 1)
+  read = features_lib.read([data], 'tfidf', cache_folder=None, num_features=4)
+  known = np.arange(3)
+  (view,) = read.views(data, known)
+  table = read.own(data)
+  centred = table - table[known].mean(axis=0)
+  length = np.linalg.norm(centred, axis=1, keepdims=True)
+  np.testing.assert_allclose(view, centred / length, atol=1e-6)
+
+
 def test_without_its_encoder_text_is_read_by_tfidf_and_that_is_said(
   monkeypatch,
 ):

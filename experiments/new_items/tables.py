@@ -29,6 +29,19 @@ _FOLDER = pathlib.Path('experiments/new_items')
 OURS = 'hyperease_item'
 # Seconds are told for this many arriving items.
 _MANY = 1000
+# Recall@20 and NDCG@20 on CiteULike's cold split in table 1 of LLM-InS (arXiv
+# 2402.09176): of its three backbones, the one with the best NDCG.
+_PUBLISHED = {
+  'LLM-InS, a language model on the texts': (0.3601, 0.2126),
+  'MetaEmb': (0.2830, 0.1664),
+  'ALDI': (0.2684, 0.1550),
+  'GPatch': (0.2606, 0.1532),
+  'GAR': (0.2539, 0.1489),
+  'MTPR': (0.2496, 0.1476),
+  'CLCRec': (0.2435, 0.1425),
+  'DropoutNet': (0.2268, 0.1356),
+  'DeepMusic': (0.2141, 0.1262),
+}
 
 Row = results.Row
 
@@ -46,7 +59,9 @@ def main(argv):
   file = _FOLDER / 'README.md'
   readme.replace_block(file, 'sets', sets_table(rows))
   readme.replace_block(file, 'pooled', pooled_table(rows))
+  readme.replace_block(file, 'against', against_table(rows))
   readme.replace_block(file, 'quality', quality_tables(rows))
+  readme.replace_block(file, 'near', near_table(rows))
   readme.replace_block(file, 'whole', cells_table(rows, whole))
   readme.replace_block(file, 'cost', cells_table(rows, cost))
   readme.replace_block(
@@ -147,20 +162,81 @@ def pooled_table(rows: Sequence[Row]) -> str:
 
 
 def _pooled_line(budget: int, found: dict[str, float]) -> str:
-  """One budget: mean log ratio with data sets as units, by Student's t."""
-  values = np.array(list(found.values()))
-  if len(values) < 2:
-    return f'| {budget} | {len(values)} | not enough sets | | |'
-  half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-  low, high = (np.exp(values.mean() + sign * half) for sign in (-1, 1))
+  """One budget: the pooled ratio, and the sets with the extreme ones."""
+  if len(found) < 2:
+    return f'| {budget} | {len(found)} | not enough sets | | |'
   ends = [
     f'{math.exp(found[name]):.3f} ({name})'
     for name in (min(found, key=found.get), max(found, key=found.get))
   ]
   return (
-    f'| {budget} | {len(values)} | {np.exp(values.mean()):.3f} '
-    f'[{low:.3f}, {high:.3f}] | {ends[0]} | {ends[1]} |'
+    f'| {budget} | {len(found)} | {pooled(list(found.values()))} | {ends[0]} | '
+    f'{ends[1]} |'
   )
+
+
+def pooled(log_ratios: Sequence[float]) -> str:
+  """The mean ratio with data sets as units, and its interval by Student's t."""
+  values = np.array(log_ratios)
+  half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+  low, high = (np.exp(values.mean() + sign * half) for sign in (-1, 1))
+  return f'{np.exp(values.mean()):.3f} [{low:.3f}, {high:.3f}]'
+
+
+def against_table(rows: Sequence[Row]) -> str:
+  """The generated column over each other method, pooled over data sets.
+
+  A method that ranks nothing (0 on a data set) is left out there: no ratio to
+  it exists.
+  """
+  by_cell = grouped(rows, 'method', 'budget', 'dataset')
+  budgets = sorted({key[1] for key in by_cell})
+  lines = [
+    f'| method | {" | ".join(f"{b} interactions" for b in budgets)} |',
+    f'|---|{"---:|" * len(budgets)}',
+  ]
+  for method in dict.fromkeys(key[0] for key in by_cell):
+    if method == OURS:
+      continue
+    cells = []
+    for budget in budgets:
+      ratios = []
+      for own in _of(by_cell, method, budget):
+        ours = by_cell.get((OURS, budget, own[0]['dataset']))
+        theirs = mean_of(own, results.PRIMARY)
+        if ours and theirs:
+          ratios.append(math.log(mean_of(ours, results.PRIMARY) / theirs))
+      enough = len(ratios) > 1
+      cells.append(f'{pooled(ratios)} ({len(ratios)})' if enough else '')
+    lines.append(f'| {method} | {" | ".join(cells)} |')
+  return '\n'.join(lines)
+
+
+def _of(by_cell, method: str, budget: int) -> list[list[Row]]:
+  """The rows of a method at a budget, one list for each data set."""
+  return [own for key, own in by_cell.items() if key[:2] == (method, budget)]
+
+
+def near_table(rows: Sequence[Row]) -> str:
+  """NDCG@100 at no interactions, without and with near-duplicates."""
+  by_cell = grouped(rows, 'method', 'budget', 'dataset')
+  methods = (OURS, 'content_knn', 'popularity')
+  lines = [
+    f'| data set | {" | ".join(methods)} |',
+    f'|---|{"---|" * len(methods)}',
+  ]
+  view = 'with near-duplicates'
+  for name in dict.fromkeys(key[2] for key in by_cell):
+    cells = [by_cell.get((method, 0, name)) for method in methods]
+    if not all(cells) or view not in cells[0][0]['views']:
+      continue
+    pairs = [
+      f'{mean_of(own, results.PRIMARY):.3f} / '
+      f'{mean_of(own, results.PRIMARY, view):.3f}'
+      for own in cells
+    ]
+    lines.append(f'| {name} | {" | ".join(pairs)} |')
+  return '\n'.join(lines)
 
 
 def quality_tables(rows: Sequence[Row]) -> str:
@@ -225,7 +301,10 @@ def cost(cell: Sequence[Row]) -> str:
 
 
 def citeulike_table(folder: pathlib.Path) -> str:
-  """The methods on the cold split of CiteULike-a, the best first."""
+  """The methods on the cold split of CiteULike-a, the best first.
+
+  Published numbers come last.
+  """
   lines = [
     '| method | Recall@20 [95%] | NDCG@20 [95%] | validation NDCG@20 | '
     'operations for each new item |',
@@ -241,6 +320,10 @@ def citeulike_table(folder: pathlib.Path) -> str:
       f'| {row["method"]} | {" | ".join(values)} | {row["validation"]:.4f} | '
       f'{row["adapt_flops"] / row["num_arriving"]:.1e} |'
     )
+  lines += [
+    f'| published: {name} | {recall:.4f} | {ndcg:.4f} | | |'
+    for name, (recall, ndcg) in _PUBLISHED.items()
+  ]
   return '\n'.join(lines)
 
 

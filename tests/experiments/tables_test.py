@@ -20,6 +20,7 @@ SCRIPTS = {
   'experiments.pref.tables': 'experiments/pref/README.md',
   'experiments.sasrec.tables': 'experiments/sasrec/README.md',
   'experiments.systems': 'experiments/README.md',
+  'experiments.text_views.tables': 'experiments/text_views/README.md',
   'experiments.vqrec.tables': 'experiments/vqrec/README.md',
 }
 

@@ -1,0 +1,1 @@
+"""Which views of the items' text a kernel should read."""

@@ -1,0 +1,71 @@
+"""Rewrites the tables of experiments/text_views/README.md.
+
+python -m experiments.text_views.tables
+"""
+
+import json
+import pathlib
+
+import numpy as np
+
+from experiments import readme, script
+
+_FOLDER = pathlib.Path('experiments/text_views')
+# The mixture that the others are compared with, and the columns of its words.
+_DEFAULT = ('MiniLM, words', 128)
+
+
+def main(argv):
+  """Writes one table for each case."""
+  del argv
+  documents = [
+    json.loads(path.read_text(encoding='utf-8'))
+    for path in sorted((_FOLDER / 'results').glob('*.json'))
+  ]
+  for block, method in (
+    ('items', 'hyperease_item'),
+    ('catalogue', 'l3ae:kernel'),
+  ):
+    readme.replace_block(
+      _FOLDER / 'README.md', block, views_table(documents, method)
+    )
+
+
+def views_table(documents: list[dict], method: str) -> str:
+  """Mixtures by data sets; the last column is the mean gain over the default.
+
+  Args:
+    documents: results of `run`, one for each data set.
+    method: the method whose kernel was made of the views.
+  """
+  values = {
+    document['dataset']: {
+      (value['mixture'], value['width']): value['validation']
+      for value in document['values']
+      if value['method'] == method
+    }
+    for document in documents
+  }
+  kinds = list(dict.fromkeys(kind for own in values.values() for kind in own))
+  lines = [
+    f'| views | columns | {" | ".join(values)} | mean gain |',
+    f'|---|---:|{"---:|" * (len(values) + 1)}',
+  ]
+  for kind in kinds:
+    mixture, width = kind
+    cells = [
+      f'{own[kind]:.3f}' if kind in own else '' for own in values.values()
+    ]
+    gains = [
+      np.log(own[kind] / own[_DEFAULT])
+      for own in values.values()
+      if kind in own and _DEFAULT in own
+    ]
+    gain = f'{100 * np.expm1(np.mean(gains)):+.1f}%' if gains else ''
+    columns = '' if mixture == 'MiniLM' else width
+    lines.append(f'| {mixture} | {columns} | {" | ".join(cells)} | {gain} |')
+  return '\n'.join(lines)
+
+
+if __name__ == '__main__':
+  script.run(main)

@@ -587,7 +587,6 @@ SYSTEMS = (
     lambda f, **t: sasrec.sasrec(**t),
     {
       'new_users': Arm(frozen, grids.SASREC_USERS, 'sasrec'),
-      'new_items': Arm(retrained, grids.SASREC_USERS),
       'new_catalogue': Arm(retrained, grids.SASREC_ITEMS),
       'new_domain': Arm(retrained, grids.SASREC_ITEMS),
       'drift': Arm(frozen, grids.SASREC, 'sasrec'),
@@ -609,6 +608,7 @@ SYSTEMS = (
     lambda f, **t: sasrec.sasrec(**t),
     {
       'new_users': Arm(retrained, grids.SASREC_USERS),
+      'new_items': Arm(retrained, grids.SASREC_USERS),
       'drift': Arm(retrained, grids.SASREC),
     },
   ),

@@ -35,13 +35,12 @@ _TRIALS = flags.DEFINE_integer(
 _SEEDS = flags.DEFINE_integer(
   'seeds', 3, 'Number of rehearsals, each with items and users of its own.', 1
 )
-_NUM_HELDOUT = flags.DEFINE_integer(
-  'num_heldout', 500, 'Number of users that no rehearsal sees.', 1
-)
 _OUTPUT = flags.DEFINE_string(
   'output', None, 'JSON file; default results/text_views/DATA_SET.json.'
 )
 
+# Users that no rehearsal sees: this share of all, and this many at most.
+_HELDOUT_SHARE, _MOST_HELDOUT = 0.2, 500
 # Weights of MiniLM, words and character n-grams.
 MIXTURES = {
   'MiniLM': (1, 0, 0),
@@ -124,9 +123,8 @@ def best_value(
   """NDCG@100 of a method's best setting on the rehearsals of a task."""
   system = catalogue.BY_NAME[case.method]
   arm = system.arms[case.regime]
-  task = regimes.find(case.regime).make_task(
-    data, case.budget, seed, _NUM_HELDOUT.value
-  )
+  held = min(_MOST_HELDOUT, int(_HELDOUT_SHARE * data.num_users))
+  task = regimes.find(case.regime).make_task(data, case.budget, seed, held)
   key = jax.random.key(seed)
   stages = [
     laboratory.Stage(functools.partial(_prepare, source, key), parts, weight)

@@ -139,9 +139,10 @@ def _numbers(row: Row, folder: pathlib.Path) -> list[Number]:
   document = json.loads(path.read_text(encoding='utf-8'))
   if row.arm:
     return _of_arm(row, document)
+  published = document['expected'] or dict.fromkeys(document['metrics'])
   return [
-    Number(metric, published, document['metrics'][metric])
-    for metric, published in document['expected'].items()
+    Number(metric, value, document['metrics'][metric])
+    for metric, value in published.items()
   ]
 
 

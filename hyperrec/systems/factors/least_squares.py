@@ -9,6 +9,7 @@ exactly: (alpha H'H + sum_S h_j h_j' + r I) w = sum_S h_j + r m. The matrix H'H
 is the same for all rows. Rows of about the same length are solved together.
 """
 
+import threading
 from typing import NamedTuple
 
 import jax
@@ -25,6 +26,9 @@ Csr = scipy.sparse.csr_matrix
 _SHORTEST = 16
 # Padded entries that are solved together, which bounds the memory.
 _ENTRIES = 2**15
+# Scorers are called from several threads. On two cores, two factorizations that
+# JAX 0.10 runs at once may wait for each other's threads forever.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def solve_rows(
@@ -60,8 +64,9 @@ def solve_rows(
       ridge[used].astype(np.float32),
       means.astype(np.float32),
     )
-    solved = _solve(columns, gram, block)
-    found[rows] = np.asarray(solved)[: len(rows)]
+    with _ONE_AT_A_TIME:
+      solved = np.asarray(_solve(columns, gram, block))
+    found[rows] = solved[: len(rows)]
   return found
 
 

@@ -97,6 +97,19 @@ class Interactions:
     """Number of rows of each user: int64 [U]."""
     return np.bincount(self.users, minlength=self.num_users)
 
+  def first_times(self) -> np.ndarray | None:
+    """Time of the first row of each item: int64 [V].
+
+    Nobody knows when an item appeared that nobody touched; it gets the smallest
+    number there is. None where times are not known.
+    """
+    if self.timestamps is None or self.is_order_only:
+      return None
+    first = np.full(self.num_items, np.iinfo(np.int64).max)
+    np.minimum.at(first, self.items, self.timestamps)
+    first[self.item_counts() == 0] = np.iinfo(np.int64).min
+    return first
+
   def rows(self, index: np.ndarray) -> 'Interactions':
     """The rows at `index` (mask or indices), with all users and items."""
     take = lambda a: None if a is None else a[index]  # noqa: E731

@@ -143,11 +143,7 @@ def _has_times(data: Interactions) -> bool:
 
 def _is_last(data: Interactions) -> np.ndarray:
   """[V], whether an item is in the fifth that appeared last."""
-  first = np.full(data.num_items, np.iinfo(np.int64).max)
-  np.minimum.at(first, data.items, data.timestamps)
-  # Nobody knows when an item appeared that nobody touched: it is old.
-  first[data.item_counts() == 0] = np.iinfo(np.int64).min
-  order = np.argsort(first, kind='stable')
+  order = np.argsort(data.first_times(), kind='stable')
   is_new = np.zeros(data.num_items, bool)
   is_new[order[data.num_items - int(NEW_SHARE * data.num_items) :]] = True
   return is_new

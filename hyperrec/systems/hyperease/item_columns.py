@@ -29,7 +29,11 @@ from jaxtyping import Float, Int
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.cost import counts, memory
-from hyperrec.systems.linear import item_item, linear_autoencoder
+from hyperrec.systems.linear import (
+  item_item,
+  linear_autoencoder,
+  spd_inverse,
+)
 
 Cost = method_lib.Cost
 CentredFeatures = method_lib.CentredFeatures
@@ -205,6 +209,49 @@ def generate(
   columns += np.float32(config.identity) * shares_VxN
   product = counts.matmul(num_items, num_new, num_items)
   return columns, of_text, of_text + product
+
+
+def hidden_columns(
+  config: ItemColumnsConfig,
+  precision: Float[np.ndarray, 'V V'],
+  table: Float[np.ndarray, 'V F'],
+) -> tuple[Float[np.ndarray, 'V V'], Float[np.ndarray, 'V V'], float]:
+  """The column of each item as it is generated where that item is unknown.
+
+  Column i is that of a catalogue without item i, whose weights and kernel are
+  fitted without it: both inverses are downdated exactly, so that all columns
+  together cost a few products of [V, V] matrices.
+
+  Args:
+    config: hyperparameters.
+    precision: P = (X'X + l2 I)^-1 of the whole catalogue.
+    table: features of its items.
+
+  Returns:
+    The columns, with a diagonal of 0; the shares of the kernel regression that
+    they are made of; the operations.
+  """
+  num_items = len(table)
+  diagonal = np.diag_indices(num_items)
+  k_VxV = kernel(table, table, config.sharpness)
+  k_VxV[diagonal] += np.float32(config.l2_kernel)
+  # A row of an inverse tells the regression of that item on all others.
+  shares_VxV = spd_inverse.spd_inverse(k_VxV)
+  shares_VxV /= -np.diagonal(shares_VxV)
+  shares_VxV[diagonal] = 0
+  operations = kernel_flops(*table.shape) + counts.spd_inverse(num_items)
+  if not config.use_weights:
+    return shares_VxV.copy(), shares_VxV, operations
+  own_V = np.diagonal(precision)
+  without_VxV = own_V[:, None] - precision**2 / own_V
+  without_VxV[diagonal] = 1
+  scaled_VxV = shares_VxV / without_VxV
+  product_VxV = precision @ scaled_VxV
+  product_VxV -= precision * (np.diagonal(product_VxV) / own_V)
+  columns_VxV = np.float32(1 + config.identity) * shares_VxV - product_VxV
+  columns_VxV[diagonal] = 0
+  operations += counts.matmul(num_items, num_items, num_items)
+  return columns_VxV, shares_VxV, operations
 
 
 def update(

@@ -10,7 +10,7 @@ from hyperrec.data import interactions
 from hyperrec.features import unit_blocks
 from hyperrec.regimes import new_items
 from hyperrec.systems.hyperease import item_columns
-from hyperrec.systems.linear import ease
+from hyperrec.systems.linear import ease, linear_autoencoder
 from tests.makers import made_domain, text_features
 
 KEY = jax.random.key(0)
@@ -130,3 +130,32 @@ def test_new_items_are_scored_from_old_histories(data, features):
   x = shown.multi_hot()[:, outcome.state.known]
   np.testing.assert_allclose(scores, x @ outcome.state.weights, rtol=1e-5)
   assert (scores[:, task.test.candidates] != 0).any()
+
+
+@pytest.mark.parametrize('use_weights', [True, False])
+def test_a_hidden_item_has_the_column_of_a_catalogue_without_it(
+  data, features, use_weights
+):
+  config = item_columns.ItemColumnsConfig(**OPTIONS, use_weights=use_weights)
+  table = features(data).astype(np.float64)
+  x = data.csr(np.float64)
+  size = data.num_items
+  ridge = np.full(size, 50.0)
+  precision = linear_autoencoder.precision(x, ridge, np.float64)
+  columns, _, operations = item_columns.hidden_columns(config, precision, table)
+  assert operations > 0
+  for item in (0, 17, size - 1):
+    known = np.setdiff1d(np.arange(size), [item])
+    state = item_columns.Catalogue(
+      linear_autoencoder.solve(x[:, known], ridge[1:]),
+      item_columns.kernel_factor(
+        table[known], config.sharpness, config.l2_kernel
+      ),
+    )
+    expected, _, _ = item_columns.generate(
+      config, state, table[known], table[[item]]
+    )
+    np.testing.assert_allclose(
+      columns[known, item], expected[:, 0], atol=2e-5, rtol=1e-3
+    )
+  np.testing.assert_array_equal(np.diagonal(columns), 0)

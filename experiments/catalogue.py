@@ -24,6 +24,7 @@ from hyperrec.systems.hyperease import (
   hyperease_learned,
   hyperease_user,
   item_columns,
+  item_generator,
 )
 from hyperrec.systems.hypernetwork import generated_head, output_forms
 from hyperrec.systems.linear import (
@@ -690,6 +691,12 @@ SYSTEMS = (
     lambda f, **t: item_columns.item_columns(f.units, **t),
     {'new_items': Arm(generated, grids.ITEM_COLUMNS)},
     look=(_RED, 'o'),
+  ),
+  System(
+    'hyperease_item_trained', 'HyperEASE for items', 'trained generator',
+    lambda f, **t: item_generator.item_generator(f.units, **t),
+    {'new_items': Arm(generated, grids.ITEM_GENERATOR)},
+    look=(_RED, 'D'),
   ),
   # The generated prior alone, without the solve on the evidence.
   System(

@@ -27,6 +27,7 @@ SHORT = {
   'epochs': 1,
   'finetune_epochs': 1,
   'steps': 2,
+  'members': 1,
   'num_steps': 2,
   'num_sets': 1,
   'num_codes': 4,

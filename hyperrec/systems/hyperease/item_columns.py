@@ -125,18 +125,9 @@ def item_columns(features: CentredFeatures, **hyperparameters: Any) -> Model:
   def grow(state, data, known):
     table = features(data, known)
     new = np.setdiff1d(np.arange(data.num_items), known)
-    columns, of_text, operations = generate(
-      config, state, table[known], table[new]
-    )
-    columns *= _scale(state.weights, columns, config.scale)
-    if config.updates:
-      x_UxV = data.csr()
-      operations += update(
-        columns, x_UxV[:, known], x_UxV[:, new], config.l2_update
-      )
-    weights = np.empty((len(known), data.num_items), np.float32)
-    weights[:, known], weights[:, new] = state.weights, columns
-    return Outcome(Grown(weights, known), Cost(operations, of_text=of_text))
+    made = generate(config, state, table[known], table[new])
+    grown, operations = take_in(config, state, made.columns, data, known)
+    return Outcome(grown, made.cost + Cost(operations))
 
   return Model('item_columns', config, fit, score, grow=grow)
 
@@ -184,18 +175,27 @@ def kernel_flops(num_items: int, width: int) -> float:
   return counts.matmul(num_items, num_items, width) + counts.cholesky(num_items)
 
 
+class Generated(NamedTuple):
+  """Columns of new items.
+
+  Attributes:
+    columns: over the old items.
+    shares: those of the kernel regression that the columns are made of.
+    cost: what it took.
+  """
+
+  columns: Float[np.ndarray, 'V N']
+  shares: Float[np.ndarray, 'V N']
+  cost: Cost
+
+
 def generate(
   config: ItemColumnsConfig,
   state: Catalogue,
   known: Float[np.ndarray, 'V F'],
   new: Float[np.ndarray, 'N F'],
-) -> tuple[Float[np.ndarray, 'V N'], float, float]:
-  """Columns of new items from their features.
-
-  Returns:
-    The columns, the operations that depend on the text alone, and all
-    operations.
-  """
+) -> Generated:
+  """Columns of new items from their features."""
   num_items, num_new = len(known), len(new)
   k_VxN = kernel(known, new, config.sharpness)
   shares_VxN = scipy.linalg.cho_solve(
@@ -204,11 +204,46 @@ def generate(
   of_text = counts.matmul(num_items, num_new, known.shape[1])
   of_text += 2 * counts.triangular_solve(num_items, num_new)
   if not config.use_weights:
-    return shares_VxN, of_text, of_text
+    cost = Cost(of_text, of_text=of_text)
+    return Generated(shares_VxN.copy(), shares_VxN, cost)
   columns = state.weights @ shares_VxN
   columns += np.float32(config.identity) * shares_VxN
   product = counts.matmul(num_items, num_new, num_items)
-  return columns, of_text, of_text + product
+  return Generated(
+    columns, shares_VxN, Cost(of_text + product, of_text=of_text)
+  )
+
+
+def take_in(
+  config: ItemColumnsConfig,
+  state: Catalogue,
+  columns: Float[np.ndarray, 'V N'],
+  data: Interactions,
+  known: Int[np.ndarray, ' V'],
+) -> tuple[Grown, float]:
+  """Puts new columns beside the old ones, with what is known of their items.
+
+  Args:
+    config: hyperparameters.
+    state: the old items.
+    columns: generated; overwritten.
+    data: interactions with old and new items.
+    known: places of the old items.
+
+  Returns:
+    The catalogue, and the operations.
+  """
+  new = np.setdiff1d(np.arange(data.num_items), known)
+  columns *= _scale(state.weights, columns, config.scale)
+  operations = 0.0
+  if config.updates:
+    x_UxV = data.csr()
+    operations = update(
+      columns, x_UxV[:, known], x_UxV[:, new], config.l2_update
+    )
+  weights = np.empty((len(known), data.num_items), np.float32)
+  weights[:, known], weights[:, new] = state.weights, columns
+  return Grown(weights, known), operations
 
 
 def hidden_columns(

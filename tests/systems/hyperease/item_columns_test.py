@@ -152,9 +152,9 @@ def test_a_hidden_item_has_the_column_of_a_catalogue_without_it(
         table[known], config.sharpness, config.l2_kernel
       ),
     )
-    expected, _, _ = item_columns.generate(
+    expected = item_columns.generate(
       config, state, table[known], table[[item]]
-    )
+    ).columns
     np.testing.assert_allclose(
       columns[known, item], expected[:, 0], atol=2e-5, rtol=1e-3
     )

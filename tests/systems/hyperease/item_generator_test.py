@@ -1,0 +1,144 @@
+"""Trained columns: they start at the closed form, and learn what text tells."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hyperrec import adapting, laboratory
+from hyperrec import method as method_lib
+from hyperrec.data import interactions
+from hyperrec.features import unit_blocks
+from hyperrec.regimes import new_items
+from hyperrec.systems.hyperease import item_columns, item_generator
+from tests.makers import made_domain, text_features
+
+KEY = jax.random.key(0)
+BASE = {'l2': 20.0, 'l2_kernel': 0.7, 'sharpness': 2.0}
+SMALL = {'rank': 6, 'hidden_dim': 16, 'members': 2, 'steps': 4}
+SMALL = {**BASE, **SMALL, 'evaluate_every': 2}
+
+
+@pytest.fixture(scope='module')
+def data():
+  return made_domain('some', 3, num_users=150, num_items=60)
+
+
+@pytest.fixture(scope='module')
+def features(data):
+  lookup = text_features(data)
+  return lambda part, known=None: unit_blocks(lookup(part), (), known)
+
+
+def grown(model, task):
+  method = adapting.generated(model)
+  shared = method.prepare(task.source, KEY)
+  adapted = method.adapt(shared.state, task.test.evidence, KEY)
+  return method, shared, adapted
+
+
+@pytest.mark.parametrize('budget', [0, 5])
+def test_without_a_gain_on_validation_it_is_the_closed_form(
+  data, features, budget
+):
+  task = new_items.make_task(data, budget, 0, 20)
+  ours = item_generator.item_generator(features, **SMALL, caution=1e6)
+  _, shared, outcome = grown(ours, task)
+  assert {m.strength for m in shared.state.state.members} == {0.0}
+  _, base, expected = grown(item_columns.item_columns(features, **BASE), task)
+  np.testing.assert_allclose(
+    outcome.state.weights, expected.state.weights, atol=1e-5
+  )
+  assert shared.cost.operations > base.cost.operations
+  assert outcome.cost.operations > expected.cost.operations
+
+
+def test_the_network_starts_at_the_closed_form():
+  config = item_generator.ItemGeneratorConfig(rank=3, hidden_dim=8)
+  random = np.random.default_rng(0)
+  known = item_generator.Known(
+    random.normal(size=(7, 5)).astype(np.float32),
+    random.normal(size=(7, 4)).astype(np.float32),
+  )
+  tables = item_generator.Tables(
+    known,
+    random.normal(size=(7, 7)).astype(np.float32),
+    random.normal(size=(7, 3)).astype(np.float32),
+  )
+  net = item_generator.Net(3, 8, 0.5)
+  params = {'net': net.init(KEY, known)['params']}
+  items = np.array([1, 4])
+  found = item_generator.columns_of(config, params, tables, items)
+  np.testing.assert_array_equal(found, tables.columns[:, items])
+  moved = jax.tree.map(lambda leaf: leaf + 0.1, params)
+  whole = item_generator.columns_of(config, moved, tables, items)
+  low_rank = whole - tables.columns[:, items] * jnp.exp(
+    net.apply({'params': moved['net']}, known)[1][items][None, :]
+  )
+  assert np.linalg.matrix_rank(np.asarray(low_rank), tol=1e-4) <= 3
+  assert not np.allclose(whole, found)
+
+
+def test_the_users_keep_what_is_not_hidden(data):
+  x = data.csr()
+  task = item_generator.make_task(x, np.array([3, 8]), np.array([5]))
+  dense = x.toarray()
+  np.testing.assert_array_equal(task.targets, dense[:, [3, 8]])
+  dense[:, [3, 5, 8]] = 0
+  np.testing.assert_array_equal(task.histories, dense)
+
+
+def test_validation_items_and_users_are_kept_from_training(data):
+  config = item_generator.ItemGeneratorConfig(validation_share=0.25)
+  tasks = np.arange(0, data.num_items, 2)
+  bare = dataclasses.replace(data, timestamps=None)
+  for one, is_timed in ((bare, False), (data, True)):
+    parts = item_generator.divide(config, one, tasks, KEY)
+    again = item_generator.divide(config, one, tasks, jax.random.key(7))
+    items = np.append(parts.items, parts.validation_items)
+    assert sorted(items.tolist()) == tasks.tolist()
+    assert not set(parts.users) & set(parts.validation_users)
+    same = np.array_equal(parts.validation_items, again.validation_items)
+    assert same == is_timed
+  first = data.first_times()
+  assert first[parts.validation_items].min() >= first[parts.items].max()
+
+
+def test_it_learns_which_feature_tells_of_popularity():
+  """One of 40 features does; the cosine, which weighs all alike, hardly does."""
+  random = np.random.default_rng(1)
+  table = random.normal(size=(400, 40))
+  likes = np.where(table[:, 0] > 0.8, 0.3, 0.02)
+  users, items = np.nonzero(random.random((800, 400)) < likes)
+  data = interactions.from_columns(users, items, name='made')
+  features = lambda part, known=None: unit_blocks(  # noqa: E731
+    table[part.item_ids], (), known
+  )
+  task = new_items.make_task(data, 0, 0, 100)
+  options = {'rank': 8, 'hidden_dim': 32, 'members': 1, 'steps': 100}
+  trained = item_generator.item_generator(
+    features, **BASE, **options, dropout=0.1, lr=3e-3, evaluate_every=50
+  )
+  values = []
+  for model in (item_columns.item_columns(features, **BASE), trained):
+    method, shared, adapted = grown(model, task)
+    found = laboratory.judge(method, adapted.state, task.test)
+    values.append(found.mean('ndcg@100'))
+  assert shared.state.state.members[0].strength > 0
+  assert values[1] > 1.03 * values[0]
+
+
+def test_the_key_decides(data, features):
+  task = new_items.make_task(data, 0, 0, 20)
+  model = item_generator.item_generator(features, **SMALL, caution=0.0)
+  first, again = (grown(model, task)[2].state.weights for _ in range(2))
+  np.testing.assert_array_equal(first, again)
+
+
+def test_too_little_to_learn_from_is_said(data, features):
+  few = data.take_users([0, 1, 2])
+  model = item_generator.item_generator(features, **SMALL)
+  with pytest.raises(method_lib.CannotServe, match='3 users with two'):
+    model.fit(few, KEY)

@@ -107,7 +107,7 @@ def test_validation_items_and_users_are_kept_from_training(data):
 
 
 def test_it_learns_which_feature_tells_of_popularity():
-  """One of 40 features does; the cosine, which weighs all alike, hardly does."""
+  """One of 40 features does; the cosine weighs all of them alike."""
   random = np.random.default_rng(1)
   table = random.normal(size=(400, 40))
   likes = np.where(table[:, 0] > 0.8, 0.3, 0.02)
@@ -117,7 +117,7 @@ def test_it_learns_which_feature_tells_of_popularity():
     table[part.item_ids], (), known
   )
   task = new_items.make_task(data, 0, 0, 100)
-  options = {'rank': 8, 'hidden_dim': 32, 'members': 1, 'steps': 100}
+  options = {'rank': 8, 'hidden_dim': 32, 'members': 1, 'steps': 200}
   trained = item_generator.item_generator(
     features, **BASE, **options, dropout=0.1, lr=3e-3, evaluate_every=50
   )

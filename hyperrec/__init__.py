@@ -40,6 +40,7 @@ __all__ = [
   'ials',
   'ials_features',
   'item_columns',
+  'item_generator',
   'item_knn',
   'l3ae',
   'load',

@@ -95,6 +95,14 @@ retrain EASE:
     >>> 0 < grown['adapt_operations'] < refitted['adapt_operations']
     True
 
+Networks correct these columns; they are trained by hiding old items:
+
+    >>> trained = hr.item_generator(
+    ...   text.units, l2=20.0, rank=4, hidden_dim=8, members=1, steps=2
+    ... )
+    >>> 0 < hr.evaluate(hr.generated(trained), data, **items)['ndcg@100']
+    True
+
 Its rivals are content-based neighbours, which read text alone, and models that
 learn a map from text: feature-aware iALS, DropoutNet, AlphaRec and two towers.
 Random scores are the floor:
@@ -162,6 +170,7 @@ from hyperrec.systems.graph.turbo_cf import turbo_cf
 from hyperrec.systems.hyperease.hyperease import hyperease
 from hyperrec.systems.hyperease.hyperease_user import hyperease_user
 from hyperrec.systems.hyperease.item_columns import item_columns
+from hyperrec.systems.hyperease.item_generator import item_generator
 from hyperrec.systems.hypernetwork.generated_head import generated_head
 from hyperrec.systems.linear.content_knn import content_knn
 from hyperrec.systems.linear.dan import dan

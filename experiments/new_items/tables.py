@@ -6,6 +6,7 @@ With --take=WORKDIR,... the rows of runs are added to results/ first.
 """
 
 import collections
+import itertools
 import json
 import math
 import pathlib
@@ -25,8 +26,8 @@ _TAKE = flags.DEFINE_list(
 )
 
 _FOLDER = pathlib.Path('experiments/new_items')
-# The method that is held against the rivals.
-OURS = 'hyperease_item'
+# The methods that are held against the rivals; the first one against each.
+OURS = ('hyperease_item', 'hyperease_item_trained')
 # Seconds are told for this many arriving items.
 _MANY = 1000
 # Recall@20 and NDCG@20 on CiteULike's cold split in table 1 of LLM-InS (arXiv
@@ -135,15 +136,15 @@ def sets_table(rows: Sequence[Row]) -> str:
 
 
 def pooled_table(rows: Sequence[Row]) -> str:
-  """The generated column over the rival that validation prefers, pooled."""
+  """Generated columns over the rival that validation prefers, pooled."""
   by_cell = grouped(rows, 'dataset', 'budget', 'method')
   budgets = sorted({budget for _, budget, _ in by_cell})
   lines = [
-    '| known interactions of an item | sets | ratio to the best rival [95%] | '
-    'lowest | highest |',
-    '|---:|---:|---:|---|---|',
+    '| method | known interactions of an item | sets | ratio to the best rival '
+    '[95%] | lowest | highest |',
+    '|---|---:|---:|---:|---|---|',
   ]
-  for budget in budgets:
+  for ours, budget in itertools.product(OURS, budgets):
     found = {}
     for name in dict.fromkeys(key[0] for key in by_cell):
       cells = {
@@ -151,13 +152,13 @@ def pooled_table(rows: Sequence[Row]) -> str:
         for (data, b, method), own in by_cell.items()
         if (data, b) == (name, budget)
       }
-      rival = best_rival(cells) if OURS in cells else None
+      rival = best_rival(cells) if ours in cells else None
       if rival is not None:
         found[f'{name}, {rival}'] = math.log(
-          mean_of(cells[OURS], results.PRIMARY)
+          mean_of(cells[ours], results.PRIMARY)
           / mean_of(cells[rival], results.PRIMARY)
         )
-    lines.append(_pooled_line(budget, found))
+    lines.append(f'| {ours} {_pooled_line(budget, found)}')
   return '\n'.join(lines)
 
 
@@ -196,13 +197,13 @@ def against_table(rows: Sequence[Row]) -> str:
     f'|---|{"---:|" * len(budgets)}',
   ]
   for method in dict.fromkeys(key[0] for key in by_cell):
-    if method == OURS:
+    if method == OURS[0]:
       continue
     cells = []
     for budget in budgets:
       ratios = []
       for own in _of(by_cell, method, budget):
-        ours = by_cell.get((OURS, budget, own[0]['dataset']))
+        ours = by_cell.get((OURS[0], budget, own[0]['dataset']))
         theirs = mean_of(own, results.PRIMARY)
         if ours and theirs:
           ratios.append(math.log(mean_of(ours, results.PRIMARY) / theirs))
@@ -220,7 +221,7 @@ def _of(by_cell, method: str, budget: int) -> list[list[Row]]:
 def near_table(rows: Sequence[Row]) -> str:
   """NDCG@100 at no interactions, without and with near-duplicates."""
   by_cell = grouped(rows, 'method', 'budget', 'dataset')
-  methods = (OURS, 'content_knn', 'popularity')
+  methods = (*OURS, 'content_knn')
   lines = [
     f'| data set | {" | ".join(methods)} |',
     f'|---|{"---|" * len(methods)}',
@@ -228,11 +229,13 @@ def near_table(rows: Sequence[Row]) -> str:
   view = 'with near-duplicates'
   for name in dict.fromkeys(key[2] for key in by_cell):
     cells = [by_cell.get((method, 0, name)) for method in methods]
-    if not all(cells) or view not in cells[0][0]['views']:
+    if not cells[0] or view not in cells[0][0]['views']:
       continue
     pairs = [
       f'{mean_of(own, results.PRIMARY):.3f} / '
       f'{mean_of(own, results.PRIMARY, view):.3f}'
+      if own
+      else ''
       for own in cells
     ]
     lines.append(f'| {name} | {" | ".join(pairs)} |')

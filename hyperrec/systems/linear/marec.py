@@ -43,6 +43,8 @@ Outcome = method_lib.Outcome
 
 # Users whose predictions are held at once; no result depends on it.
 _BLOCK = 1024
+# Larger catalogues are computed in float32, which halves the memory.
+_MOST_DOUBLE = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,14 +89,17 @@ def marec(views: features_lib.Views, **hyperparameters: Any) -> Model:
       _peak_bytes(data.num_items, len(tables)),
       f'MARec on {data.num_items} items with {len(tables)} views',
     )
-    cosines = [np.asarray(t, np.float64) @ t.T for t in tables]
+    dtype = _dtype(data.num_items)
+    tables = [np.asarray(table, dtype) for table in tables]
+    cosines = [table @ table.T for table in tables]
     of_text = sum(counts.matmul(len(t), *t.shape) for t in tables)
     terms = list(likenesses(cosines))
     mu = regress(x_UxV, terms, config.unobserved)
-    likeness = sum(m * term for m, term in zip(mu, terms, strict=True))
+    likeness = sum(float(m) * term for m, term in zip(mu, terms, strict=True))
     weights = solve(
       x_UxV,
-      likeness * (config.strength * rarity(x_UxV, config.percentile)),
+      likeness
+      * np.asarray(config.strength * rarity(x_UxV, config.percentile), dtype),
       sum(cosines) * (config.l2_features / len(cosines)),
       config.l2,
     )
@@ -132,7 +137,7 @@ def regress(
   size = len(terms) + 1
   normal, target = np.zeros((size, size)), np.zeros(size)
   for start in range(0, x.shape[0], _BLOCK):
-    rows = x[start : start + _BLOCK].astype(np.float64)
+    rows = x[start : start + _BLOCK].astype(terms[0].dtype)
     predicted = np.stack([(rows @ g).ravel() for g in terms])
     predicted = np.concatenate([predicted, np.ones_like(predicted[:1])])
     observed = predicted[:, rows.toarray().ravel() > 0]
@@ -170,7 +175,7 @@ def solve(
   Raises:
     LinAlgError: the matrix has no inverse, or one with a zero on its diagonal.
   """
-  gram = linear_autoencoder.gram(x, np.float64)
+  gram = linear_autoencoder.gram(x, features_gram.dtype)
   system = features_gram
   system += gram
   system += gram @ aligned
@@ -188,7 +193,12 @@ def solve(
 
 def _peak_bytes(num_items: int, num_views: int) -> int:
   num_terms = num_views + num_views * (num_views + 1) // 2
-  return (num_views + num_terms + 4) * 8 * num_items**2
+  size = np.dtype(_dtype(num_items)).itemsize
+  return (num_views + num_terms + 4) * size * num_items**2
+
+
+def _dtype(num_items: int):
+  return np.float64 if num_items <= _MOST_DOUBLE else np.float32
 
 
 def _fit_flops(x: Csr, num_terms: int) -> float:

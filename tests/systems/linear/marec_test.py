@@ -107,3 +107,12 @@ def test_without_interactions_features_alone_give_weights():
 def test_settings_that_cannot_be_are_refused(name):
   with pytest.raises(interactions.DataError, match=f'{name}=0.0 must be above'):
     marec.marec(views, **{**TRIAL, name: 0.0})
+
+
+def test_large_catalogues_are_computed_in_float32(monkeypatch):
+  data = makers.make_data(num_users=60)
+  double = marec.marec(views, **TRIAL).fit(data, KEY).state
+  monkeypatch.setattr(marec, '_MOST_DOUBLE', 10)
+  single = marec.marec(views, **TRIAL).fit(data, KEY).state
+  assert not np.array_equal(double, single)
+  np.testing.assert_allclose(double, single, atol=1e-4)

@@ -511,7 +511,7 @@ SYSTEMS = (
     lambda f, **t: ials_features.ials_features(f.units, **t),
     {
       'new_users': Arm(updated, grids.IALS_FEATURES_USERS),
-      'new_items': Arm(frozen, grids.IALS_FEATURES_USERS),
+      'new_items': Arm(frozen, grids.IALS_FEATURES_NEW_ITEMS),
       'new_catalogue': Arm(finetuned, grids.IALS_FEATURES),
       'new_domain': Arm(
         finetuned, grids.IALS_FEATURES, model=_ials_features_of_domains
@@ -524,7 +524,7 @@ SYSTEMS = (
     'ials_features:retrain', 'feature-aware iALS', 'rival',
     lambda f, **t: ials_features.ials_features(f.units, **t),
     {
-      'new_items': Arm(retrained, grids.IALS_FEATURES_USERS),
+      'new_items': Arm(retrained, grids.IALS_FEATURES_NEW_ITEMS),
       'new_catalogue': Arm(retrained, grids.IALS_FEATURES_ITEMS),
       'new_domain': Arm(retrained, grids.IALS_FEATURES_ITEMS),
       'drift': Arm(retrained, grids.IALS_FEATURES_USERS),

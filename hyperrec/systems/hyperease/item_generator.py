@@ -16,8 +16,8 @@ likelihood of the hidden items that they took up, among all hidden items.
 
 A network that fits its users and items says little about others, so some items
 and some users are kept from training. There, a correction has to gain more than
-its standard error, or the closed form stays as it is. Several networks with
-other such items and users are averaged.
+`caution` standard errors, or the closed form stays as it is. Several networks
+are averaged; each has other users, and mostly other items, kept from training.
 """
 
 import dataclasses
@@ -29,7 +29,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
-import scipy.sparse.linalg
 from jaxtyping import Array, Float, Int
 
 from hyperrec import config as config_lib
@@ -211,12 +210,11 @@ def item_generator(features: CentredFeatures, **hyperparameters: Any) -> Model:
       table.astype(np.float32),
       facts(made, state.log_counts, nearest, state.scale),
     )
-    columns = correct(config, state, told, made.columns)
+    columns, of_correction = correct(config, state, told, made.columns)
     grown, operations = item_columns.take_in(
       config, state.catalogue, columns, data, known
     )
-    operations += correct_flops(config, state, told)
-    return Outcome(grown, made.cost + Cost(operations))
+    return Outcome(grown, made.cost + Cost(of_correction + operations))
 
   return Model('item_generator', config, fit_to, score, grow=grow)
 
@@ -567,8 +565,11 @@ def correct(
   state: State,
   known: Known,
   columns: Float[np.ndarray, 'V N'],
-) -> Float[np.ndarray, 'V N']:
-  """The columns of new items, corrected by the mean of all networks."""
+) -> tuple[Float[np.ndarray, 'V N'], float]:
+  """The columns of new items, corrected by all networks; the operations.
+
+  The corrected columns of the networks are averaged.
+  """
   net = _net(config, state.loadings)
   found = []
   for params, strength in state.members:
@@ -581,18 +582,11 @@ def correct(
         strength * scale_N,
       )
     )
-  return np.array(sum(found) / len(found))
-
-
-def correct_flops(
-  config: ItemGeneratorConfig, state: State, known: Known
-) -> float:
-  """Operations of `correct`."""
-  num_items, rank = state.loadings.shape
-  num_new = len(known.table)
-  of_net = _net_flops(config, num_new, known, rank)
-  of_column = counts.matmul(num_items, num_new, rank) + 2 * num_items * num_new
-  return len(state.members) * (of_net + of_column)
+  num_items, num_new = columns.shape
+  rank = state.loadings.shape[1]
+  of_one = _net_flops(config, num_new, known, rank)
+  of_one += counts.matmul(num_items, num_new, rank) + 2 * columns.size
+  return np.array(sum(found) / len(found)), len(found) * of_one
 
 
 def _net_flops(config, num_items: int, known: Known, rank: int) -> float:

@@ -16,6 +16,9 @@ around the generated one. Only the users who took the item up count, since the
 others may not have seen it yet:
 
     min_w  sum_u (1 - x_u w)^2 + l2_update ||w - c_j||^2
+
+Last, all new columns are made as long as the ranking of the old items allows
+(`old_ranking`), so that the whole catalogue can be ranked.
 """
 
 import dataclasses
@@ -29,6 +32,7 @@ from jaxtyping import Float, Int
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.cost import counts, memory
+from hyperrec.systems.hyperease import local_regression, old_ranking
 from hyperrec.systems.linear import (
   item_item,
   linear_autoencoder,
@@ -40,6 +44,9 @@ CentredFeatures = method_lib.CentredFeatures
 Interactions = method_lib.Interactions
 Model = method_lib.Model
 Outcome = method_lib.Outcome
+
+# New columns are at most so much longer than `scale` says.
+_LONGEST = 3.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,9 +63,12 @@ class ItemColumnsConfig:
       column is that of the kernel regression alone.
     updates: Whether interactions of new items update their columns.
     l2_update: Ridge of that update, above 0.
-    scale: Length of generated columns, as a multiple of the median length of
-      old columns; both lengths are medians. It weighs the generated column
-      against interactions, and new items against old ones.
+    scale: Length of generated columns when interactions update them, as a
+      multiple of the median length of old columns; both lengths are medians.
+    most_lost: Share of the NDCG@100 of old targets that new items may cost in
+      the ranking of the whole catalogue.
+    neighbours: Old items, the most similar ones, on which the kernel regression
+      of a new item is done; 0 takes all of them, which needs a [V, V] factor.
   """
 
   l2: float = config_lib.field(100.0, above=0)
@@ -69,6 +79,8 @@ class ItemColumnsConfig:
   updates: bool = True
   l2_update: float = config_lib.field(100.0, above=0)
   scale: float = config_lib.field(1.0, above=0)
+  most_lost: float = config_lib.field(0.025, least=0, below=1)
+  neighbours: int = config_lib.field(0, least=0)
 
   def __post_init__(self):
     config_lib.check(self)
@@ -79,11 +91,14 @@ class Catalogue(NamedTuple):
 
   Attributes:
     weights: [V, V], EASE between its items.
-    factor: [V, V], lower Cholesky factor of K + l2 I.
+    factor: [V, V], lower Cholesky factor of K + l2 I; None where a column is
+      made from a few neighbours.
+    watched: users by whom the length of new columns is chosen.
   """
 
   weights: Float[np.ndarray, 'V V']
-  factor: Float[np.ndarray, 'V V']
+  factor: Float[np.ndarray, 'V V'] | None
+  watched: old_ranking.Watched
 
 
 class Grown(NamedTuple):
@@ -110,17 +125,9 @@ def item_columns(features: CentredFeatures, **hyperparameters: Any) -> Model:
 
   def fit(data, key, start=None, run=None):
     del key, start, run
-    table = features(data)
-    factor = kernel_factor(table, config.sharpness, config.l2_kernel)
-    x_UxV = data.csr()
-    ridge = np.full(data.num_items, float(config.l2))
-    weights = linear_autoencoder.solve(x_UxV, ridge)
-    if not isinstance(weights, np.ndarray):
-      weights = weights.dense()
-    operations = kernel_flops(*table.shape) + linear_autoencoder.solve_flops(
-      x_UxV.getnnz(1), data.num_items
-    )
-    return Outcome(Catalogue(weights, factor), Cost(operations))
+    precision, operations = fit_precision(config, data)
+    state, of_state = catalogue(config, data, precision, features(data))
+    return Outcome(state, Cost(operations + of_state))
 
   def grow(state, data, known):
     table = features(data, known)
@@ -130,6 +137,41 @@ def item_columns(features: CentredFeatures, **hyperparameters: Any) -> Model:
     return Outcome(grown, made.cost + Cost(operations))
 
   return Model('item_columns', config, fit, score, grow=grow)
+
+
+def fit_precision(
+  config: ItemColumnsConfig, data: Interactions
+) -> tuple[Float[np.ndarray, 'V V'], float]:
+  """P = (X'X + l2 I)^-1 of a catalogue, and the operations."""
+  x_UxV = data.csr()
+  ridge = np.full(data.num_items, float(config.l2))
+  precision = linear_autoencoder.precision_cheapest(x_UxV, ridge)
+  return precision, linear_autoencoder.precision_flops(
+    x_UxV.getnnz(1), data.num_items
+  )
+
+
+def catalogue(
+  config: ItemColumnsConfig,
+  data: Interactions,
+  precision: Float[np.ndarray, 'V V'],
+  table: Float[np.ndarray, 'V F'],
+) -> tuple[Catalogue, float]:
+  """A catalogue that items may arrive in, and the operations.
+
+  Args:
+    config: hyperparameters.
+    data: what users did in the catalogue.
+    precision: that of `fit_precision`; overwritten.
+    table: features of the items.
+  """
+  watched, operations = old_ranking.watch(data.csr(), precision)
+  weights = linear_autoencoder.weights_from_precision(precision)
+  if config.neighbours:
+    return Catalogue(weights, None, watched), operations
+  factor = kernel_factor(table, config.sharpness, config.l2_kernel)
+  operations += kernel_flops(*table.shape)
+  return Catalogue(weights, factor, watched), operations
 
 
 def score(state: Catalogue | Grown, histories: method_lib.Histories):
@@ -196,22 +238,40 @@ def generate(
   new: Float[np.ndarray, 'N F'],
 ) -> Generated:
   """Columns of new items from their features."""
-  num_items, num_new = len(known), len(new)
-  k_VxN = kernel(known, new, config.sharpness)
-  shares_VxN = scipy.linalg.cho_solve(
-    (state.factor, True), k_VxN, overwrite_b=True, check_finite=False
-  )
-  of_text = counts.matmul(num_items, num_new, known.shape[1])
-  of_text += 2 * counts.triangular_solve(num_items, num_new)
+  shares_VxN, of_text = _shares(config, state, known, new)
   if not config.use_weights:
-    cost = Cost(of_text, of_text=of_text)
-    return Generated(shares_VxN.copy(), shares_VxN, cost)
-  columns = state.weights @ shares_VxN
+    return Generated(
+      shares_VxN.copy(), shares_VxN, Cost(of_text, of_text=of_text)
+    )
+  per_item = config.neighbours or len(known)
+  if config.neighbours:
+    sparse = scipy.sparse.csr_matrix(shares_VxN.T)
+    columns = np.ascontiguousarray((sparse @ state.weights.T).T)
+  else:
+    columns = state.weights @ shares_VxN
   columns += np.float32(config.identity) * shares_VxN
-  product = counts.matmul(num_items, num_new, num_items)
+  product = counts.matmul(len(known), len(new), per_item)
   return Generated(
     columns, shares_VxN, Cost(of_text + product, of_text=of_text)
   )
+
+
+def _shares(config, state: Catalogue, known, new):
+  """(K + l2 I)^-1 k, for all old items or for the nearest; the operations."""
+  num_items, num_new = len(known), len(new)
+  if config.neighbours:
+    return local_regression.shares(
+      known, new, config.sharpness, config.l2_kernel, config.neighbours
+    )
+  shares_VxN = scipy.linalg.cho_solve(
+    (state.factor, True),
+    kernel(known, new, config.sharpness),
+    overwrite_b=True,
+    check_finite=False,
+  )
+  operations = counts.matmul(num_items, num_new, known.shape[1])
+  operations += 2 * counts.triangular_solve(num_items, num_new)
+  return shares_VxN, operations
 
 
 def take_in(
@@ -241,9 +301,13 @@ def take_in(
     operations = update(
       columns, x_UxV[:, known], x_UxV[:, new], config.l2_update
     )
+  factor, of_factor = old_ranking.longest(
+    state.watched, columns, config.most_lost, _LONGEST
+  )
+  columns *= np.float32(factor)
   weights = np.empty((len(known), data.num_items), np.float32)
   weights[:, known], weights[:, new] = state.weights, columns
-  return Grown(weights, known), operations
+  return Grown(weights, known), operations + of_factor
 
 
 def hidden_columns(

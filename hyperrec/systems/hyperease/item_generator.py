@@ -34,10 +34,8 @@ from jaxtyping import Array, Float, Int
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.cost import counts
-from hyperrec.evaluation import ranking
 from hyperrec.systems.graph import spectrum
-from hyperrec.systems.hyperease import item_columns
-from hyperrec.systems.linear import linear_autoencoder
+from hyperrec.systems.hyperease import hidden_items, item_columns
 from hyperrec.systems.mult_vae import variational_autoencoder
 from hyperrec.training import loop, optimizers
 from hyperrec.training import step as step_lib
@@ -53,11 +51,6 @@ Outcome = method_lib.Outcome
 _HIDDEN_SHARE = 0.25
 # Parts of a correction that validation chooses from.
 _STRENGTHS = (0.3, 0.6, 1.0)
-# An item is no task if another one is this similar: a new item would be left
-# out of the ranking.
-_NEAR = 0.9
-# What a correction has to improve, and on how many users at most.
-_METRIC, _MOST_JUDGED = 'ndcg@100', 3000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,13 +107,6 @@ class Scale(NamedTuple):
   deviation: Float[np.ndarray, ' 4']
 
 
-class Member(NamedTuple):
-  """One trained network; a strength of 0 leaves the closed form as it is."""
-
-  params: Any
-  strength: float
-
-
 class State(NamedTuple):
   """A catalogue, and the generator of the columns of items that arrive.
 
@@ -129,14 +115,17 @@ class State(NamedTuple):
     loadings: E [V, r].
     log_counts: [V], log of each item's interactions plus 1.
     scale: see `Scale`.
-    members: the networks.
+    members: parameters of the networks.
+    strength: the part of their corrections that is made; 0 leaves the closed
+      form as it is.
   """
 
   catalogue: item_columns.Catalogue
   loadings: Float[np.ndarray, 'V r']
   log_counts: Float[np.ndarray, ' V']
   scale: Scale
-  members: tuple[Member, ...]
+  members: tuple[Any, ...]
+  strength: float
 
 
 class Tables(NamedTuple):
@@ -151,20 +140,6 @@ class Tables(NamedTuple):
   known: Known
   columns: Float[Array, 'V V']
   loadings: Float[Array, 'V r']
-
-
-class Task(NamedTuple):
-  """Users whose items are partly hidden.
-
-  Attributes:
-    histories: the items that are shown.
-    items: numbers of the N hidden items.
-    targets: which of these a user took up.
-  """
-
-  histories: Float[Array, 'B V']
-  items: Int[Array, ' N']
-  targets: Float[Array, 'B N']
 
 
 class Net(nn.Module):
@@ -239,18 +214,18 @@ def fit(
   Raises:
     CannotServe: too few items or users are left to train and to validate on.
   """
-  x_UxV, num_items = data.csr(), data.num_items
-  ridge = np.full(num_items, float(config.l2))
-  precision = linear_autoencoder.precision_cheapest(x_UxV, ridge)
-  columns, shares, operations = item_columns.hidden_columns(
+  x_UxV = data.csr()
+  precision, operations = item_columns.fit_precision(config, data)
+  columns, shares, of_columns = item_columns.hidden_columns(
     config, precision, table
   )
-  operations += linear_autoencoder.precision_flops(x_UxV.getnnz(1), num_items)
-  weights = linear_autoencoder.weights_from_precision(precision)
-  factor = item_columns.kernel_factor(table, config.sharpness, config.l2_kernel)
-  loadings, of_loadings = item_loadings(config, x_UxV, weights)
+  catalogue, of_catalogue = item_columns.catalogue(
+    config, data, precision, table
+  )
+  operations += of_columns + of_catalogue
+  loadings, of_loadings = item_loadings(config, x_UxV, catalogue.weights)
   log_counts = np.log(x_UxV.getnnz(0) + 1.0)
-  nearest = _nearest_other(table)
+  nearest = hidden_items.nearest_other(table)
   hidden = item_columns.Generated(columns, shares, Cost())
   raw = facts(hidden, log_counts, nearest)
   scale = Scale(raw.mean(axis=0), raw.std(axis=0) + 1e-6)
@@ -258,21 +233,40 @@ def fit(
     np.asarray(table, np.float32), facts(hidden, log_counts, nearest, scale)
   )
   tables = Tables(known, columns, loadings)
-  tasks = distinct(nearest)
-  members, of_members = [], 0.0
+  tasks = hidden_items.distinct(nearest)
+  members, changes, of_members = [], [], 0.0
   for member_key in jax.random.split(key, config.members):
-    parts = divide(config, data, tasks, member_key)
-    trained, spent = train(config, x_UxV, tables, parts, member_key)
-    members.append(trained)
+    parts = hidden_items.divide(
+      data, tasks, config.validation_share, member_key
+    )
+    params, change, spent = train(config, x_UxV, tables, parts, member_key)
+    members.append(params)
+    changes.append(change)
     of_members += spent
   state = State(
-    item_columns.Catalogue(weights, factor),
+    catalogue,
     loadings,
     log_counts,
     scale,
     tuple(members),
+    _strength(config, changes),
   )
   return Outcome(state, Cost(operations + of_loadings + of_members))
+
+
+def _strength(
+  config: ItemGeneratorConfig, changes: list[list[hidden_items.Change]]
+) -> float:
+  """The strength that gains most, of those that surely gain; 0 if none does."""
+  best, best_gain = 0.0, 0.0
+  for strength, of_members in zip(
+    _STRENGTHS, zip(*changes, strict=True), strict=True
+  ):
+    gain = hidden_items.gain(of_members, 0.0)
+    is_sure = hidden_items.gain(of_members, config.caution) > 0
+    if is_sure and gain > best_gain:
+      best, best_gain = strength, gain
+  return best
 
 
 def item_loadings(
@@ -321,85 +315,20 @@ def facts(
   return found.astype(np.float32)
 
 
-def _nearest_other(table: Float[np.ndarray, 'V F']) -> np.ndarray:
-  """The greatest cosine of each item to another one."""
-  cosines = table @ table.T
-  np.fill_diagonal(cosines, -1)
-  return cosines.max(axis=1)
-
-
-def distinct(nearest: Float[np.ndarray, ' V']) -> np.ndarray:
-  """Items without a near-duplicate; all items where these are less than half.
-
-  Args:
-    nearest: greatest cosine of each item to another one.
-  """
-  found = np.flatnonzero(nearest <= _NEAR)
-  return found if 2 * len(found) >= len(nearest) else np.arange(len(nearest))
-
-
-class Parts(NamedTuple):
-  """Items and users to train on and to validate on."""
-
-  items: np.ndarray
-  validation_items: np.ndarray
-  users: np.ndarray
-  validation_users: np.ndarray
-
-
-def divide(
-  config: ItemGeneratorConfig,
-  data: Interactions,
-  tasks: np.ndarray,
-  key: jax.Array,
-) -> Parts:
-  """Keeps some items and users from training.
-
-  Args:
-    config: hyperparameters.
-    data: interactions.
-    tasks: items that may be hidden.
-    key: of the draws. Where times are known, the items are the latest ones.
-
-  Raises:
-    CannotServe: nothing is left to train on, or to validate on.
-  """
-  random = np.random.default_rng(int(jax.random.bits(key)))
-  order = random.permutation(tasks)
-  first = data.first_times()
-  if first is not None:
-    order = tasks[np.argsort(-first[tasks], kind='stable')]
-  cut = int(config.validation_share * len(order))
-  users = random.permutation(np.flatnonzero(data.csr().getnnz(1) > 1))
-  cut_users = int(config.validation_share * len(users))
-  parts = Parts(
-    np.sort(order[cut:]),
-    np.sort(order[:cut]),
-    users[cut_users:],
-    users[:cut_users],
-  )
-  if min(map(len, parts)) < 2:
-    raise method_lib.CannotServe(
-      'a generator of items keeps a part of the items and of the users from '
-      f'training; {data.name or "the source"} has {len(tasks)} items and '
-      f'{len(users)} users with two of them'
-    )
-  return parts
-
-
 def train(
   config: ItemGeneratorConfig,
   x: Csr,
   tables: Tables,
-  parts: Parts,
+  parts: hidden_items.Parts,
   key: jax.Array,
-) -> tuple[Member, float]:
+) -> tuple[Any, list[hidden_items.Change], float]:
   """Trains one network.
 
   Returns:
-    The network as it was when it gained most on validation, with the strength
-    that gained most; and the operations.
+    The parameters as they were when they gained most on validation; what they
+    changed there by each of the strengths; the operations.
   """
+  judge = hidden_items.make_judge(x, tables.columns, parts)
   draw_key, init_key, step_key = jax.random.split(key, 3)
   seed = int(jax.random.bits(draw_key))
   size = min(config.batch_size, len(parts.users))
@@ -411,10 +340,13 @@ def train(
     rows = loop.batch_rows(step, size, len(parts.users), seed)
     hidden = random.choice(parts.items, num_hidden, replace=False)
     absent = parts.validation_items
-    task = make_task(x[parts.users[rows]], np.sort(hidden), absent)
+    task = hidden_items.make_task(x[parts.users[rows]], np.sort(hidden), absent)
     return tables, task
 
-  gains = validation(config, x, tables, parts)
+  def gain(params):
+    changes = _changes(config, params, tables, judge)
+    return max(hidden_items.gain([change], 0.0) for change in changes)
+
   some = jax.tree.map(lambda leaf: leaf[:1], tables.known)
   params = {
     'net': _net(config, tables.loadings).init(init_key, some)['params'],
@@ -428,78 +360,32 @@ def train(
     batch_at,
     config.steps,
     loop.Run(
-      lambda found: {'gain': max(gains(found))},
+      lambda found: {'gain': gain(found)},
       best_metric='gain',
       evaluate_every=config.evaluate_every,
     ),
   )
-  best = gains(result.best.params)
-  strength = _STRENGTHS[int(np.argmax(best))] if max(best) > 0 else 0.0
   state = step_lib.init_state(params, tx, step_key)
   operations = config.steps * counts.program(step_fn, state, batch_at(0))
-  looks = 1 + config.steps // config.evaluate_every
-  operations += looks * validation_flops(config, x, tables, parts)
-  return Member(jax.device_get(result.best.params), strength), operations
+  num_items, rank = tables.loadings.shape
+  num_judged = len(parts.validation_items)
+  of_look = counts.matmul(num_items, num_judged, rank) + judge.flops
+  of_look += _net_flops(config, num_judged, tables.known, rank)
+  looks = (2 + config.steps // config.evaluate_every) * len(_STRENGTHS)
+  params = jax.device_get(result.best.params)
+  changes = _changes(config, params, tables, judge)
+  return params, changes, operations + looks * of_look
 
 
-def make_task(x: Csr, hidden: np.ndarray, absent: np.ndarray) -> Task:
-  """Hides items of users; items that are absent are in no history either."""
-  histories = x.toarray()
-  targets = histories[:, hidden]
-  histories[:, hidden] = 0
-  histories[:, absent] = 0
-  return Task(histories, hidden.astype(np.int32), targets)
-
-
-def validation(config: ItemGeneratorConfig, x: Csr, tables, parts: Parts):
-  """Makes the function that tells what parameters gain over the closed form.
-
-  Returns:
-    params -> for each of the strengths, the mean gain of NDCG over the
-    validation users, less `caution` standard errors.
-  """
-  nothing = np.zeros(0, np.int64)
-  items = parts.validation_items
-  rows = parts.validation_users
-  rows = rows[x[rows][:, items].getnnz(1) > 0][:_MOST_JUDGED]
-  if not len(rows):
-    return lambda params: [0.0] * len(_STRENGTHS)
-  task = make_task(x[rows], items, nothing)
-
-  def ndcg(columns):
-    scores = task.histories @ np.asarray(columns)
-    return ranking.evaluate(
-      lambda users: scores[users],
-      scipy.sparse.csr_matrix(task.targets.shape, dtype=np.float32),
-      scipy.sparse.csr_matrix(task.targets),
-      metrics=(_METRIC,),
-    ).values[_METRIC]
-
-  base = ndcg(tables.columns[:, items])
-
-  def gains(params):
-    found = []
-    for strength in _STRENGTHS:
-      gain = (
-        ndcg(columns_of(config, params, tables, items, strength=strength))
-        - base
-      )
-      error = gain.std() / np.sqrt(len(gain))
-      found.append(float(gain.mean() - config.caution * error))
-    return found
-
-  return gains
-
-
-def validation_flops(config, x: Csr, tables: Tables, parts: Parts) -> float:
-  """Operations of one look at the validation users, for all strengths."""
-  num_items = len(parts.validation_items)
-  num_users = min(_MOST_JUDGED, len(parts.validation_users))
-  rank = tables.loadings.shape[1]
-  of_columns = counts.matmul(x.shape[1], num_items, rank)
-  of_columns += _net_flops(config, num_items, tables.known, rank)
-  of_scores = counts.matmul(num_users, num_items, x.shape[1])
-  return len(_STRENGTHS) * (of_columns + of_scores)
+def _changes(
+  config, params, tables: Tables, judge: hidden_items.Judge
+) -> list[hidden_items.Change]:
+  """How NDCG changes by each of the strengths of a correction."""
+  items = judge.task.items
+  return [
+    judge.change(columns_of(config, params, tables, items, strength=strength))
+    for strength in _STRENGTHS
+  ]
 
 
 @functools.lru_cache(maxsize=16)
@@ -514,7 +400,9 @@ def train_step(config: ItemGeneratorConfig):
   return step_lib.make_train_step(loss_fn, tx), tx
 
 
-def _loss(config, params, tables: Tables, task: Task, key: jax.Array):
+def _loss(
+  config, params, tables: Tables, task: hidden_items.Task, key: jax.Array
+):
   """Multinomial loss per target; users with targets and histories count."""
   columns_VxN = columns_of(config, params, tables, task.items, key=key)
   scores_BxN = task.histories @ columns_VxN
@@ -572,14 +460,14 @@ def correct(
   """
   net = _net(config, state.loadings)
   found = []
-  for params, strength in state.members:
+  for params in state.members:
     coefficients_Nxr, scale_N = net.apply({'params': params['net']}, known)
     found.append(
       _corrected(
         columns,
         state.loadings,
-        strength * coefficients_Nxr,
-        strength * scale_N,
+        state.strength * coefficients_Nxr,
+        state.strength * scale_N,
       )
     )
   num_items, num_new = columns.shape

@@ -1,7 +1,5 @@
 """Trained columns: they start at the closed form, and learn what text tells."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -46,7 +44,7 @@ def test_without_a_gain_on_validation_it_is_the_closed_form(
   task = new_items.make_task(data, budget, 0, 20)
   ours = item_generator.item_generator(features, **SMALL, caution=1e6)
   _, shared, outcome = grown(ours, task)
-  assert {m.strength for m in shared.state.state.members} == {0.0}
+  assert shared.state.state.strength == 0
   _, base, expected = grown(item_columns.item_columns(features, **BASE), task)
   np.testing.assert_allclose(
     outcome.state.weights, expected.state.weights, atol=1e-5
@@ -81,31 +79,6 @@ def test_the_network_starts_at_the_closed_form():
   assert not np.allclose(whole, found)
 
 
-def test_the_users_keep_what_is_not_hidden(data):
-  x = data.csr()
-  task = item_generator.make_task(x, np.array([3, 8]), np.array([5]))
-  dense = x.toarray()
-  np.testing.assert_array_equal(task.targets, dense[:, [3, 8]])
-  dense[:, [3, 5, 8]] = 0
-  np.testing.assert_array_equal(task.histories, dense)
-
-
-def test_validation_items_and_users_are_kept_from_training(data):
-  config = item_generator.ItemGeneratorConfig(validation_share=0.25)
-  tasks = np.arange(0, data.num_items, 2)
-  bare = dataclasses.replace(data, timestamps=None)
-  for one, is_timed in ((bare, False), (data, True)):
-    parts = item_generator.divide(config, one, tasks, KEY)
-    again = item_generator.divide(config, one, tasks, jax.random.key(7))
-    items = np.append(parts.items, parts.validation_items)
-    assert sorted(items.tolist()) == tasks.tolist()
-    assert not set(parts.users) & set(parts.validation_users)
-    same = np.array_equal(parts.validation_items, again.validation_items)
-    assert same == is_timed
-  first = data.first_times()
-  assert first[parts.validation_items].min() >= first[parts.items].max()
-
-
 def test_it_learns_which_feature_tells_of_popularity():
   """One of 40 features does; the cosine weighs all of them alike."""
   random = np.random.default_rng(1)
@@ -126,7 +99,7 @@ def test_it_learns_which_feature_tells_of_popularity():
     method, shared, adapted = grown(model, task)
     found = laboratory.judge(method, adapted.state, task.test)
     values.append(found.mean('ndcg@100'))
-  assert shared.state.state.members[0].strength > 0
+  assert shared.state.state.strength > 0
   assert values[1] > 1.03 * values[0]
 
 

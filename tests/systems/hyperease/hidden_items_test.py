@@ -1,0 +1,91 @@
+"""Hidden items: who is kept from training, and how sure a gain is."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+import scipy.sparse
+
+from hyperrec.evaluation import ranking
+from hyperrec.systems.hyperease import hidden_items
+from tests.makers import made_domain
+
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope='module')
+def data():
+  return made_domain('some', 3, num_users=150, num_items=60)
+
+
+def test_the_users_keep_what_is_not_hidden(data):
+  x = data.csr()
+  task = hidden_items.make_task(x, np.array([3, 8]), np.array([5]))
+  dense = x.toarray()
+  np.testing.assert_array_equal(task.targets, dense[:, [3, 8]])
+  dense[:, [3, 5, 8]] = 0
+  np.testing.assert_array_equal(task.histories, dense)
+
+
+def test_validation_items_and_users_are_kept_from_training(data):
+  tasks = np.arange(0, data.num_items, 2)
+  bare = dataclasses.replace(data, timestamps=None)
+  for one, is_timed in ((bare, False), (data, True)):
+    parts = hidden_items.divide(one, tasks, 0.25, KEY)
+    again = hidden_items.divide(one, tasks, 0.25, jax.random.key(7))
+    items = np.append(parts.items, parts.validation_items)
+    assert sorted(items.tolist()) == tasks.tolist()
+    assert not set(parts.users) & set(parts.validation_users)
+    same = np.array_equal(parts.validation_items, again.validation_items)
+    assert same == is_timed
+  first = data.first_times()
+  assert first[parts.validation_items].min() >= first[parts.items].max()
+
+
+def judged(data, columns):
+  parts = hidden_items.divide(data, np.arange(data.num_items), 0.3, KEY)
+  return hidden_items.make_judge(data.csr(), columns, parts)
+
+
+def test_the_change_is_that_of_ndcg(data):
+  random = np.random.default_rng(0)
+  size = data.num_items
+  before, after = random.normal(size=(2, size, size)).astype(np.float32)
+  # Ties count against the targets.
+  after[:, 5:9] = 0
+  judge = judged(data, before)
+  items = judge.task.items
+  change = judge.change(after[:, items])
+
+  def ndcg(columns):
+    scores = judge.task.histories @ columns[:, items]
+    return ranking.evaluate(
+      lambda users: scores[users],
+      scipy.sparse.csr_matrix(scores.shape, dtype=np.float32),
+      scipy.sparse.csr_matrix(judge.task.targets),
+      metrics=('ndcg@100',),
+    ).values['ndcg@100']
+
+  expected = ndcg(after) - ndcg(before)
+  np.testing.assert_allclose(change.of_users[judge.users], expected, atol=1e-6)
+  np.testing.assert_allclose(change.of_items.sum(), expected.sum(), atol=1e-5)
+  np.testing.assert_allclose(
+    hidden_items.gain([change], 0.0), expected.mean(), atol=1e-6
+  )
+
+
+def test_caution_counts_users_and_items():
+  """Ten users gain alike, but all by one item: items are the doubt."""
+  of_users = np.full(10, 0.1)
+  many, one = np.full(5, 0.2), np.array([1.0, 1e-9, 1e-9, 1e-9, 1e-9])
+  sure = hidden_items.Change(of_users, many, 10)
+  doubtful = hidden_items.Change(of_users, one, 10)
+  np.testing.assert_allclose(hidden_items.gain([sure], 1.5), 0.1)
+  error = np.sqrt(5 * one.var()) / 10
+  np.testing.assert_allclose(
+    hidden_items.gain([doubtful], 1.5), 0.1 - 1.5 * error, rtol=1e-6
+  )
+  assert hidden_items.gain([doubtful, sure], 1.5) > hidden_items.gain(
+    [doubtful], 1.5
+  )

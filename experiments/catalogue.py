@@ -694,7 +694,7 @@ SYSTEMS = (
   ),
   System(
     'hyperease_item_trained', 'HyperEASE for items', 'trained generator',
-    lambda f, **t: item_generator.item_generator(f.units, **t),
+    lambda f, **t: item_generator.item_generator(f.units, f.views, **t),
     {'new_items': Arm(generated, grids.ITEM_GENERATOR)},
     look=(_RED, 'D'),
   ),

@@ -258,17 +258,34 @@ def generate(
 
 def _shares(config, state: Catalogue, known, new):
   """(K + l2 I)^-1 k, for all old items or for the nearest; the operations."""
-  num_items, num_new = len(known), len(new)
   if config.neighbours:
     return local_regression.shares(
       known, new, config.sharpness, config.l2_kernel, config.neighbours
     )
+  return regression(state.factor, known, new, config.sharpness)
+
+
+def regression(
+  factor: Float[np.ndarray, 'V V'],
+  known: Float[np.ndarray, 'V F'],
+  new: Float[np.ndarray, 'N F'],
+  sharpness: float,
+) -> tuple[Float[np.ndarray, 'V N'], float]:
+  """The kernel regression of new items on all old ones, and the operations.
+
+  Args:
+    factor: that of `kernel_factor`.
+    known: features of the old items.
+    new: features of the new ones.
+    sharpness: of the kernel.
+  """
   shares_VxN = scipy.linalg.cho_solve(
-    (state.factor, True),
-    kernel(known, new, config.sharpness),
+    (factor, True),
+    kernel(known, new, sharpness),
     overwrite_b=True,
     check_finite=False,
   )
+  num_items, num_new = shares_VxN.shape
   operations = counts.matmul(num_items, num_new, known.shape[1])
   operations += 2 * counts.triangular_solve(num_items, num_new)
   return shares_VxN, operations
@@ -330,27 +347,53 @@ def hidden_columns(
     The columns, with a diagonal of 0; the shares of the kernel regression that
     they are made of; the operations.
   """
+  shares_VxV, operations = hidden_shares(
+    table, config.sharpness, config.l2_kernel
+  )
+  if not config.use_weights:
+    return shares_VxV.copy(), shares_VxV, operations
+  columns_VxV, of_product = hidden_smoothing(precision, shares_VxV)
+  columns_VxV += np.float32(config.identity) * shares_VxV
+  return columns_VxV, shares_VxV, operations + of_product
+
+
+def hidden_shares(
+  table: Float[np.ndarray, 'V F'], sharpness: float, l2: float
+) -> tuple[Float[np.ndarray, 'V V'], float]:
+  """The kernel regression of each item on all others, and the operations."""
   num_items = len(table)
   diagonal = np.diag_indices(num_items)
-  k_VxV = kernel(table, table, config.sharpness)
-  k_VxV[diagonal] += np.float32(config.l2_kernel)
+  k_VxV = kernel(table, table, sharpness)
+  k_VxV[diagonal] += np.float32(l2)
   # A row of an inverse tells the regression of that item on all others.
   shares_VxV = spd_inverse.spd_inverse(k_VxV)
   shares_VxV /= -np.diagonal(shares_VxV)
   shares_VxV[diagonal] = 0
-  operations = kernel_flops(*table.shape) + counts.spd_inverse(num_items)
-  if not config.use_weights:
-    return shares_VxV.copy(), shares_VxV, operations
+  return shares_VxV, kernel_flops(*table.shape) + counts.spd_inverse(num_items)
+
+
+def hidden_smoothing(
+  precision: Float[np.ndarray, 'V V'], shares: Float[np.ndarray, 'V V']
+) -> tuple[Float[np.ndarray, 'V V'], float]:
+  """B s_i for each item, with B the weights of a catalogue without item i.
+
+  Args:
+    precision: P of the whole catalogue.
+    shares: s_i are its columns; the diagonal is 0.
+
+  Returns:
+    The products, with a diagonal of 0, and the operations.
+  """
+  num_items = len(shares)
+  diagonal = np.diag_indices(num_items)
   own_V = np.diagonal(precision)
   without_VxV = own_V[:, None] - precision**2 / own_V
   without_VxV[diagonal] = 1
-  scaled_VxV = shares_VxV / without_VxV
-  product_VxV = precision @ scaled_VxV
+  product_VxV = precision @ (shares / without_VxV)
   product_VxV -= precision * (np.diagonal(product_VxV) / own_V)
-  columns_VxV = np.float32(1 + config.identity) * shares_VxV - product_VxV
-  columns_VxV[diagonal] = 0
-  operations += counts.matmul(num_items, num_items, num_items)
-  return columns_VxV, shares_VxV, operations
+  smoothed_VxV = shares - product_VxV
+  smoothed_VxV[diagonal] = 0
+  return smoothed_VxV, counts.matmul(num_items, num_items, num_items)
 
 
 def update(

@@ -2,12 +2,13 @@
 
 The closed form of `item_columns` gives a new item j the column c_j. A network
 reads the item's features and what the closed form knows of it, and corrects the
-column in a low rank:
+column:
 
-    g_j = exp(s_j) c_j + E t_j,    (t_j, s_j) = net(features of j)
+    g_j = exp(s_j) c_j + C_j m_j + E t_j,    (s_j, m_j, t_j) = net(f_j)
 
-with E [V, r] the items in a space of few dimensions. The network starts at
-t_j = 0 and s_j = 0, which is the closed form itself.
+The columns of C_j [V, K] are other closed forms for the same item, by other
+kernels and other smoothing (`column_mixture`). E [V, r] holds the items in a
+space of few dimensions. The network starts at 0, which is the closed form.
 
 It is trained on old items. Each step hides a quarter of the items. Their
 columns are those of a catalogue without them (`item_columns.hidden_columns`),
@@ -22,6 +23,7 @@ are averaged; each has other users, and mostly other items, kept from training.
 
 import dataclasses
 import functools
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -35,7 +37,11 @@ from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.cost import counts
 from hyperrec.systems.graph import spectrum
-from hyperrec.systems.hyperease import hidden_items, item_columns
+from hyperrec.systems.hyperease import (
+  column_mixture,
+  hidden_items,
+  item_columns,
+)
 from hyperrec.systems.mult_vae import variational_autoencoder
 from hyperrec.training import loop, optimizers
 from hyperrec.training import step as step_lib
@@ -47,8 +53,8 @@ Interactions = method_lib.Interactions
 Model = method_lib.Model
 Outcome = method_lib.Outcome
 
-# Share of the training items that a step hides.
-_HIDDEN_SHARE = 0.25
+# Share of the training items that a step hides, and how many at most.
+_HIDDEN_SHARE, _MOST_HIDDEN = 0.25, 256
 # Parts of a correction that validation chooses from.
 _STRENGTHS = (0.3, 0.6, 1.0)
 
@@ -77,12 +83,12 @@ class ItemGeneratorConfig(item_columns.ItemColumnsConfig):
   hidden_dim: int = config_lib.field(256, least=1)
   dropout: float = config_lib.field(0.5, least=0, below=1)
   members: int = config_lib.field(4, least=1)
-  steps: int = config_lib.field(800, least=1)
+  steps: int = config_lib.field(400, least=1)
   batch_size: int = config_lib.field(192, least=1)
-  lr: float = config_lib.field(1e-3, above=0)
+  lr: float = config_lib.field(2e-3, above=0)
   weight_decay: float = config_lib.field(1e-2, least=0)
   validation_share: float = config_lib.field(0.2, above=0, below=1)
-  evaluate_every: int = config_lib.field(100, least=1)
+  evaluate_every: int = config_lib.field(50, least=1)
   caution: float = config_lib.field(1.5, least=0)
 
 
@@ -112,6 +118,7 @@ class State(NamedTuple):
 
   Attributes:
     catalogue: weights and kernel of the old items.
+    mixture: what the other columns of new items are made of.
     loadings: E [V, r].
     log_counts: [V], log of each item's interactions plus 1.
     scale: see `Scale`.
@@ -121,6 +128,7 @@ class State(NamedTuple):
   """
 
   catalogue: item_columns.Catalogue
+  mixture: column_mixture.Mixture
   loadings: Float[np.ndarray, 'V r']
   log_counts: Float[np.ndarray, ' V']
   scale: Scale
@@ -134,58 +142,93 @@ class Tables(NamedTuple):
   Attributes:
     known: see `Known`.
     columns: [V, V], each of a catalogue without its item.
+    mixed: [K, V, V], other columns of the same items.
     loadings: E [V, r].
   """
 
   known: Known
   columns: Float[Array, 'V V']
+  mixed: Float[Array, 'K V V']
   loadings: Float[Array, 'V r']
 
 
+class Correction(NamedTuple):
+  """How columns are corrected; all numbers are 0 at the start.
+
+  Attributes:
+    coefficients: t.
+    mixing: m.
+    scale: s.
+  """
+
+  coefficients: Float[Array, 'N r']
+  mixing: Float[Array, 'N K']
+  scale: Float[Array, ' N']
+
+
 class Net(nn.Module):
-  """Coefficients t [r] and log scale s of a column, both 0 at the start."""
+  """Tells how the column of each item is corrected."""
 
   rank: int
+  num_mixed: int
   hidden_dim: int
   dropout: float
 
   @nn.compact
-  def __call__(self, known: Known, *, is_training: bool = False):
-    """Coefficients [N, r] and log scales [N]."""
+  def __call__(self, known: Known, *, is_training: bool = False) -> Correction:
+    """The correction of N items."""
     drop = nn.Dropout(self.dropout, deterministic=not is_training)
     hidden = jnp.concatenate([drop(known.table), known.facts], axis=-1)
     for _ in range(2):
       hidden = drop(nn.gelu(nn.Dense(self.hidden_dim)(hidden)))
     zeros = nn.initializers.zeros
-    found = nn.Dense(self.rank + 1, kernel_init=zeros)(hidden)
-    return found[..., :-1], found[..., -1]
+    width = self.rank + self.num_mixed + 1
+    found = nn.Dense(width, kernel_init=zeros)(hidden)
+    cuts = (self.rank, self.rank + self.num_mixed)
+    coefficients, mixing, scale = jnp.split(found, cuts, axis=-1)
+    return Correction(coefficients, mixing, scale[..., 0])
 
 
-def item_generator(features: CentredFeatures, **hyperparameters: Any) -> Model:
+def item_generator(
+  features: CentredFeatures,
+  views: Callable[..., list[np.ndarray]] | None = None,
+  **hyperparameters: Any,
+) -> Model:
   """EASE whose columns of new items are generated by trained networks.
 
   Args:
     features: (interactions, known=None) -> features of the items, rows of
       length 1, centred over the known items alone.
+    views: the same of each view of the text apart; None has one view.
     **hyperparameters: fields of `ItemGeneratorConfig`.
   """
   config = ItemGeneratorConfig(**hyperparameters)
 
+  def all_views(data, known=None):
+    apart = [] if views is None else views(data, known)
+    return [features(data, known), *apart]
+
   def fit_to(data, key, start=None, run=None):
     del start, run
-    return fit(config, data, features(data), key)
+    return fit(config, data, all_views(data), key)
 
   def grow(state, data, known):
-    table = features(data, known)
+    tables = all_views(data, known)
     new = np.setdiff1d(np.arange(data.num_items), known)
-    old, table = table[known], table[new]
+    parts = [(table[known], table[new]) for table in tables]
+    old, table = parts[0]
     made = item_columns.generate(config, state.catalogue, old, table)
     nearest = (table @ old.T).max(axis=1)
     told = Known(
       table.astype(np.float32),
       facts(made, state.log_counts, nearest, state.scale),
     )
-    columns, of_correction = correct(config, state, told, made.columns)
+    weights = state.catalogue.weights
+    mixed, of_mixed = column_mixture.of_new(
+      config, state.mixture, weights, made.shares, parts
+    )
+    columns, of_correction = correct(config, state, told, made.columns, mixed)
+    of_correction += of_mixed
     grown, operations = item_columns.take_in(
       config, state.catalogue, columns, data, known
     )
@@ -206,33 +249,43 @@ def score(
 def fit(
   config: ItemGeneratorConfig,
   data: Interactions,
-  table: Float[np.ndarray, 'V F'],
+  views: Sequence[Float[np.ndarray, 'V F']],
   key: jax.Array,
 ) -> Outcome:
   """The closed form of a catalogue, and the networks that correct it.
 
+  Args:
+    config: hyperparameters.
+    data: what users did in the catalogue.
+    views: features of the items: of all views together, then of each.
+    key: of all draws.
+
   Raises:
     CannotServe: too few items or users are left to train and to validate on.
   """
-  x_UxV = data.csr()
+  x_UxV, table = data.csr(), views[0]
+  log_counts = np.log(x_UxV.getnnz(0) + 1.0)
+  popularity = (log_counts - log_counts.mean()) / (log_counts.std() + 1e-6)
   precision, operations = item_columns.fit_precision(config, data)
   columns, shares, of_columns = item_columns.hidden_columns(
     config, precision, table
   )
+  hidden = item_columns.Generated(columns, shares, Cost())
+  mixed, mixture, of_mixed = column_mixture.of_old(
+    config, precision, views, hidden, popularity.astype(np.float32)
+  )
   catalogue, of_catalogue = item_columns.catalogue(
     config, data, precision, table
   )
-  operations += of_columns + of_catalogue
+  operations += of_columns + of_mixed + of_catalogue
   loadings, of_loadings = item_loadings(config, x_UxV, catalogue.weights)
-  log_counts = np.log(x_UxV.getnnz(0) + 1.0)
   nearest = hidden_items.nearest_other(table)
-  hidden = item_columns.Generated(columns, shares, Cost())
   raw = facts(hidden, log_counts, nearest)
   scale = Scale(raw.mean(axis=0), raw.std(axis=0) + 1e-6)
   known = Known(
     np.asarray(table, np.float32), facts(hidden, log_counts, nearest, scale)
   )
-  tables = Tables(known, columns, loadings)
+  tables = Tables(known, columns, mixed, loadings)
   tasks = hidden_items.distinct(nearest)
   members, changes, of_members = [], [], 0.0
   for member_key in jax.random.split(key, config.members):
@@ -245,6 +298,7 @@ def fit(
     of_members += spent
   state = State(
     catalogue,
+    mixture,
     loadings,
     log_counts,
     scale,
@@ -333,6 +387,7 @@ def train(
   seed = int(jax.random.bits(draw_key))
   size = min(config.batch_size, len(parts.users))
   num_hidden = max(1, int(_HIDDEN_SHARE * len(parts.items)))
+  num_hidden = min(num_hidden, _MOST_HIDDEN)
   tables = jax.tree.map(jnp.asarray, tables)
 
   def batch_at(step):
@@ -349,7 +404,7 @@ def train(
 
   some = jax.tree.map(lambda leaf: leaf[:1], tables.known)
   params = {
-    'net': _net(config, tables.loadings).init(init_key, some)['params'],
+    'net': _net(config, *_widths(tables)).init(init_key, some)['params'],
     # The loss is a softmax of the scores times the exponential of this.
     'log_sharpness': jnp.log(10.0),
   }
@@ -367,10 +422,10 @@ def train(
   )
   state = step_lib.init_state(params, tx, step_key)
   operations = config.steps * counts.program(step_fn, state, batch_at(0))
-  num_items, rank = tables.loadings.shape
-  num_judged = len(parts.validation_items)
-  of_look = counts.matmul(num_items, num_judged, rank) + judge.flops
-  of_look += _net_flops(config, num_judged, tables.known, rank)
+  num_out, num_judged = sum(_widths(tables)), len(parts.validation_items)
+  of_look = counts.matmul(len(tables.columns), num_judged, num_out)
+  of_look += _net_flops(config, num_judged, tables.known, num_out)
+  of_look += judge.flops
   looks = (2 + config.steps // config.evaluate_every) * len(_STRENGTHS)
   params = jax.device_get(result.best.params)
   changes = _changes(config, params, tables, judge)
@@ -383,7 +438,7 @@ def _changes(
   """How NDCG changes by each of the strengths of a correction."""
   items = judge.task.items
   return [
-    judge.change(columns_of(config, params, tables, items, strength=strength))
+    judge.change(columns_of(config, params, tables, items, strength))
     for strength in _STRENGTHS
   ]
 
@@ -404,8 +459,14 @@ def _loss(
   config, params, tables: Tables, task: hidden_items.Task, key: jax.Array
 ):
   """Multinomial loss per target; users with targets and histories count."""
-  columns_VxN = columns_of(config, params, tables, task.items, key=key)
-  scores_BxN = task.histories @ columns_VxN
+  correction = _correction(config, params, tables, task.items, key)
+  mixed_VxN = _mix(
+    tables.columns[:, task.items], tables.mixed[:, :, task.items], correction
+  )
+  # Users in r dimensions: E t for all items would take longer.
+  users_Bxr = task.histories @ tables.loadings
+  scores_BxN = task.histories @ mixed_VxN
+  scores_BxN += users_Bxr @ correction.coefficients.T
   logits_BxN = jnp.exp(params['log_sharpness']) * scores_BxN
   num_targets_B = task.targets.sum(axis=1)
   nll_B = variational_autoencoder.multinomial_nll(logits_BxN, task.targets)
@@ -420,32 +481,38 @@ def columns_of(
   params: Any,
   tables: Tables,
   items: Int[Array, ' N'],
-  *,
   strength: float = 1.0,
-  key: jax.Array | None = None,
 ) -> Float[Array, 'V N']:
-  """The corrected columns of old items; with a key for dropout in training."""
-  known = jax.tree.map(lambda leaf: leaf[items], tables.known)
-  net = _net(config, tables.loadings)
-  coefficients_Nxr, scale_N = net.apply(
+  """The columns of old items, corrected to a part."""
+  correction = _correction(config, params, tables, items)
+  return _corrected(
+    tables.columns[:, items],
+    tables.mixed[:, :, items],
+    tables.loadings,
+    jax.tree.map(lambda leaf: strength * leaf, correction),
+  )
+
+
+def _correction(config, params, tables: Tables, items, key=None) -> Correction:
+  """The correction of old items; with a key for dropout in training."""
+  return _net(config, *_widths(tables)).apply(
     {'params': params['net']},
-    known,
+    jax.tree.map(lambda leaf: leaf[items], tables.known),
     is_training=key is not None,
     rngs=None if key is None else {'dropout': key},
   )
-  return _corrected(
-    tables.columns[:, items],
-    tables.loadings,
-    strength * coefficients_Nxr,
-    strength * scale_N,
-  )
 
 
-def _corrected(columns_VxN, loadings_Vxr, coefficients_Nxr, scale_N):
-  """exp(s) c + E t, for all columns."""
-  return (
-    columns_VxN * jnp.exp(scale_N)[None, :] + loadings_Vxr @ coefficients_Nxr.T
-  )
+def _corrected(columns_VxN, mixed_KxVxN, loadings_Vxr, correction: Correction):
+  """exp(s) c + C m + E t, for all columns."""
+  mixed_VxN = _mix(columns_VxN, mixed_KxVxN, correction)
+  return mixed_VxN + loadings_Vxr @ correction.coefficients.T
+
+
+def _mix(columns_VxN, mixed_KxVxN, correction: Correction):
+  """exp(s) c + C m, for all columns."""
+  mixed_VxN = jnp.einsum('kvn,nk->vn', mixed_KxVxN, correction.mixing)
+  return columns_VxN * jnp.exp(correction.scale)[None, :] + mixed_VxN
 
 
 def correct(
@@ -453,36 +520,37 @@ def correct(
   state: State,
   known: Known,
   columns: Float[np.ndarray, 'V N'],
+  mixed: Float[np.ndarray, 'K V N'],
 ) -> tuple[Float[np.ndarray, 'V N'], float]:
   """The columns of new items, corrected by all networks; the operations.
 
-  The corrected columns of the networks are averaged.
+  The corrections of the networks are averaged.
   """
-  net = _net(config, state.loadings)
-  found = []
-  for params in state.members:
-    coefficients_Nxr, scale_N = net.apply({'params': params['net']}, known)
-    found.append(
-      _corrected(
-        columns,
-        state.loadings,
-        state.strength * coefficients_Nxr,
-        state.strength * scale_N,
-      )
-    )
-  num_items, num_new = columns.shape
-  rank = state.loadings.shape[1]
-  of_one = _net_flops(config, num_new, known, rank)
-  of_one += counts.matmul(num_items, num_new, rank) + 2 * columns.size
-  return np.array(sum(found) / len(found)), len(found) * of_one
+  rank, num_mixed = state.loadings.shape[1], len(mixed)
+  net = _net(config, rank, num_mixed)
+  found = [
+    net.apply({'params': params['net']}, known) for params in state.members
+  ]
+  mean = jax.tree.map(
+    lambda *leaves: state.strength * sum(leaves) / len(leaves), *found
+  )
+  corrected = _corrected(columns, mixed, state.loadings, mean)
+  of_net = _net_flops(config, columns.shape[1], known, rank + num_mixed)
+  of_one = 2.0 * columns.size * (rank + num_mixed + 1)
+  return np.array(corrected), len(found) * of_net + of_one
 
 
-def _net_flops(config, num_items: int, known: Known, rank: int) -> float:
+def _net_flops(config, num_items: int, known: Known, num_out: int) -> float:
   """Operations of a network for so many items."""
   width = known.table.shape[1] + known.facts.shape[1]
-  between = width + config.hidden_dim + rank
+  between = width + config.hidden_dim + num_out
   return counts.matmul(num_items, config.hidden_dim, between)
 
 
-def _net(config: ItemGeneratorConfig, loadings) -> Net:
-  return Net(loadings.shape[1], config.hidden_dim, config.dropout)
+def _widths(tables: Tables) -> tuple[int, int]:
+  """The numbers r and K."""
+  return tables.loadings.shape[1], len(tables.mixed)
+
+
+def _net(config, rank: int, num_mixed: int) -> Net:
+  return Net(rank, num_mixed, config.hidden_dim, config.dropout)

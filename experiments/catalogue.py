@@ -228,6 +228,17 @@ def _told(what: str) -> System:
   )  # fmt: skip
 
 
+def _told_of_items(what: str) -> System:
+  """The control of the generator of items that is told of other items."""
+  return System(
+    f'hyperease_item_trained:{what}', 'HyperEASE for items', 'control',
+    lambda f, **t: item_generator.item_generator(
+      f.units, f.views, conditioning=what, **t
+    ),
+    {'new_items': Arm(generated, grids.ITEM_GENERATOR)},
+  )  # fmt: skip
+
+
 def _vqrec_of_one(features: Features, **trial) -> Model:
   """VQ-Rec with the features of one data set, which are richer than shared."""
   return vqrec.vqrec(features.own, **trial)
@@ -748,6 +759,12 @@ SYSTEMS = (
     lambda f, **t: item_columns.item_columns(f.units, use_weights=False, **t),
     {'new_items': Arm(generated, grids.ITEM_COLUMNS)},
   ),
+  # The kernel regression of each item on its 200 nearest neighbours.
+  System(
+    'hyperease_item:local', 'HyperEASE for items', 'ablation',
+    lambda f, **t: item_columns.item_columns(f.units, neighbours=200, **t),
+    {'new_items': Arm(generated, grids.ITEM_COLUMNS)},
+  ),
   # Columns as they are generated, whatever interactions there are.
   System(
     'hyperease_item:no_update', 'HyperEASE for items', 'ablation',
@@ -782,6 +799,7 @@ SYSTEMS = (
   _without('no_kernel', sharpness=0.0),
   _without('unconstrained', constrained=False),
   *(_told(what) for what in ('size', 'constant', 'shuffled')),
+  *(_told_of_items(what) for what in ('constant', 'shuffled')),
   System(
     'random', 'random', 'control',
     lambda f, **t: random_scores.random_scores(**t),

@@ -59,6 +59,9 @@ _HIDDEN_SHARE, _MOST_HIDDEN = 0.25, 256
 _STRENGTHS = (0.3, 0.6, 1.0)
 
 
+CONDITIONINGS = ('item', 'shuffled', 'constant')
+
+
 @dataclasses.dataclass(frozen=True)
 class ItemGeneratorConfig(item_columns.ItemColumnsConfig):
   """Hyperparameters of trained columns, beside those of the closed form.
@@ -77,6 +80,9 @@ class ItemGeneratorConfig(item_columns.ItemColumnsConfig):
       training.
     evaluate_every: Steps between two validations.
     caution: Number of standard errors by which a correction has to gain.
+    conditioning: What the networks are told of an item: about the 'item'
+      itself, or, for controls, about another one ('shuffled') or nothing
+      ('constant').
   """
 
   rank: int = config_lib.field(64, least=2)
@@ -90,6 +96,7 @@ class ItemGeneratorConfig(item_columns.ItemColumnsConfig):
   validation_share: float = config_lib.field(0.2, above=0, below=1)
   evaluate_every: int = config_lib.field(50, least=1)
   caution: float = config_lib.field(1.5, least=0)
+  conditioning: str = config_lib.field('item', choices=CONDITIONINGS)
 
 
 class Known(NamedTuple):
@@ -219,9 +226,8 @@ def item_generator(
     old, table = parts[0]
     made = item_columns.generate(config, state.catalogue, old, table)
     nearest = (table @ old.T).max(axis=1)
-    told = Known(
-      table.astype(np.float32),
-      facts(made, state.log_counts, nearest, state.scale),
+    told = tell(
+      config, table, facts(made, state.log_counts, nearest, state.scale)
     )
     weights = state.catalogue.weights
     mixed, of_mixed = column_mixture.of_new(
@@ -282,9 +288,7 @@ def fit(
   nearest = hidden_items.nearest_other(table)
   raw = facts(hidden, log_counts, nearest)
   scale = Scale(raw.mean(axis=0), raw.std(axis=0) + 1e-6)
-  known = Known(
-    np.asarray(table, np.float32), facts(hidden, log_counts, nearest, scale)
-  )
+  known = tell(config, table, facts(hidden, log_counts, nearest, scale))
   tables = Tables(known, columns, mixed, loadings)
   tasks = hidden_items.distinct(nearest)
   members, changes, of_members = [], [], 0.0
@@ -338,6 +342,21 @@ def item_loadings(
   operations = counts.matmul(*vectors.shape, x.shape[1])
   loadings = np.concatenate([vectors, constant], axis=1).astype(np.float32)
   return loadings, found.operations + operations
+
+
+def tell(
+  config: ItemGeneratorConfig,
+  table: Float[np.ndarray, 'N F'],
+  facts_Nx4: Float[np.ndarray, 'N 4'],
+) -> Known:
+  """What the networks are told of items, or of others in their place."""
+  known = Known(table.astype(np.float32), facts_Nx4)
+  if config.conditioning == 'constant':
+    return jax.tree.map(np.zeros_like, known)
+  if config.conditioning == 'shuffled':
+    order = np.random.default_rng(0).permutation(len(table))
+    return jax.tree.map(lambda rows: rows[order], known)
+  return known
 
 
 def facts(

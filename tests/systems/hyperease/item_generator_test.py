@@ -109,3 +109,20 @@ def test_too_little_to_learn_from_is_said(data, features):
   model = item_generator.item_generator(features, **SMALL)
   with pytest.raises(method_lib.CannotServe, match='3 users with two'):
     model.fit(few, KEY)
+
+
+def test_controls_are_told_of_other_items_or_of_none():
+  random = np.random.default_rng(0)
+  table, facts = random.normal(size=(30, 5)), random.normal(size=(30, 4))
+  told = {}
+  for what in item_generator.CONDITIONINGS:
+    config = item_generator.ItemGeneratorConfig(conditioning=what)
+    told[what] = item_generator.tell(config, table, facts)
+  np.testing.assert_allclose(told['item'].table, table, rtol=1e-6)
+  assert not told['constant'].table.any()
+  assert not told['constant'].facts.any()
+  moved = told['shuffled']
+  assert (moved.facts != facts).any()
+  rows = [np.flatnonzero((facts == row).all(1))[0] for row in moved.facts]
+  assert sorted(rows) == list(range(30))
+  np.testing.assert_allclose(moved.table, table[rows], rtol=1e-6)

@@ -28,6 +28,7 @@ from hyperrec.systems.hyperease import (
 )
 from hyperrec.systems.hypernetwork import generated_head, output_forms
 from hyperrec.systems.linear import (
+  added_popularity,
   content_knn,
   dan,
   ease,
@@ -219,13 +220,28 @@ def _misled(what: str, change: Callable) -> System:
   )  # fmt: skip
 
 
-def _told(what: str) -> System:
+def _told(name: str, what: str, trials: tuple[grids.Trial, ...]) -> System:
   """The control of HyperEASE for users that does not read the history."""
   return System(
-    f'hyperease_user:{what}', 'HyperEASE for users', 'control',
-    lambda f, **t: hyperease_user.hyperease_user(conditioning=what, **t),
-    {'new_users': Arm(generated, grids.HYPEREASE_USER)},
+    f'{name}:{what}', 'HyperEASE for users', 'control',
+    lambda f, **t: hyperease_user.hyperease_user(
+      f.units, conditioning=what, **t
+    ),
+    {'new_users': Arm(generated, trials)},
   )  # fmt: skip
+
+
+def _ease_popularity(features: Features, popularity: float, **trial) -> Model:
+  """EASE plus popularity."""
+  del features
+  return added_popularity.added_popularity(ease.ease(**trial), popularity)
+
+
+def _cease_popularity(features: Features, popularity: float, **trial) -> Model:
+  """CEASE plus popularity."""
+  return added_popularity.added_popularity(
+    l3ae.cease(features.units, **trial), popularity
+  )
 
 
 def _vqrec_of_one(features: Features, **trial) -> Model:
@@ -334,6 +350,10 @@ SYSTEMS = (
     },
   ),
   System(
+    'ease:popularity', 'EASE', 'rival', _ease_popularity,
+    {'new_users': Arm(frozen, grids.EASE_POPULARITY)},
+  ),
+  System(
     'ease_dynamic', 'Dynamic EASE', 'rival',
     lambda f, **t: ease_dynamic.ease_dynamic(**t),
     {
@@ -437,6 +457,10 @@ SYSTEMS = (
       'new_domain': Arm(retrained, grids.CEASE),
     },
     look=(_GREEN, '^'),
+  ),
+  System(
+    'cease:popularity', 'CEASE', 'rival', _cease_popularity,
+    {'new_users': Arm(frozen, grids.CEASE_POPULARITY)},
   ),
   System(
     'l3ae', 'L3AE', 'rival',
@@ -686,6 +710,12 @@ SYSTEMS = (
     },
     look=(_RED, '^'),
   ),
+  # On a base that reads text; the one above serves any data set.
+  System(
+    'hyperease_user:text', 'HyperEASE for users', 'trained generator',
+    lambda f, **t: hyperease_user.hyperease_user(f.units, **t),
+    {'new_users': Arm(generated, grids.HYPEREASE_USER_TEXT)},
+  ),
   System(
     'hyperease_item', 'HyperEASE for items', 'transferred prior',
     lambda f, **t: item_columns.item_columns(f.units, **t),
@@ -781,7 +811,14 @@ SYSTEMS = (
   ),
   _without('no_kernel', sharpness=0.0),
   _without('unconstrained', constrained=False),
-  *(_told(what) for what in ('size', 'constant', 'shuffled')),
+  *(
+    _told(name, what, trials)
+    for name, trials in (
+      ('hyperease_user', grids.HYPEREASE_USER),
+      ('hyperease_user:text', grids.HYPEREASE_USER_TEXT),
+    )
+    for what in ('size', 'constant', 'shuffled')
+  ),
   System(
     'random', 'random', 'control',
     lambda f, **t: random_scores.random_scores(**t),

@@ -5,6 +5,9 @@ one item, EASE is worse than popularity. Here a generator reads a user's history
 and changes B in a low rank (`user_correction`). It starts exactly at EASE. It
 is trained on source users of whom a random part of the items is shown, against
 an EASE that was fitted without them.
+
+The EASE may be one on users stacked with item features (CEASE). A user who is
+left out takes only the own row away, so the training is the same.
 """
 
 import dataclasses
@@ -30,6 +33,7 @@ from hyperrec.training import step as step_lib
 CannotServe = method_lib.CannotServe
 Cost = method_lib.Cost
 Csr = scipy.sparse.csr_matrix
+Features = method_lib.Features
 Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
 Model = method_lib.Model
@@ -50,6 +54,8 @@ class UserConfig:
 
   Attributes:
     l2: Ridge of EASE.
+    alpha: Scale of the feature rows that are stacked under the users, as in
+      CEASE; 0 reads no features.
     conditioning: Input of the generator, one of
       `user_correction.CONDITIONINGS`; all but 'history' are controls.
     rank: Rank of the correction.
@@ -68,6 +74,7 @@ class UserConfig:
   """
 
   l2: float = 300.0
+  alpha: float = 0.0
   conditioning: str = 'history'
   rank: int = 32
   z_dim: int = 32
@@ -103,13 +110,16 @@ class UserState(NamedTuple):
   strangers: Bool[np.ndarray, 'S V']
 
 
-def hyperease_user(**hyperparameters: Any) -> Model:
+def hyperease_user(
+  features: Features | None = None, **hyperparameters: Any
+) -> Model:
   """EASE with a generated correction for each user.
 
   New users need only the pass that generates and scores. Users with empty
   histories get generated popularity scores.
 
   Args:
+    features: gives the item features; needed if `alpha` is above 0.
     **hyperparameters: fields of `UserConfig`.
 
   Raises:
@@ -117,6 +127,10 @@ def hyperease_user(**hyperparameters: Any) -> Model:
   """
   config = UserConfig(**hyperparameters)
   _check(config)
+
+  def fit_to(data, key, start=None, run=None):
+    del start, run
+    return fit(config, features, data, key)
 
   def generate(state, data, key):
     del key
@@ -132,7 +146,7 @@ def hyperease_user(**hyperparameters: Any) -> Model:
   return Model(
     'hyperease_user',
     config,
-    functools.partial(fit, config),
+    fit_to,
     functools.partial(score, config),
     generate=generate,
   )
@@ -151,32 +165,63 @@ def _check(config: UserConfig) -> None:
 
 def fit(
   config: UserConfig,
+  features: Features | None,
   data: Interactions,
   key: jax.Array,
-  start: Any = None,
-  run: Any = None,
 ) -> Outcome:
   """Fits EASE, then trains its generator.
 
   Raises:
-    CannotServe: fewer than two users have items, or there is only one item.
+    CannotServe: fewer than two users have items, there is only one item, or
+      `alpha` is above 0 and there are no features.
   """
-  del start, run
+  if config.alpha and features is None:
+    raise CannotServe(
+      f'alpha={config.alpha} reads item features, and none are given: give '
+      'features, or alpha=0'
+    )
   x_UxV = data.csr()
-  rows_U = x_UxV.getnnz(axis=1)
-  active = np.flatnonzero(rows_U)
+  active = np.flatnonzero(x_UxV.getnnz(axis=1))
   if min(len(active), data.num_items) < 2:
     raise CannotServe(
       'HyperEASE for users needs at least two users with items and two items; '
       f'{data.name or "the source"} has {len(active)} and {data.num_items}'
     )
+  base = _fit_base(config, features, data)
+  params, strangers, trained = _train(
+    config, x_UxV[active], base.precision, key
+  )
+  state = UserState(base.weights, params, strangers)
+  return Outcome(state, Cost(base.operations + trained))
+
+
+class _Base(NamedTuple):
+  """EASE or CEASE, the P from which it comes, and the operations."""
+
+  weights: linear_autoencoder.Weights
+  precision: Float[np.ndarray, 'V V']
+  operations: float
+
+
+def _fit_base(
+  config: UserConfig, features: Features | None, data: Interactions
+) -> _Base:
+  """Fits what is corrected."""
+  x_UxV, num_items = data.csr(), data.num_items
+  rows_U = x_UxV.getnnz(axis=1)
   ridge = linear_autoencoder.denoising_ridge(x_UxV.getnnz(axis=0), config.l2)
-  weights = linear_autoencoder.solve(x_UxV, ridge)
-  precision = linear_autoencoder.precision_cheapest(x_UxV, ridge)
-  params, strangers, trained = _train(config, x_UxV[active], precision, key)
-  solved = linear_autoencoder.solve_flops(rows_U, data.num_items)
-  solved += linear_autoencoder.precision_flops(rows_U, data.num_items)
-  return Outcome(UserState(weights, params, strangers), Cost(solved + trained))
+  if not config.alpha:
+    weights = linear_autoencoder.solve(x_UxV, ridge)
+    precision = linear_autoencoder.precision_cheapest(x_UxV, ridge)
+    operations = linear_autoencoder.solve_flops(rows_U, num_items)
+    operations += linear_autoencoder.precision_flops(rows_U, num_items)
+    return _Base(weights, precision, operations)
+  rows_FxV = config.alpha * features(data).T
+  precision = linear_autoencoder.precision(x_UxV, ridge, stacked=rows_FxV)
+  weights = linear_autoencoder.weights_from_precision(precision.copy())
+  operations = linear_autoencoder.solve_flops(rows_U, num_items, primal=True)
+  operations += counts.matmul(num_items, num_items, len(rows_FxV))
+  return _Base(weights, precision, operations)
 
 
 def init(config: UserConfig, x: Csr, key: jax.Array) -> Params:

@@ -12,7 +12,7 @@ from hyperrec import method as method_lib
 from hyperrec.cost import counts
 from hyperrec.data import interactions
 from hyperrec.systems.hyperease import hyperease_user, simulated_users
-from hyperrec.systems.linear import ease
+from hyperrec.systems.linear import ease, l3ae, linear_autoencoder
 from tests.makers import make_data
 
 # An implementation of random numbers that compiles fast.
@@ -23,8 +23,16 @@ SMALL = {'l2': L2, 'rank': 4, 'z_dim': 8, 'hidden_dim': 16, 'lr': 1e-2,
 NUM_ITEMS = 24
 
 
-def model(**options):
-  return hyperease_user.hyperease_user(**{**SMALL, 'steps': 60, **options})
+def model(features=None, **options):
+  options = {**SMALL, 'steps': 60, **options}
+  return hyperease_user.hyperease_user(features, **options)
+
+
+def features(part):
+  """Unit rows that tell tastes, and noise."""
+  table = np.random.default_rng(0).standard_normal((part.num_items, 5))
+  table[np.arange(part.num_items), np.arange(part.num_items) % 3] += 3
+  return table / np.linalg.norm(table, axis=1, keepdims=True)
 
 
 def histories(data):
@@ -74,6 +82,29 @@ def test_before_its_training_it_is_ease():
   np.testing.assert_array_equal(scores, baseline.score(shared, shown))
   for part in start.params.generator['coefficients'].values():
     assert (part == 0).all()
+
+
+def test_on_a_text_base_it_starts_at_cease():
+  made = model(steps=0, alpha=2.0, features=features)
+  start = made.fit(data(), KEY).state
+  baseline = l3ae.cease(features, l2=L2, alpha=2.0)
+  shared = baseline.fit(data(), KEY).state
+  shown = histories(data(seed=1))
+  scores = made.score(start, shown)
+  np.testing.assert_array_equal(
+    scores, linear_autoencoder.scores(shown.csr(), start.weights)
+  )
+  np.testing.assert_allclose(scores, baseline.score(shared, shown), atol=1e-5)
+  without = ease.ease(l2=L2).fit(data(), KEY).state
+  assert abs(start.weights - without).max() > 0.01
+
+
+def test_a_text_base_is_trained_and_needs_features():
+  served = model(steps=6, alpha=2.0, features=features)
+  state = served.fit(data(), KEY).state
+  assert np.isfinite(served.score(state, histories(data(seed=1)))).all()
+  with pytest.raises(method_lib.CannotServe, match='reads item features'):
+    model(alpha=2.0).fit(data(), KEY)
 
 
 def test_it_serves_few_shown_items_better_than_ease():

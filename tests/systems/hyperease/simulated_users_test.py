@@ -35,6 +35,21 @@ def test_left_out_scores_are_those_of_a_fit_without_the_user():
     np.testing.assert_allclose(found[user], expected, atol=2e-6)
 
 
+def test_rows_of_features_stay_when_a_user_is_left_out():
+  x, ridge = made(), np.full(V, L2)
+  rows_FxV = np.random.default_rng(2).standard_normal((4, V))
+  shown = simulated_users.shown_part(x, np.random.default_rng(1))
+  found = simulated_users.left_out_scores(
+    linear_autoencoder.precision(x, ridge, np.float64, rows_FxV), x, shown
+  )
+  for user in range(U):
+    others = x[np.arange(U) != user]
+    stacked = scipy.sparse.vstack([others, rows_FxV], format='csr')
+    weights = linear_autoencoder.solve_primal(stacked, ridge, dtype=np.float64)
+    expected = (shown[user] @ weights).ravel()
+    np.testing.assert_allclose(found[user], expected, atol=2e-6)
+
+
 def test_left_out_scores_differ_from_those_of_the_fit():
   x = made()
   weights = linear_autoencoder.solve_primal(x, np.full(V, L2))

@@ -6,6 +6,9 @@ and changes B in a low rank (`user_correction`). It starts exactly at EASE. It
 is trained on source users of whom a random part of the items is shown, against
 an EASE that was fitted without them.
 
+Several generators are trained, each with other users held out, and the mean of
+their corrections counts.
+
 The EASE may be one on users stacked with item features (CEASE). A user who is
 left out takes only the own row away, so the training is the same.
 """
@@ -71,6 +74,7 @@ class UserConfig:
     heldout_share: Share of the users on whom the generator is validated and
       not trained. EASE is fitted on all users.
     evaluate_every: Steps between two validations.
+    members: Number of generators; each has other users held out.
   """
 
   l2: float = 300.0
@@ -82,11 +86,12 @@ class UserConfig:
   dropout: float = 0.5
   steps: int = 500
   batch_size: int = 100
-  lr: float = 1e-3
+  lr: float = 2e-3
   weight_decay: float = 1e-2
   max_norm: float = 1.0
   heldout_share: float = 0.2
-  evaluate_every: int = 25
+  evaluate_every: int = 50
+  members: int = 3
 
 
 class Params(NamedTuple):
@@ -97,16 +102,16 @@ class Params(NamedTuple):
 
 
 class UserState(NamedTuple):
-  """EASE and its generator over one catalogue.
+  """EASE and its generators over one catalogue.
 
   Attributes:
     weights: B.
-    params: see `Params`.
+    members: the trained generators.
     strangers: bool [S, V], histories for the control 'shuffled'.
   """
 
   weights: linear_autoencoder.Weights
-  params: Params
+  members: tuple[Params, ...]
   strangers: Bool[np.ndarray, 'S V']
 
 
@@ -136,8 +141,8 @@ def hyperease_user(
     del key
     user_1xV = jax.ShapeDtypeStruct((1, data.num_items), jnp.float32)
     operations = counts.program(
-      functools.partial(corrections, config),
-      state.params,
+      functools.partial(corrections, _network(config)),
+      state.members,
       user_1xV,
       state.strangers,
     )
@@ -161,6 +166,16 @@ def _check(config: UserConfig) -> None:
   for name in ('dropout', 'heldout_share'):
     if not 0 <= getattr(config, name) < 1:
       raise ValueError(f'{name}={getattr(config, name)} must be in [0, 1)')
+  if config.members < 1:
+    raise ValueError(f'members={config.members} must be at least 1')
+
+
+def _network(config: UserConfig) -> UserConfig:
+  """The configuration without what no compiled program depends on.
+
+  Trials that differ only there share what is compiled.
+  """
+  return dataclasses.replace(config, l2=1.0, alpha=0.0, members=1)
 
 
 def fit(
@@ -169,7 +184,7 @@ def fit(
   data: Interactions,
   key: jax.Array,
 ) -> Outcome:
-  """Fits EASE, then trains its generator.
+  """Fits EASE, then trains its generators.
 
   Raises:
     CannotServe: fewer than two users have items, there is only one item, or
@@ -188,11 +203,15 @@ def fit(
       f'{data.name or "the source"} has {len(active)} and {data.num_items}'
     )
   base = _fit_base(config, features, data)
-  params, strangers, trained = _train(
-    config, x_UxV[active], base.precision, key
-  )
-  state = UserState(base.weights, params, strangers)
-  return Outcome(state, Cost(base.operations + trained))
+  x_UxV = x_UxV[active]
+  strangers = _strangers(config, x_UxV, key)
+  members, operations = [], base.operations
+  for member_key in jax.random.split(key, config.members):
+    params, spent = _train(config, x_UxV, base.precision, strangers, member_key)
+    members.append(params)
+    operations += spent
+  state = UserState(base.weights, tuple(members), strangers)
+  return Outcome(state, Cost(operations))
 
 
 class _Base(NamedTuple):
@@ -258,7 +277,9 @@ def score(
   x_BxV = histories.csr()
   padding = (1 << max(0, x_BxV.shape[0] - 1).bit_length()) - x_BxV.shape[0]
   shown_BxV = np.pad(x_BxV.toarray(), ((0, padding), (0, 0)))
-  added_BxV = corrections(config, state.params, shown_BxV, state.strangers)
+  added_BxV = corrections(
+    _network(config), state.members, shown_BxV, state.strangers
+  )
   base_BxV = linear_autoencoder.scores(x_BxV, state.weights)
   return base_BxV + np.asarray(added_BxV)[: len(base_BxV)]
 
@@ -266,20 +287,29 @@ def score(
 @functools.partial(jax.jit, static_argnames='config')
 def corrections(
   config: UserConfig,
-  params: Params,
+  members: tuple[Params, ...],
   shown_BxV: Float[Array, 'B V'],
   strangers_SxV: Bool[Array, 'S V'],
 ) -> Float[Array, 'B V']:
-  """The generated corrections, as scores to add to EASE's."""
-  c = coefficients(config, params, shown_BxV, strangers_SxV)
-  return _correct(params.factors, shown_BxV, c)
+  """The mean of the generated corrections, as scores to add to EASE's."""
+  added = []
+  for params in members:
+    c = coefficients(config, params, shown_BxV, strangers_SxV)
+    added.append(_correct(params.factors, shown_BxV, c))
+  return sum(added) / len(added)
 
 
 _correct = jax.vmap(user_correction.correction, in_axes=(None, 0, 0))
 
 
-def _train(config: UserConfig, x: Csr, precision: np.ndarray, key: jax.Array):
-  """Returns the parameters best on held-out users, strangers, operations."""
+def _train(
+  config: UserConfig,
+  x: Csr,
+  precision: np.ndarray,
+  strangers: np.ndarray,
+  key: jax.Array,
+) -> tuple[Params, float]:
+  """Returns the parameters best on held-out users, and the operations."""
   draw_key, init_key, noise_key = jax.random.split(key, 3)
   seed = int(jax.random.bits(draw_key))
   order = np.random.default_rng(seed).permutation(x.shape[0])
@@ -287,7 +317,6 @@ def _train(config: UserConfig, x: Csr, precision: np.ndarray, key: jax.Array):
   heldout = x[np.resize(order[:cut], min(_JUDGED, _DRAWS * cut))]
   x = x[order[cut:]]
   size = min(config.batch_size, x.shape[0])
-  strangers = _strangers(config, x, seed)
 
   def batch_at(step):
     rows = x[loop.batch_rows(step, size, x.shape[0], seed)]
@@ -295,7 +324,7 @@ def _train(config: UserConfig, x: Csr, precision: np.ndarray, key: jax.Array):
 
   judged = simulated_users.simulate(precision, heldout, seed), strangers
   params = init(config, x, init_key)
-  step_fn, tx, mean_loss = train_step(config)
+  step_fn, tx, mean_loss = train_step(_network(config))
   state = step_lib.init_state(params, tx, noise_key)
   every = config.evaluate_every
   result = loop.train(
@@ -316,7 +345,7 @@ def _train(config: UserConfig, x: Csr, precision: np.ndarray, key: jax.Array):
   operations += config.steps * counts.program(step_fn, state, batch_at(0))
   looks = -(-config.steps // every)
   operations += looks * counts.program(mean_loss, params, judged)
-  return jax.device_get(params), strangers, operations
+  return jax.device_get(params), operations
 
 
 @functools.lru_cache(maxsize=16)
@@ -375,10 +404,10 @@ def _generator(config: UserConfig, factors: user_correction.Factors):
   return user_correction.Generator(rank, config.z_dim, config.hidden_dim)
 
 
-def _strangers(config: UserConfig, x: Csr, seed: int) -> np.ndarray:
+def _strangers(config: UserConfig, x: Csr, key: jax.Array) -> np.ndarray:
   """Other users' histories for the control 'shuffled'; otherwise no rows."""
   if config.conditioning != 'shuffled':
     return np.zeros((0, x.shape[1]), bool)
-  random = np.random.default_rng((seed, 1))
+  random = np.random.default_rng((int(jax.random.bits(key)), 1))
   rows = random.choice(x.shape[0], min(_STRANGERS, x.shape[0]), replace=False)
   return simulated_users.shown_part(x[rows], random).toarray() > 0

@@ -19,7 +19,7 @@ from tests.makers import make_data
 KEY = jax.random.key(0, impl='unsafe_rbg')
 L2 = 20.0
 SMALL = {'l2': L2, 'rank': 4, 'z_dim': 8, 'hidden_dim': 16, 'lr': 1e-2,
-         'batch_size': 40, 'dropout': 0.2}  # fmt: skip
+         'batch_size': 40, 'dropout': 0.2, 'members': 1}  # fmt: skip
 NUM_ITEMS = 24
 
 
@@ -80,7 +80,7 @@ def test_before_its_training_it_is_ease():
   scores = made.score(start, shown)
   assert scores.dtype == np.float32
   np.testing.assert_array_equal(scores, baseline.score(shared, shown))
-  for part in start.params.generator['coefficients'].values():
+  for part in start.members[0].generator['coefficients'].values():
     assert (part == 0).all()
 
 
@@ -153,7 +153,7 @@ def test_generated_numbers_are_of_the_user():
   own, constant = (
     hyperease_user.coefficients(
       hyperease_user.UserConfig(**{**SMALL, 'conditioning': name}),
-      state.params,
+      state.members[0],
       shown,
       state.strangers,
     )
@@ -175,12 +175,25 @@ def test_controls_train_and_score(name):
 
 def test_the_same_key_gives_the_same_generator():
   first, second, other = (
-    model(steps=6).fit(data(), jax.random.fold_in(KEY, seed)).state.params
+    model(steps=6).fit(data(), jax.random.fold_in(KEY, seed)).state.members
     for seed in (1, 1, 2)
   )
   chex.assert_trees_all_equal(first, second)
   with pytest.raises(AssertionError):
     chex.assert_trees_all_equal(first, other)
+
+
+def test_the_mean_of_several_generators_counts():
+  made = model(steps=6, members=2)
+  state = made.fit(data(), KEY).state
+  shown = histories(data(seed=1))
+  alone = [
+    made.score(state._replace(members=(each,)), shown) for each in state.members
+  ]
+  assert abs(alone[0] - alone[1]).max() > 1e-4
+  np.testing.assert_allclose(
+    made.score(state, shown), np.mean(alone, axis=0), atol=1e-6
+  )
 
 
 def test_what_cannot_be_served_is_refused():
@@ -198,6 +211,7 @@ def test_what_cannot_be_served_is_refused():
     ({'conditioning': 'histroy'}, 'histroy'),
     ({'dropout': 1.0}, 'dropout=1.0'),
     ({'heldout_share': -0.1}, 'heldout_share=-0.1'),
+    ({'members': 0}, 'members=0'),
   ],
 )
 def test_bad_options_are_told(options, message):
@@ -210,7 +224,7 @@ def test_bad_options_are_told(options, message):
 def test_flops_are_those_of_the_products():
   counted = fitted().cost.operations
   config = hyperease_user.UserConfig(**{**SMALL, 'steps': 60})
-  params, strangers = prepared().params, prepared().strangers
+  (params,), strangers = prepared().members, prepared().strangers
   users = simulated_users.Batch(*np.zeros((3, 40, NUM_ITEMS), np.float32))
   step, tx, _ = hyperease_user.train_step(config)
   state = hyperease_user.step_lib.init_state(params, tx, KEY)

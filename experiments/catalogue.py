@@ -16,7 +16,12 @@ from experiments.adaptation import grids
 from hyperrec import adapting
 from hyperrec import features as features_lib
 from hyperrec import method as method_lib
-from hyperrec.systems.baselines import popularity, random_scores, two_tower
+from hyperrec.systems.baselines import (
+  blended,
+  popularity,
+  random_scores,
+  two_tower,
+)
 from hyperrec.systems.factors import dropoutnet, ials, ials_features
 from hyperrec.systems.graph import alpharec, cheby_cf, gf_cf, turbo_cf
 from hyperrec.systems.hyperease import (
@@ -242,6 +247,23 @@ def _cease_popularity(features: Features, popularity: float, **trial) -> Model:
   return added_popularity.added_popularity(
     l3ae.cease(features.units, **trial), popularity
   )
+
+
+def _and_vae(model: Model, weight: float) -> Model:
+  """A model blended with Mult-VAE, which has its first setting."""
+  vae = mult_vae.mult_vae(**grids.MULT_VAE[0])
+  return blended.blended(model, vae, weight, mult_vae.pass_flops)
+
+
+def _hyperease_user_vae(features: Features, weight: float, **trial) -> Model:
+  """HyperEASE for users on a text base, blended with Mult-VAE."""
+  users = hyperease_user.hyperease_user(features.units, **trial)
+  return _and_vae(users, weight)
+
+
+def _cease_vae(features: Features, weight: float, **trial) -> Model:
+  """CEASE blended with Mult-VAE."""
+  return _and_vae(l3ae.cease(features.units, **trial), weight)
 
 
 def _vqrec_of_one(features: Features, **trial) -> Model:
@@ -715,6 +737,13 @@ SYSTEMS = (
     'hyperease_user:text', 'HyperEASE for users', 'trained generator',
     lambda f, **t: hyperease_user.hyperease_user(f.units, **t),
     {'new_users': Arm(generated, grids.HYPEREASE_USER_TEXT)},
+    only_if_named=True,
+  ),
+  System(
+    'hyperease_user:vae', 'HyperEASE for users', 'trained generator',
+    _hyperease_user_vae,
+    {'new_users': Arm(generated, grids.HYPEREASE_USER_VAE)},
+    only_if_named=True,
   ),
   System(
     'hyperease_item', 'HyperEASE for items', 'transferred prior',
@@ -811,6 +840,12 @@ SYSTEMS = (
   ),
   _without('no_kernel', sharpness=0.0),
   _without('unconstrained', constrained=False),
+  # What the blend with Mult-VAE gives without the generator.
+  System(
+    'hyperease_user:vae:no_generator', 'HyperEASE for users', 'ablation',
+    _cease_vae,
+    {'new_users': Arm(frozen, grids.CEASE_VAE)},
+  ),
   *(
     _told(name, what, trials)
     for name, trials in (

@@ -169,13 +169,16 @@ def generated_for_users(target) -> list[Row]:
   params = hyperease_user.init(config, few, jax.random.key(0))
   nobody = np.zeros((0, target.num_items), bool)
   rows = []
-  for what, fn, generator in (
-    ('adapt', hyperease_user.coefficients, params),
-    ('score', hyperease_user.corrections, (params,)),
+  for what, fn in (
+    ('adapt', hyperease_user.coefficients),
+    ('score', hyperease_user.corrections),
   ):
     generate = jax.jit(functools.partial(fn, config))
     for batch in BATCHES:
-      given = generator, _histories(target, batch).multi_hot(), nobody
+      shown = _histories(target, batch).multi_hot()
+      given = params, shown, nobody
+      if what == 'score':
+        given = (params,), shown, [shown] * len(config.more), nobody
       made, row = _row(
         functools.partial(generate, *given), 'hyperease_user', what, batch
       )

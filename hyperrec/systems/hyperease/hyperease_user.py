@@ -6,6 +6,10 @@ and changes B in a low rank (`user_correction`). It starts exactly at EASE. It
 is trained on source users of whom a random part of the items is shown, against
 an EASE that was fitted without them.
 
+Short histories ask for a stronger ridge than long ones, and one training serves
+all of them. So further EASE with other ridges stand beside the first, and their
+weights for a user are generated, too; they start at 0.
+
 Several generators are trained, each with other users held out, and the mean of
 their corrections counts.
 
@@ -59,6 +63,7 @@ class UserConfig:
     l2: Ridge of EASE.
     alpha: Scale of the feature rows that are stacked under the users, as in
       CEASE; 0 reads no features.
+    more: Ridges of further EASE without features, in units of `l2`.
     conditioning: Input of the generator, one of
       `user_correction.CONDITIONINGS`; all but 'history' are controls.
     rank: Rank of the correction.
@@ -79,6 +84,7 @@ class UserConfig:
 
   l2: float = 300.0
   alpha: float = 0.0
+  more: tuple[float, ...] = (10.0,)
   conditioning: str = 'history'
   rank: int = 32
   z_dim: int = 32
@@ -86,7 +92,7 @@ class UserConfig:
   dropout: float = 0.5
   steps: int = 500
   batch_size: int = 100
-  lr: float = 2e-3
+  lr: float = 1e-3
   weight_decay: float = 1e-2
   max_norm: float = 1.0
   heldout_share: float = 0.2
@@ -105,12 +111,12 @@ class UserState(NamedTuple):
   """EASE and its generators over one catalogue.
 
   Attributes:
-    weights: B.
+    bases: B of the EASE that is corrected, and of the further ones.
     members: the trained generators.
     strangers: bool [S, V], histories for the control 'shuffled'.
   """
 
-  weights: linear_autoencoder.Weights
+  bases: tuple[linear_autoencoder.Weights, ...]
   members: tuple[Params, ...]
   strangers: Bool[np.ndarray, 'S V']
 
@@ -140,12 +146,16 @@ def hyperease_user(
   def generate(state, data, key):
     del key
     user_1xV = jax.ShapeDtypeStruct((1, data.num_items), jnp.float32)
+    further = [user_1xV] * len(config.more)
     operations = counts.program(
       functools.partial(corrections, _network(config)),
       state.members,
       user_1xV,
+      further,
       state.strangers,
     )
+    length = len(data) / max(1, data.num_users)
+    operations += counts.matmul(1, data.num_items, length) * len(further)
     return Outcome(state, Cost(per_user=operations))
 
   return Model(
@@ -166,6 +176,8 @@ def _check(config: UserConfig) -> None:
   for name in ('dropout', 'heldout_share'):
     if not 0 <= getattr(config, name) < 1:
       raise ValueError(f'{name}={getattr(config, name)} must be in [0, 1)')
+  if any(ridge <= 0 for ridge in config.more):
+    raise ValueError(f'more={config.more} must be ridges above 0')
   if config.members < 1:
     raise ValueError(f'members={config.members} must be at least 1')
 
@@ -202,15 +214,19 @@ def fit(
       'HyperEASE for users needs at least two users with items and two items; '
       f'{data.name or "the source"} has {len(active)} and {data.num_items}'
     )
-  base = _fit_base(config, features, data)
+  rows_FxV = config.alpha * features(data).T if config.alpha else None
+  bases = [_fit_base(x_UxV, config.l2, rows_FxV)]
+  bases += [_fit_base(x_UxV, config.l2 * scale) for scale in config.more]
   x_UxV = x_UxV[active]
   strangers = _strangers(config, x_UxV, key)
-  members, operations = [], base.operations
+  precisions = tuple(base.precision for base in bases)
+  members, operations = [], sum(base.operations for base in bases)
   for member_key in jax.random.split(key, config.members):
-    params, spent = _train(config, x_UxV, base.precision, strangers, member_key)
+    params, spent = _train(config, x_UxV, precisions, strangers, member_key)
     members.append(params)
     operations += spent
-  state = UserState(base.weights, tuple(members), strangers)
+  weights = tuple(base.weights for base in bases)
+  state = UserState(weights, tuple(members), strangers)
   return Outcome(state, Cost(operations))
 
 
@@ -223,19 +239,17 @@ class _Base(NamedTuple):
 
 
 def _fit_base(
-  config: UserConfig, features: Features | None, data: Interactions
+  x_UxV: Csr, l2: float, rows_FxV: Float[np.ndarray, 'F V'] | None = None
 ) -> _Base:
-  """Fits what is corrected."""
-  x_UxV, num_items = data.csr(), data.num_items
-  rows_U = x_UxV.getnnz(axis=1)
-  ridge = linear_autoencoder.denoising_ridge(x_UxV.getnnz(axis=0), config.l2)
-  if not config.alpha:
+  """Fits EASE on users, or on users and rows of features."""
+  rows_U, num_items = x_UxV.getnnz(axis=1), x_UxV.shape[1]
+  ridge = linear_autoencoder.denoising_ridge(x_UxV.getnnz(axis=0), l2)
+  if rows_FxV is None:
     weights = linear_autoencoder.solve(x_UxV, ridge)
     precision = linear_autoencoder.precision_cheapest(x_UxV, ridge)
     operations = linear_autoencoder.solve_flops(rows_U, num_items)
     operations += linear_autoencoder.precision_flops(rows_U, num_items)
     return _Base(weights, precision, operations)
-  rows_FxV = config.alpha * features(data).T
   precision = linear_autoencoder.precision(x_UxV, ridge, stacked=rows_FxV)
   weights = linear_autoencoder.weights_from_precision(precision.copy())
   operations = linear_autoencoder.solve_flops(rows_U, num_items, primal=True)
@@ -277,10 +291,16 @@ def score(
   x_BxV = histories.csr()
   padding = (1 << max(0, x_BxV.shape[0] - 1).bit_length()) - x_BxV.shape[0]
   shown_BxV = np.pad(x_BxV.toarray(), ((0, padding), (0, 0)))
-  added_BxV = corrections(
-    _network(config), state.members, shown_BxV, state.strangers
+  base_BxV, *further = (
+    linear_autoencoder.scores(x_BxV, weights) for weights in state.bases
   )
-  base_BxV = linear_autoencoder.scores(x_BxV, state.weights)
+  further = [
+    np.pad(scale * scores, ((0, padding), (0, 0)))
+    for scale, scores in zip(config.more, further, strict=True)
+  ]
+  added_BxV = corrections(
+    _network(config), state.members, shown_BxV, further, state.strangers
+  )
   return base_BxV + np.asarray(added_BxV)[: len(base_BxV)]
 
 
@@ -289,23 +309,38 @@ def corrections(
   config: UserConfig,
   members: tuple[Params, ...],
   shown_BxV: Float[Array, 'B V'],
+  further: list[Float[Array, 'B V']],
   strangers_SxV: Bool[Array, 'S V'],
 ) -> Float[Array, 'B V']:
-  """The mean of the generated corrections, as scores to add to EASE's."""
+  """The mean of the generated corrections, as scores to add to EASE's.
+
+  Args:
+    config: hyperparameters.
+    members: the trained generators.
+    shown_BxV: histories.
+    further: scores of the further EASE, each in units of its ridge over `l2`.
+    strangers_SxV: see `UserState`.
+  """
   added = []
   for params in members:
     c = coefficients(config, params, shown_BxV, strangers_SxV)
-    added.append(_correct(params.factors, shown_BxV, c))
+    added.append(_correct(params.factors, shown_BxV, c) + _mixed(c, further))
   return sum(added) / len(added)
 
 
 _correct = jax.vmap(user_correction.correction, in_axes=(None, 0, 0))
 
 
+def _mixed(c: user_correction.Coefficients, further) -> Float[Array, 'B V']:
+  """The further EASE's scores, by the weights that were generated for them."""
+  parts = zip(c.bases.T, further, strict=True)
+  return sum((weight_B[:, None] * scores for weight_B, scores in parts), 0.0)
+
+
 def _train(
   config: UserConfig,
   x: Csr,
-  precision: np.ndarray,
+  precisions: tuple[np.ndarray, ...],
   strangers: np.ndarray,
   key: jax.Array,
 ) -> tuple[Params, float]:
@@ -317,12 +352,15 @@ def _train(
   heldout = x[np.resize(order[:cut], min(_JUDGED, _DRAWS * cut))]
   x = x[order[cut:]]
   size = min(config.batch_size, x.shape[0])
+  simulate = functools.partial(
+    simulated_users.simulate, precisions, scales=(1.0, *config.more)
+  )
 
   def batch_at(step):
     rows = x[loop.batch_rows(step, size, x.shape[0], seed)]
-    return simulated_users.simulate(precision, rows, (seed, step)), strangers
+    return simulate(rows, (seed, step)), strangers
 
-  judged = simulated_users.simulate(precision, heldout, seed), strangers
+  judged = simulate(heldout, seed), strangers
   params = init(config, x, init_key)
   step_fn, tx, mean_loss = train_step(_network(config))
   state = step_lib.init_state(params, tx, noise_key)
@@ -341,7 +379,7 @@ def _train(
   if result.best.step > 0:
     params = result.best.params
   draws = config.steps * size + heldout.shape[0]
-  operations = simulated_users.simulate_flops(x, draws)
+  operations = len(precisions) * simulated_users.simulate_flops(x, draws)
   operations += config.steps * counts.program(step_fn, state, batch_at(0))
   looks = -(-config.steps // every)
   operations += looks * counts.program(mean_loss, params, judged)
@@ -386,7 +424,9 @@ def _loss(
     items_Vx1 = keep(item_key, (len(factors.left), 1))
     factors = factors._replace(left=factors.left * items_Vx1)
     c = c._replace(factors=c.factors * keep(factor_key, c.factors.shape))
-  scores_BxV = users.base + _correct(factors, users.shown, c)
+  base_BxV, *further = users.bases
+  scores_BxV = base_BxV + _correct(factors, users.shown, c)
+  scores_BxV += _mixed(c, further)
   logits_BxV = scores_BxV * c.temperature[:, None]
   nll_B = variational_autoencoder.multinomial_nll(
     jnp.where(users.shown > 0, _NEVER, logits_BxV), users.asked
@@ -400,8 +440,12 @@ def _keep(rate: float, key: jax.Array, shape: tuple[int, ...]):
 
 
 def _generator(config: UserConfig, factors: user_correction.Factors):
-  rank = factors.left.shape[1]
-  return user_correction.Generator(rank, config.z_dim, config.hidden_dim)
+  return user_correction.Generator(
+    rank=factors.left.shape[1],
+    num_bases=len(config.more),
+    z_dim=config.z_dim,
+    hidden_dim=config.hidden_dim,
+  )
 
 
 def _strangers(config: UserConfig, x: Csr, key: jax.Array) -> np.ndarray:

@@ -4,6 +4,7 @@ A correction for users that the weights have not seen cannot be learned from
 the users on whom they were fitted, unless each user is first left out.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,15 +23,20 @@ class Batch(NamedTuple):
   Attributes:
     shown: items in the history.
     asked: target items, which are hidden.
-    base: scores of an EASE that was fitted without the user.
+    bases: scores of each EASE as it would be without the user.
   """
 
   shown: Float[np.ndarray, 'B V']
   asked: Float[np.ndarray, 'B V']
-  base: Float[np.ndarray, 'B V']
+  bases: tuple[Float[np.ndarray, 'B V'], ...]
 
 
-def simulate(precision: np.ndarray, x: Csr, seed: Any) -> Batch:
+def simulate(
+  precisions: Sequence[np.ndarray],
+  x: Csr,
+  seed: Any,
+  scales: Sequence[float] | None = None,
+) -> Batch:
   """Shows a random part of each user's items.
 
   Of n items, 0.8 n^(1 - v) are shown on average, with v uniform in [0, 1]. So
@@ -38,14 +44,19 @@ def simulate(precision: np.ndarray, x: Csr, seed: Any) -> Batch:
   empty.
 
   Args:
-    precision: see `left_out_scores`.
-    x: [B, V], rows on which EASE was fitted.
+    precisions: for each EASE; see `left_out_scores`.
+    x: [B, V], rows on which they were fitted.
     seed: seed of NumPy's generator.
+    scales: factors of their scores; None is 1 for all.
   """
   part = shown_part(x, np.random.default_rng(seed))
   shown_BxV = part.toarray()
-  base_BxV = left_out_scores(precision, x, part)
-  return Batch(shown_BxV, x.toarray() - shown_BxV, base_BxV)
+  scales = scales or (1.0,) * len(precisions)
+  bases = tuple(
+    np.float32(scale) * left_out_scores(precision, x, part)
+    for scale, precision in zip(scales, precisions, strict=True)
+  )
+  return Batch(shown_BxV, x.toarray() - shown_BxV, bases)
 
 
 def shown_part(x: Csr, random: np.random.Generator) -> Csr:

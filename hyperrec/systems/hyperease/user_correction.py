@@ -57,23 +57,27 @@ class Coefficients(NamedTuple):
     factors: c.
     bias: c_0.
     temperature: turns x B into logits; c and c_0 are in units of x B.
+    bases: weights of the scores of n further bases.
   """
 
   factors: Float[Array, ' r']
   bias: Float[Array, '']
   temperature: Float[Array, '']
+  bases: Float[Array, ' n']
 
 
 class Generator(nn.Module):
-  """Maps the output of `read` to `Coefficients`; c and c_0 start at 0.
+  """Maps the output of `read` to `Coefficients`; all of them start at 0.
 
   Attributes:
     rank: r.
+    num_bases: n.
     z_dim: width of z_u.
     hidden_dim: width of the encoder's hidden layer.
   """
 
   rank: int
+  num_bases: int = 0
   z_dim: int = 32
   hidden_dim: int = 64
 
@@ -89,12 +93,18 @@ class Generator(nn.Module):
     """
     trunk = conditioning.Trunk(self.z_dim, self.hidden_dim, name='trunk')
     zeros = nn.initializers.zeros
-    last = nn.Dense(self.rank + 2, kernel_init=zeros, name='coefficients')
+    last = nn.Dense(
+      self.rank + 2 + self.num_bases, kernel_init=zeros, name='coefficients'
+    )
     out = last(trunk(told))
     temperature = _TEMPERATURE * jnp.exp(out[0])
     length = jnp.sqrt(jnp.maximum(size, 1.0))
+    factors, bases = jnp.split(out[2:], [self.rank])
     return Coefficients(
-      out[2:] / (length * temperature), out[1] / temperature, temperature
+      factors / (length * temperature),
+      out[1] / temperature,
+      temperature,
+      bases,
     )
 
 

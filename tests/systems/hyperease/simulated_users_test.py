@@ -59,12 +59,12 @@ def test_left_out_scores_differ_from_those_of_the_fit():
 
 def test_what_is_shown_is_not_asked_for():
   x = made()
-  users = simulated_users.simulate(precision(x), x, seed=3)
+  users = simulated_users.simulate((precision(x),), x, seed=3)
   np.testing.assert_array_equal(users.shown + users.asked, x.toarray())
   assert set(np.unique(users.shown)) <= {0.0, 1.0}
-  again = simulated_users.simulate(precision(x), x, seed=3)
+  again = simulated_users.simulate((precision(x),), x, seed=3)
   np.testing.assert_array_equal(users.shown, again.shown)
-  other = simulated_users.simulate(precision(x), x, seed=4)
+  other = simulated_users.simulate((precision(x),), x, seed=4)
   assert (users.shown != other.shown).any()
 
 

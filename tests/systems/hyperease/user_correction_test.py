@@ -28,7 +28,10 @@ def rows(*histories):
 
 def coefficients():
   return user_correction.Coefficients(
-    jnp.array([0.5, -2.0, 1.5]), jnp.float32(0.3), jnp.float32(1.0)
+    jnp.array([0.5, -2.0, 1.5]),
+    jnp.float32(0.3),
+    jnp.float32(1.0),
+    jnp.zeros(0),
   )
 
 

@@ -178,7 +178,7 @@ def generated_for_users(target) -> list[Row]:
       shown = _histories(target, batch).multi_hot()
       given = params, shown, nobody
       if what == 'score':
-        given = (params,), shown, [shown] * len(config.more), nobody
+        given = (params,), shown, shown, nobody
       made, row = _row(
         functools.partial(generate, *given), 'hyperease_user', what, batch
       )

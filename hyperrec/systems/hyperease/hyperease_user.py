@@ -6,9 +6,10 @@ and changes B in a low rank (`user_correction`). It starts exactly at EASE. It
 is trained on source users of whom a random part of the items is shown, against
 an EASE that was fitted without them.
 
-Short histories ask for a stronger ridge than long ones, and one training serves
-all of them. So further EASE with other ridges stand beside the first, and their
-weights for a user are generated, too; they start at 0.
+EASE's scores are linear in what was taken up together, while a likelihood asks
+for logarithms. With short histories this matters most. So the logarithm of the
+co-occurrences with the history is added, and its weight for a user is
+generated, too; it starts at 0.
 
 Several generators are trained, each with other users held out, and the mean of
 their corrections counts.
@@ -63,7 +64,7 @@ class UserConfig:
     l2: Ridge of EASE.
     alpha: Scale of the feature rows that are stacked under the users, as in
       CEASE; 0 reads no features.
-    more: Ridges of further EASE without features, in units of `l2`.
+    together: Whether the logarithm of co-occurrences is added, too.
     conditioning: Input of the generator, one of
       `user_correction.CONDITIONINGS`; all but 'history' are controls.
     rank: Rank of the correction.
@@ -84,7 +85,7 @@ class UserConfig:
 
   l2: float = 300.0
   alpha: float = 0.0
-  more: tuple[float, ...] = (10.0,)
+  together: bool = True
   conditioning: str = 'history'
   rank: int = 32
   z_dim: int = 32
@@ -111,12 +112,14 @@ class UserState(NamedTuple):
   """EASE and its generators over one catalogue.
 
   Attributes:
-    bases: B of the EASE that is corrected, and of the further ones.
+    weights: B.
+    together: X'X, how many users took up two items; None if it is not read.
     members: the trained generators.
     strangers: bool [S, V], histories for the control 'shuffled'.
   """
 
-  bases: tuple[linear_autoencoder.Weights, ...]
+  weights: linear_autoencoder.Weights
+  together: Float[np.ndarray, 'V V'] | None
   members: tuple[Params, ...]
   strangers: Bool[np.ndarray, 'S V']
 
@@ -146,16 +149,16 @@ def hyperease_user(
   def generate(state, data, key):
     del key
     user_1xV = jax.ShapeDtypeStruct((1, data.num_items), jnp.float32)
-    further = [user_1xV] * len(config.more)
     operations = counts.program(
       functools.partial(corrections, _network(config)),
       state.members,
       user_1xV,
-      further,
+      user_1xV,
       state.strangers,
     )
-    length = len(data) / max(1, data.num_users)
-    operations += counts.matmul(1, data.num_items, length) * len(further)
+    if config.together:
+      length = len(data) / max(1, data.num_users)
+      operations += counts.matmul(1, data.num_items, length)
     return Outcome(state, Cost(per_user=operations))
 
   return Model(
@@ -176,8 +179,6 @@ def _check(config: UserConfig) -> None:
   for name in ('dropout', 'heldout_share'):
     if not 0 <= getattr(config, name) < 1:
       raise ValueError(f'{name}={getattr(config, name)} must be in [0, 1)')
-  if any(ridge <= 0 for ridge in config.more):
-    raise ValueError(f'more={config.more} must be ridges above 0')
   if config.members < 1:
     raise ValueError(f'members={config.members} must be at least 1')
 
@@ -215,18 +216,20 @@ def fit(
       f'{data.name or "the source"} has {len(active)} and {data.num_items}'
     )
   rows_FxV = config.alpha * features(data).T if config.alpha else None
-  bases = [_fit_base(x_UxV, config.l2, rows_FxV)]
-  bases += [_fit_base(x_UxV, config.l2 * scale) for scale in config.more]
+  base = _fit_base(x_UxV, config.l2, rows_FxV)
+  together, operations = None, base.operations
+  if config.together:
+    together = linear_autoencoder.gram(x_UxV)
+    operations += counts.gram(x_UxV.getnnz(axis=1))
   x_UxV = x_UxV[active]
   strangers = _strangers(config, x_UxV, key)
-  precisions = tuple(base.precision for base in bases)
-  members, operations = [], sum(base.operations for base in bases)
+  catalogue = base.precision, together
+  members = []
   for member_key in jax.random.split(key, config.members):
-    params, spent = _train(config, x_UxV, precisions, strangers, member_key)
+    params, spent = _train(config, x_UxV, catalogue, strangers, member_key)
     members.append(params)
     operations += spent
-  weights = tuple(base.weights for base in bases)
-  state = UserState(weights, tuple(members), strangers)
+  state = UserState(base.weights, together, tuple(members), strangers)
   return Outcome(state, Cost(operations))
 
 
@@ -291,16 +294,18 @@ def score(
   x_BxV = histories.csr()
   padding = (1 << max(0, x_BxV.shape[0] - 1).bit_length()) - x_BxV.shape[0]
   shown_BxV = np.pad(x_BxV.toarray(), ((0, padding), (0, 0)))
-  base_BxV, *further = (
-    linear_autoencoder.scores(x_BxV, weights) for weights in state.bases
-  )
-  further = [
-    np.pad(scale * scores, ((0, padding), (0, 0)))
-    for scale, scores in zip(config.more, further, strict=True)
-  ]
+  together_BxV = np.zeros_like(shown_BxV)
+  if state.together is not None:
+    found_BxV = simulated_users.log_together(state.together, x_BxV)
+    together_BxV[: len(found_BxV)] = found_BxV
   added_BxV = corrections(
-    _network(config), state.members, shown_BxV, further, state.strangers
+    _network(config),
+    state.members,
+    shown_BxV,
+    together_BxV,
+    state.strangers,
   )
+  base_BxV = linear_autoencoder.scores(x_BxV, state.weights)
   return base_BxV + np.asarray(added_BxV)[: len(base_BxV)]
 
 
@@ -309,7 +314,7 @@ def corrections(
   config: UserConfig,
   members: tuple[Params, ...],
   shown_BxV: Float[Array, 'B V'],
-  further: list[Float[Array, 'B V']],
+  together_BxV: Float[Array, 'B V'],
   strangers_SxV: Bool[Array, 'S V'],
 ) -> Float[Array, 'B V']:
   """The mean of the generated corrections, as scores to add to EASE's.
@@ -318,29 +323,23 @@ def corrections(
     config: hyperparameters.
     members: the trained generators.
     shown_BxV: histories.
-    further: scores of the further EASE, each in units of its ridge over `l2`.
+    together_BxV: see `simulated_users.Batch`.
     strangers_SxV: see `UserState`.
   """
   added = []
   for params in members:
     c = coefficients(config, params, shown_BxV, strangers_SxV)
-    added.append(_correct(params.factors, shown_BxV, c) + _mixed(c, further))
+    added.append(_correct(params.factors, shown_BxV, together_BxV, c))
   return sum(added) / len(added)
 
 
-_correct = jax.vmap(user_correction.correction, in_axes=(None, 0, 0))
-
-
-def _mixed(c: user_correction.Coefficients, further) -> Float[Array, 'B V']:
-  """The further EASE's scores, by the weights that were generated for them."""
-  parts = zip(c.bases.T, further, strict=True)
-  return sum((weight_B[:, None] * scores for weight_B, scores in parts), 0.0)
+_correct = jax.vmap(user_correction.correction, in_axes=(None, 0, 0, 0))
 
 
 def _train(
   config: UserConfig,
   x: Csr,
-  precisions: tuple[np.ndarray, ...],
+  catalogue: tuple[np.ndarray, np.ndarray | None],
   strangers: np.ndarray,
   key: jax.Array,
 ) -> tuple[Params, float]:
@@ -352,9 +351,7 @@ def _train(
   heldout = x[np.resize(order[:cut], min(_JUDGED, _DRAWS * cut))]
   x = x[order[cut:]]
   size = min(config.batch_size, x.shape[0])
-  simulate = functools.partial(
-    simulated_users.simulate, precisions, scales=(1.0, *config.more)
-  )
+  simulate = functools.partial(simulated_users.simulate, *catalogue)
 
   def batch_at(step):
     rows = x[loop.batch_rows(step, size, x.shape[0], seed)]
@@ -379,7 +376,7 @@ def _train(
   if result.best.step > 0:
     params = result.best.params
   draws = config.steps * size + heldout.shape[0]
-  operations = len(precisions) * simulated_users.simulate_flops(x, draws)
+  operations = simulated_users.simulate_flops(x, draws)
   operations += config.steps * counts.program(step_fn, state, batch_at(0))
   looks = -(-config.steps // every)
   operations += looks * counts.program(mean_loss, params, judged)
@@ -424,9 +421,8 @@ def _loss(
     items_Vx1 = keep(item_key, (len(factors.left), 1))
     factors = factors._replace(left=factors.left * items_Vx1)
     c = c._replace(factors=c.factors * keep(factor_key, c.factors.shape))
-  base_BxV, *further = users.bases
-  scores_BxV = base_BxV + _correct(factors, users.shown, c)
-  scores_BxV += _mixed(c, further)
+  added_BxV = _correct(factors, users.shown, users.together, c)
+  scores_BxV = users.base + added_BxV
   logits_BxV = scores_BxV * c.temperature[:, None]
   nll_B = variational_autoencoder.multinomial_nll(
     jnp.where(users.shown > 0, _NEVER, logits_BxV), users.asked
@@ -442,7 +438,6 @@ def _keep(rate: float, key: jax.Array, shape: tuple[int, ...]):
 def _generator(config: UserConfig, factors: user_correction.Factors):
   return user_correction.Generator(
     rank=factors.left.shape[1],
-    num_bases=len(config.more),
     z_dim=config.z_dim,
     hidden_dim=config.hidden_dim,
   )

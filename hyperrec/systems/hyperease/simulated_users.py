@@ -4,7 +4,6 @@ A correction for users that the weights have not seen cannot be learned from
 the users on whom they were fitted, unless each user is first left out.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,19 +22,19 @@ class Batch(NamedTuple):
   Attributes:
     shown: items in the history.
     asked: target items, which are hidden.
-    bases: scores of each EASE as it would be without the user.
+    base: scores of an EASE that was fitted without the user.
+    together: logarithm of 1 plus the other users' co-occurrences of an item
+      with all shown items; zeros if it is not read.
   """
 
   shown: Float[np.ndarray, 'B V']
   asked: Float[np.ndarray, 'B V']
-  bases: tuple[Float[np.ndarray, 'B V'], ...]
+  base: Float[np.ndarray, 'B V']
+  together: Float[np.ndarray, 'B V']
 
 
 def simulate(
-  precisions: Sequence[np.ndarray],
-  x: Csr,
-  seed: Any,
-  scales: Sequence[float] | None = None,
+  precision: np.ndarray, gram: np.ndarray | None, x: Csr, seed: Any
 ) -> Batch:
   """Shows a random part of each user's items.
 
@@ -44,19 +43,35 @@ def simulate(
   empty.
 
   Args:
-    precisions: for each EASE; see `left_out_scores`.
-    x: [B, V], rows on which they were fitted.
+    precision: see `left_out_scores`.
+    gram: X'X of all users, or None.
+    x: [B, V], rows on which EASE was fitted.
     seed: seed of NumPy's generator.
-    scales: factors of their scores; None is 1 for all.
   """
   part = shown_part(x, np.random.default_rng(seed))
   shown_BxV = part.toarray()
-  scales = scales or (1.0,) * len(precisions)
-  bases = tuple(
-    np.float32(scale) * left_out_scores(precision, x, part)
-    for scale, precision in zip(scales, precisions, strict=True)
-  )
-  return Batch(shown_BxV, x.toarray() - shown_BxV, bases)
+  base_BxV = left_out_scores(precision, x, part)
+  together_BxV = np.zeros_like(shown_BxV)
+  if gram is not None:
+    together_BxV = log_together(gram, part, x)
+  return Batch(shown_BxV, x.toarray() - shown_BxV, base_BxV, together_BxV)
+
+
+def log_together(
+  gram: Float[np.ndarray, 'V V'], shown: Csr, own: Csr | None = None
+) -> Float[np.ndarray, 'B V']:
+  """Logarithm of 1 plus the co-occurrences of each item with all shown ones.
+
+  Args:
+    gram: X'X.
+    shown: [B, V].
+    own: the users' rows of X, which are left out of the counts; None for users
+      who are not in X.
+  """
+  counts_BxV = shown @ gram
+  if own is not None:
+    counts_BxV = counts_BxV - own.multiply(shown.sum(axis=1)).toarray()
+  return np.log1p(np.maximum(counts_BxV, 0)).astype(np.float32)
 
 
 def shown_part(x: Csr, random: np.random.Generator) -> Csr:

@@ -1,10 +1,13 @@
 """A low-rank change of item-item weights, generated from one user's items.
 
-    B_u = B + A diag(c(z_u)) Q' - diagonal,    scores = x B_u + c_0(z_u) b
+    B_u = B + A diag(c(z_u)) Q' - diagonal
+    scores = x B_u + c_0(z_u) b + c_1(z_u) l(x)
 
 B [V, V] is fixed and has a zero diagonal; B_u also has exactly a zero diagonal.
-z_u encodes the user's row x [V]. From it the generator makes r + 1 numbers:
-the strengths c of r factors, and the strength c_0 of an item bias b. (A column
+z_u encodes the user's row x [V]. From it the generator makes r + 2 numbers:
+the strengths c of r factors, the strength c_0 of an item bias b, and the
+strength c_1 of l(x), the logarithm of how often other users took up each item
+together with those of x. (A column
 of ones in A would give the same bias if the diagonal were not zero.) B_u is
 never formed.
 
@@ -57,13 +60,13 @@ class Coefficients(NamedTuple):
     factors: c.
     bias: c_0.
     temperature: turns x B into logits; c and c_0 are in units of x B.
-    bases: weights of the scores of n further bases.
+    together: weight of the logarithm of co-occurrences, in the same unit.
   """
 
   factors: Float[Array, ' r']
   bias: Float[Array, '']
   temperature: Float[Array, '']
-  bases: Float[Array, ' n']
+  together: Float[Array, '']
 
 
 class Generator(nn.Module):
@@ -71,13 +74,11 @@ class Generator(nn.Module):
 
   Attributes:
     rank: r.
-    num_bases: n.
     z_dim: width of z_u.
     hidden_dim: width of the encoder's hidden layer.
   """
 
   rank: int
-  num_bases: int = 0
   z_dim: int = 32
   hidden_dim: int = 64
 
@@ -93,18 +94,15 @@ class Generator(nn.Module):
     """
     trunk = conditioning.Trunk(self.z_dim, self.hidden_dim, name='trunk')
     zeros = nn.initializers.zeros
-    last = nn.Dense(
-      self.rank + 2 + self.num_bases, kernel_init=zeros, name='coefficients'
-    )
+    last = nn.Dense(self.rank + 3, kernel_init=zeros, name='coefficients')
     out = last(trunk(told))
     temperature = _TEMPERATURE * jnp.exp(out[0])
     length = jnp.sqrt(jnp.maximum(size, 1.0))
-    factors, bases = jnp.split(out[2:], [self.rank])
     return Coefficients(
-      factors / (length * temperature),
+      out[3:] / (length * temperature),
       out[1] / temperature,
       temperature,
-      bases,
+      out[2] / temperature,
     )
 
 
@@ -150,15 +148,25 @@ def tell(
 
 
 def correction(
-  factors: Factors, shown: Float[Array, ' V'], c: Coefficients
+  factors: Factors,
+  shown: Float[Array, ' V'],
+  together: Float[Array, ' V'],
+  c: Coefficients,
 ) -> Float[Array, ' V']:
   """The user's scores minus x B, in O(V r).
 
   The products by which an item would score itself are subtracted.
+
+  Args:
+    factors: see `Factors`.
+    shown: x, binary.
+    together: l(x).
+    c: the generated numbers.
   """
   product = factors.right @ ((shown @ factors.left) * c.factors)
   own = (factors.left * factors.right) @ c.factors
-  return product - shown * own + c.bias * factors.bias
+  added = c.bias * factors.bias + c.together * together
+  return product - shown * own + added
 
 
 def weights(

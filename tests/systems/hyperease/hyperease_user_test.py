@@ -92,11 +92,11 @@ def test_on_a_text_base_it_starts_at_cease():
   shown = histories(data(seed=1))
   scores = made.score(start, shown)
   np.testing.assert_array_equal(
-    scores, linear_autoencoder.scores(shown.csr(), start.bases[0])
+    scores, linear_autoencoder.scores(shown.csr(), start.weights)
   )
   np.testing.assert_allclose(scores, baseline.score(shared, shown), atol=1e-5)
   without = ease.ease(l2=L2).fit(data(), KEY).state
-  assert abs(start.bases[0] - without).max() > 0.01
+  assert abs(start.weights - without).max() > 0.01
 
 
 def test_a_text_base_is_trained_and_needs_features():
@@ -183,38 +183,29 @@ def test_the_same_key_gives_the_same_generator():
     chex.assert_trees_all_equal(first, other)
 
 
-def test_a_stronger_ridge_is_taken_for_short_histories():
-  """Further EASE get a weight of 0 at the start, and then one by the user."""
-  made = model(steps=60, more=(10.0, 0.1))
-  state = made.fit(data(), KEY).state
-  assert len(state.bases) == 3
-  strong = ease.ease(l2=10 * L2).fit(data(), KEY).state
-  np.testing.assert_array_equal(state.bases[1], strong)
-  config = hyperease_user.UserConfig(**SMALL, more=(10.0, 0.1))
-  c = hyperease_user.coefficients(
-    config, state.members[0], data(seed=1).csr()[:9].toarray(), state.strangers
-  )
-  assert c.bases.shape == (9, 2)
-  assert np.ptp(c.bases, axis=0).min() > 1e-4
-
-
-def test_a_weight_of_a_further_ease_is_that_of_its_scores():
-  made = model(steps=0, more=(10.0,))
+def test_the_logarithm_of_co_occurrences_gets_a_generated_weight():
+  made = model(steps=0)
   state = made.fit(data(), KEY).state
   (params,) = state.members
-  # The last number that the generator makes is the weight: let it be 0.5.
+  # The third number that the generator makes is the weight: let it be 5.
   last = params.generator['coefficients']
   bias = last['bias'].copy()
-  bias[-1] = 0.5
+  bias[2] = 5.0
   generator = {**params.generator, 'coefficients': {**last, 'bias': bias}}
   changed = state._replace(members=(params._replace(generator=generator),))
   shown = histories(data(seed=1))
-  first, second = (
-    linear_autoencoder.scores(shown.csr(), weights) for weights in state.bases
-  )
-  np.testing.assert_allclose(
-    made.score(changed, shown), first + 0.5 * 10 * second, atol=1e-5
-  )
+  x = data().csr().toarray()
+  counts_BxV = shown.csr() @ (x.T @ x)
+  # Logits are ten times the scores.
+  expected = made.score(state, shown) + 0.5 * np.log1p(counts_BxV)
+  np.testing.assert_allclose(made.score(changed, shown), expected, atol=1e-4)
+
+
+def test_co_occurrences_can_be_left_out():
+  made = model(steps=4, together=False)
+  state = made.fit(data(), KEY).state
+  assert state.together is None
+  assert np.isfinite(made.score(state, histories(data(seed=1)))).all()
 
 
 def test_the_mean_of_several_generators_counts():
@@ -246,7 +237,6 @@ def test_what_cannot_be_served_is_refused():
     ({'dropout': 1.0}, 'dropout=1.0'),
     ({'heldout_share': -0.1}, 'heldout_share=-0.1'),
     ({'members': 0}, 'members=0'),
-    ({'more': (10.0, 0.0)}, 'ridges above 0'),
   ],
 )
 def test_bad_options_are_told(options, message):
@@ -260,10 +250,7 @@ def test_flops_are_those_of_the_products():
   counted = fitted().cost.operations
   config = hyperease_user.UserConfig(**{**SMALL, 'steps': 60})
   (params,), strangers = prepared().members, prepared().strangers
-  bases = tuple(np.zeros((2, 40, NUM_ITEMS), np.float32))
-  users = simulated_users.Batch(
-    *np.zeros((2, 40, NUM_ITEMS), np.float32), bases
-  )
+  users = simulated_users.Batch(*np.zeros((4, 40, NUM_ITEMS), np.float32))
   step, tx, _ = hyperease_user.train_step(config)
   state = hyperease_user.step_lib.init_state(params, tx, KEY)
   steps = 60 * counts.program(step, state, (users, strangers))

@@ -16,7 +16,12 @@ from experiments.adaptation import grids
 from hyperrec import adapting
 from hyperrec import features as features_lib
 from hyperrec import method as method_lib
-from hyperrec.systems.baselines import popularity, random_scores, two_tower
+from hyperrec.systems.baselines import (
+  blended,
+  popularity,
+  random_scores,
+  two_tower,
+)
 from hyperrec.systems.factors import dropoutnet, ials, ials_features
 from hyperrec.systems.graph import alpharec, cheby_cf, gf_cf, turbo_cf
 from hyperrec.systems.hyperease import (
@@ -28,6 +33,7 @@ from hyperrec.systems.hyperease import (
 )
 from hyperrec.systems.hypernetwork import generated_head, output_forms
 from hyperrec.systems.linear import (
+  added_popularity,
   content_knn,
   dan,
   ease,
@@ -219,12 +225,14 @@ def _misled(what: str, change: Callable) -> System:
   )  # fmt: skip
 
 
-def _told(what: str) -> System:
+def _told(name: str, what: str, trials: tuple[grids.Trial, ...]) -> System:
   """The control of HyperEASE for users that does not read the history."""
   return System(
-    f'hyperease_user:{what}', 'HyperEASE for users', 'control',
-    lambda f, **t: hyperease_user.hyperease_user(conditioning=what, **t),
-    {'new_users': Arm(generated, grids.HYPEREASE_USER)},
+    f'{name}:{what}', 'HyperEASE for users', 'control',
+    lambda f, **t: hyperease_user.hyperease_user(
+      f.units, conditioning=what, **t
+    ),
+    {'new_users': Arm(generated, trials)},
   )  # fmt: skip
 
 
@@ -237,6 +245,36 @@ def _told_of_items(what: str) -> System:
     ),
     {'new_items': Arm(generated, grids.ITEM_GENERATOR)},
   )  # fmt: skip
+
+
+def _ease_popularity(features: Features, popularity: float, **trial) -> Model:
+  """EASE plus popularity."""
+  del features
+  return added_popularity.added_popularity(ease.ease(**trial), popularity)
+
+
+def _cease_popularity(features: Features, popularity: float, **trial) -> Model:
+  """CEASE plus popularity."""
+  return added_popularity.added_popularity(
+    l3ae.cease(features.units, **trial), popularity
+  )
+
+
+def _and_vae(model: Model, weight: float) -> Model:
+  """A model blended with Mult-VAE, which has its first setting."""
+  vae = mult_vae.mult_vae(**grids.MULT_VAE[0])
+  return blended.blended(model, vae, weight, mult_vae.pass_flops)
+
+
+def _hyperease_user_vae(features: Features, weight: float, **trial) -> Model:
+  """HyperEASE for users on a text base, blended with Mult-VAE."""
+  users = hyperease_user.hyperease_user(features.units, **trial)
+  return _and_vae(users, weight)
+
+
+def _cease_vae(features: Features, weight: float, **trial) -> Model:
+  """CEASE blended with Mult-VAE."""
+  return _and_vae(l3ae.cease(features.units, **trial), weight)
 
 
 def _vqrec_of_one(features: Features, **trial) -> Model:
@@ -345,6 +383,10 @@ SYSTEMS = (
     },
   ),
   System(
+    'ease:popularity', 'EASE', 'rival', _ease_popularity,
+    {'new_users': Arm(frozen, grids.EASE_POPULARITY)},
+  ),
+  System(
     'ease_dynamic', 'Dynamic EASE', 'rival',
     lambda f, **t: ease_dynamic.ease_dynamic(**t),
     {
@@ -448,6 +490,10 @@ SYSTEMS = (
       'new_domain': Arm(retrained, grids.CEASE),
     },
     look=(_GREEN, '^'),
+  ),
+  System(
+    'cease:popularity', 'CEASE', 'rival', _cease_popularity,
+    {'new_users': Arm(frozen, grids.CEASE_POPULARITY)},
   ),
   System(
     'l3ae', 'L3AE', 'rival',
@@ -697,6 +743,19 @@ SYSTEMS = (
     },
     look=(_RED, '^'),
   ),
+  # On a base that reads text; the one above serves any data set.
+  System(
+    'hyperease_user:text', 'HyperEASE for users', 'trained generator',
+    lambda f, **t: hyperease_user.hyperease_user(f.units, **t),
+    {'new_users': Arm(generated, grids.HYPEREASE_USER_TEXT)},
+    only_if_named=True,
+  ),
+  System(
+    'hyperease_user:vae', 'HyperEASE for users', 'trained generator',
+    _hyperease_user_vae,
+    {'new_users': Arm(generated, grids.HYPEREASE_USER_VAE)},
+    only_if_named=True,
+  ),
   System(
     'hyperease_item', 'HyperEASE for items', 'transferred prior',
     lambda f, **t: item_columns.item_columns(f.units, **t),
@@ -798,8 +857,21 @@ SYSTEMS = (
   ),
   _without('no_kernel', sharpness=0.0),
   _without('unconstrained', constrained=False),
-  *(_told(what) for what in ('size', 'constant', 'shuffled')),
   *(_told_of_items(what) for what in ('constant', 'shuffled')),
+  # What the blend with Mult-VAE gives without the generator.
+  System(
+    'hyperease_user:vae:no_generator', 'HyperEASE for users', 'ablation',
+    _cease_vae,
+    {'new_users': Arm(frozen, grids.CEASE_VAE)},
+  ),
+  *(
+    _told(name, what, trials)
+    for name, trials in (
+      ('hyperease_user', grids.HYPEREASE_USER),
+      ('hyperease_user:text', grids.HYPEREASE_USER_TEXT),
+    )
+    for what in ('size', 'constant', 'shuffled')
+  ),
   System(
     'random', 'random', 'control',
     lambda f, **t: random_scores.random_scores(**t),

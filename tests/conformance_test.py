@@ -18,6 +18,7 @@ from experiments import catalogue
 from hyperrec import features as features_lib
 from hyperrec import method as method_lib
 from hyperrec.data import interactions
+from hyperrec.systems.baselines import blended
 from tests import makers
 
 KEY = jax.random.key(0)
@@ -105,6 +106,8 @@ def shortened(system, regime):
   asked = {'num_questions': 2} if system.interviews else {}
   build = functools.partial(system.build, regime, features(), **asked)
   config = build(**trial).config
+  if isinstance(config, blended.BlendConfig):  # its trials are of the first
+    config = config.first
   names = {f.name for f in dataclasses.fields(config)} if config else set()
   if 'base' in trial and isinstance(trial['base'], dict):
     trial['base'] = {**trial['base'], 'epochs': 1, 'batch_size': 16}

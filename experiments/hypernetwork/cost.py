@@ -175,7 +175,10 @@ def generated_for_users(target) -> list[Row]:
   ):
     generate = jax.jit(functools.partial(fn, config))
     for batch in BATCHES:
-      given = params, _histories(target, batch).multi_hot(), nobody
+      shown = _histories(target, batch).multi_hot()
+      given = params, shown, nobody
+      if what == 'score':
+        given = (params,), shown, shown, nobody
       made, row = _row(
         functools.partial(generate, *given), 'hyperease_user', what, batch
       )

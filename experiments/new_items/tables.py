@@ -5,19 +5,14 @@
 With --take=WORKDIR,... the rows of runs are added to results/ first.
 """
 
-import collections
-import itertools
 import json
-import math
 import pathlib
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from absl import flags
-from scipy import stats
 
-from experiments import catalogue, readme, script
+from experiments import pooled, readme, script
 from experiments.adaptation import stored_rows
 from hyperrec.evaluation import results
 
@@ -26,6 +21,8 @@ _TAKE = flags.DEFINE_list(
 )
 
 _FOLDER = pathlib.Path('experiments/new_items')
+_RESULTS = _FOLDER / 'results'
+_EVIDENCE = 'known interactions'
 # The methods that are held against the rivals; the first one against each.
 OURS = ('hyperease_item', 'hyperease_item_trained')
 # Seconds are told for this many arriving items.
@@ -51,72 +48,27 @@ def main(argv):
   """Adds the rows of runs, and writes the tables."""
   del argv
   for workdir in _TAKE.value:
-    take_in(stored_rows.read(workdir))
-  rows = [
-    row
-    for path in sorted((_FOLDER / 'results').glob('*.json'))
-    for row in results.read_json(path)
-  ]
+    pooled.take_in(stored_rows.read(workdir), _RESULTS)
+  rows = pooled.read(_RESULTS)
   file = _FOLDER / 'README.md'
   readme.replace_block(file, 'sets', sets_table(rows))
-  readme.replace_block(file, 'pooled', pooled_table(rows))
-  readme.replace_block(file, 'against', against_table(rows))
-  readme.replace_block(file, 'quality', quality_tables(rows))
+  ratios = pooled.pooled_table(rows, OURS, f'{_EVIDENCE} of an item')
+  readme.replace_block(file, 'pooled', ratios)
+  against = pooled.against_table(rows, OURS[0], 'interactions')
+  readme.replace_block(file, 'against', against)
+  quality = pooled.quality_tables(rows, f'{_EVIDENCE} of each new item')
+  readme.replace_block(file, 'quality', quality)
   readme.replace_block(file, 'near', near_table(rows))
-  readme.replace_block(file, 'whole', cells_table(rows, whole))
-  readme.replace_block(file, 'cost', cells_table(rows, cost))
+  readme.replace_block(file, 'whole', _cells(rows, whole))
+  readme.replace_block(file, 'cost', _cells(rows, cost))
   readme.replace_block(
-    file, 'citeulike', citeulike_table(_FOLDER / 'results' / 'citeulike')
+    file, 'citeulike', citeulike_table(_RESULTS / 'citeulike')
   )
 
 
-def take_in(rows: list[Row]) -> None:
-  """Adds rows to the file of their data set; the same cell is replaced."""
-  by_set = collections.defaultdict(list)
-  for row in rows:
-    by_set[row['dataset']].append(row)
-  for name, new in by_set.items():
-    path = _FOLDER / 'results' / (re.sub(r'\W+', '_', name) + '.json')
-    old = results.read_json(path) if path.exists() else []
-    merged = {stored_rows.row_key(row): row for row in [*old, *new]}
-    stored_rows.check_alike(merged.values())
-    results.write_json(merged.values(), path)
-
-
-def ran(rows: Sequence[Row]) -> list[Row]:
-  """The rows of methods that served."""
-  return [row for row in rows if 'cannot' not in row]
-
-
-def mean_of(rows: Sequence[Row], name: str, view: str | None = None) -> float:
-  """Mean of a metric over seeds, in the ranking that counts or in a view."""
-  found = [(row if view is None else row['views'][view]) for row in rows]
-  return float(np.mean([each['metrics'][name] for each in found]))
-
-
-def grouped(rows: Sequence[Row], *names: str) -> dict[tuple, list[Row]]:
-  """Rows by the values of some of their fields."""
-  groups = collections.defaultdict(list)
-  for row in ran(rows):
-    groups[tuple(row[name] for name in names)].append(row)
-  return dict(groups)
-
-
-def best_rival(cells: dict[str, list[Row]]) -> str | None:
-  """The rival with the best validation value among those of all seeds.
-
-  Args:
-    cells: method -> rows of one data set and budget.
-  """
-  most = max(map(len, cells.values()))
-  values = {
-    name: float(np.mean([row['validation'] for row in rows]))
-    for name, rows in cells.items()
-    if catalogue.BY_NAME[name].role == 'rival'
-    and len(rows) == most
-    and all(row.get('validation') is not None for row in rows)
-  }
-  return max(values, key=values.__getitem__) if values else None
+def _cells(rows: Sequence[Row], cell) -> str:
+  """A table of the methods without and with interactions."""
+  return pooled.cells_table(rows, cell, (0, 20), _EVIDENCE)
 
 
 def sets_table(rows: Sequence[Row]) -> str:
@@ -125,7 +77,7 @@ def sets_table(rows: Sequence[Row]) -> str:
     '| data set | new items | test users | seeds | methods |',
     '|---|---:|---:|---:|---:|',
   ]
-  for (name,), own in grouped(rows, 'dataset').items():
+  for (name,), own in pooled.grouped(rows, 'dataset').items():
     users = [len(row['per_user']) for row in own]
     lines.append(
       f'| {name} | {own[0]["num_arriving"]:,} | {min(users):,} | '
@@ -135,92 +87,9 @@ def sets_table(rows: Sequence[Row]) -> str:
   return '\n'.join(lines)
 
 
-def pooled_table(rows: Sequence[Row]) -> str:
-  """Generated columns over the rival that validation prefers, pooled."""
-  by_cell = grouped(rows, 'dataset', 'budget', 'method')
-  budgets = sorted({budget for _, budget, _ in by_cell})
-  lines = [
-    '| method | known interactions of an item | sets | ratio to the best rival '
-    '[95%] | lowest | highest |',
-    '|---|---:|---:|---:|---|---|',
-  ]
-  for ours, budget in itertools.product(OURS, budgets):
-    found = {}
-    for name in dict.fromkeys(key[0] for key in by_cell):
-      cells = {
-        method: own
-        for (data, b, method), own in by_cell.items()
-        if (data, b) == (name, budget)
-      }
-      rival = best_rival(cells) if ours in cells else None
-      if rival is not None:
-        found[f'{name}, {rival}'] = math.log(
-          mean_of(cells[ours], results.PRIMARY)
-          / mean_of(cells[rival], results.PRIMARY)
-        )
-    lines.append(f'| {ours} {_pooled_line(budget, found)}')
-  return '\n'.join(lines)
-
-
-def _pooled_line(budget: int, found: dict[str, float]) -> str:
-  """One budget: the pooled ratio, and the sets with the extreme ones."""
-  if len(found) < 2:
-    return f'| {budget} | {len(found)} | not enough sets | | |'
-  ends = [
-    f'{math.exp(found[name]):.3f} ({name})'
-    for name in (min(found, key=found.get), max(found, key=found.get))
-  ]
-  return (
-    f'| {budget} | {len(found)} | {pooled(list(found.values()))} | {ends[0]} | '
-    f'{ends[1]} |'
-  )
-
-
-def pooled(log_ratios: Sequence[float]) -> str:
-  """The mean ratio with data sets as units, and its interval by Student's t."""
-  values = np.array(log_ratios)
-  half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-  low, high = (np.exp(values.mean() + sign * half) for sign in (-1, 1))
-  return f'{np.exp(values.mean()):.3f} [{low:.3f}, {high:.3f}]'
-
-
-def against_table(rows: Sequence[Row]) -> str:
-  """The generated column over each other method, pooled over data sets.
-
-  A method that ranks nothing (0 on a data set) is left out there: no ratio to
-  it exists.
-  """
-  by_cell = grouped(rows, 'method', 'budget', 'dataset')
-  budgets = sorted({key[1] for key in by_cell})
-  lines = [
-    f'| method | {" | ".join(f"{b} interactions" for b in budgets)} |',
-    f'|---|{"---:|" * len(budgets)}',
-  ]
-  for method in dict.fromkeys(key[0] for key in by_cell):
-    if method == OURS[0]:
-      continue
-    cells = []
-    for budget in budgets:
-      ratios = []
-      for own in _of(by_cell, method, budget):
-        ours = by_cell.get((OURS[0], budget, own[0]['dataset']))
-        theirs = mean_of(own, results.PRIMARY)
-        if ours and theirs:
-          ratios.append(math.log(mean_of(ours, results.PRIMARY) / theirs))
-      enough = len(ratios) > 1
-      cells.append(f'{pooled(ratios)} ({len(ratios)})' if enough else '')
-    lines.append(f'| {method} | {" | ".join(cells)} |')
-  return '\n'.join(lines)
-
-
-def _of(by_cell, method: str, budget: int) -> list[list[Row]]:
-  """The rows of a method at a budget, one list for each data set."""
-  return [own for key, own in by_cell.items() if key[:2] == (method, budget)]
-
-
 def near_table(rows: Sequence[Row]) -> str:
   """NDCG@100 at no interactions, without and with near-duplicates."""
-  by_cell = grouped(rows, 'method', 'budget', 'dataset')
+  by_cell = pooled.grouped(rows, 'method', 'budget', 'dataset')
   methods = (*OURS, 'content_knn')
   lines = [
     f'| data set | {" | ".join(methods)} |',
@@ -232,8 +101,8 @@ def near_table(rows: Sequence[Row]) -> str:
     if not cells[0] or view not in cells[0][0]['views']:
       continue
     pairs = [
-      f'{mean_of(own, results.PRIMARY):.3f} / '
-      f'{mean_of(own, results.PRIMARY, view):.3f}'
+      f'{pooled.mean_of(own, results.PRIMARY):.3f} / '
+      f'{pooled.mean_of(own, results.PRIMARY, view):.3f}'
       if own
       else ''
       for own in cells
@@ -242,56 +111,12 @@ def near_table(rows: Sequence[Row]) -> str:
   return '\n'.join(lines)
 
 
-def quality_tables(rows: Sequence[Row]) -> str:
-  """For each budget: NDCG@100 among new items, by method and data set."""
-  by_cell = grouped(rows, 'budget', 'method', 'dataset')
-  sets = list(dict.fromkeys(key[2] for key in by_cell))
-  parts = []
-  for budget in sorted({key[0] for key in by_cell}):
-    lines = [
-      f'**{budget} known interactions of each new item**',
-      '',
-      f'| method | {" | ".join(sets)} |',
-      f'|---|{"---:|" * len(sets)}',
-    ]
-    for method in dict.fromkeys(key[1] for key in by_cell):
-      cells = [by_cell.get((budget, method, name)) for name in sets]
-      values = [
-        f'{mean_of(c, results.PRIMARY):.3f}' if c else '' for c in cells
-      ]
-      lines.append(f'| {method} | {" | ".join(values)} |')
-    parts.append('\n'.join(lines))
-  return '\n\n'.join(parts)
-
-
-def cells_table(
-  rows: Sequence[Row], cell: Callable[[Sequence[Row]], str]
-) -> str:
-  """A row for each method at 0 and at 20 interactions, a column for each set.
-
-  Args:
-    rows: all rows.
-    cell: rows of one method, budget and data set -> text.
-  """
-  by_cell = grouped(rows, 'method', 'budget', 'dataset')
-  sets = list(dict.fromkeys(key[2] for key in by_cell))
-  lines = [
-    f'| method, known interactions | {" | ".join(sets)} |',
-    f'|---|{"---|" * len(sets)}',
-  ]
-  for method, budget in dict.fromkeys(key[:2] for key in by_cell):
-    if budget not in (0, 20):
-      continue
-    cells = [by_cell.get((method, budget, name)) for name in sets]
-    values = [cell(own) if own else '' for own in cells]
-    lines.append(f'| {method}, {budget} | {" | ".join(values)} |')
-  return '\n'.join(lines)
-
-
 def whole(cell: Sequence[Row]) -> str:
   """NDCG@100 in the whole catalogue: of all, of old and of new targets."""
   views = ('whole', 'whole, old', 'whole, new')
-  return ' / '.join(f'{mean_of(cell, results.PRIMARY, v):.3f}' for v in views)
+  return ' / '.join(
+    f'{pooled.mean_of(cell, results.PRIMARY, v):.3f}' for v in views
+  )
 
 
 def cost(cell: Sequence[Row]) -> str:

@@ -16,6 +16,7 @@ SCRIPTS = {
   'experiments.graph.tables': 'experiments/graph/README.md',
   'experiments.hypernetwork.tables': 'experiments/hypernetwork/README.md',
   'experiments.new_items.tables': 'experiments/new_items/README.md',
+  'experiments.new_users.tables': 'experiments/new_users/README.md',
   'experiments.p5.tables': 'experiments/p5/README.md',
   'experiments.pref.tables': 'experiments/pref/README.md',
   'experiments.sasrec.tables': 'experiments/sasrec/README.md',

@@ -100,9 +100,10 @@ def _generated_head(data, _):
 
 def _hyperease_user(data, _):
   model = hyperease_user.hyperease_user(
-    rank=64, z_dim=8, hidden_dim=16, dropout=0.0, steps=3, batch_size=16
-  )
-  return model.fit(data, key()).state.params
+    rank=64, z_dim=8, hidden_dim=16, dropout=0.0, steps=3, batch_size=16,
+    members=1,
+  )  # fmt: skip
+  return model.fit(data, key()).state.members
 
 
 def _sasrec(data, _):

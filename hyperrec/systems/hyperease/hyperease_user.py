@@ -5,6 +5,17 @@ one item, EASE is worse than popularity. Here a generator reads a user's history
 and changes B in a low rank (`user_correction`). It starts exactly at EASE. It
 is trained on source users of whom a random part of the items is shown, against
 an EASE that was fitted without them.
+
+EASE's scores are linear in what was taken up together, while a likelihood asks
+for logarithms. With short histories this matters most. So the logarithm of the
+co-occurrences with the history is added, and its weight for a user is
+generated, too; it starts at 0.
+
+Several generators are trained, each with other users held out, and the mean of
+their corrections counts.
+
+The EASE may be one on users stacked with item features (CEASE). A user who is
+left out takes only the own row away, so the training is the same.
 """
 
 import dataclasses
@@ -30,6 +41,7 @@ from hyperrec.training import step as step_lib
 CannotServe = method_lib.CannotServe
 Cost = method_lib.Cost
 Csr = scipy.sparse.csr_matrix
+Features = method_lib.Features
 Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
 Model = method_lib.Model
@@ -50,6 +62,9 @@ class UserConfig:
 
   Attributes:
     l2: Ridge of EASE.
+    alpha: Scale of the feature rows that are stacked under the users, as in
+      CEASE; 0 reads no features.
+    together: Whether the logarithm of co-occurrences is added, too.
     conditioning: Input of the generator, one of
       `user_correction.CONDITIONINGS`; all but 'history' are controls.
     rank: Rank of the correction.
@@ -65,9 +80,12 @@ class UserConfig:
     heldout_share: Share of the users on whom the generator is validated and
       not trained. EASE is fitted on all users.
     evaluate_every: Steps between two validations.
+    members: Number of generators; each has other users held out.
   """
 
   l2: float = 300.0
+  alpha: float = 0.0
+  together: bool = True
   conditioning: str = 'history'
   rank: int = 32
   z_dim: int = 32
@@ -79,7 +97,8 @@ class UserConfig:
   weight_decay: float = 1e-2
   max_norm: float = 1.0
   heldout_share: float = 0.2
-  evaluate_every: int = 25
+  evaluate_every: int = 50
+  members: int = 3
 
 
 class Params(NamedTuple):
@@ -90,26 +109,31 @@ class Params(NamedTuple):
 
 
 class UserState(NamedTuple):
-  """EASE and its generator over one catalogue.
+  """EASE and its generators over one catalogue.
 
   Attributes:
     weights: B.
-    params: see `Params`.
+    together: X'X, how many users took up two items; None if it is not read.
+    members: the trained generators.
     strangers: bool [S, V], histories for the control 'shuffled'.
   """
 
   weights: linear_autoencoder.Weights
-  params: Params
+  together: Float[np.ndarray, 'V V'] | None
+  members: tuple[Params, ...]
   strangers: Bool[np.ndarray, 'S V']
 
 
-def hyperease_user(**hyperparameters: Any) -> Model:
+def hyperease_user(
+  features: Features | None = None, **hyperparameters: Any
+) -> Model:
   """EASE with a generated correction for each user.
 
   New users need only the pass that generates and scores. Users with empty
   histories get generated popularity scores.
 
   Args:
+    features: gives the item features; needed if `alpha` is above 0.
     **hyperparameters: fields of `UserConfig`.
 
   Raises:
@@ -118,21 +142,29 @@ def hyperease_user(**hyperparameters: Any) -> Model:
   config = UserConfig(**hyperparameters)
   _check(config)
 
+  def fit_to(data, key, start=None, run=None):
+    del start, run
+    return fit(config, features, data, key)
+
   def generate(state, data, key):
     del key
     user_1xV = jax.ShapeDtypeStruct((1, data.num_items), jnp.float32)
     operations = counts.program(
-      functools.partial(corrections, config),
-      state.params,
+      functools.partial(corrections, _network(config)),
+      state.members,
+      user_1xV,
       user_1xV,
       state.strangers,
     )
+    if config.together:
+      length = len(data) / max(1, data.num_users)
+      operations += counts.matmul(1, data.num_items, length)
     return Outcome(state, Cost(per_user=operations))
 
   return Model(
     'hyperease_user',
     config,
-    functools.partial(fit, config),
+    fit_to,
     functools.partial(score, config),
     generate=generate,
   )
@@ -147,36 +179,85 @@ def _check(config: UserConfig) -> None:
   for name in ('dropout', 'heldout_share'):
     if not 0 <= getattr(config, name) < 1:
       raise ValueError(f'{name}={getattr(config, name)} must be in [0, 1)')
+  if config.members < 1:
+    raise ValueError(f'members={config.members} must be at least 1')
+
+
+def _network(config: UserConfig) -> UserConfig:
+  """The configuration without what no compiled program depends on.
+
+  Trials that differ only there share what is compiled.
+  """
+  return dataclasses.replace(config, l2=1.0, alpha=0.0, members=1)
 
 
 def fit(
   config: UserConfig,
+  features: Features | None,
   data: Interactions,
   key: jax.Array,
-  start: Any = None,
-  run: Any = None,
 ) -> Outcome:
-  """Fits EASE, then trains its generator.
+  """Fits EASE, then trains its generators.
 
   Raises:
-    CannotServe: fewer than two users have items, or there is only one item.
+    CannotServe: fewer than two users have items, there is only one item, or
+      `alpha` is above 0 and there are no features.
   """
-  del start, run
+  if config.alpha and features is None:
+    raise CannotServe(
+      f'alpha={config.alpha} reads item features, and none are given: give '
+      'features, or alpha=0'
+    )
   x_UxV = data.csr()
-  rows_U = x_UxV.getnnz(axis=1)
-  active = np.flatnonzero(rows_U)
+  active = np.flatnonzero(x_UxV.getnnz(axis=1))
   if min(len(active), data.num_items) < 2:
     raise CannotServe(
       'HyperEASE for users needs at least two users with items and two items; '
       f'{data.name or "the source"} has {len(active)} and {data.num_items}'
     )
-  ridge = linear_autoencoder.denoising_ridge(x_UxV.getnnz(axis=0), config.l2)
-  weights = linear_autoencoder.solve(x_UxV, ridge)
-  precision = linear_autoencoder.precision_cheapest(x_UxV, ridge)
-  params, strangers, trained = _train(config, x_UxV[active], precision, key)
-  solved = linear_autoencoder.solve_flops(rows_U, data.num_items)
-  solved += linear_autoencoder.precision_flops(rows_U, data.num_items)
-  return Outcome(UserState(weights, params, strangers), Cost(solved + trained))
+  rows_FxV = config.alpha * features(data).T if config.alpha else None
+  base = _fit_base(x_UxV, config.l2, rows_FxV)
+  together, operations = None, base.operations
+  if config.together:
+    together = linear_autoencoder.gram(x_UxV)
+    operations += counts.gram(x_UxV.getnnz(axis=1))
+  x_UxV = x_UxV[active]
+  strangers = _strangers(config, x_UxV, key)
+  catalogue = base.precision, together
+  members = []
+  for member_key in jax.random.split(key, config.members):
+    params, spent = _train(config, x_UxV, catalogue, strangers, member_key)
+    members.append(params)
+    operations += spent
+  state = UserState(base.weights, together, tuple(members), strangers)
+  return Outcome(state, Cost(operations))
+
+
+class _Base(NamedTuple):
+  """EASE or CEASE, the P from which it comes, and the operations."""
+
+  weights: linear_autoencoder.Weights
+  precision: Float[np.ndarray, 'V V']
+  operations: float
+
+
+def _fit_base(
+  x_UxV: Csr, l2: float, rows_FxV: Float[np.ndarray, 'F V'] | None = None
+) -> _Base:
+  """Fits EASE on users, or on users and rows of features."""
+  rows_U, num_items = x_UxV.getnnz(axis=1), x_UxV.shape[1]
+  ridge = linear_autoencoder.denoising_ridge(x_UxV.getnnz(axis=0), l2)
+  if rows_FxV is None:
+    weights = linear_autoencoder.solve(x_UxV, ridge)
+    precision = linear_autoencoder.precision_cheapest(x_UxV, ridge)
+    operations = linear_autoencoder.solve_flops(rows_U, num_items)
+    operations += linear_autoencoder.precision_flops(rows_U, num_items)
+    return _Base(weights, precision, operations)
+  precision = linear_autoencoder.precision(x_UxV, ridge, stacked=rows_FxV)
+  weights = linear_autoencoder.weights_from_precision(precision.copy())
+  operations = linear_autoencoder.solve_flops(rows_U, num_items, primal=True)
+  operations += counts.matmul(num_items, num_items, len(rows_FxV))
+  return _Base(weights, precision, operations)
 
 
 def init(config: UserConfig, x: Csr, key: jax.Array) -> Params:
@@ -213,7 +294,17 @@ def score(
   x_BxV = histories.csr()
   padding = (1 << max(0, x_BxV.shape[0] - 1).bit_length()) - x_BxV.shape[0]
   shown_BxV = np.pad(x_BxV.toarray(), ((0, padding), (0, 0)))
-  added_BxV = corrections(config, state.params, shown_BxV, state.strangers)
+  together_BxV = np.zeros_like(shown_BxV)
+  if state.together is not None:
+    found_BxV = simulated_users.log_together(state.together, x_BxV)
+    together_BxV[: len(found_BxV)] = found_BxV
+  added_BxV = corrections(
+    _network(config),
+    state.members,
+    shown_BxV,
+    together_BxV,
+    state.strangers,
+  )
   base_BxV = linear_autoencoder.scores(x_BxV, state.weights)
   return base_BxV + np.asarray(added_BxV)[: len(base_BxV)]
 
@@ -221,20 +312,38 @@ def score(
 @functools.partial(jax.jit, static_argnames='config')
 def corrections(
   config: UserConfig,
-  params: Params,
+  members: tuple[Params, ...],
   shown_BxV: Float[Array, 'B V'],
+  together_BxV: Float[Array, 'B V'],
   strangers_SxV: Bool[Array, 'S V'],
 ) -> Float[Array, 'B V']:
-  """The generated corrections, as scores to add to EASE's."""
-  c = coefficients(config, params, shown_BxV, strangers_SxV)
-  return _correct(params.factors, shown_BxV, c)
+  """The mean of the generated corrections, as scores to add to EASE's.
+
+  Args:
+    config: hyperparameters.
+    members: the trained generators.
+    shown_BxV: histories.
+    together_BxV: see `simulated_users.Batch`.
+    strangers_SxV: see `UserState`.
+  """
+  added = []
+  for params in members:
+    c = coefficients(config, params, shown_BxV, strangers_SxV)
+    added.append(_correct(params.factors, shown_BxV, together_BxV, c))
+  return sum(added) / len(added)
 
 
-_correct = jax.vmap(user_correction.correction, in_axes=(None, 0, 0))
+_correct = jax.vmap(user_correction.correction, in_axes=(None, 0, 0, 0))
 
 
-def _train(config: UserConfig, x: Csr, precision: np.ndarray, key: jax.Array):
-  """Returns the parameters best on held-out users, strangers, operations."""
+def _train(
+  config: UserConfig,
+  x: Csr,
+  catalogue: tuple[np.ndarray, np.ndarray | None],
+  strangers: np.ndarray,
+  key: jax.Array,
+) -> tuple[Params, float]:
+  """Returns the parameters best on held-out users, and the operations."""
   draw_key, init_key, noise_key = jax.random.split(key, 3)
   seed = int(jax.random.bits(draw_key))
   order = np.random.default_rng(seed).permutation(x.shape[0])
@@ -242,15 +351,15 @@ def _train(config: UserConfig, x: Csr, precision: np.ndarray, key: jax.Array):
   heldout = x[np.resize(order[:cut], min(_JUDGED, _DRAWS * cut))]
   x = x[order[cut:]]
   size = min(config.batch_size, x.shape[0])
-  strangers = _strangers(config, x, seed)
+  simulate = functools.partial(simulated_users.simulate, *catalogue)
 
   def batch_at(step):
     rows = x[loop.batch_rows(step, size, x.shape[0], seed)]
-    return simulated_users.simulate(precision, rows, (seed, step)), strangers
+    return simulate(rows, (seed, step)), strangers
 
-  judged = simulated_users.simulate(precision, heldout, seed), strangers
+  judged = simulate(heldout, seed), strangers
   params = init(config, x, init_key)
-  step_fn, tx, mean_loss = train_step(config)
+  step_fn, tx, mean_loss = train_step(_network(config))
   state = step_lib.init_state(params, tx, noise_key)
   every = config.evaluate_every
   result = loop.train(
@@ -271,7 +380,7 @@ def _train(config: UserConfig, x: Csr, precision: np.ndarray, key: jax.Array):
   operations += config.steps * counts.program(step_fn, state, batch_at(0))
   looks = -(-config.steps // every)
   operations += looks * counts.program(mean_loss, params, judged)
-  return jax.device_get(params), strangers, operations
+  return jax.device_get(params), operations
 
 
 @functools.lru_cache(maxsize=16)
@@ -312,7 +421,8 @@ def _loss(
     items_Vx1 = keep(item_key, (len(factors.left), 1))
     factors = factors._replace(left=factors.left * items_Vx1)
     c = c._replace(factors=c.factors * keep(factor_key, c.factors.shape))
-  scores_BxV = users.base + _correct(factors, users.shown, c)
+  added_BxV = _correct(factors, users.shown, users.together, c)
+  scores_BxV = users.base + added_BxV
   logits_BxV = scores_BxV * c.temperature[:, None]
   nll_B = variational_autoencoder.multinomial_nll(
     jnp.where(users.shown > 0, _NEVER, logits_BxV), users.asked
@@ -326,14 +436,17 @@ def _keep(rate: float, key: jax.Array, shape: tuple[int, ...]):
 
 
 def _generator(config: UserConfig, factors: user_correction.Factors):
-  rank = factors.left.shape[1]
-  return user_correction.Generator(rank, config.z_dim, config.hidden_dim)
+  return user_correction.Generator(
+    rank=factors.left.shape[1],
+    z_dim=config.z_dim,
+    hidden_dim=config.hidden_dim,
+  )
 
 
-def _strangers(config: UserConfig, x: Csr, seed: int) -> np.ndarray:
+def _strangers(config: UserConfig, x: Csr, key: jax.Array) -> np.ndarray:
   """Other users' histories for the control 'shuffled'; otherwise no rows."""
   if config.conditioning != 'shuffled':
     return np.zeros((0, x.shape[1]), bool)
-  random = np.random.default_rng((seed, 1))
+  random = np.random.default_rng((int(jax.random.bits(key)), 1))
   rows = random.choice(x.shape[0], min(_STRANGERS, x.shape[0]), replace=False)
   return simulated_users.shown_part(x[rows], random).toarray() > 0

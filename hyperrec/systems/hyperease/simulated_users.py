@@ -23,14 +23,19 @@ class Batch(NamedTuple):
     shown: items in the history.
     asked: target items, which are hidden.
     base: scores of an EASE that was fitted without the user.
+    together: logarithm of 1 plus the other users' co-occurrences of an item
+      with all shown items; zeros if it is not read.
   """
 
   shown: Float[np.ndarray, 'B V']
   asked: Float[np.ndarray, 'B V']
   base: Float[np.ndarray, 'B V']
+  together: Float[np.ndarray, 'B V']
 
 
-def simulate(precision: np.ndarray, x: Csr, seed: Any) -> Batch:
+def simulate(
+  precision: np.ndarray, gram: np.ndarray | None, x: Csr, seed: Any
+) -> Batch:
   """Shows a random part of each user's items.
 
   Of n items, 0.8 n^(1 - v) are shown on average, with v uniform in [0, 1]. So
@@ -39,13 +44,34 @@ def simulate(precision: np.ndarray, x: Csr, seed: Any) -> Batch:
 
   Args:
     precision: see `left_out_scores`.
+    gram: X'X of all users, or None.
     x: [B, V], rows on which EASE was fitted.
     seed: seed of NumPy's generator.
   """
   part = shown_part(x, np.random.default_rng(seed))
   shown_BxV = part.toarray()
   base_BxV = left_out_scores(precision, x, part)
-  return Batch(shown_BxV, x.toarray() - shown_BxV, base_BxV)
+  together_BxV = np.zeros_like(shown_BxV)
+  if gram is not None:
+    together_BxV = log_together(gram, part, x)
+  return Batch(shown_BxV, x.toarray() - shown_BxV, base_BxV, together_BxV)
+
+
+def log_together(
+  gram: Float[np.ndarray, 'V V'], shown: Csr, own: Csr | None = None
+) -> Float[np.ndarray, 'B V']:
+  """Logarithm of 1 plus the co-occurrences of each item with all shown ones.
+
+  Args:
+    gram: X'X.
+    shown: [B, V].
+    own: the users' rows of X, which are left out of the counts; None for users
+      who are not in X.
+  """
+  counts_BxV = shown @ gram
+  if own is not None:
+    counts_BxV = counts_BxV - own.multiply(shown.sum(axis=1)).toarray()
+  return np.log1p(np.maximum(counts_BxV, 0)).astype(np.float32)
 
 
 def shown_part(x: Csr, random: np.random.Generator) -> Csr:

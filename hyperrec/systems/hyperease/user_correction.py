@@ -1,10 +1,13 @@
 """A low-rank change of item-item weights, generated from one user's items.
 
-    B_u = B + A diag(c(z_u)) Q' - diagonal,    scores = x B_u + c_0(z_u) b
+    B_u = B + A diag(c(z_u)) Q' - diagonal
+    scores = x B_u + c_0(z_u) b + c_1(z_u) l(x)
 
 B [V, V] is fixed and has a zero diagonal; B_u also has exactly a zero diagonal.
-z_u encodes the user's row x [V]. From it the generator makes r + 1 numbers:
-the strengths c of r factors, and the strength c_0 of an item bias b. (A column
+z_u encodes the user's row x [V]. From it the generator makes r + 2 numbers:
+the strengths c of r factors, the strength c_0 of an item bias b, and the
+strength c_1 of l(x), the logarithm of how often other users took up each item
+together with those of x. (A column
 of ones in A would give the same bias if the diagonal were not zero.) B_u is
 never formed.
 
@@ -57,15 +60,17 @@ class Coefficients(NamedTuple):
     factors: c.
     bias: c_0.
     temperature: turns x B into logits; c and c_0 are in units of x B.
+    together: weight of the logarithm of co-occurrences, in the same unit.
   """
 
   factors: Float[Array, ' r']
   bias: Float[Array, '']
   temperature: Float[Array, '']
+  together: Float[Array, '']
 
 
 class Generator(nn.Module):
-  """Maps the output of `read` to `Coefficients`; c and c_0 start at 0.
+  """Maps the output of `read` to `Coefficients`; all of them start at 0.
 
   Attributes:
     rank: r.
@@ -89,12 +94,15 @@ class Generator(nn.Module):
     """
     trunk = conditioning.Trunk(self.z_dim, self.hidden_dim, name='trunk')
     zeros = nn.initializers.zeros
-    last = nn.Dense(self.rank + 2, kernel_init=zeros, name='coefficients')
+    last = nn.Dense(self.rank + 3, kernel_init=zeros, name='coefficients')
     out = last(trunk(told))
     temperature = _TEMPERATURE * jnp.exp(out[0])
     length = jnp.sqrt(jnp.maximum(size, 1.0))
     return Coefficients(
-      out[2:] / (length * temperature), out[1] / temperature, temperature
+      out[3:] / (length * temperature),
+      out[1] / temperature,
+      temperature,
+      out[2] / temperature,
     )
 
 
@@ -140,15 +148,25 @@ def tell(
 
 
 def correction(
-  factors: Factors, shown: Float[Array, ' V'], c: Coefficients
+  factors: Factors,
+  shown: Float[Array, ' V'],
+  together: Float[Array, ' V'],
+  c: Coefficients,
 ) -> Float[Array, ' V']:
   """The user's scores minus x B, in O(V r).
 
   The products by which an item would score itself are subtracted.
+
+  Args:
+    factors: see `Factors`.
+    shown: x, binary.
+    together: l(x).
+    c: the generated numbers.
   """
   product = factors.right @ ((shown @ factors.left) * c.factors)
   own = (factors.left * factors.right) @ c.factors
-  return product - shown * own + c.bias * factors.bias
+  added = c.bias * factors.bias + c.together * together
+  return product - shown * own + added
 
 
 def weights(

@@ -145,8 +145,19 @@ def denoising_ridge(
   return l2 + rows_V * dropout / (1 - dropout)
 
 
-def precision(x: Csr, ridge: np.ndarray, dtype=np.float32):
+def precision(
+  x: Csr,
+  ridge: np.ndarray,
+  dtype=np.float32,
+  stacked: Float[np.ndarray, 'F V'] | None = None,
+):
   """P = (X'X + diag(ridge))^-1 [V, V], by the primal way.
+
+  Args:
+    x: X.
+    ridge: [V].
+    dtype: of P.
+    stacked: dense rows that stand under those of X, if any.
 
   Raises:
     InsufficientMemoryError: the V x V matrix does not fit into memory.
@@ -159,6 +170,9 @@ def precision(x: Csr, ridge: np.ndarray, dtype=np.float32):
     f'the inverse of a {num_items} x {num_items} item Gram matrix',
   )
   p_VxV = gram(x, dtype)
+  if stacked is not None:
+    rows_FxV = stacked.astype(dtype)
+    _add_product(p_VxV, rows_FxV.T, rows_FxV)
   p_VxV[np.diag_indices(num_items)] += ridge.astype(dtype)
   return spd_inverse_lib.spd_inverse(p_VxV)
 

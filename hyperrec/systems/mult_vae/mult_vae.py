@@ -178,6 +178,14 @@ def score(
   return logits_BxV[: len(histories.items)]
 
 
+def pass_flops(params: Any) -> float:
+  """Operations of scoring one user."""
+  return 2.0 * sum(
+    inputs * outputs
+    for inputs, outputs in variational_autoencoder.layer_sizes(params)
+  )
+
+
 def _annealing(config: MultVaeConfig, num_steps: int):
   """Function from step to KL weight; num_steps=0 keeps it at the cap."""
   cap, steps = config.anneal_cap, config.anneal_steps

@@ -12,19 +12,27 @@ from hyperrec import method as method_lib
 from hyperrec.cost import counts
 from hyperrec.data import interactions
 from hyperrec.systems.hyperease import hyperease_user, simulated_users
-from hyperrec.systems.linear import ease
+from hyperrec.systems.linear import ease, l3ae, linear_autoencoder
 from tests.makers import make_data
 
 # An implementation of random numbers that compiles fast.
 KEY = jax.random.key(0, impl='unsafe_rbg')
 L2 = 20.0
 SMALL = {'l2': L2, 'rank': 4, 'z_dim': 8, 'hidden_dim': 16, 'lr': 1e-2,
-         'batch_size': 40, 'dropout': 0.2}  # fmt: skip
+         'batch_size': 40, 'dropout': 0.2, 'members': 1}  # fmt: skip
 NUM_ITEMS = 24
 
 
-def model(**options):
-  return hyperease_user.hyperease_user(**{**SMALL, 'steps': 60, **options})
+def model(features=None, **options):
+  options = {**SMALL, 'steps': 60, **options}
+  return hyperease_user.hyperease_user(features, **options)
+
+
+def features(part):
+  """Unit rows that tell tastes, and noise."""
+  table = np.random.default_rng(0).standard_normal((part.num_items, 5))
+  table[np.arange(part.num_items), np.arange(part.num_items) % 3] += 3
+  return table / np.linalg.norm(table, axis=1, keepdims=True)
 
 
 def histories(data):
@@ -72,8 +80,31 @@ def test_before_its_training_it_is_ease():
   scores = made.score(start, shown)
   assert scores.dtype == np.float32
   np.testing.assert_array_equal(scores, baseline.score(shared, shown))
-  for part in start.params.generator['coefficients'].values():
+  for part in start.members[0].generator['coefficients'].values():
     assert (part == 0).all()
+
+
+def test_on_a_text_base_it_starts_at_cease():
+  made = model(steps=0, alpha=2.0, features=features)
+  start = made.fit(data(), KEY).state
+  baseline = l3ae.cease(features, l2=L2, alpha=2.0)
+  shared = baseline.fit(data(), KEY).state
+  shown = histories(data(seed=1))
+  scores = made.score(start, shown)
+  np.testing.assert_array_equal(
+    scores, linear_autoencoder.scores(shown.csr(), start.weights)
+  )
+  np.testing.assert_allclose(scores, baseline.score(shared, shown), atol=1e-5)
+  without = ease.ease(l2=L2).fit(data(), KEY).state
+  assert abs(start.weights - without).max() > 0.01
+
+
+def test_a_text_base_is_trained_and_needs_features():
+  served = model(steps=6, alpha=2.0, features=features)
+  state = served.fit(data(), KEY).state
+  assert np.isfinite(served.score(state, histories(data(seed=1)))).all()
+  with pytest.raises(method_lib.CannotServe, match='reads item features'):
+    model(alpha=2.0).fit(data(), KEY)
 
 
 def test_it_serves_few_shown_items_better_than_ease():
@@ -122,7 +153,7 @@ def test_generated_numbers_are_of_the_user():
   own, constant = (
     hyperease_user.coefficients(
       hyperease_user.UserConfig(**{**SMALL, 'conditioning': name}),
-      state.params,
+      state.members[0],
       shown,
       state.strangers,
     )
@@ -144,12 +175,50 @@ def test_controls_train_and_score(name):
 
 def test_the_same_key_gives_the_same_generator():
   first, second, other = (
-    model(steps=6).fit(data(), jax.random.fold_in(KEY, seed)).state.params
+    model(steps=6).fit(data(), jax.random.fold_in(KEY, seed)).state.members
     for seed in (1, 1, 2)
   )
   chex.assert_trees_all_equal(first, second)
   with pytest.raises(AssertionError):
     chex.assert_trees_all_equal(first, other)
+
+
+def test_the_logarithm_of_co_occurrences_gets_a_generated_weight():
+  made = model(steps=0)
+  state = made.fit(data(), KEY).state
+  (params,) = state.members
+  # The third number that the generator makes is the weight: let it be 5.
+  last = params.generator['coefficients']
+  bias = last['bias'].copy()
+  bias[2] = 5.0
+  generator = {**params.generator, 'coefficients': {**last, 'bias': bias}}
+  changed = state._replace(members=(params._replace(generator=generator),))
+  shown = histories(data(seed=1))
+  x = data().csr().toarray()
+  counts_BxV = shown.csr() @ (x.T @ x)
+  # Logits are ten times the scores.
+  expected = made.score(state, shown) + 0.5 * np.log1p(counts_BxV)
+  np.testing.assert_allclose(made.score(changed, shown), expected, atol=1e-4)
+
+
+def test_co_occurrences_can_be_left_out():
+  made = model(steps=4, together=False)
+  state = made.fit(data(), KEY).state
+  assert state.together is None
+  assert np.isfinite(made.score(state, histories(data(seed=1)))).all()
+
+
+def test_the_mean_of_several_generators_counts():
+  made = model(steps=6, members=2)
+  state = made.fit(data(), KEY).state
+  shown = histories(data(seed=1))
+  alone = [
+    made.score(state._replace(members=(each,)), shown) for each in state.members
+  ]
+  assert abs(alone[0] - alone[1]).max() > 1e-4
+  np.testing.assert_allclose(
+    made.score(state, shown), np.mean(alone, axis=0), atol=1e-6
+  )
 
 
 def test_what_cannot_be_served_is_refused():
@@ -167,6 +236,7 @@ def test_what_cannot_be_served_is_refused():
     ({'conditioning': 'histroy'}, 'histroy'),
     ({'dropout': 1.0}, 'dropout=1.0'),
     ({'heldout_share': -0.1}, 'heldout_share=-0.1'),
+    ({'members': 0}, 'members=0'),
   ],
 )
 def test_bad_options_are_told(options, message):
@@ -179,8 +249,8 @@ def test_bad_options_are_told(options, message):
 def test_flops_are_those_of_the_products():
   counted = fitted().cost.operations
   config = hyperease_user.UserConfig(**{**SMALL, 'steps': 60})
-  params, strangers = prepared().params, prepared().strangers
-  users = simulated_users.Batch(*np.zeros((3, 40, NUM_ITEMS), np.float32))
+  (params,), strangers = prepared().members, prepared().strangers
+  users = simulated_users.Batch(*np.zeros((4, 40, NUM_ITEMS), np.float32))
   step, tx, _ = hyperease_user.train_step(config)
   state = hyperease_user.step_lib.init_state(params, tx, KEY)
   steps = 60 * counts.program(step, state, (users, strangers))

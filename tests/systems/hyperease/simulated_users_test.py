@@ -35,6 +35,34 @@ def test_left_out_scores_are_those_of_a_fit_without_the_user():
     np.testing.assert_allclose(found[user], expected, atol=2e-6)
 
 
+def test_rows_of_features_stay_when_a_user_is_left_out():
+  x, ridge = made(), np.full(V, L2)
+  rows_FxV = np.random.default_rng(2).standard_normal((4, V))
+  shown = simulated_users.shown_part(x, np.random.default_rng(1))
+  found = simulated_users.left_out_scores(
+    linear_autoencoder.precision(x, ridge, np.float64, rows_FxV), x, shown
+  )
+  for user in range(U):
+    others = x[np.arange(U) != user]
+    stacked = scipy.sparse.vstack([others, rows_FxV], format='csr')
+    weights = linear_autoencoder.solve_primal(stacked, ridge, dtype=np.float64)
+    expected = (shown[user] @ weights).ravel()
+    np.testing.assert_allclose(found[user], expected, atol=2e-6)
+
+
+def test_co_occurrences_are_those_of_other_users():
+  x = made()
+  shown = simulated_users.shown_part(x, np.random.default_rng(1))
+  gram = linear_autoencoder.gram(x)
+  found = simulated_users.log_together(gram, shown, x)
+  for user in range(U):
+    others = x[np.arange(U) != user].toarray()
+    expected = shown[user].toarray()[0] @ (others.T @ others)
+    np.testing.assert_allclose(np.expm1(found[user]), expected, atol=1e-3)
+  new = simulated_users.log_together(gram, shown)
+  np.testing.assert_allclose(np.expm1(new), shown @ gram, atol=1e-3)
+
+
 def test_left_out_scores_differ_from_those_of_the_fit():
   x = made()
   weights = linear_autoencoder.solve_primal(x, np.full(V, L2))
@@ -44,12 +72,12 @@ def test_left_out_scores_differ_from_those_of_the_fit():
 
 def test_what_is_shown_is_not_asked_for():
   x = made()
-  users = simulated_users.simulate(precision(x), x, seed=3)
+  users = simulated_users.simulate(precision(x), None, x, seed=3)
   np.testing.assert_array_equal(users.shown + users.asked, x.toarray())
   assert set(np.unique(users.shown)) <= {0.0, 1.0}
-  again = simulated_users.simulate(precision(x), x, seed=3)
+  again = simulated_users.simulate(precision(x), None, x, seed=3)
   np.testing.assert_array_equal(users.shown, again.shown)
-  other = simulated_users.simulate(precision(x), x, seed=4)
+  other = simulated_users.simulate(precision(x), None, x, seed=4)
   assert (users.shown != other.shown).any()
 
 

@@ -28,7 +28,10 @@ def rows(*histories):
 
 def coefficients():
   return user_correction.Coefficients(
-    jnp.array([0.5, -2.0, 1.5]), jnp.float32(0.3), jnp.float32(1.0)
+    jnp.array([0.5, -2.0, 1.5]),
+    jnp.float32(0.3),
+    jnp.float32(1.0),
+    jnp.float32(0.5),
   )
 
 
@@ -39,8 +42,9 @@ def test_scores_are_those_of_weights_with_a_zero_diagonal():
   b_VxV = user_correction.weights(base, f, c)
   assert (np.diagonal(b_VxV) == 0).all()
   (x,) = rows([0, 4, 7])
-  expected = x @ b_VxV + c.bias * f.bias
-  scores = x @ base + user_correction.correction(f, x, c)
+  together = np.arange(V, dtype=np.float32)
+  expected = x @ b_VxV + c.bias * f.bias + c.together * together
+  scores = x @ base + user_correction.correction(f, x, together, c)
   np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -48,7 +52,8 @@ def test_no_item_scores_itself():
   f, c = factors(), coefficients()
   for item in range(V):
     (x,) = rows([item])
-    own = user_correction.correction(f, x, c)[item] - c.bias * f.bias[item]
+    own = user_correction.correction(f, x, np.zeros(V), c)[item]
+    own -= c.bias * f.bias[item]
     assert float(own) == pytest.approx(0, abs=1e-5)
 
 
@@ -61,7 +66,7 @@ def test_a_generator_starts_at_zero_and_makes_r_numbers():
   assert c.factors.shape == (R,)
   assert c.bias.shape == ()
   assert (np.asarray(c.factors) == 0).all()
-  assert float(c.bias) == 0
+  assert float(c.bias) == float(c.together) == 0
   assert float(c.temperature) > 0
 
 

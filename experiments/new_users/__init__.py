@@ -1,0 +1,1 @@
+"""New users: corrections that are generated from a few shown items."""

@@ -1,0 +1,231 @@
+"""Tables that pool the results of several data sets.
+
+Rows are those of `experiments.adaptation.run`. A cell is the rows of one data
+set, budget and method; its seeds are averaged.
+"""
+
+import collections
+import itertools
+import math
+import pathlib
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy import stats
+
+from experiments import catalogue
+from experiments.adaptation import stored_rows
+from hyperrec.evaluation import results
+
+Row = results.Row
+
+
+def read(folder: pathlib.Path) -> list[Row]:
+  """All rows that a folder holds, one JSON file for each data set."""
+  return [
+    row
+    for path in sorted(folder.glob('*.json'))
+    for row in results.read_json(path)
+  ]
+
+
+def take_in(rows: Sequence[Row], folder: pathlib.Path) -> None:
+  """Adds rows to the file of their data set; the same cell is replaced."""
+  by_set = collections.defaultdict(list)
+  for row in rows:
+    by_set[row['dataset']].append(row)
+  for name, new in by_set.items():
+    path = folder / (re.sub(r'\W+', '_', name) + '.json')
+    old = results.read_json(path) if path.exists() else []
+    merged = {stored_rows.row_key(row): row for row in [*old, *new]}
+    stored_rows.check_alike(merged.values())
+    results.write_json(merged.values(), path)
+
+
+def ran(rows: Sequence[Row]) -> list[Row]:
+  """The rows of methods that served."""
+  return [row for row in rows if 'cannot' not in row]
+
+
+def mean_of(rows: Sequence[Row], name: str, view: str | None = None) -> float:
+  """Mean of a metric over seeds, in the ranking that counts or in a view."""
+  found = [(row if view is None else row['views'][view]) for row in rows]
+  return float(np.mean([each['metrics'][name] for each in found]))
+
+
+def grouped(rows: Sequence[Row], *names: str) -> dict[tuple, list[Row]]:
+  """Rows by the values of some of their fields."""
+  groups = collections.defaultdict(list)
+  for row in ran(rows):
+    groups[tuple(row[name] for name in names)].append(row)
+  return dict(groups)
+
+
+def best_rival(cells: dict[str, list[Row]]) -> str | None:
+  """The rival with the best validation value among those of all seeds.
+
+  Args:
+    cells: method -> rows of one data set and budget.
+  """
+  most = max(map(len, cells.values()))
+  values = {
+    name: float(np.mean([row['validation'] for row in rows]))
+    for name, rows in cells.items()
+    if catalogue.BY_NAME[name].role == 'rival'
+    and len(rows) == most
+    and all(row.get('validation') is not None for row in rows)
+  }
+  return max(values, key=values.__getitem__) if values else None
+
+
+def pooled_table(
+  rows: Sequence[Row], methods: Sequence[str], evidence: str
+) -> str:
+  """Methods over the rival that validation prefers, pooled over data sets.
+
+  Args:
+    rows: all rows.
+    methods: names of the methods that are held against the rivals.
+    evidence: heading of the column of budgets.
+  """
+  by_cell = grouped(rows, 'dataset', 'budget', 'method')
+  budgets = sorted({budget for _, budget, _ in by_cell})
+  lines = [
+    f'| method | {evidence} | sets | ratio to the best rival '
+    '[95%] | lowest | highest |',
+    '|---|---:|---:|---:|---|---|',
+  ]
+  for ours, budget in itertools.product(methods, budgets):
+    found = {}
+    for name in dict.fromkeys(key[0] for key in by_cell):
+      cells = {
+        method: own
+        for (data, b, method), own in by_cell.items()
+        if (data, b) == (name, budget)
+      }
+      rival = best_rival(cells) if ours in cells else None
+      if rival is not None:
+        found[f'{name}, {rival}'] = math.log(
+          mean_of(cells[ours], results.PRIMARY)
+          / mean_of(cells[rival], results.PRIMARY)
+        )
+    lines.append(f'| {ours} {_pooled_line(budget, found)}')
+  return '\n'.join(lines)
+
+
+def _pooled_line(budget: int, found: dict[str, float]) -> str:
+  """One budget: the pooled ratio, and the sets with the extreme ones."""
+  if len(found) < 2:
+    return f'| {budget} | {len(found)} | not enough sets | | |'
+  ends = [
+    f'{math.exp(found[name]):.3f} ({name})'
+    for name in (min(found, key=found.get), max(found, key=found.get))
+  ]
+  return (
+    f'| {budget} | {len(found)} | {pooled(list(found.values()))} | {ends[0]} | '
+    f'{ends[1]} |'
+  )
+
+
+def pooled(log_ratios: Sequence[float]) -> str:
+  """The mean ratio with data sets as units, and its interval by Student's t."""
+  values = np.array(log_ratios)
+  half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+  low, high = (np.exp(values.mean() + sign * half) for sign in (-1, 1))
+  return f'{np.exp(values.mean()):.3f} [{low:.3f}, {high:.3f}]'
+
+
+def against_table(rows: Sequence[Row], ours: str, evidence: str) -> str:
+  """One method over each other one, pooled over data sets.
+
+  A method that ranks nothing (0 on a data set) is left out there: no ratio to
+  it exists.
+
+  Args:
+    rows: all rows.
+    ours: name of the method.
+    evidence: what a budget counts, as "interactions".
+  """
+  by_cell = grouped(rows, 'method', 'budget', 'dataset')
+  budgets = sorted({key[1] for key in by_cell})
+  lines = [
+    f'| method | {" | ".join(f"{b} {evidence}" for b in budgets)} |',
+    f'|---|{"---:|" * len(budgets)}',
+  ]
+  for method in dict.fromkeys(key[0] for key in by_cell):
+    if method == ours:
+      continue
+    cells = []
+    for budget in budgets:
+      ratios = []
+      for own in _of(by_cell, method, budget):
+        mine = by_cell.get((ours, budget, own[0]['dataset']))
+        theirs = mean_of(own, results.PRIMARY)
+        if mine and theirs:
+          ratios.append(math.log(mean_of(mine, results.PRIMARY) / theirs))
+      enough = len(ratios) > 1
+      cells.append(f'{pooled(ratios)} ({len(ratios)})' if enough else '')
+    lines.append(f'| {method} | {" | ".join(cells)} |')
+  return '\n'.join(lines)
+
+
+def _of(by_cell, method: str, budget: int) -> list[list[Row]]:
+  """The rows of a method at a budget, one list for each data set."""
+  return [own for key, own in by_cell.items() if key[:2] == (method, budget)]
+
+
+def quality_tables(rows: Sequence[Row], evidence: str) -> str:
+  """For each budget: NDCG@100 by method and data set.
+
+  Args:
+    rows: all rows.
+    evidence: what a budget counts, as "known interactions of each new item".
+  """
+  by_cell = grouped(rows, 'budget', 'method', 'dataset')
+  sets = list(dict.fromkeys(key[2] for key in by_cell))
+  parts = []
+  for budget in sorted({key[0] for key in by_cell}):
+    lines = [
+      f'**{budget} {evidence}**',
+      '',
+      f'| method | {" | ".join(sets)} |',
+      f'|---|{"---:|" * len(sets)}',
+    ]
+    for method in dict.fromkeys(key[1] for key in by_cell):
+      cells = [by_cell.get((budget, method, name)) for name in sets]
+      values = [
+        f'{mean_of(c, results.PRIMARY):.3f}' if c else '' for c in cells
+      ]
+      lines.append(f'| {method} | {" | ".join(values)} |')
+    parts.append('\n'.join(lines))
+  return '\n\n'.join(parts)
+
+
+def cells_table(
+  rows: Sequence[Row],
+  cell: Callable[[Sequence[Row]], str],
+  budgets: Sequence[int],
+  evidence: str,
+) -> str:
+  """A row for each method at some budgets, a column for each data set.
+
+  Args:
+    rows: all rows.
+    cell: rows of one method, budget and data set -> text.
+    budgets: the budgets that are shown.
+    evidence: what a budget counts.
+  """
+  by_cell = grouped(rows, 'method', 'budget', 'dataset')
+  sets = list(dict.fromkeys(key[2] for key in by_cell))
+  lines = [
+    f'| method, {evidence} | {" | ".join(sets)} |',
+    f'|---|{"---|" * len(sets)}',
+  ]
+  for method, budget in dict.fromkeys(key[:2] for key in by_cell):
+    if budget not in budgets:
+      continue
+    cells = [by_cell.get((method, budget, name)) for name in sets]
+    values = [cell(own) if own else '' for own in cells]
+    lines.append(f'| {method}, {budget} | {" | ".join(values)} |')
+  return '\n'.join(lines)

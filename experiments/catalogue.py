@@ -20,6 +20,7 @@ from hyperrec.systems.baselines import popularity, random_scores, two_tower
 from hyperrec.systems.factors import dropoutnet, ials, ials_features
 from hyperrec.systems.graph import alpharec, cheby_cf, gf_cf, turbo_cf
 from hyperrec.systems.hyperease import (
+  catalogue_generator,
   hyperease,
   hyperease_learned,
   hyperease_user,
@@ -225,6 +226,23 @@ def _told(what: str) -> System:
     f'hyperease_user:{what}', 'HyperEASE for users', 'control',
     lambda f, **t: hyperease_user.hyperease_user(conditioning=what, **t),
     {'new_users': Arm(generated, grids.HYPEREASE_USER)},
+  )  # fmt: skip
+
+
+def _of_catalogues(
+  name: str, role: Role, conditioning: str = 'evidence', **more
+) -> System:
+  """HyperEASE that generates the composition of a catalogue's kernel."""
+  return System(
+    name, 'HyperEASE for catalogues', role,
+    lambda f, **t: catalogue_generator.catalogue_generator(
+      f.views, conditioning=conditioning, **t
+    ),
+    {
+      'new_catalogue': Arm(generated, ({},)),
+      'new_domain': Arm(generated, ({},)),
+    },
+    **more,
   )  # fmt: skip
 
 
@@ -720,6 +738,9 @@ SYSTEMS = (
     },
     look=(_RED, '*'),
   ),
+  # The composition of l3ae:kernel, generated instead of tuned.
+  _of_catalogues('hyperease_catalogue', 'trained generator', look=(_RED, 'P'),
+                 only_if_named=True),
   # EASE without its zero diagonal: ridge regression.
   System(
     'ease:unconstrained', 'EASE', 'ablation',
@@ -782,6 +803,10 @@ SYSTEMS = (
   _without('no_kernel', sharpness=0.0),
   _without('unconstrained', constrained=False),
   *(_told(what) for what in ('size', 'constant', 'shuffled')),
+  *(
+    _of_catalogues(f'hyperease_catalogue:{what}', 'control', conditioning=what)
+    for what in ('constant', 'shuffled', 'size')
+  ),
   System(
     'random', 'random', 'control',
     lambda f, **t: random_scores.random_scores(**t),

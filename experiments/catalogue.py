@@ -25,6 +25,7 @@ from hyperrec.systems.baselines import (
 from hyperrec.systems.factors import dropoutnet, ials, ials_features
 from hyperrec.systems.graph import alpharec, cheby_cf, gf_cf, turbo_cf
 from hyperrec.systems.hyperease import (
+  catalogue_generator,
   hyperease,
   hyperease_learned,
   hyperease_user,
@@ -275,6 +276,23 @@ def _hyperease_user_vae(features: Features, weight: float, **trial) -> Model:
 def _cease_vae(features: Features, weight: float, **trial) -> Model:
   """CEASE blended with Mult-VAE."""
   return _and_vae(l3ae.cease(features.units, **trial), weight)
+
+
+def _of_catalogues(
+  name: str, role: Role, conditioning: str = 'evidence', **more
+) -> System:
+  """HyperEASE that generates the composition of a catalogue's kernel."""
+  return System(
+    name, 'HyperEASE for catalogues', role,
+    lambda f, **t: catalogue_generator.catalogue_generator(
+      f.views, conditioning=conditioning, **t
+    ),
+    {
+      'new_catalogue': Arm(generated, ({},)),
+      'new_domain': Arm(generated, ({},)),
+    },
+    **more,
+  )  # fmt: skip
 
 
 def _vqrec_of_one(features: Features, **trial) -> Model:
@@ -790,6 +808,9 @@ SYSTEMS = (
     },
     look=(_RED, '*'),
   ),
+  # The composition of l3ae:kernel, generated instead of tuned.
+  _of_catalogues('hyperease_catalogue', 'trained generator', look=(_RED, 'P'),
+                 only_if_named=True),
   # EASE without its zero diagonal: ridge regression.
   System(
     'ease:unconstrained', 'EASE', 'ablation',
@@ -871,6 +892,10 @@ SYSTEMS = (
       ('hyperease_user:text', grids.HYPEREASE_USER_TEXT),
     )
     for what in ('size', 'constant', 'shuffled')
+  ),
+  *(
+    _of_catalogues(f'hyperease_catalogue:{what}', 'control', conditioning=what)
+    for what in ('constant', 'shuffled', 'size')
   ),
   System(
     'random', 'random', 'control',

@@ -17,6 +17,7 @@ __all__ = [
   'Interactions',
   'Recommender',
   'alpharec',
+  'catalogue_generator',
   'cease',
   'cheby_cf',
   'content_knn',

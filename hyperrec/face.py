@@ -83,6 +83,16 @@ generated head the decoder of a Mult-VAE:
     >>> 0 < hr.evaluate(hr.generated(head), data, budget=1)['ndcg@100']
     True
 
+A network can also generate the hyperparameters of L3AE, and the weights of the
+views of the text. This takes the place of their tuning:
+
+    >>> composed = hr.catalogue_generator(
+    ...   text.views, num_tasks=2, max_items=20, num_queries=8, batch_size=1,
+    ...   base_steps=1, steps=1,
+    ... )
+    >>> 0 < hr.evaluate(hr.generated(composed), data, **new)['ndcg@100']
+    True
+
 New items arrive in a catalogue with text and, at a budget of 0, without any
 interaction. HyperEASE for items is prepared once on the old items. Then it
 generates a column of weights for each new item, which costs less than to
@@ -167,6 +177,7 @@ from hyperrec.systems.graph.alpharec import alpharec
 from hyperrec.systems.graph.cheby_cf import cheby_cf
 from hyperrec.systems.graph.gf_cf import gf_cf
 from hyperrec.systems.graph.turbo_cf import turbo_cf
+from hyperrec.systems.hyperease.catalogue_generator import catalogue_generator
 from hyperrec.systems.hyperease.hyperease import hyperease
 from hyperrec.systems.hyperease.hyperease_user import hyperease_user
 from hyperrec.systems.hyperease.item_columns import item_columns

@@ -1,0 +1,1 @@
+"""Compositions that are generated, beside those that are tuned."""

@@ -1,0 +1,124 @@
+"""Rewrites the tables of experiments/catalogues/README.md.
+
+python -m experiments.catalogues.tables
+"""
+
+import collections
+import json
+import pathlib
+
+import numpy as np
+
+from experiments import readme, script
+
+_FOLDER = pathlib.Path('experiments/catalogues')
+_METHODS = ('generated', 'shuffled', 'grid', 'folds')
+_REFERENCE = 'fixed'
+# Quantile of Student's t for an interval of 95%, by degrees of freedom.
+_T = (np.nan, 12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
+
+
+def main(argv):
+  """Writes the tables of development and untouched data sets apart."""
+  del argv
+  for block in ('development', 'untouched'):
+    rows = [
+      row
+      for path in sorted((_FOLDER / 'results').glob(f'{block}*.json'))
+      for row in json.loads(path.read_text(encoding='utf-8'))['rows']
+    ]
+    place = _FOLDER / 'README.md'
+    readme.replace_block(place, block, pooled_table(rows))
+    readme.replace_block(place, f'{block}_sets', sets_table(rows))
+    readme.replace_block(place, f'{block}_costs', costs_table(rows))
+
+
+def log_ratios(rows: list[dict], method: str) -> dict:
+  """(target, budget) -> mean over seeds of the log ratio to the fixed one."""
+  value = {
+    (r['target'], r['budget'], r['seed'], r['method']): r['ndcg@100']
+    for r in rows
+  }
+  found = collections.defaultdict(list)
+  for (target, budget, seed, name), ndcg in value.items():
+    if name == method:
+      fixed = value[target, budget, seed, _REFERENCE]
+      found[target, budget].append(np.log(ndcg / fixed))
+  return {place: float(np.mean(logs)) for place, logs in found.items()}
+
+
+def pooled_table(rows: list[dict]) -> str:
+  """Methods by budgets: pooled gain over `fixed`, data sets as units."""
+  budgets = sorted({row['budget'] for row in rows})
+  lines = [
+    f'| composition | {" | ".join(f"{k} users" for k in budgets)} |',
+    f'|---|{"---:|" * len(budgets)}',
+  ]
+  for method in _METHODS:
+    found = log_ratios(rows, method)
+    cells = [
+      _gain([v for (_, k), v in found.items() if k == budget])
+      for budget in budgets
+    ]
+    lines.append(f'| {method} | {" | ".join(cells)} |')
+  return '\n'.join(lines)
+
+
+def _gain(logs: list[float]) -> str:
+  if len(logs) < 2:
+    return ''
+  mean = np.mean(logs)
+  half = _T[len(logs) - 1] * np.std(logs, ddof=1) / np.sqrt(len(logs))
+  low, middle, high = (
+    f'{100 * np.expm1(x):+.1f}' for x in (mean - half, mean, mean + half)
+  )
+  return f'{middle}% [{low}, {high}]'
+
+
+def sets_table(rows: list[dict]) -> str:
+  """NDCG@100 of `fixed`, and gains of the generated one and of the folds."""
+  budgets = sorted({row['budget'] for row in rows})
+  gains = {m: log_ratios(rows, m) for m in ('generated', 'folds')}
+  lines = [
+    f'| target | {" | ".join(f"{k} users" for k in budgets)} |',
+    f'|---|{"---|" * len(budgets)}',
+  ]
+  for target in sorted({row['target'] for row in rows}):
+    cells = []
+    for budget in budgets:
+      fixed = [
+        r['ndcg@100']
+        for r in rows
+        if (r['target'], r['budget'], r['method'])
+        == (target, budget, _REFERENCE)
+      ]
+      two = ', '.join(
+        f'{100 * np.expm1(g[target, budget]):+.1f}%' for g in gains.values()
+      ) if fixed else ''  # fmt: skip
+      cells.append(f'{np.mean(fixed):.3f}: {two}' if fixed else '')
+    lines.append(f'| {target} | {" | ".join(cells)} |')
+  return '\n'.join(lines)
+
+
+def costs_table(rows: list[dict]) -> str:
+  """Mean operations of an adaptation, tuning on the evidence included."""
+  budgets = sorted({row['budget'] for row in rows})
+  lines = [
+    f'| composition | {" | ".join(f"{k} users" for k in budgets)} |',
+    f'|---|{"---:|" * len(budgets)}',
+  ]
+  for method in (_REFERENCE, 'generated', 'folds'):
+    cells = []
+    for budget in budgets:
+      totals = [
+        r['operations'] + r['tuning_operations']
+        for r in rows
+        if (r['method'], r['budget']) == (method, budget)
+      ]
+      cells.append(f'{np.mean(totals) / 1e9:.2f} GFLOP')
+    lines.append(f'| {method} | {" | ".join(cells)} |')
+  return '\n'.join(lines)
+
+
+if __name__ == '__main__':
+  script.run(main)

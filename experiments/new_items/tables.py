@@ -6,6 +6,7 @@ With --take=WORKDIR,... the rows of runs are added to results/ first.
 """
 
 import json
+import math
 import pathlib
 from collections.abc import Sequence
 
@@ -25,6 +26,8 @@ _RESULTS = _FOLDER / 'results'
 _EVIDENCE = 'known interactions'
 # The methods that are held against the rivals; the first one against each.
 OURS = ('hyperease_item', 'hyperease_item_trained')
+# EASE as it was before the items arrived, and fitted anew with them.
+_FROZEN, _REFIT = 'ease', 'ease:retrain'
 # Seconds are told for this many arriving items.
 _MANY = 1000
 # Recall@20 and NDCG@20 on CiteULike's cold split in table 1 of LLM-InS (arXiv
@@ -54,8 +57,11 @@ def main(argv):
   readme.replace_block(file, 'sets', sets_table(rows))
   ratios = pooled.pooled_table(rows, OURS, f'{_EVIDENCE} of an item')
   readme.replace_block(file, 'pooled', ratios)
-  against = pooled.against_table(rows, OURS[0], 'interactions')
-  readme.replace_block(file, 'against', against)
+  for ours, block in zip(OURS, ('against', 'against trained'), strict=True):
+    against = pooled.against_table(rows, ours, 'interactions')
+    readme.replace_block(file, block, against)
+  readme.replace_block(file, 'worth', worth_table(rows))
+  readme.replace_block(file, 'whole pooled', whole_table(rows))
   quality = pooled.quality_tables(rows, f'{_EVIDENCE} of each new item')
   readme.replace_block(file, 'quality', quality)
   readme.replace_block(file, 'near', near_table(rows))
@@ -108,6 +114,68 @@ def near_table(rows: Sequence[Row]) -> str:
       for own in cells
     ]
     lines.append(f'| {name} | {" | ".join(pairs)} |')
+  return '\n'.join(lines)
+
+
+def worth_table(rows: Sequence[Row]) -> str:
+  """Interactions after which a refit of EASE ranks as well as we do at none."""
+  by_cell = pooled.grouped(rows, 'method', 'budget', 'dataset')
+  sets = sorted({key[2] for key in by_cell})
+  budgets = sorted({key[1] for key in by_cell})
+  lines = [f'| method | {" | ".join(sets)} |', f'|---|{"---:|" * len(sets)}']
+  for ours in OURS:
+    cells = []
+    for name in sets:
+      own = by_cell.get((ours, 0, name))
+      cells.append(_worth(by_cell, own, budgets, name) if own else '')
+    lines.append(f'| {ours} | {" | ".join(cells)} |')
+  return '\n'.join(lines)
+
+
+def _worth(by_cell, own: Sequence[Row], budgets, name: str) -> str:
+  """The first budget at which the refit is as good, such as "5" or "> 20"."""
+  value = pooled.mean_of(own, results.PRIMARY)
+  for budget in budgets:
+    refit = by_cell.get((_REFIT, budget, name))
+    if refit and pooled.mean_of(refit, results.PRIMARY) >= value:
+      return str(budget)
+  return f'> {budgets[-1]}'
+
+
+def whole_table(rows: Sequence[Row]) -> str:
+  """Ratios in the whole catalogue, pooled over data sets, by method."""
+  by_cell = pooled.grouped(rows, 'method', 'budget', 'dataset')
+  budgets = sorted({key[1] for key in by_cell})
+  lines = [
+    f'| method, {_EVIDENCE} | sets | all targets, over the old model | '
+    'old targets, over the old model | new targets, over a refit at '
+    f'{budgets[-1]} |',
+    '|---|---:|---:|---:|---:|',
+  ]
+  for method, budget in dict.fromkeys(key[:2] for key in by_cell):
+    if method == _FROZEN or budget not in (budgets[0], budgets[-1]):
+      continue
+    found = {'whole': [], 'whole, old': [], 'whole, new': []}
+    for (_, _, name), own in by_cell.items():
+      if own is not by_cell.get((method, budget, name)):
+        continue
+      for view, ratios in found.items():
+        is_new = view == 'whole, new'
+        base = (_REFIT, budgets[-1]) if is_new else (_FROZEN, budgets[0])
+        other = by_cell.get((*base, name))
+        values = [
+          pooled.mean_of(each, results.PRIMARY, view) if each else 0.0
+          for each in (own, other)
+        ]
+        if all(values):
+          ratios.append(math.log(values[0] / values[1]))
+    cells = [
+      pooled.pooled(ratios) if len(ratios) > 1 else ''
+      for ratios in found.values()
+    ]
+    lines.append(
+      f'| {method}, {budget} | {len(found["whole"])} | {" | ".join(cells)} |'
+    )
   return '\n'.join(lines)
 
 

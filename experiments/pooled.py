@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import stats
 
-from experiments import catalogue
+from experiments import catalogue, pictures
 from experiments.adaptation import stored_rows
 from hyperrec.evaluation import results
 
@@ -129,11 +129,49 @@ def _pooled_line(budget: int, found: dict[str, float]) -> str:
 
 
 def pooled(log_ratios: Sequence[float]) -> str:
-  """The mean ratio with data sets as units, and its interval by Student's t."""
+  """The mean ratio with data sets as units, and its interval."""
+  found = pooled_ratio(log_ratios)
+  return f'{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]'
+
+
+def pooled_ratio(log_ratios: Sequence[float]) -> pictures.Point:
+  """The same as numbers; the interval is Student's t, 95%."""
   values = np.array(log_ratios)
   half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-  low, high = (np.exp(values.mean() + sign * half) for sign in (-1, 1))
-  return f'{np.exp(values.mean()):.3f} [{low:.3f}, {high:.3f}]'
+  mean = values.mean()
+  return pictures.Point(*np.exp([mean, mean - half, mean + half]).tolist())
+
+
+def lines(
+  rows: Sequence[Row], methods: Sequence[str], over: str
+) -> dict[str, dict[int, pictures.Point]]:
+  """Methods over one other method, pooled, by budget; for `pictures.ratios`.
+
+  A budget at which fewer than three data sets have both is left out.
+
+  Args:
+    rows: all rows.
+    methods: names of the methods.
+    over: the other method.
+  """
+  by_cell = grouped(rows, 'method', 'budget', 'dataset')
+  found = {}
+  for method in methods:
+    line = {}
+    for budget in sorted({key[1] for key in by_cell}):
+      logs = [
+        math.log(
+          mean_of(own, results.PRIMARY) / mean_of(other, results.PRIMARY)
+        )
+        for own in _of(by_cell, method, budget)
+        if (other := by_cell.get((over, budget, own[0]['dataset'])))
+        and mean_of(own, results.PRIMARY)
+      ]
+      if len(logs) > 2:
+        line[budget] = pooled_ratio(logs)
+    if line:
+      found[method] = line
+  return found
 
 
 def against_table(rows: Sequence[Row], ours: str, evidence: str) -> str:

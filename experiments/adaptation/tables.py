@@ -11,12 +11,10 @@ Rows with other test users than the stored ones are refused.
 
 import pathlib
 import re
-from collections.abc import Callable
 
-import matplotlib.figure
 from absl import flags
 
-from experiments import readme, script
+from experiments import pictures, readme, script
 from experiments.adaptation import report, stored_rows
 from experiments.adaptation.report import figures, numbers, roles, words
 from experiments.adaptation.report import tables as tables_lib
@@ -38,7 +36,6 @@ _REPORT = flags.DEFINE_string(
   'HTML file for the report of all committed results; writes nothing else.',
 )
 
-_INKS = {'light': '#1b1f24', 'dark': '#e4e8ec'}
 _RESULTS = pathlib.Path('experiments/adaptation/results')
 _DETAILS = 'experiments/adaptation/README.md'
 # The data set of the curves in the README; the report shows all data sets.
@@ -110,11 +107,11 @@ def committed() -> list[results.Row]:
 def answer(analyses) -> str:
   """Returns the answer for the main README: sentences and a figure."""
   told = '\n'.join(f'- {s}' for s in words.answer(analyses))
-  drawn = picture(
-    'answer',
+  drawn = pictures.save(
+    _RESULTS / 'answer',
     lambda: figures.answer(analyses),
     'Gain in quality over cost of an adaptation, one point per case',
-    'experiments/adaptation/results',
+    pathlib.Path(),
   )
   return (
     f'{told}\n\n{drawn}\n\n{words.CASES} In the figure, hollow points mark '
@@ -164,28 +161,11 @@ def curves(tasks) -> str:
     for task, cells in tasks.items()
     if task.dataset == _FRONT
   }
-  return picture(
-    'headline',
+  return pictures.save(
+    _RESULTS / 'headline',
     lambda: figures.headline(fair),
     'Quality over the budget of evidence, by regime',
-    'results',
-  )
-
-
-def picture(
-  name: str,
-  draw: Callable[[], matplotlib.figure.Figure],
-  alt: str,
-  folder: str,
-) -> str:
-  """Draws a figure for light and dark pages; returns the HTML that shows it."""
-  for scheme, ink in _INKS.items():
-    text = figures.svg(draw(), ink, alt)
-    (_RESULTS / f'{name}-{scheme}.svg').write_text(text, encoding='utf-8')
-  light, dark = (f'{folder}/{name}-{scheme}.svg' for scheme in _INKS)
-  return (
-    f'<picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
-    f'<img alt="{alt}" src="{light}"></picture>'
+    _RESULTS.parent,
   )
 
 

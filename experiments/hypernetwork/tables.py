@@ -20,8 +20,8 @@ import matplotlib.figure
 import numpy as np
 from absl import flags
 
+from experiments import pictures, script
 from experiments import readme as readme_lib
-from experiments import script
 from experiments.adaptation import stored_rows
 from experiments.adaptation.report import figures, labels, words
 from hyperrec import whole_file
@@ -50,8 +50,6 @@ _FOLDER = pathlib.Path('experiments/hypernetwork')
 _SUMMARY = _FOLDER / 'results' / 'summary.json'
 _FOLDS_SUMMARY = _FOLDER / 'results' / 'folds.json'
 _COST = _FOLDER / 'results' / 'cost.json'
-_PICTURE = str(_FOLDER / 'results' / 'ratios-{}.svg')
-_INKS = {'light': '#1b1f24', 'dark': '#e4e8ec'}
 
 _RIVALS = ('ease', 'l3ae', 'l3ae:oracle', 'ridge_map')
 _METHOD = 'hyperease'
@@ -74,10 +72,12 @@ def main(argv):
   del argv
   entries = _collected(_RUNS.value, _SUMMARY)
   of_folds = _collected(_FOLDS.value, _FOLDS_SUMMARY)
-  for scheme, ink in _INKS.items():
-    pathlib.Path(_PICTURE.format(scheme)).write_text(
-      figures.svg(figure(entries), ink)
-    )
+  pictures.save(
+    _FOLDER / 'results' / 'ratios',
+    lambda: figure(entries),
+    "HyperEASE's NDCG@100 over that of L3AE, by budget and setting",
+    _FOLDER,
+  )
   readme = _FOLDER / 'README.md'
   readme_lib.replace_block(readme, 'goals', goals_table(entries))
   readme_lib.replace_block(readme, 'settings', settings_table(entries))

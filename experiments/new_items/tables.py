@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import flags
 
-from experiments import pooled, readme, script
+from experiments import pictures, pooled, readme, script
 from experiments.adaptation import stored_rows
 from hyperrec.evaluation import results
 
@@ -28,6 +28,9 @@ _EVIDENCE = 'known interactions'
 OURS = ('hyperease_item', 'hyperease_item_trained')
 # EASE as it was before the items arrived, and fitted anew with them.
 _FROZEN, _REFIT = 'ease', 'ease:retrain'
+# Lines of the picture, and the method to which they are ratios.
+_DRAWN = (*OURS, 'content_knn', 'alpharec', 'ease:retrain', 'l3ae:kernel')
+_OVER = 'marec'
 # Seconds are told for this many arriving items.
 _MANY = 1000
 # Recall@20 and NDCG@20 on CiteULike's cold split in table 1 of LLM-InS (arXiv
@@ -57,6 +60,7 @@ def main(argv):
   readme.replace_block(file, 'sets', sets_table(rows))
   ratios = pooled.pooled_table(rows, OURS, f'{_EVIDENCE} of an item')
   readme.replace_block(file, 'pooled', ratios)
+  readme.replace_block(file, 'picture', picture(rows))
   for ours, block in zip(OURS, ('against', 'against trained'), strict=True):
     against = pooled.against_table(rows, ours, 'interactions')
     readme.replace_block(file, block, against)
@@ -69,6 +73,19 @@ def main(argv):
   readme.replace_block(file, 'cost', _cells(rows, cost))
   readme.replace_block(
     file, 'citeulike', citeulike_table(_RESULTS / 'citeulike')
+  )
+
+
+def picture(rows: Sequence[Row]) -> str:
+  """The generated columns and their rivals over the most used rival."""
+  found = pooled.lines(rows, _DRAWN, _OVER)
+  return pictures.save(
+    _RESULTS / 'ratios',
+    lambda: pictures.ratios(
+      found, 'known interactions of a new item', f'NDCG@100 over {_OVER}'
+    ),
+    f'NDCG@100 among new items over that of {_OVER}, pooled over data sets',
+    _FOLDER,
   )
 
 

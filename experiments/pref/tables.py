@@ -9,13 +9,12 @@ import pathlib
 
 import matplotlib.figure
 
+from experiments import pictures, script
 from experiments import readme as readme_lib
-from experiments import script
 from experiments.adaptation.report import figures
 from hyperrec.evaluation import significance
 
 _FOLDER = pathlib.Path('experiments/pref')
-_INKS = {'light': '#1b1f24', 'dark': '#e4e8ec'}
 _COLOURS = (
   '#2a7fc0',
   '#d55e00',
@@ -74,15 +73,12 @@ def read(file: pathlib.Path):
 
 
 def picture(document, metric, name) -> str:
-  """Draws NAME-light.svg and NAME-dark.svg; gives what shows them."""
-  alt = f'{metric} by questions and arm'
-  for scheme, ink in _INKS.items():
-    path = _FOLDER / 'results' / f'{name}-{scheme}.svg'
-    path.write_text(figures.svg(draw(document, metric), ink, alt))
-  return (
-    '<picture><source media="(prefers-color-scheme: dark)" '
-    f'srcset="results/{name}-dark.svg">'
-    f'<img alt="{alt}" src="results/{name}-light.svg"></picture>'
+  """Draws the curves of a metric; gives the HTML that shows them."""
+  return pictures.save(
+    _FOLDER / 'results' / name,
+    lambda: draw(document, metric),
+    f'{metric} by questions and arm',
+    _FOLDER,
   )
 
 

@@ -805,7 +805,7 @@ SYSTEMS = (
   *(_told(what) for what in ('size', 'constant', 'shuffled')),
   *(
     _of_catalogues(f'hyperease_catalogue:{what}', 'control', conditioning=what)
-    for what in ('constant', 'shuffled', 'size')
+    for what in ('constant', 'shuffled')
   ),
   System(
     'random', 'random', 'control',

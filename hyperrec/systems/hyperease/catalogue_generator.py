@@ -58,7 +58,7 @@ _STARTS = (
 # Change of each number for an output of 1, in the order of `NAMES`.
 _UNITS = (1.0, 1.0, 1.0, 1.0, 0.3, 1.0)
 # Users of the evidence in each half of the description.
-_HALF = 24
+_HALF = 64
 # The gradient of a number is squashed beyond this size, that of a view's
 # weight, which is smaller, beyond the second.
 _LARGE, _LARGE_VIEW = 0.06, 0.03

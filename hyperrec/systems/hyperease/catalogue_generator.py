@@ -34,6 +34,7 @@ from jaxtyping import Array, Float
 from hyperrec import config as config_lib
 from hyperrec import features as features_lib
 from hyperrec import method as method_lib
+from hyperrec.cost import counts
 from hyperrec.systems.hyperease import composition as composition_lib
 from hyperrec.systems.hyperease import sub_catalogues
 from hyperrec.systems.linear import item_item, l3ae
@@ -169,7 +170,6 @@ def _squashed(halves, large):
 
 
 _gradient = jax.jit(jax.grad(composition_lib.loss))
-_loss = jax.jit(composition_lib.loss)
 
 
 def describe(base: Composition, task: SubCatalogue, rng) -> Description:
@@ -275,11 +275,14 @@ def compose(
     other = jax.tree.map(lambda leaf: leaf[place], state.others)
     description = other._replace(sizes=description.sizes)
   made = network.apply({'params': state.params}, state.base, description)
-  return Outcome(made, Cost(description_flops(described)))
+  width = sum(view.shape[1] for view in domain.views)
+  items = described.cosines.shape[1]
+  operations = counts.matmul(items, items, width) + description_flops(described)
+  return Outcome(made, Cost(operations))
 
 
 def description_flops(task: SubCatalogue) -> float:
-  """Operations of `describe`; the cosines are those of at most 896 columns."""
+  """Operations of `describe`, whose gradients are those of two halves."""
   num_views, num_items, _ = task.cosines.shape
   if not (task.evidence.getnnz(1) > 1).any():
     return 0.0

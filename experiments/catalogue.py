@@ -895,7 +895,7 @@ SYSTEMS = (
   ),
   *(
     _of_catalogues(f'hyperease_catalogue:{what}', 'control', conditioning=what)
-    for what in ('constant', 'shuffled', 'size')
+    for what in ('constant', 'shuffled')
   ),
   System(
     'random', 'random', 'control',

@@ -186,7 +186,7 @@ def composition_of(model, fitted, views, evidence, key):
   """The composition that the generator makes."""
   config = model.config
   made = generator_lib.compose(
-    generator_lib.Network(config.hidden_dim),
+    generator_lib.Network(),
     fitted.state,
     sub_catalogues.Domain(evidence.csr(), views(evidence)),
     config,

@@ -12,6 +12,7 @@ from tests.experiments import commands
 SCRIPTS = {
   'experiments.adaptation.tables': 'README.md',
   'experiments.benchmarks.table': 'experiments/benchmarks/README.md',
+  'experiments.catalogues.tables': 'experiments/catalogues/README.md',
   'experiments.ease.tables': 'experiments/ease/README.md',
   'experiments.graph.tables': 'experiments/graph/README.md',
   'experiments.hypernetwork.tables': 'experiments/hypernetwork/README.md',

@@ -7,13 +7,14 @@ each trial and fold. Here they are generated:
     composition = base + net(description)
 
 `base` is the best fixed composition: trained through the exact solve on
-sub-catalogues of the sources. The description says what the evidence itself
-would change: the gradient of its leave-one-user-out loss at the base, in two
-halves of its users so that the network sees how far they agree, and how much
-evidence there is. So the network is a learned step. Its last layers start at
-zero, which is the base exactly, and domains that are kept from training decide
-when to stop, or not to begin. A view enters by a network that all views share.
+sub-catalogues of the sources, from several starts. The description says what
+the evidence itself would change: the gradient of its leave-one-user-out loss at
+the base, in two halves of its users so that the network sees how far they
+agree, and how much evidence there is.
 
+So the network makes one learned step. At the start of its training there is no
+step, which is the base exactly; domains that are kept from training decide when
+to stop, or not to begin. All views of the text share one part of the network.
 The description of a large catalogue is that of a part of its items.
 """
 
@@ -33,6 +34,7 @@ from jaxtyping import Array, Float
 from hyperrec import config as config_lib
 from hyperrec import features as features_lib
 from hyperrec import method as method_lib
+from hyperrec.cost import counts
 from hyperrec.systems.hyperease import composition as composition_lib
 from hyperrec.systems.hyperease import sub_catalogues
 from hyperrec.systems.linear import item_item, l3ae
@@ -45,15 +47,19 @@ Model = method_lib.Model
 Outcome = method_lib.Outcome
 SubCatalogue = sub_catalogues.SubCatalogue
 
-# Where the base starts.
-_START = l3ae.L3aeConfig(
-  l2=50.0, l2_features=2.5, trust=0.88, sharpness=2.5, popularity=0.4,
-  prior_count=1.4,
-)  # fmt: skip
+# Where the base starts: near its text, and far from it with a strong ridge.
+_STARTS = (
+  l3ae.L3aeConfig(
+    l2=50.0, l2_features=2.5, trust=0.9, sharpness=2.0, popularity=0.4
+  ),
+  l3ae.L3aeConfig(
+    l2=300.0, l2_features=2.5, trust=0.2, sharpness=2.0, popularity=0.5
+  ),
+)
 # Change of each number for an output of 1, in the order of `NAMES`.
 _UNITS = (1.0, 1.0, 1.0, 1.0, 0.3, 1.0)
 # Users of the evidence in each half of the description.
-_HALF = 24
+_HALF = 64
 # The gradient of a number is squashed beyond this size, that of a view's
 # weight, which is smaller, beyond the second.
 _LARGE, _LARGE_VIEW = 0.06, 0.03
@@ -66,26 +72,24 @@ class CatalogueConfig:
   """Hyperparameters of the training.
 
   Attributes:
-    conditioning: what the network reads: `evidence`, `size` (only how much
-      evidence there is), `shuffled` (the description of another catalogue) or
-      `constant` (nothing: the base).
+    conditioning: what the network reads: `evidence`, `shuffled` (what the
+      evidence of another catalogue says) or `constant` (nothing: the base).
     num_tasks: Sub-catalogues of each source.
     max_items: Most items of a sub-catalogue.
     max_users: Most users of evidence in a task.
     max_described: Most items of which a catalogue is described.
     num_queries: Users on whom a task computes its loss.
     batch_size: Tasks of a step.
-    base_steps: Training steps of the base.
+    base_steps: Training steps of the base, from each of its starts.
     base_lr: Learning rate of the base; it falls to 0 along a cosine.
     steps: Training steps of the network.
     lr: Learning rate of the network; it falls to 0 along a cosine.
     weight_decay: Weight decay of AdamW.
-    hidden_dim: Width of the hidden layer of both networks.
     evaluate_every: Steps between two validations.
   """
 
   conditioning: str = config_lib.field(
-    'evidence', choices=('evidence', 'size', 'shuffled', 'constant')
+    'evidence', choices=('evidence', 'shuffled', 'constant')
   )
   num_tasks: int = config_lib.field(60, least=1)
   max_items: int = config_lib.field(400, least=8)
@@ -96,10 +100,9 @@ class CatalogueConfig:
   base_steps: int = config_lib.field(200, least=0)
   base_lr: float = config_lib.field(0.03, above=0)
   steps: int = config_lib.field(400, least=0)
-  lr: float = config_lib.field(5e-3, above=0)
+  lr: float = config_lib.field(0.02, above=0)
   weight_decay: float = config_lib.field(1e-2, least=0)
-  hidden_dim: int = config_lib.field(24, least=1)
-  evaluate_every: int = config_lib.field(50, least=1)
+  evaluate_every: int = config_lib.field(60, least=1)
 
   def __post_init__(self):
     config_lib.check(self)
@@ -134,37 +137,29 @@ class State(NamedTuple):
 
 
 class Network(nn.Module):
-  """A description -> changes of the numbers and of the views' weights.
+  """A description -> a step from the base.
 
-  Attributes:
-    hidden_dim: width of the hidden layers.
-    reads_gradients: whether it reads more than the sizes.
+  Each number moves along its own gradient alone, by a length that depends on
+  how much evidence there is; the weights of all views share one length. It
+  starts at no step, and without evidence there is none.
   """
-
-  hidden_dim: int = 24
-  reads_gradients: bool = True
 
   @nn.compact
   def __call__(
     self, base: Composition, description: Description
   ) -> Composition:
     """The composition; that of `base` at the start."""
-    sizes = description.sizes
-    numbers = _squashed(description.numbers, _LARGE) * self.reads_gradients
-    views = _squashed(description.views, _LARGE_VIEW) * self.reads_gradients
-    num_views = views.shape[1]
-    of_view = jnp.concatenate(
-      [views.T, jnp.tile(sizes, (num_views, 1)), base.views[:, None]], axis=1
-    )
-    step = self._mlp(jnp.concatenate([numbers.ravel(), sizes]), len(_UNITS))
-    step *= jnp.asarray(_UNITS)
+    sizes = jnp.append(description.sizes, 1.0)
+    zeros = nn.initializers.zeros
+    count = len(_UNITS)
+    lengths = self.param('numbers', zeros, (2, count, len(sizes))) @ sizes
+    of_view = self.param('views', zeros, (2, len(sizes))) @ sizes
+    numbers = _squashed(description.numbers, _LARGE) * lengths
+    views = _squashed(description.views, _LARGE_VIEW) * of_view[:, None]
     return Composition(
-      base.numbers + step, base.views + self._mlp(of_view, 1)[:, 0]
+      base.numbers + jnp.sum(numbers, 0) * jnp.asarray(_UNITS),
+      base.views + jnp.sum(views, 0),
     )
-
-  def _mlp(self, x, width):
-    hidden = nn.tanh(nn.Dense(self.hidden_dim)(x))
-    return nn.Dense(width, kernel_init=nn.initializers.zeros)(hidden)
 
 
 def _squashed(halves, large):
@@ -175,7 +170,6 @@ def _squashed(halves, large):
 
 
 _gradient = jax.jit(jax.grad(composition_lib.loss))
-_loss = jax.jit(composition_lib.loss)
 
 
 def describe(base: Composition, task: SubCatalogue, rng) -> Description:
@@ -235,7 +229,7 @@ def catalogue_generator(
     **hyperparameters: fields of `CatalogueConfig`.
   """
   config = CatalogueConfig(**hyperparameters)
-  network = Network(config.hidden_dim, config.conditioning != 'size')
+  network = Network()
 
   def fit(source, key, start=None, run=None):
     del start, run
@@ -274,21 +268,21 @@ def compose(
   """The composition for a catalogue and its evidence, and what it cost."""
   if config.conditioning == 'constant':
     return Outcome(state.base)
-  cost = Cost()
   described = part_of(domain, config.max_described, rng)
   description = describe(state.base, described, rng)
-  if config.conditioning != 'size':
-    cost = Cost(description_flops(described))
   if config.conditioning == 'shuffled':
     place = rng.integers(len(state.others.sizes))
     other = jax.tree.map(lambda leaf: leaf[place], state.others)
     description = other._replace(sizes=description.sizes)
   made = network.apply({'params': state.params}, state.base, description)
-  return Outcome(made, cost)
+  width = sum(view.shape[1] for view in domain.views)
+  items = described.cosines.shape[1]
+  operations = counts.matmul(items, items, width) + description_flops(described)
+  return Outcome(made, Cost(operations))
 
 
 def description_flops(task: SubCatalogue) -> float:
-  """Operations of `describe`; the cosines are those of at most 896 columns."""
+  """Operations of `describe`, whose gradients are those of two halves."""
   num_views, num_items, _ = task.cosines.shape
   if not (task.evidence.getnnz(1) > 1).any():
     return 0.0
@@ -325,17 +319,24 @@ def learn(
       'the generator of compositions learns on users with three or more items '
       'in a part of the catalogue; the sources have no such users'
     )
-  start = composition_lib.start(_START, len(domains[0].views))
+  starts = [
+    composition_lib.start(config, len(domains[0].views)) for config in _STARTS
+  ]
   nothing = Description(
     np.zeros(5, np.float32),
-    *(np.zeros((2, len(leaf)), np.float32) for leaf in start),
+    *(np.zeros((2, len(leaf)), np.float32) for leaf in starts[0]),
   )
   examples = [[Example(t, nothing) for t in pool] for pool in drawn]
-  # So few numbers do not overfit: the base learns from all domains.
+  # So few numbers do not overfit: the base learns from all domains, which
+  # decide between the starts, too.
   schedule = Schedule(config.base_steps, config.base_lr, 0.0)
-  base, spent = _train(
-    lambda base, _: base, start, Pools(examples, []), schedule, config, rng=rng
-  )
+  pools = Pools(examples, examples)
+  found = [
+    _train(lambda base, _: base, start, pools, schedule, config, rng=rng)
+    for start in starts
+  ]
+  base = min(found, key=lambda trained: trained.loss).params
+  spent = sum(trained.operations for trained in found)
 
   params = network.init(init_key, base, nothing)['params']
   if config.conditioning == 'constant':
@@ -347,14 +348,15 @@ def learn(
   described = list(itertools.chain(*examples))
   spent += sum(description_flops(e.task) for e in described)
   schedule = Schedule(config.steps, config.lr, config.weight_decay)
-  params, more = _train(
+  trained = _train(
     lambda params, d: network.apply({'params': params}, base, d),
     params, _split(examples, rng), schedule, config, rng=rng,
   )  # fmt: skip
   stacked = jax.tree.map(
     lambda *leaves: np.stack(leaves), *(e.description for e in described)
   )
-  return Outcome(State(base, params, stacked), Cost(spent + more))
+  spent += trained.operations
+  return Outcome(State(base, trained.params, stacked), Cost(spent))
 
 
 def _draw(domain, config, rng) -> list[SubCatalogue]:
@@ -397,12 +399,18 @@ class Schedule(NamedTuple):
   weight_decay: float
 
 
+class Trained(NamedTuple):
+  """The best parameters, their loss on the kept examples, and operations."""
+
+  params: Any
+  loss: float
+  operations: float
+
+
 def _train(
   compose_fn, params, pools: Pools, schedule: Schedule, config, *, rng
-):
-  """The best parameters on the kept examples, and operations.
-
-  Without such examples they are those of the last step.
+) -> Trained:
+  """The best parameters on the kept examples.
 
   Args:
     compose_fn: (params, description) -> composition.
@@ -425,8 +433,6 @@ def _train(
   gradient = jax.jit(jax.grad(loss))
 
   def validate(params):
-    if not pools.kept:
-      return -np.inf
     # The same users each time.
     fixed = np.random.default_rng(0)
     values = [
@@ -444,6 +450,7 @@ def _train(
   )
   state = tx.init(params)
   best, spent = (validate(params), params), 0.0
+  logging.info('composition: loss of kept tasks %.4f', best[0])
   for step in range(1, steps + 1):
     gradients = []
     for _ in range(config.batch_size):
@@ -467,4 +474,4 @@ def _train(
         for pool in pools.kept
         for e in pool
       )
-  return best[1], spent
+  return Trained(best[1], best[0], spent)

@@ -220,8 +220,8 @@ def test_training_lowers_the_loss_of_other_tasks(domain, monkeypatch):
   """The base learns from a start that ranks unpopular items first."""
   monkeypatch.setattr(
     catalogue_generator,
-    '_START',
-    l3ae.L3aeConfig(**{**vars(CONFIG), 'popularity': -1.0}),
+    '_STARTS',
+    (l3ae.L3aeConfig(**{**vars(CONFIG), 'popularity': -1.0}),),
   )
   config = catalogue_generator.CatalogueConfig(
     **{**SMALL, 'num_tasks': 16, 'base_steps': 30, 'base_lr': 0.1, 'steps': 0}
@@ -229,7 +229,7 @@ def test_training_lowers_the_loss_of_other_tasks(domain, monkeypatch):
   network = catalogue_generator.Network()
   learned = catalogue_generator.learn(network, [domain], config, KEY).state
   rng = np.random.default_rng(9)
-  start = composition_lib.start(catalogue_generator._START, 2)
+  start = composition_lib.start(catalogue_generator._STARTS[0], 2)
   losses = []
   for _ in range(8):
     task = sub_catalogues.draw(

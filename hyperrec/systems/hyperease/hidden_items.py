@@ -57,12 +57,23 @@ def distinct(nearest: Float[np.ndarray, ' V']) -> np.ndarray:
 
 
 class Parts(NamedTuple):
-  """Items and users to train on and to validate on."""
+  """Items and users to train on, and those that are kept from training.
+
+  One half of those kept tells when to stop. The other half tells whether that
+  was a gain: a choice among many steps flatters where it was made.
+  """
 
   items: np.ndarray
-  validation_items: np.ndarray
   users: np.ndarray
-  validation_users: np.ndarray
+  stopping_items: np.ndarray
+  stopping_users: np.ndarray
+  judging_items: np.ndarray
+  judging_users: np.ndarray
+
+  @property
+  def kept_items(self) -> np.ndarray:
+    """All items that are kept from training."""
+    return np.append(self.stopping_items, self.judging_items)
 
 
 def divide(
@@ -85,13 +96,17 @@ def divide(
   if first is not None:
     order = tasks[np.argsort(-first[tasks], kind='stable')]
   cut = int(share * len(order))
+  # Halves of the latest items are random halves.
+  kept = random.permutation(order[:cut])
   users = random.permutation(np.flatnonzero(data.csr().getnnz(1) > 1))
   cut_users = int(share * len(users))
   parts = Parts(
     np.sort(order[cut:]),
-    np.sort(order[:cut]),
     users[cut_users:],
-    users[:cut_users],
+    np.sort(kept[: cut // 2]),
+    users[: cut_users // 2],
+    np.sort(kept[cut // 2 :]),
+    users[cut_users // 2 : cut_users],
   )
   if min(map(len, parts)) < 2:
     raise method_lib.CannotServe(
@@ -159,24 +174,27 @@ class Judge(NamedTuple):
 
 
 def make_judge(
-  x: Csr, columns: Float[np.ndarray, 'V V'], parts: Parts
+  x: Csr,
+  columns: Float[np.ndarray, 'V V'],
+  items: np.ndarray,
+  users: np.ndarray,
 ) -> Judge:
-  """Judges by the items and users that are kept from training.
+  """Users of whom some items are hidden, to judge how these are ranked.
 
   Args:
     x: [U, V] interactions.
     columns: [V, V], those of all items before any change.
-    parts: at most 3,000 of its validation users judge.
+    items: items that are hidden.
+    users: at most 3,000 of those who have one of them judge.
   """
-  items, rows = parts.validation_items, parts.validation_users
-  rows = rows[x[rows][:, items].getnnz(1) > 0][:_MOST_JUDGED]
+  rows = users[x[users][:, items].getnnz(1) > 0][:_MOST_JUDGED]
   task = make_task(x[rows], items, np.zeros(0, np.int64))
   before = _contributions(task, columns[:, items])
   return Judge(task, rows, before, x.shape[0])
 
 
-def gain(changes: Sequence[Change], caution: float) -> float:
-  """The mean change over all users, less `caution` standard errors.
+def gain(changes: Sequence[Change]) -> tuple[float, float]:
+  """The mean change over all users, and its standard error.
 
   Users and items both are a sample: the variance is the sum of that over users
   and that over items (Cameron, Gelbach & Miller, 2011, without the term of
@@ -184,11 +202,11 @@ def gain(changes: Sequence[Change], caution: float) -> float:
   """
   num_users = sum(change.num_users for change in changes)
   if not num_users:
-    return 0.0
+    return 0.0, 0.0
   of_users = np.sum([change.of_users for change in changes], axis=0)
   of_items = np.sum([change.of_items for change in changes], axis=0)
   error = np.sqrt(_variance(of_users) + _variance(of_items))
-  return float(of_users.sum() - caution * error) / num_users
+  return float(of_users.sum()) / num_users, float(error) / num_users
 
 
 def _contributions(task: Task, columns) -> Float[np.ndarray, 'B N']:

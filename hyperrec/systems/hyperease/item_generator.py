@@ -16,9 +16,10 @@ users keep the other items as their histories, and the loss is the multinomial
 likelihood of the hidden items that they took up, among all hidden items.
 
 A network that fits its users and items says little about others, so some items
-and some users are kept from training. There, a correction has to gain more than
-`caution` standard errors, or the closed form stays as it is. Several networks
-are averaged; each has other users, and mostly other items, kept from training.
+and some users are kept from training. By one half of them the training stops;
+the other half judges. The correction is made in the part whose gain is surest
+there, and none is made where that is no gain. Several networks are averaged;
+each has other users, and mostly other items, kept from training.
 """
 
 import dataclasses
@@ -79,7 +80,7 @@ class ItemGeneratorConfig(item_columns.ItemColumnsConfig):
     validation_share: Share of the items, and of the users, that are kept from
       training.
     evaluate_every: Steps between two validations.
-    caution: Number of standard errors by which a correction has to gain.
+    caution: Number of standard errors that a correction has to gain.
     conditioning: What the networks are told of an item: about the 'item'
       itself, or, for controls, about another one ('shuffled') or nothing
       ('constant').
@@ -95,7 +96,7 @@ class ItemGeneratorConfig(item_columns.ItemColumnsConfig):
   weight_decay: float = config_lib.field(1e-2, least=0)
   validation_share: float = config_lib.field(0.2, above=0, below=1)
   evaluate_every: int = config_lib.field(50, least=1)
-  caution: float = config_lib.field(1.5, least=0)
+  caution: float = config_lib.field(0.0, least=0)
   conditioning: str = config_lib.field('item', choices=CONDITIONINGS)
 
 
@@ -315,16 +316,15 @@ def fit(
 def _strength(
   config: ItemGeneratorConfig, changes: list[list[hidden_items.Change]]
 ) -> float:
-  """The strength that gains most, of those that surely gain; 0 if none does."""
-  best, best_gain = 0.0, 0.0
+  """The strength whose gain is the surest; 0 if that is not sure enough."""
+  found = {}
   for strength, of_members in zip(
     _STRENGTHS, zip(*changes, strict=True), strict=True
   ):
-    gain = hidden_items.gain(of_members, 0.0)
-    is_sure = hidden_items.gain(of_members, config.caution) > 0
-    if is_sure and gain > best_gain:
-      best, best_gain = strength, gain
-  return best
+    gain, error = hidden_items.gain(of_members)
+    found[strength] = gain / error if error else 0.0
+  best = max(found, key=found.__getitem__)
+  return best if found[best] > config.caution else 0.0
 
 
 def item_loadings(
@@ -401,7 +401,13 @@ def train(
     The parameters as they were when they gained most on validation; what they
     changed there by each of the strengths; the operations.
   """
-  judge = hidden_items.make_judge(x, tables.columns, parts)
+  stopping, judging = (
+    hidden_items.make_judge(x, tables.columns, *kept)
+    for kept in (
+      (parts.stopping_items, parts.stopping_users),
+      (parts.judging_items, parts.judging_users),
+    )
+  )
   draw_key, init_key, step_key = jax.random.split(key, 3)
   seed = int(jax.random.bits(draw_key))
   size = min(config.batch_size, len(parts.users))
@@ -413,13 +419,12 @@ def train(
     random = np.random.default_rng((seed, step))
     rows = loop.batch_rows(step, size, len(parts.users), seed)
     hidden = random.choice(parts.items, num_hidden, replace=False)
-    absent = parts.validation_items
+    absent = parts.kept_items
     task = hidden_items.make_task(x[parts.users[rows]], np.sort(hidden), absent)
     return tables, task
 
-  def gain(params):
-    changes = _changes(config, params, tables, judge)
-    return max(hidden_items.gain([change], 0.0) for change in changes)
+  def likelihood(params):
+    return -float(_mean_loss(config, params, tables, stopping.task))
 
   some = jax.tree.map(lambda leaf: leaf[:1], tables.known)
   params = {
@@ -434,21 +439,24 @@ def train(
     batch_at,
     config.steps,
     loop.Run(
-      lambda found: {'gain': gain(found)},
-      best_metric='gain',
+      lambda found: {'likelihood': likelihood(found)},
+      best_metric='likelihood',
       evaluate_every=config.evaluate_every,
     ),
   )
   state = step_lib.init_state(params, tx, step_key)
   operations = config.steps * counts.program(step_fn, state, batch_at(0))
-  num_out, num_judged = sum(_widths(tables)), len(parts.validation_items)
-  of_look = counts.matmul(len(tables.columns), num_judged, num_out)
-  of_look += _net_flops(config, num_judged, tables.known, num_out)
-  of_look += judge.flops
-  looks = (2 + config.steps // config.evaluate_every) * len(_STRENGTHS)
+  looks = 1 + config.steps // config.evaluate_every
+  operations += looks * counts.program(
+    functools.partial(_mean_loss, config), state.params, tables, stopping.task
+  )
+  num_out, num_judged = sum(_widths(tables)), len(parts.judging_items)
+  of_judging = counts.matmul(len(tables.columns), num_judged, num_out)
+  of_judging += _net_flops(config, num_judged, tables.known, num_out)
+  of_judging += judging.flops
   params = jax.device_get(result.best.params)
-  changes = _changes(config, params, tables, judge)
-  return params, changes, operations + looks * of_look
+  changes = _changes(config, params, tables, judging)
+  return params, changes, operations + len(_STRENGTHS) * of_judging
 
 
 def _changes(
@@ -474,10 +482,17 @@ def train_step(config: ItemGeneratorConfig):
   return step_lib.make_train_step(loss_fn, tx), tx
 
 
-def _loss(
-  config, params, tables: Tables, task: hidden_items.Task, key: jax.Array
-):
-  """Multinomial loss per target; users with targets and histories count."""
+@functools.partial(jax.jit, static_argnames='config')
+def _mean_loss(config, params, tables: Tables, task: hidden_items.Task):
+  """The loss without dropout."""
+  return _loss(config, params, tables, task)
+
+
+def _loss(config, params, tables: Tables, task: hidden_items.Task, key=None):
+  """Multinomial loss per target; users with targets and histories count.
+
+  With a key there is dropout.
+  """
   correction = _correction(config, params, tables, task.items, key)
   mixed_VxN = _mix(
     tables.columns[:, task.items], tables.mixed[:, :, task.items], correction

@@ -28,24 +28,28 @@ def test_the_users_keep_what_is_not_hidden(data):
   np.testing.assert_array_equal(task.histories, dense)
 
 
-def test_validation_items_and_users_are_kept_from_training(data):
+def test_items_and_users_are_kept_from_training(data):
   tasks = np.arange(0, data.num_items, 2)
   bare = dataclasses.replace(data, timestamps=None)
   for one, is_timed in ((bare, False), (data, True)):
     parts = hidden_items.divide(one, tasks, 0.25, KEY)
     again = hidden_items.divide(one, tasks, 0.25, jax.random.key(7))
-    items = np.append(parts.items, parts.validation_items)
+    items = np.append(parts.items, parts.kept_items)
     assert sorted(items.tolist()) == tasks.tolist()
-    assert not set(parts.users) & set(parts.validation_users)
-    same = np.array_equal(parts.validation_items, again.validation_items)
+    assert abs(len(parts.stopping_items) - len(parts.judging_items)) <= 1
+    users = [parts.users, parts.stopping_users, parts.judging_users]
+    assert len(set(np.concatenate(users))) == sum(map(len, users))
+    same = set(parts.kept_items) == set(again.kept_items)
     assert same == is_timed
   first = data.first_times()
-  assert first[parts.validation_items].min() >= first[parts.items].max()
+  assert first[parts.kept_items].min() >= first[parts.items].max()
 
 
 def judged(data, columns):
   parts = hidden_items.divide(data, np.arange(data.num_items), 0.3, KEY)
-  return hidden_items.make_judge(data.csr(), columns, parts)
+  return hidden_items.make_judge(
+    data.csr(), columns, parts.judging_items, parts.judging_users
+  )
 
 
 def test_the_change_is_that_of_ndcg(data):
@@ -71,21 +75,21 @@ def test_the_change_is_that_of_ndcg(data):
   np.testing.assert_allclose(change.of_users[judge.users], expected, atol=1e-6)
   np.testing.assert_allclose(change.of_items.sum(), expected.sum(), atol=1e-5)
   np.testing.assert_allclose(
-    hidden_items.gain([change], 0.0), expected.mean(), atol=1e-6
+    hidden_items.gain([change])[0], expected.mean(), atol=1e-6
   )
 
 
-def test_caution_counts_users_and_items():
+def test_users_and_items_are_a_sample():
   """Ten users gain alike, but all by one item: items are the doubt."""
   of_users = np.full(10, 0.1)
   many, one = np.full(5, 0.2), np.array([1.0, 1e-9, 1e-9, 1e-9, 1e-9])
   sure = hidden_items.Change(of_users, many, 10)
   doubtful = hidden_items.Change(of_users, one, 10)
-  np.testing.assert_allclose(hidden_items.gain([sure], 1.5), 0.1)
+  np.testing.assert_allclose(hidden_items.gain([sure]), [0.1, 0], atol=1e-9)
   error = np.sqrt(5 * one.var()) / 10
   np.testing.assert_allclose(
-    hidden_items.gain([doubtful], 1.5), 0.1 - 1.5 * error, rtol=1e-6
+    hidden_items.gain([doubtful]), [0.1, error], rtol=1e-6
   )
-  assert hidden_items.gain([doubtful, sure], 1.5) > hidden_items.gain(
-    [doubtful], 1.5
-  )
+  both = hidden_items.gain([doubtful, sure])
+  np.testing.assert_allclose(both, [0.1, error / 2], rtol=1e-6)
+  assert hidden_items.gain([]) == (0.0, 0.0)

@@ -356,6 +356,9 @@ def corrections(
 
 
 _correct = jax.vmap(user_correction.correction, in_axes=(None, 0, 0, 0))
+_correct_others = jax.vmap(
+  user_correction.correction_of_others, in_axes=(None, 0, 0, 0)
+)
 
 
 def _train(
@@ -452,7 +455,7 @@ def _loss(
     items_Vx1 = keep(item_key, (len(factors.left), 1))
     factors = factors._replace(left=factors.left * items_Vx1)
     c = c._replace(factors=c.factors * keep(factor_key, c.factors.shape))
-  added_BxV = _correct(factors, users.shown, users.together, c)
+  added_BxV = _correct_others(factors, users.shown, users.together, c)
   scores_BxV = users.base + added_BxV
   logits_BxV = scores_BxV * c.temperature[:, None]
   nll_B = variational_autoencoder.multinomial_nll(

@@ -32,6 +32,7 @@ def read(folder: pathlib.Path) -> list[Row]:
 
 def take_in(rows: Sequence[Row], folder: pathlib.Path) -> None:
   """Adds rows to the file of their data set; the same cell is replaced."""
+  folder.mkdir(parents=True, exist_ok=True)
   by_set = collections.defaultdict(list)
   for row in rows:
     by_set[row['dataset']].append(row)

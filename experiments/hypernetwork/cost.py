@@ -27,7 +27,7 @@ from experiments.adaptation import grids
 from experiments.benchmarks import inputs
 from hyperrec import method as method_lib
 from hyperrec.cost import counts, measure
-from hyperrec.systems.hyperease import hyperease, hyperease_user
+from hyperrec.systems.hyperease import caution, hyperease, hyperease_user
 from hyperrec.systems.linear import linear_autoencoder
 
 _NUM_ITEMS = flags.DEFINE_integer(
@@ -178,7 +178,8 @@ def generated_for_users(target) -> list[Row]:
       shown = _histories(target, batch).multi_hot()
       given = params, shown, nobody
       if what == 'score':
-        given = (params,), shown, shown, nobody
+        member = hyperease_user.Member(params, caution.all_kept())
+        given = (member,), shown, shown, nobody
       made, row = _row(
         functools.partial(generate, *given), 'hyperease_user', what, batch
       )

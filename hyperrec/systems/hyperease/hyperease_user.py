@@ -12,7 +12,8 @@ co-occurrences with the history is added, and its weight for a user is
 generated, too; it starts at 0.
 
 Several generators are trained, each with other users held out, and the mean of
-their corrections counts.
+their corrections counts. Of each correction only as much is kept as gains on
+the held-out users, by the length of the history (`caution`).
 
 The EASE may be one on users stacked with item features (CEASE). A user who is
 left out takes only the own row away, so the training is the same.
@@ -32,7 +33,11 @@ from jaxtyping import Array, Bool, Float
 from hyperrec import method as method_lib
 from hyperrec.cost import counts
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.systems.hyperease import simulated_users, user_correction
+from hyperrec.systems.hyperease import (
+  caution,
+  simulated_users,
+  user_correction,
+)
 from hyperrec.systems.linear import linear_autoencoder
 from hyperrec.systems.mult_vae import variational_autoencoder
 from hyperrec.training import loop
@@ -81,6 +86,8 @@ class UserConfig:
       not trained. EASE is fitted on all users.
     evaluate_every: Steps between two validations.
     members: Number of generators; each has other users held out.
+    caution: Number of standard errors by which a correction has to gain on
+      held-out users.
   """
 
   l2: float = 300.0
@@ -99,6 +106,7 @@ class UserConfig:
   heldout_share: float = 0.2
   evaluate_every: int = 50
   members: int = 3
+  caution: float = 1.5
 
 
 class Params(NamedTuple):
@@ -106,6 +114,18 @@ class Params(NamedTuple):
 
   factors: user_correction.Factors
   generator: Any
+
+
+class Member(NamedTuple):
+  """A trained generator.
+
+  Attributes:
+    params: see `Params`.
+    kept: the part of its correction that is kept; see `caution.kept_parts`.
+  """
+
+  params: Params
+  kept: Float[np.ndarray, ' 3']
 
 
 class UserState(NamedTuple):
@@ -120,7 +140,7 @@ class UserState(NamedTuple):
 
   weights: linear_autoencoder.Weights
   together: Float[np.ndarray, 'V V'] | None
-  members: tuple[Params, ...]
+  members: tuple[Member, ...]
   strangers: Bool[np.ndarray, 'S V']
 
 
@@ -188,7 +208,7 @@ def _network(config: UserConfig) -> UserConfig:
 
   Trials that differ only there share what is compiled.
   """
-  return dataclasses.replace(config, l2=1.0, alpha=0.0, members=1)
+  return dataclasses.replace(config, l2=1.0, alpha=0.0, members=1, caution=0.0)
 
 
 def fit(
@@ -226,8 +246,8 @@ def fit(
   catalogue = base.precision, together
   members = []
   for member_key in jax.random.split(key, config.members):
-    params, spent = _train(config, x_UxV, catalogue, strangers, member_key)
-    members.append(params)
+    member, spent = _train(config, x_UxV, catalogue, strangers, member_key)
+    members.append(member)
     operations += spent
   state = UserState(base.weights, together, tuple(members), strangers)
   return Outcome(state, Cost(operations))
@@ -312,7 +332,7 @@ def score(
 @functools.partial(jax.jit, static_argnames='config')
 def corrections(
   config: UserConfig,
-  members: tuple[Params, ...],
+  members: tuple[Member, ...],
   shown_BxV: Float[Array, 'B V'],
   together_BxV: Float[Array, 'B V'],
   strangers_SxV: Bool[Array, 'S V'],
@@ -326,14 +346,19 @@ def corrections(
     together_BxV: see `simulated_users.Batch`.
     strangers_SxV: see `UserState`.
   """
-  added = []
-  for params in members:
+  added, size_B = [], shown_BxV.sum(axis=1)
+  for params, kept in members:
     c = coefficients(config, params, shown_BxV, strangers_SxV)
-    added.append(_correct(params.factors, shown_BxV, together_BxV, c))
+    part_B = caution.part_of(kept, size_B)
+    correction_BxV = _correct(params.factors, shown_BxV, together_BxV, c)
+    added.append(part_B[:, None] * correction_BxV)
   return sum(added) / len(added)
 
 
 _correct = jax.vmap(user_correction.correction, in_axes=(None, 0, 0, 0))
+_correct_others = jax.vmap(
+  user_correction.correction_of_others, in_axes=(None, 0, 0, 0)
+)
 
 
 def _train(
@@ -342,8 +367,8 @@ def _train(
   catalogue: tuple[np.ndarray, np.ndarray | None],
   strangers: np.ndarray,
   key: jax.Array,
-) -> tuple[Params, float]:
-  """Returns the parameters best on held-out users, and the operations."""
+) -> tuple[Member, float]:
+  """Returns the generator best on held-out users, and the operations."""
   draw_key, init_key, noise_key = jax.random.split(key, 3)
   seed = int(jax.random.bits(draw_key))
   order = np.random.default_rng(seed).permutation(x.shape[0])
@@ -380,7 +405,16 @@ def _train(
   operations += config.steps * counts.program(step_fn, state, batch_at(0))
   looks = -(-config.steps // every)
   operations += looks * counts.program(mean_loss, params, judged)
-  return jax.device_get(params), operations
+  users, _ = judged
+  whole = Member(params, caution.all_kept())
+  added = corrections(
+    _network(config), (whole,), users.shown, users.together, strangers
+  )
+  kept = caution.kept_parts(
+    users.base, np.asarray(added), users.shown, users.asked, config.caution
+  )
+  operations += caution.flops(*users.shown.shape)
+  return Member(jax.device_get(params), kept), operations
 
 
 @functools.lru_cache(maxsize=16)
@@ -421,7 +455,7 @@ def _loss(
     items_Vx1 = keep(item_key, (len(factors.left), 1))
     factors = factors._replace(left=factors.left * items_Vx1)
     c = c._replace(factors=c.factors * keep(factor_key, c.factors.shape))
-  added_BxV = _correct(factors, users.shown, users.together, c)
+  added_BxV = _correct_others(factors, users.shown, users.together, c)
   scores_BxV = users.base + added_BxV
   logits_BxV = scores_BxV * c.temperature[:, None]
   nll_B = variational_autoencoder.multinomial_nll(

@@ -163,10 +163,22 @@ def correction(
     together: l(x).
     c: the generated numbers.
   """
-  product = factors.right @ ((shown @ factors.left) * c.factors)
   own = (factors.left * factors.right) @ c.factors
-  added = c.bias * factors.bias + c.together * together
-  return product - shown * own + added
+  return correction_of_others(factors, shown, together, c) - shown * own
+
+
+def correction_of_others(
+  factors: Factors,
+  shown: Float[Array, ' V'],
+  together: Float[Array, ' V'],
+  c: Coefficients,
+) -> Float[Array, ' V']:
+  """The same as `correction` for all items that are not in the history.
+
+  It takes half as long, and suits a loss that leaves the history out.
+  """
+  product = factors.right @ ((shown @ factors.left) * c.factors)
+  return product + c.bias * factors.bias + c.together * together
 
 
 def weights(

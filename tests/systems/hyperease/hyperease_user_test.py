@@ -11,7 +11,11 @@ from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.cost import counts
 from hyperrec.data import interactions
-from hyperrec.systems.hyperease import hyperease_user, simulated_users
+from hyperrec.systems.hyperease import (
+  caution,
+  hyperease_user,
+  simulated_users,
+)
 from hyperrec.systems.linear import ease, l3ae, linear_autoencoder
 from tests.makers import make_data
 
@@ -80,7 +84,7 @@ def test_before_its_training_it_is_ease():
   scores = made.score(start, shown)
   assert scores.dtype == np.float32
   np.testing.assert_array_equal(scores, baseline.score(shared, shown))
-  for part in start.members[0].generator['coefficients'].values():
+  for part in start.members[0].params.generator['coefficients'].values():
     assert (part == 0).all()
 
 
@@ -153,7 +157,7 @@ def test_generated_numbers_are_of_the_user():
   own, constant = (
     hyperease_user.coefficients(
       hyperease_user.UserConfig(**{**SMALL, 'conditioning': name}),
-      state.members[0],
+      state.members[0].params,
       shown,
       state.strangers,
     )
@@ -186,13 +190,15 @@ def test_the_same_key_gives_the_same_generator():
 def test_the_logarithm_of_co_occurrences_gets_a_generated_weight():
   made = model(steps=0)
   state = made.fit(data(), KEY).state
-  (params,) = state.members
+  ((params, _),) = state.members
   # The third number that the generator makes is the weight: let it be 5.
   last = params.generator['coefficients']
   bias = last['bias'].copy()
   bias[2] = 5.0
   generator = {**params.generator, 'coefficients': {**last, 'bias': bias}}
-  changed = state._replace(members=(params._replace(generator=generator),))
+  params = params._replace(generator=generator)
+  member = hyperease_user.Member(params, caution.all_kept())
+  changed = state._replace(members=(member,))
   shown = histories(data(seed=1))
   x = data().csr().toarray()
   counts_BxV = shown.csr() @ (x.T @ x)
@@ -206,6 +212,19 @@ def test_co_occurrences_can_be_left_out():
   state = made.fit(data(), KEY).state
   assert state.together is None
   assert np.isfinite(made.score(state, histories(data(seed=1)))).all()
+
+
+def test_nothing_is_kept_of_a_correction_that_does_not_gain():
+  made = model(steps=20, caution=1e6)
+  state = made.fit(data(), KEY).state
+  assert (state.members[0].kept == 0).all()
+  baseline = ease.ease(l2=L2)
+  shown = histories(data(seed=1))
+  np.testing.assert_array_equal(
+    made.score(state, shown),
+    baseline.score(baseline.fit(data(), KEY).state, shown),
+  )
+  assert prepared().members[0].kept[0] > 0
 
 
 def test_the_mean_of_several_generators_counts():
@@ -249,7 +268,7 @@ def test_bad_options_are_told(options, message):
 def test_flops_are_those_of_the_products():
   counted = fitted().cost.operations
   config = hyperease_user.UserConfig(**{**SMALL, 'steps': 60})
-  (params,), strangers = prepared().members, prepared().strangers
+  ((params, _),), strangers = prepared().members, prepared().strangers
   users = simulated_users.Batch(*np.zeros((4, 40, NUM_ITEMS), np.float32))
   step, tx, _ = hyperease_user.train_step(config)
   state = hyperease_user.step_lib.init_state(params, tx, KEY)

@@ -48,6 +48,15 @@ def test_scores_are_those_of_weights_with_a_zero_diagonal():
   np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_faster_way_is_the_same_for_items_that_are_not_in_the_history():
+  (x,) = rows([0, 4, 7])
+  given = factors(), x, np.arange(V, dtype=np.float32), coefficients()
+  whole = user_correction.correction(*given)
+  others = user_correction.correction_of_others(*given)
+  np.testing.assert_allclose(whole[x == 0], others[x == 0], rtol=1e-5)
+  assert (abs(whole - others)[x > 0] > 1e-4).all()
+
+
 def test_no_item_scores_itself():
   f, c = factors(), coefficients()
   for item in range(V):

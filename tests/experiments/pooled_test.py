@@ -1,0 +1,63 @@
+"""Tables that pool data sets: rivals, ratios, and rows that are taken in."""
+
+import math
+
+import pytest
+
+from experiments import pooled
+from hyperrec.evaluation import results
+from tests.experiments.report.rows import refusal, row
+
+
+def of(name, method, quality, validation, **more):
+  made = row(method, quality, **more)
+  made['metrics']['ndcg@100'] = quality
+  return {**made, 'dataset': name, 'validation': validation, 'flags': {}}
+
+
+def rows():
+  """On both sets `ours` is a tenth and a fifth above the chosen rival."""
+  return [
+    of('one', 'hyperease_user', 0.22, 0.2),
+    of('one', 'ease', 0.20, 0.3),
+    of('one', 'cease', 0.25, 0.1),
+    of('two', 'hyperease_user', 0.36, 0.2),
+    of('two', 'ease', 0.30, 0.3),
+    of('two', 'cease', 0.20, 0.1),
+  ]
+
+
+def test_the_rival_is_the_one_that_validation_prefers():
+  cells = {
+    key[0]: own for key, own in pooled.grouped(rows()[:3], 'method').items()
+  }
+  assert pooled.best_rival(cells) == 'ease'
+
+
+def test_ratios_are_pooled_with_data_sets_as_units():
+  table = pooled.pooled_table(rows(), ['hyperease_user'], 'shown items')
+  expected = math.sqrt(1.1 * 1.2)
+  assert f'| hyperease_user | 5 | 2 | {expected:.3f} [' in table
+  assert '1.100 (one, ease)' in table
+  assert '1.200 (two, ease)' in table
+  against = pooled.against_table(rows(), 'hyperease_user', 'shown items')
+  assert f'| ease | {expected:.3f} [' in against
+  assert f'| cease | {math.sqrt(0.88 * 1.8):.3f} [' in against
+
+
+def test_refusals_and_methods_that_have_not_run_leave_cells_empty():
+  made = [*rows(), {**refusal('popularity'), 'dataset': 'one'}]
+  made.append(of('two', 'popularity', 0.1, None))
+  table = pooled.quality_tables(made, 'shown items')
+  assert '| popularity |  | 0.100 |' in table
+  assert table.startswith('**5 shown items**')
+
+
+def test_rows_are_taken_in_by_data_set_and_replace_older_ones(tmp_path):
+  pooled.take_in(rows(), tmp_path)
+  pooled.take_in([of('two', 'ease', 0.31, 0.3)], tmp_path)
+  assert sorted(p.name for p in tmp_path.iterdir()) == ['one.json', 'two.json']
+  found = {r['method']: r for r in results.read_json(tmp_path / 'two.json')}
+  assert len(found) == 3
+  assert found['ease']['metrics']['ndcg@100'] == pytest.approx(0.31)
+  assert len(pooled.read(tmp_path)) == 6

@@ -226,6 +226,8 @@ def _contributions(task: Task, columns) -> Float[np.ndarray, 'B N']:
 
 
 def _variance(parts: np.ndarray) -> float:
-  """The variance of a sum of independent parts; those of 0 have none."""
-  parts = parts[parts != 0]
-  return float(len(parts) * parts.var()) if len(parts) else 0.0
+  """A variance of a sum of independent parts.
+
+  The mean is not taken off: a gain that one item makes alone is in doubt.
+  """
+  return float(np.square(parts).sum())

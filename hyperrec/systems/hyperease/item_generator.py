@@ -17,9 +17,9 @@ likelihood of the hidden items that they took up, among all hidden items.
 
 A network that fits its users and items says little about others, so some items
 and some users are kept from training. By one half of them the training stops;
-the other half judges. The correction is made in the part whose gain is surest
-there, and none is made where that is no gain. Several networks are averaged;
-each has other users, and mostly other items, kept from training.
+the other half judges. A small part of the correction is made unless it surely
+loses there, and a larger part only if it surely gains. Several networks are
+averaged; each has other users, and mostly other items, kept from training.
 """
 
 import dataclasses
@@ -56,7 +56,7 @@ Outcome = method_lib.Outcome
 
 # Share of the training items that a step hides, and how many at most.
 _HIDDEN_SHARE, _MOST_HIDDEN = 0.25, 256
-# Parts of a correction that validation chooses from.
+# Parts of a correction that validation chooses from, the smallest first.
 _STRENGTHS = (0.3, 0.6, 1.0)
 
 
@@ -80,7 +80,9 @@ class ItemGeneratorConfig(item_columns.ItemColumnsConfig):
     validation_share: Share of the items, and of the users, that are kept from
       training.
     evaluate_every: Steps between two validations.
-    caution: Number of standard errors that a correction has to gain.
+    patience: Number of standard errors that the smallest part of a correction
+      may lose on those who judge and is still made.
+    caution: Number of standard errors that a larger part has to gain.
     conditioning: What the networks are told of an item: about the 'item'
       itself, or, for controls, about another one ('shuffled') or nothing
       ('constant').
@@ -96,7 +98,8 @@ class ItemGeneratorConfig(item_columns.ItemColumnsConfig):
   weight_decay: float = config_lib.field(1e-2, least=0)
   validation_share: float = config_lib.field(0.2, above=0, below=1)
   evaluate_every: int = config_lib.field(50, least=1)
-  caution: float = config_lib.field(0.0, least=0)
+  patience: float = 1.0
+  caution: float = config_lib.field(2.0, least=0)
   conditioning: str = config_lib.field('item', choices=CONDITIONINGS)
 
 
@@ -316,15 +319,21 @@ def fit(
 def _strength(
   config: ItemGeneratorConfig, changes: list[list[hidden_items.Change]]
 ) -> float:
-  """The strength whose gain is the surest; 0 if that is not sure enough."""
-  found = {}
+  """The part of the correction that gains most, of those that are allowed.
+
+  The smallest part is allowed unless it surely loses, the others only if they
+  surely gain; 0 if none is allowed.
+  """
+  allowed = {0.0: -np.inf}
   for strength, of_members in zip(
     _STRENGTHS, zip(*changes, strict=True), strict=True
   ):
     gain, error = hidden_items.gain(of_members)
-    found[strength] = gain / error if error else 0.0
-  best = max(found, key=found.__getitem__)
-  return best if found[best] > config.caution else 0.0
+    is_smallest = strength == _STRENGTHS[0]
+    needed = -config.patience if is_smallest else config.caution
+    if gain > needed * error:
+      allowed[strength] = gain
+  return max(allowed, key=allowed.__getitem__)
 
 
 def item_loadings(

@@ -9,7 +9,11 @@ from hyperrec import method as method_lib
 from hyperrec.data import interactions
 from hyperrec.features import unit_blocks
 from hyperrec.regimes import new_items
-from hyperrec.systems.hyperease import item_columns, item_generator
+from hyperrec.systems.hyperease import (
+  hidden_items,
+  item_columns,
+  item_generator,
+)
 from tests.makers import made_domain, text_features
 
 KEY = jax.random.key(0)
@@ -41,7 +45,9 @@ def test_without_a_gain_on_validation_it_is_the_closed_form(
   data, features, budget
 ):
   task = new_items.make_task(data, budget, 0, 20)
-  ours = item_generator.item_generator(features, **SMALL, caution=1e6)
+  ours = item_generator.item_generator(
+    features, **SMALL, caution=1e6, patience=-1e6
+  )
   _, shared, outcome = grown(ours, task)
   assert shared.state.state.strength == 0
   _, base, expected = grown(item_columns.item_columns(features, **BASE), task)
@@ -126,3 +132,24 @@ def test_controls_are_told_of_other_items_or_of_none():
   rows = [np.flatnonzero((facts == row).all(1))[0] for row in moved.facts]
   assert sorted(rows) == list(range(30))
   np.testing.assert_allclose(moved.table, table[rows], rtol=1e-6)
+
+
+def test_a_small_part_needs_less_than_a_large_one():
+  config = item_generator.ItemGeneratorConfig()
+
+  def changes(*gains):
+    """One member; each strength has a standard error of about 1."""
+    noise = np.tile([1.0, -1.0], 50)
+    return [
+      [
+        hidden_items.Change(noise * 0.1 + gain / 100, np.zeros(3), 100)
+        for gain in gains
+      ]
+    ]
+
+  strength = lambda *gains: item_generator._strength(config, changes(*gains))  # noqa: E731
+  assert strength(-0.5, -1.0, -1.0) == 0.3
+  assert strength(-1.5, -1.5, -1.5) == 0
+  assert strength(0.5, 1.5, 1.5) == 0.3
+  assert strength(0.5, 2.5, 3.0) == 1.0
+  assert strength(0.5, 2.5, 1.5) == 0.6

@@ -9,32 +9,38 @@ import pathlib
 
 import numpy as np
 
-from experiments import readme, script
+from experiments import pictures, pooled, readme, script
 
 _FOLDER = pathlib.Path('experiments/catalogues')
 _METHODS = ('generated', 'shuffled', 'grid', 'folds')
 _REFERENCE = 'fixed'
-# Quantile of Student's t for an interval of 95%, by degrees of freedom.
-_T = (np.nan, 12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
+# Names in the picture, whose colours and markers are those of the systems.
+_LOOKS = {
+  'generated': 'hyperease_catalogue',
+  'shuffled': 'hyperease_catalogue:shuffled',
+  'grid': 'l3ae:kernel',
+}
 
 
 def main(argv):
   """Writes the tables of development and untouched data sets apart."""
   del argv
+  place, everything = _FOLDER / 'README.md', []
   for block in ('development', 'untouched'):
     rows = [
       row
       for path in sorted((_FOLDER / 'results').glob(f'{block}*.json'))
       for row in json.loads(path.read_text(encoding='utf-8'))['rows']
     ]
-    place = _FOLDER / 'README.md'
+    everything += rows
     readme.replace_block(place, block, pooled_table(rows))
     readme.replace_block(place, f'{block}_sets', sets_table(rows))
     readme.replace_block(place, f'{block}_costs', costs_table(rows))
   attempts = json.loads(
     (_FOLDER / 'results' / 'attempts.json').read_text(encoding='utf-8')
   )
-  readme.replace_block(_FOLDER / 'README.md', 'attempts', tried(attempts))
+  readme.replace_block(place, 'attempts', tried(attempts))
+  readme.replace_block(place, 'picture', picture(everything))
 
 
 def log_ratios(rows: list[dict], method: str) -> dict:
@@ -71,12 +77,33 @@ def pooled_table(rows: list[dict]) -> str:
 def _gain(logs: list[float]) -> str:
   if len(logs) < 2:
     return ''
-  mean = np.mean(logs)
-  half = _T[len(logs) - 1] * np.std(logs, ddof=1) / np.sqrt(len(logs))
-  low, middle, high = (
-    f'{100 * np.expm1(x):+.1f}' for x in (mean - half, mean, mean + half)
+  mean, low, high = (
+    f'{100 * (ratio - 1):+.1f}' for ratio in pooled.pooled_ratio(logs)
   )
-  return f'{middle}% [{low}, {high}]'
+  return f'{mean}% [{low}, {high}]'
+
+
+def picture(rows: list[dict]) -> str:
+  """What is generated, and its rivals, over the fixed composition."""
+  lines = {}
+  for method in _METHODS:
+    found = log_ratios(rows, method)
+    budgets = sorted({budget for _, budget in found})
+    lines[_LOOKS.get(method, method)] = {
+      budget: pooled.pooled_ratio(
+        [log for (_, other), log in found.items() if other == budget]
+      )
+      for budget in budgets
+    }
+  return pictures.save(
+    _FOLDER / 'results' / 'ratios',
+    lambda: pictures.ratios(
+      lines, 'users of evidence', 'NDCG@100 over the fixed composition'
+    ),
+    'NDCG@100 in new domains over that of the fixed composition, pooled over '
+    'all data sets',
+    _FOLDER,
+  )
 
 
 def sets_table(rows: list[dict]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import flags
 
-from experiments import catalogue, pooled, readme, script
+from experiments import catalogue, pictures, pooled, readme, script
 from experiments.adaptation import stored_rows
 from hyperrec.evaluation import results
 
@@ -24,6 +24,9 @@ _RESULTS = _FOLDER / 'results'
 _SHOWN = 'shown items'
 # The methods that are held against the rivals.
 OURS = ('hyperease_user', 'hyperease_user:text', 'hyperease_user:vae')
+# Lines of the picture, and the method to which they are ratios.
+_DRAWN = (*OURS[1:], 'ease:popularity', 'mult_vae', 'l3ae:kernel', 'ease')
+_OVER = 'cease'
 # The largest loss to the best method that the goal allows.
 _CLOSE = 0.01
 
@@ -38,6 +41,7 @@ def main(argv):
   rows = pooled.read(_RESULTS)
   blocks = {
     'sets': sets_table(rows),
+    'picture': picture(rows),
     'pooled': pooled.pooled_table(rows, OURS, _SHOWN),
     'best': best_table(rows),
     'against text': pooled.against_table(rows, OURS[1], _SHOWN),
@@ -47,6 +51,19 @@ def main(argv):
   }
   for name, block in blocks.items():
     readme.replace_block(_FOLDER / 'README.md', name, block)
+
+
+def picture(rows: Sequence[Row]) -> str:
+  """The generators and their rivals over the most used rival."""
+  found = pooled.lines(rows, _DRAWN, _OVER)
+  if not found:
+    return 'Three data sets are needed.'
+  return pictures.save(
+    _RESULTS / 'ratios',
+    lambda: pictures.ratios(found, _SHOWN, f'NDCG@100 over {_OVER}'),
+    f'NDCG@100 of new users over that of {_OVER}, pooled over data sets',
+    _FOLDER,
+  )
 
 
 def sets_table(rows: Sequence[Row]) -> str:

@@ -82,6 +82,12 @@ class Run:
   writers: Sequence[Writer] = ()
   description: str = ''
 
+  def part(self, name: str) -> 'Run':
+    """Returns the same run in a folder of its own within the workdir."""
+    if self.workdir is None:
+      return self
+    return dataclasses.replace(self, workdir=pathlib.Path(self.workdir) / name)
+
   def of(self, make_state: Callable[[Any], Any]) -> 'Run':
     """Returns a run whose `evaluate` takes parameters instead of a state.
 

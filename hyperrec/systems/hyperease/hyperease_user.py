@@ -163,8 +163,8 @@ def hyperease_user(
   _check(config)
 
   def fit_to(data, key, start=None, run=None):
-    del start, run
-    return fit(config, features, data, key)
+    del start
+    return fit(config, features, data, key, run or loop.Run())
 
   def generate(state, data, key):
     del key
@@ -216,8 +216,11 @@ def fit(
   features: Features | None,
   data: Interactions,
   key: jax.Array,
+  run: loop.Run = loop.Run(),
 ) -> Outcome:
   """Fits EASE, then trains its generators.
+
+  Each generator is saved in a folder of its own in the workdir of `run`.
 
   Raises:
     CannotServe: fewer than two users have items, there is only one item, or
@@ -245,8 +248,15 @@ def fit(
   strangers = _strangers(config, x_UxV, key)
   catalogue = base.precision, together
   members = []
-  for member_key in jax.random.split(key, config.members):
-    member, spent = _train(config, x_UxV, catalogue, strangers, member_key)
+  for number, member_key in enumerate(jax.random.split(key, config.members)):
+    member, spent = _train(
+      config,
+      x_UxV,
+      catalogue,
+      strangers,
+      member_key,
+      run=run.part(f'member_{number}'),
+    )
     members.append(member)
     operations += spent
   state = UserState(base.weights, together, tuple(members), strangers)
@@ -367,6 +377,8 @@ def _train(
   catalogue: tuple[np.ndarray, np.ndarray | None],
   strangers: np.ndarray,
   key: jax.Array,
+  *,
+  run: loop.Run,
 ) -> tuple[Member, float]:
   """Returns the generator best on held-out users, and the operations."""
   draw_key, init_key, noise_key = jax.random.split(key, 3)
@@ -392,8 +404,9 @@ def _train(
     state,
     batch_at,
     config.steps,
-    loop.Run(
-      lambda found: {'likelihood': -mean_loss(found, judged)},
+    dataclasses.replace(
+      run,
+      evaluate=lambda found: {'likelihood': -mean_loss(found, judged)},
       best_metric='likelihood',
       evaluate_every=every,
     ),

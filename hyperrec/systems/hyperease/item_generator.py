@@ -220,8 +220,8 @@ def item_generator(
     return [features(data, known), *apart]
 
   def fit_to(data, key, start=None, run=None):
-    del start, run
-    return fit(config, data, all_views(data), key)
+    del start
+    return fit(config, data, all_views(data), key, run or loop.Run())
 
   def grow(state, data, known):
     tables = all_views(data, known)
@@ -261,6 +261,7 @@ def fit(
   data: Interactions,
   views: Sequence[Float[np.ndarray, 'V F']],
   key: jax.Array,
+  run: loop.Run = loop.Run(),
 ) -> Outcome:
   """The closed form of a catalogue, and the networks that correct it.
 
@@ -269,6 +270,8 @@ def fit(
     data: what users did in the catalogue.
     views: features of the items: of all views together, then of each.
     key: of all draws.
+    run: where the networks are saved while they are trained; each has its own
+      folder there.
 
   Raises:
     CannotServe: too few items or users are left to train and to validate on.
@@ -296,11 +299,13 @@ def fit(
   tables = Tables(known, columns, mixed, loadings)
   tasks = hidden_items.distinct(nearest)
   members, changes, of_members = [], [], 0.0
-  for member_key in jax.random.split(key, config.members):
+  for member, member_key in enumerate(jax.random.split(key, config.members)):
     parts = hidden_items.divide(
       data, tasks, config.validation_share, member_key
     )
-    params, change, spent = train(config, x_UxV, tables, parts, member_key)
+    params, change, spent = train(
+      config, x_UxV, tables, parts, member_key, run=run.part(f'member_{member}')
+    )
     members.append(params)
     changes.append(change)
     of_members += spent
@@ -403,6 +408,8 @@ def train(
   tables: Tables,
   parts: hidden_items.Parts,
   key: jax.Array,
+  *,
+  run: loop.Run,
 ) -> tuple[Any, list[hidden_items.Change], float]:
   """Trains one network.
 
@@ -447,8 +454,9 @@ def train(
     step_lib.init_state(params, tx, step_key),
     batch_at,
     config.steps,
-    loop.Run(
-      lambda found: {'likelihood': likelihood(found)},
+    dataclasses.replace(
+      run,
+      evaluate=lambda found: {'likelihood': likelihood(found)},
       best_metric='likelihood',
       evaluate_every=config.evaluate_every,
     ),

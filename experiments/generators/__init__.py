@@ -1,0 +1,1 @@
+"""Trains the generators of items and of users in a larger form."""

@@ -15,6 +15,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 # The encoding of a set's size is in [0, 1); at this size it is one half.
 _HALF_SIZE = 10.0
+# Below this square length a vector is a rounding error.
+_LEAST_SQUARE = 1e-20
 
 
 class MaskedSet(NamedTuple):
@@ -32,10 +34,15 @@ class MaskedSet(NamedTuple):
 
 
 def constant_norm(x: Float[Array, '*B D']) -> Float[Array, '*B D']:
-  """Scales vectors to norm sqrt(D); 0 stays 0, with gradient 0."""
+  """Scales vectors to norm sqrt(D); one of no length gives 0, with gradient 0.
+
+  Rounding errors have no direction, and their gradient is not finite. So a
+  vector shorter than 1e-10 counts as one of no length.
+  """
   square = jnp.sum(x**2, axis=-1, keepdims=True)
-  scale = jax.lax.rsqrt(jnp.where(square > 0, square, 1.0) / x.shape[-1])
-  return x * jnp.where(square > 0, scale, 0.0)
+  is_long = square > _LEAST_SQUARE
+  scale = jax.lax.rsqrt(jnp.where(is_long, square, 1.0) / x.shape[-1])
+  return x * jnp.where(is_long, scale, 0.0)
 
 
 def cos_sin(x: Float[Array, ' F']) -> Float[Array, ' 2*F']:

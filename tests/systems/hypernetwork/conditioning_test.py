@@ -60,6 +60,10 @@ def test_constant_norm_of_zero_is_zero_with_a_gradient():
   total = lambda x: conditioning.constant_norm(x).sum()  # noqa: E731
   gradient = jax.jit(jax.grad(total))(jnp.zeros(3))
   np.testing.assert_array_equal(gradient, np.zeros(3))
+  # So is a rounding error, whose gradient would not be finite.
+  for size in (1e-18, 1e-14, 1e-11, 1e-9):
+    gradient = jax.jit(jax.grad(total))(jnp.full(3, size))
+    assert np.isfinite(gradient).all()
   norms = jnp.linalg.norm(conditioning.constant_norm(1e-6 * ROWS), axis=1)
   np.testing.assert_allclose(norms, np.sqrt(F), rtol=1e-5)
 

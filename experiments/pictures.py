@@ -1,5 +1,6 @@
 """Pictures of READMEs, for light and dark pages."""
 
+import os
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -41,10 +42,8 @@ def save(
   for scheme, ink in _INKS.items():
     file = path.with_name(f'{path.name}-{scheme}.svg')
     file.write_text(figures.svg(draw(), ink, alt), encoding='utf-8')
-  light, dark = (
-    path.with_name(f'{path.name}-{scheme}.svg').relative_to(page).as_posix()
-    for scheme in _INKS
-  )
+  folder = pathlib.Path(os.path.relpath(path.parent, page)).as_posix()
+  light, dark = (f'{folder}/{path.name}-{scheme}.svg' for scheme in _INKS)
   return (
     f'<picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
     f'<img alt="{alt}" src="{light}"></picture>'

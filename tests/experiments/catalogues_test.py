@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.catalogues import run, tables
+from experiments.catalogues import compare, tables
 from hyperrec import features as features_lib
 from hyperrec.regimes import new_domain
 from hyperrec.systems.linear import l3ae
@@ -24,12 +24,12 @@ def domains():
 
 def test_the_most_popular_items_are_kept(domains):
   data = domains[0]
-  cut = run.most_popular(data, 10, 3)
+  cut = compare.most_popular(data, 10, 3)
   counts = np.sort(data.item_counts())[::-1]
   assert cut.num_items == 10
   assert cut.user_counts().min() >= 3
-  assert run.most_popular(data, 24, 0).item_counts().sum() == counts.sum()
-  assert run.most_popular(data, 24, 1, users=5).num_users == 5
+  assert compare.most_popular(data, 24, 0).item_counts().sum() == counts.sum()
+  assert compare.most_popular(data, 24, 1, users=5).num_users == 5
 
 
 def test_folds_pay_for_every_trial(domains):
@@ -38,7 +38,7 @@ def test_folds_pay_for_every_trial(domains):
   ).views
   base = (CONFIG, (1.0, 1.0))
   rows = [
-    run.chosen_by_folds(
+    compare.chosen_by_folds(
       new_domain.make_task(domains[0], budget, 0, 12, (domains[1],)),
       views(domains[0]),
       base,
@@ -56,11 +56,11 @@ def test_a_prior_can_be_used_twice(domains):
   x = data.take_users(np.arange(20))
   table = np.eye(24, dtype=np.float32)[:, :12]
   expected = l3ae.l3ae(lambda _: table, **vars(CONFIG)).fit(x, None).state
-  prior = run.feature_relation.relation(
+  prior = compare.feature_relation.relation(
     table, CONFIG.l2_features, CONFIG.trust, CONFIG.sharpness
   ).prior
   for _ in range(2):
-    weights, _ = run.solve(prior, CONFIG, x)
+    weights, _ = compare.solve(prior, CONFIG, x)
     np.testing.assert_allclose(weights, expected, atol=1e-6)
 
 

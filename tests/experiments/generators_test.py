@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.generators import run
+from experiments.generators import training
 from hyperrec import adapting
 from hyperrec.features import unit_blocks
 from hyperrec.systems.hyperease import (
@@ -31,13 +31,13 @@ def generator(request, data):
   lookup = text_features(data)
   features = lambda part, known=None: unit_blocks(lookup(part), (), known)  # noqa: E731
   if request.param == 'items':
-    return run.Generator(
+    return training.Generator(
       'new_items',
       (0, 5),
       item_generator.item_generator(features, rank=4, **TRAINING),
       adapting.generated(item_columns.item_columns(features)),
     )
-  return run.Generator(
+  return training.Generator(
     'new_users',
     (1,),
     hyperease_user.hyperease_user(rank=4, **TRAINING),
@@ -52,7 +52,7 @@ def saved(folder):
 def test_it_saves_its_networks_and_continues_from_them(
   generator, data, tmp_path
 ):
-  score = run.train(generator, data, saved(tmp_path / 'once'), 0)
+  score = training.train(generator, data, saved(tmp_path / 'once'), 0)
   assert set(score['ndcg@100']) == {'generated', 'closed form'}
   for values in score['ndcg@100'].values():
     assert list(values) == [str(budget) for budget in generator.budgets]
@@ -61,7 +61,7 @@ def test_it_saves_its_networks_and_continues_from_them(
   assert members == ['member_0', 'member_1']
   # One network is there already; the other one is trained again.
   shutil.copytree(tmp_path / 'once' / 'member_0', tmp_path / 'twice/member_0')
-  again = run.train(generator, data, saved(tmp_path / 'twice'), 0)
+  again = training.train(generator, data, saved(tmp_path / 'twice'), 0)
   assert again['ndcg@100'] == score['ndcg@100']
   trained = (tmp_path / 'twice/member_0/metrics.jsonl').read_text()
   assert trained == (tmp_path / 'once/member_0/metrics.jsonl').read_text()

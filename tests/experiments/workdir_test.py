@@ -42,6 +42,11 @@ SCRIPTS = {
      '--text_encoder=tfidf', '--features=16', '--trial=lr=0.01'),
     ('row=two', 'trial=lr=0.02'),
   ),
+  'generators.run': (
+    ('--steps=2', '--members=1', '--hidden_dim=4', '--batch_size=8',
+     '--text_encoder=tfidf', '--features=8'),
+    (),
+  ),
   'benchmarks.chaos': (('--steps=10',), ('kills=3', 'seed=3')),
 }  # fmt: skip
 # Values that `tests.experiments.claims` would have to train for.

@@ -108,7 +108,7 @@ def divide(
     np.sort(kept[cut // 2 :]),
     users[cut_users // 2 : cut_users],
   )
-  if min(map(len, parts)) < 2:
+  if min(map(len, parts)) < 1 or len(parts.items) < 2:
     raise method_lib.CannotServe(
       'a generator of items keeps a part of the items and of the users from '
       f'training; {data.name or "the source"} has {len(tasks)} items and '

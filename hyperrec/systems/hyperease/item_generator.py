@@ -351,7 +351,7 @@ def item_loadings(
   """
   found = spectrum.low_frequencies(spectrum.normalise(x), config.rank - 1)
   vectors = found.vectors + weights @ found.vectors
-  vectors /= np.asarray(x @ vectors).std()
+  vectors /= np.asarray(x @ vectors).std() or 1.0
   constant = np.full((x.shape[1], 1), 1 / max(1.0, x.getnnz(1).mean()))
   operations = counts.matmul(*vectors.shape, x.shape[1])
   loadings = np.concatenate([vectors, constant], axis=1).astype(np.float32)

@@ -57,8 +57,9 @@ def test_a_generator_stays_one_and_pays_for_the_pass_of_the_other():
   data = make_data()
   served = adapting.generated(model)
   shared = served.prepare(data, KEY)
-  outcome = served.adapt(shared.state, data.take_users([0, 1]), KEY)
-  alone = generator.generate(shared.state.state.first, data, KEY)
+  evidence = data.take_users([0, 1])
+  outcome = served.adapt(shared.state, evidence, KEY)
+  alone = generator.generate(shared.state.state.first, evidence, KEY)
   num_items = data.num_items
   weights = num_items * 8 + 8 * 2 * 4 + 4 * 8 + 8 * num_items
   assert outcome.cost.per_user == alone.cost.per_user + 2 * weights

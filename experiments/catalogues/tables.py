@@ -36,10 +36,6 @@ def main(argv):
     readme.replace_block(place, block, pooled_table(rows))
     readme.replace_block(place, f'{block}_sets', sets_table(rows))
     readme.replace_block(place, f'{block}_costs', costs_table(rows))
-  attempts = json.loads(
-    (_FOLDER / 'results' / 'attempts.json').read_text(encoding='utf-8')
-  )
-  readme.replace_block(place, 'attempts', tried(attempts))
   readme.replace_block(place, 'picture', picture(everything))
 
 
@@ -148,23 +144,6 @@ def costs_table(rows: list[dict]) -> str:
       ]
       cells.append(f'{np.mean(totals) / 1e9:.2f} GFLOP')
     lines.append(f'| {method} | {" | ".join(cells)} |')
-  return '\n'.join(lines)
-
-
-def tried(attempts: list[dict]) -> str:
-  """Attempts by budgets: mean log ratio in percent."""
-  budgets = list(dict.fromkeys(k for a in attempts for k in a['gains']))
-  budgets.sort(key=int)
-  lines = [
-    f'| attempt | targets | {" | ".join(f"{k} users" for k in budgets)} |',
-    f'|---|---:|{"---:|" * len(budgets)}',
-  ]
-  for attempt in attempts:
-    gains = attempt['gains']
-    cells = [f'{gains[k]:+.1f}%' if k in gains else '' for k in budgets]
-    lines.append(
-      f'| {attempt["attempt"]} | {attempt["targets"]} | {" | ".join(cells)} |'
-    )
   return '\n'.join(lines)
 
 

@@ -178,8 +178,9 @@ def generated_for_users(target) -> list[Row]:
       shown = _histories(target, batch).multi_hot()
       given = params, shown, nobody
       if what == 'score':
-        member = hyperease_user.Member(params, caution.all_kept())
-        given = (member,), shown, shown, nobody
+        whole = caution.all_kept()
+        made = hyperease_user.Generators((params,), whole, nobody)
+        given = made, shown, shown
       made, row = _row(
         functools.partial(generate, *given), 'hyperease_user', what, batch
       )

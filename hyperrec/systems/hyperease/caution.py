@@ -3,15 +3,17 @@
 A generator that fits the users it was trained on may harm others. So a part of
 each correction is kept that depends on the size of the history: the part that
 gains most on held-out users, less some standard errors, and none where nothing
-gains.
+gains. These users do not tell when the training stops: a choice among many
+steps flatters where it was made.
 """
 
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from hyperrec.evaluation import ranking
+from hyperrec.systems.hyperease import simulated_users
 
 # Parts of a correction that are tried besides none.
 _PARTS = (0.3, 0.6, 1.0)
@@ -24,54 +26,64 @@ Csr = scipy.sparse.csr_matrix
 
 
 def kept_parts(
-  base: Float[np.ndarray, 'B V'],
+  users: Int[np.ndarray, ' B'],
+  judged: simulated_users.Batch,
   added: Float[np.ndarray, 'B V'],
-  shown: Float[np.ndarray, 'B V'],
-  asked: Float[np.ndarray, 'B V'],
   caution: float,
 ) -> Float[np.ndarray, ' 3']:
   """The part of a correction to keep for each length of a history.
 
   Args:
-    base: scores of held-out users without a correction.
+    users: numbers of the held-out users; one may be simulated several times.
+    judged: their histories, targets and scores without a correction.
     added: the correction of these scores.
-    shown: binary, items in the history.
-    asked: binary, target items.
     caution: standard errors by which a part has to gain.
   """
 
   def ndcg(scores):
     return ranking.evaluate(
       lambda rows: scores[rows],
-      Csr(shown),
-      Csr(asked),
+      Csr(judged.shown),
+      Csr(judged.asked),
       metrics=(_METRIC,),
     )
 
-  if not (asked.sum(axis=1) > 0).any():
+  if not judged.asked.any():
     return np.zeros(len(_EDGES) + 1, np.float32)
-  before = ndcg(base)
-  length = np.digitize(shown.sum(axis=1)[before.users], _EDGES)
-  gains = np.array(
+  before = ndcg(judged.base)
+  gains_PxN = np.array(
     [
-      ndcg(base + part * added).values[_METRIC] - before.values[_METRIC]
+      ndcg(judged.base + part * added).values[_METRIC] - before.values[_METRIC]
       for part in _PARTS
     ]
   )
+  users = users[before.users]
+  length = np.digitize(judged.shown.sum(axis=1)[before.users], _EDGES)
   kept = [
-    _best_part(gains[:, length == which], caution)
+    _best_part(users[length == which], gains_PxN[:, length == which], caution)
     for which in range(len(_EDGES) + 1)
   ]
   return np.array(kept, np.float32)
 
 
-def _best_part(gains: Float[np.ndarray, 'P n'], caution: float) -> float:
-  """The part with the highest cautious gain; 0 if there is none above 0."""
-  num_users = gains.shape[1]
+def _best_part(
+  users: Int[np.ndarray, ' N'],
+  gains: Float[np.ndarray, 'P N'],
+  caution: float,
+) -> float:
+  """The part with the highest cautious gain; 0 if there is none above 0.
+
+  All draws of one user are one observation of the standard error.
+  """
+  _, number_N = np.unique(users, return_inverse=True)
+  num_users = number_N.max(initial=-1) + 1
   if num_users < 2:
     return 0.0
-  error_P = gains.std(axis=1, ddof=1) / np.sqrt(num_users)
-  cautious_P = gains.mean(axis=1) - caution * error_P
+  mean_P = gains.mean(axis=1)
+  apart_PxN = gains - mean_P[:, None]
+  sums_PxU = np.array([np.bincount(number_N, row) for row in apart_PxN])
+  spread_P = np.sqrt((sums_PxU**2).sum(axis=1) * num_users / (num_users - 1))
+  cautious_P = mean_P - caution * spread_P / len(users)
   best = int(np.argmax(cautious_P))
   return _PARTS[best] if cautious_P[best] > 0 else 0.0
 

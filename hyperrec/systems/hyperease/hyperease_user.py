@@ -12,8 +12,8 @@ co-occurrences with the history is added, and its weight for a user is
 generated, too; it starts at 0.
 
 Several generators are trained, each with other users held out, and the mean of
-their corrections counts. Of each correction only as much is kept as gains on
-the held-out users, by the length of the history (`caution`).
+their corrections counts. Of the correction only as much is kept as gains on
+held-out users, by the length of the history (`caution`).
 
 The EASE may be one on users stacked with item features (CEASE). A user who is
 left out takes only the own row away, so the training is the same.
@@ -21,6 +21,7 @@ left out takes only the own row away, so the training is the same.
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -28,7 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import scipy.sparse
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from hyperrec import method as method_lib
 from hyperrec.cost import counts
@@ -52,11 +53,13 @@ Interactions = interactions_lib.Interactions
 Model = method_lib.Model
 Outcome = method_lib.Outcome
 
+Simulate = Callable[[Csr, Any], simulated_users.Batch]
+
 # The logit of items in the history, which are never targets.
 _NEVER = -1e9
-# Number of simulated held-out users. Each of them is repeated to reach it, but
-# at most 8 times.
-_JUDGED = 1024
+# Number of simulated users who stop a training, and of those who judge it. Each
+# held-out user is repeated to reach it, but at most 8 times.
+_HELDOUT = 512
 _DRAWS = 8
 _STRANGERS = 256
 
@@ -82,8 +85,10 @@ class UserConfig:
     lr: Learning rate of AdamW, after a warm-up over a tenth of the steps.
     weight_decay: Weight decay of AdamW; it pulls towards EASE.
     max_norm: Norm to which larger gradients are clipped.
-    heldout_share: Share of the users on whom the generator is validated and
-      not trained. EASE is fitted on all users.
+    heldout_share: Share of the users on whom a generator is not trained. One
+      half of them tells when to stop; the other half, the same one for all
+      generators, how much of the correction to keep. EASE is fitted on all
+      users.
     evaluate_every: Steps between two validations.
     members: Number of generators; each has other users held out.
     caution: Number of standard errors by which a correction has to gain on
@@ -106,7 +111,7 @@ class UserConfig:
   heldout_share: float = 0.2
   evaluate_every: int = 50
   members: int = 3
-  caution: float = 1.5
+  caution: float = 1.0
 
 
 class Params(NamedTuple):
@@ -116,16 +121,18 @@ class Params(NamedTuple):
   generator: Any
 
 
-class Member(NamedTuple):
-  """A trained generator.
+class Generators(NamedTuple):
+  """What makes a user's correction.
 
   Attributes:
-    params: see `Params`.
-    kept: the part of its correction that is kept; see `caution.kept_parts`.
+    members: parameters of each trained generator.
+    kept: the part of the correction that is kept; see `caution.kept_parts`.
+    strangers: bool [S, V], histories for the control 'shuffled'.
   """
 
-  params: Params
-  kept: Float[np.ndarray, ' 3']
+  members: tuple[Params, ...]
+  kept: Float[Array, ' 3']
+  strangers: Bool[Array, 'S V']
 
 
 class UserState(NamedTuple):
@@ -134,14 +141,12 @@ class UserState(NamedTuple):
   Attributes:
     weights: B.
     together: X'X, how many users took up two items; None if it is not read.
-    members: the trained generators.
-    strangers: bool [S, V], histories for the control 'shuffled'.
+    generators: the trained generators.
   """
 
   weights: linear_autoencoder.Weights
   together: Float[np.ndarray, 'V V'] | None
-  members: tuple[Member, ...]
-  strangers: Bool[np.ndarray, 'S V']
+  generators: Generators
 
 
 def hyperease_user(
@@ -171,10 +176,9 @@ def hyperease_user(
     user_1xV = jax.ShapeDtypeStruct((1, data.num_items), jnp.float32)
     operations = counts.program(
       functools.partial(corrections, _network(config)),
-      state.members,
+      state.generators,
       user_1xV,
       user_1xV,
-      state.strangers,
     )
     if config.together:
       length = len(data) / max(1, data.num_users)
@@ -246,21 +250,49 @@ def fit(
     operations += counts.gram(x_UxV.getnnz(axis=1))
   x_UxV = x_UxV[active]
   strangers = _strangers(config, x_UxV, key)
-  catalogue = base.precision, together
+  simulate = functools.partial(
+    simulated_users.simulate, base.precision, together
+  )
+  judging, others = _divide(config, np.arange(len(active)), key)
   members = []
   for number, member_key in enumerate(jax.random.split(key, config.members)):
-    member, spent = _train(
+    params, spent = _train(
       config,
       x_UxV,
-      catalogue,
+      others,
+      simulate,
       strangers,
-      member_key,
+      key=member_key,
       run=run.part(f'member_{number}'),
     )
-    members.append(member)
+    members.append(params)
     operations += spent
-  state = UserState(base.weights, together, tuple(members), strangers)
+  generators = Generators(tuple(members), caution.all_kept(), strangers)
+  judged = simulate(x_UxV[judging], _seed(key))
+  added_BxV = corrections(
+    _network(config), generators, judged.shown, judged.together
+  )
+  kept = caution.kept_parts(
+    judging, judged, np.asarray(added_BxV), config.caution
+  )
+  operations += simulated_users.simulate_flops(x_UxV, len(judging))
+  operations += caution.flops(*judged.shown.shape)
+  state = UserState(base.weights, together, generators._replace(kept=kept))
   return Outcome(state, Cost(operations))
+
+
+def _divide(
+  config: UserConfig, users: Int[np.ndarray, ' U'], key: jax.Array
+) -> tuple[Int[np.ndarray, ' H'], Int[np.ndarray, ' R']]:
+  """Half of the share that is held out, each user repeated; and the others."""
+  order = np.random.default_rng(_seed(key)).permutation(users)
+  cut = max(1, min(_HELDOUT, int(config.heldout_share / 2 * len(users))))
+  heldout = np.resize(order[:cut], min(_HELDOUT, _DRAWS * cut))
+  return heldout, order[cut:]
+
+
+def _seed(key: jax.Array) -> int:
+  return int(jax.random.bits(key))
 
 
 class _Base(NamedTuple):
@@ -329,11 +361,7 @@ def score(
     found_BxV = simulated_users.log_together(state.together, x_BxV)
     together_BxV[: len(found_BxV)] = found_BxV
   added_BxV = corrections(
-    _network(config),
-    state.members,
-    shown_BxV,
-    together_BxV,
-    state.strangers,
+    _network(config), state.generators, shown_BxV, together_BxV
   )
   base_BxV = linear_autoencoder.scores(x_BxV, state.weights)
   return base_BxV + np.asarray(added_BxV)[: len(base_BxV)]
@@ -342,27 +370,24 @@ def score(
 @functools.partial(jax.jit, static_argnames='config')
 def corrections(
   config: UserConfig,
-  members: tuple[Member, ...],
+  generators: Generators,
   shown_BxV: Float[Array, 'B V'],
   together_BxV: Float[Array, 'B V'],
-  strangers_SxV: Bool[Array, 'S V'],
 ) -> Float[Array, 'B V']:
   """The mean of the generated corrections, as scores to add to EASE's.
 
   Args:
     config: hyperparameters.
-    members: the trained generators.
+    generators: the trained generators.
     shown_BxV: histories.
     together_BxV: see `simulated_users.Batch`.
-    strangers_SxV: see `UserState`.
   """
-  added, size_B = [], shown_BxV.sum(axis=1)
-  for params, kept in members:
-    c = coefficients(config, params, shown_BxV, strangers_SxV)
-    part_B = caution.part_of(kept, size_B)
-    correction_BxV = _correct(params.factors, shown_BxV, together_BxV, c)
-    added.append(part_B[:, None] * correction_BxV)
-  return sum(added) / len(added)
+  added = []
+  for params in generators.members:
+    c = coefficients(config, params, shown_BxV, generators.strangers)
+    added.append(_correct(params.factors, shown_BxV, together_BxV, c))
+  part_B = caution.part_of(generators.kept, shown_BxV.sum(axis=1))
+  return part_B[:, None] * sum(added) / len(added)
 
 
 _correct = jax.vmap(user_correction.correction, in_axes=(None, 0, 0, 0))
@@ -374,27 +399,25 @@ _correct_others = jax.vmap(
 def _train(
   config: UserConfig,
   x: Csr,
-  catalogue: tuple[np.ndarray, np.ndarray | None],
+  users: Int[np.ndarray, ' U'],
+  simulate: Simulate,
   strangers: np.ndarray,
-  key: jax.Array,
   *,
+  key: jax.Array,
   run: loop.Run,
-) -> tuple[Member, float]:
+) -> tuple[Params, float]:
   """Returns the generator best on held-out users, and the operations."""
   draw_key, init_key, noise_key = jax.random.split(key, 3)
-  seed = int(jax.random.bits(draw_key))
-  order = np.random.default_rng(seed).permutation(x.shape[0])
-  cut = max(1, min(_JUDGED, int(config.heldout_share * len(order))))
-  heldout = x[np.resize(order[:cut], min(_JUDGED, _DRAWS * cut))]
-  x = x[order[cut:]]
+  seed = _seed(draw_key)
+  heldout, trained = _divide(config, users, draw_key)
+  judged = simulate(x[heldout], seed), strangers
+  x = x[trained]
   size = min(config.batch_size, x.shape[0])
-  simulate = functools.partial(simulated_users.simulate, *catalogue)
 
   def batch_at(step):
     rows = x[loop.batch_rows(step, size, x.shape[0], seed)]
     return simulate(rows, (seed, step)), strangers
 
-  judged = simulate(heldout, seed), strangers
   params = init(config, x, init_key)
   step_fn, tx, mean_loss = train_step(_network(config))
   state = step_lib.init_state(params, tx, noise_key)
@@ -413,21 +436,12 @@ def _train(
   )
   if result.best.step > 0:
     params = result.best.params
-  draws = config.steps * size + heldout.shape[0]
+  draws = config.steps * size + len(heldout)
   operations = simulated_users.simulate_flops(x, draws)
   operations += config.steps * counts.program(step_fn, state, batch_at(0))
   looks = -(-config.steps // every)
   operations += looks * counts.program(mean_loss, params, judged)
-  users, _ = judged
-  whole = Member(params, caution.all_kept())
-  added = corrections(
-    _network(config), (whole,), users.shown, users.together, strangers
-  )
-  kept = caution.kept_parts(
-    users.base, np.asarray(added), users.shown, users.asked, config.caution
-  )
-  operations += caution.flops(*users.shown.shape)
-  return Member(jax.device_get(params), kept), operations
+  return jax.device_get(params), operations
 
 
 @functools.lru_cache(maxsize=16)
@@ -494,6 +508,6 @@ def _strangers(config: UserConfig, x: Csr, key: jax.Array) -> np.ndarray:
   """Other users' histories for the control 'shuffled'; otherwise no rows."""
   if config.conditioning != 'shuffled':
     return np.zeros((0, x.shape[1]), bool)
-  random = np.random.default_rng((int(jax.random.bits(key)), 1))
+  random = np.random.default_rng((_seed(key), 1))
   rows = random.choice(x.shape[0], min(_STRANGERS, x.shape[0]), replace=False)
   return simulated_users.shown_part(x[rows], random).toarray() > 0

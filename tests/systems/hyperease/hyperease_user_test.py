@@ -84,7 +84,7 @@ def test_before_its_training_it_is_ease():
   scores = made.score(start, shown)
   assert scores.dtype == np.float32
   np.testing.assert_array_equal(scores, baseline.score(shared, shown))
-  for part in start.members[0].params.generator['coefficients'].values():
+  for part in start.generators.members[0].generator['coefficients'].values():
     assert (part == 0).all()
 
 
@@ -157,9 +157,9 @@ def test_generated_numbers_are_of_the_user():
   own, constant = (
     hyperease_user.coefficients(
       hyperease_user.UserConfig(**{**SMALL, 'conditioning': name}),
-      state.members[0].params,
+      state.generators.members[0],
       shown,
-      state.strangers,
+      state.generators.strangers,
     )
     for name in ('history', 'constant')
   )
@@ -172,14 +172,16 @@ def test_generated_numbers_are_of_the_user():
 def test_controls_train_and_score(name):
   control = model(conditioning=name, steps=4, evaluate_every=2)
   state = control.fit(data(), KEY).state
-  assert (len(state.strangers) > 0) == (name == 'shuffled')
+  assert (len(state.generators.strangers) > 0) == (name == 'shuffled')
   scores = control.score(state, histories(data(seed=1)))
   assert np.isfinite(scores).all()
 
 
 def test_the_same_key_gives_the_same_generator():
   first, second, other = (
-    model(steps=6).fit(data(), jax.random.fold_in(KEY, seed)).state.members
+    model(steps=6)
+    .fit(data(), jax.random.fold_in(KEY, seed))
+    .state.generators.members
     for seed in (1, 1, 2)
   )
   chex.assert_trees_all_equal(first, second)
@@ -190,15 +192,17 @@ def test_the_same_key_gives_the_same_generator():
 def test_the_logarithm_of_co_occurrences_gets_a_generated_weight():
   made = model(steps=0)
   state = made.fit(data(), KEY).state
-  ((params, _),) = state.members
+  (params,) = state.generators.members
   # The third number that the generator makes is the weight: let it be 5.
   last = params.generator['coefficients']
   bias = last['bias'].copy()
   bias[2] = 5.0
   generator = {**params.generator, 'coefficients': {**last, 'bias': bias}}
   params = params._replace(generator=generator)
-  member = hyperease_user.Member(params, caution.all_kept())
-  changed = state._replace(members=(member,))
+  whole = hyperease_user.Generators(
+    (params,), caution.all_kept(), state.generators.strangers
+  )
+  changed = state._replace(generators=whole)
   shown = histories(data(seed=1))
   x = data().csr().toarray()
   counts_BxV = shown.csr() @ (x.T @ x)
@@ -217,14 +221,19 @@ def test_co_occurrences_can_be_left_out():
 def test_nothing_is_kept_of_a_correction_that_does_not_gain():
   made = model(steps=20, caution=1e6)
   state = made.fit(data(), KEY).state
-  assert (state.members[0].kept == 0).all()
+  assert (state.generators.kept == 0).all()
   baseline = ease.ease(l2=L2)
   shown = histories(data(seed=1))
   np.testing.assert_array_equal(
     made.score(state, shown),
     baseline.score(baseline.fit(data(), KEY).state, shown),
   )
-  assert prepared().members[0].kept[0] > 0
+  assert prepared().generators.kept[0] > 0
+
+
+def with_members(state, *members):
+  generators = state.generators._replace(members=members)
+  return state._replace(generators=generators)
 
 
 def test_the_mean_of_several_generators_counts():
@@ -232,7 +241,8 @@ def test_the_mean_of_several_generators_counts():
   state = made.fit(data(), KEY).state
   shown = histories(data(seed=1))
   alone = [
-    made.score(state._replace(members=(each,)), shown) for each in state.members
+    made.score(with_members(state, each), shown)
+    for each in state.generators.members
   ]
   assert abs(alone[0] - alone[1]).max() > 1e-4
   np.testing.assert_allclose(
@@ -268,7 +278,10 @@ def test_bad_options_are_told(options, message):
 def test_flops_are_those_of_the_products():
   counted = fitted().cost.operations
   config = hyperease_user.UserConfig(**{**SMALL, 'steps': 60})
-  ((params, _),), strangers = prepared().members, prepared().strangers
+  (params,), strangers = (
+    prepared().generators.members,
+    prepared().generators.strangers,
+  )
   users = simulated_users.Batch(*np.zeros((4, 40, NUM_ITEMS), np.float32))
   step, tx, _ = hyperease_user.train_step(config)
   state = hyperease_user.step_lib.init_state(params, tx, KEY)

@@ -9,29 +9,23 @@ Prints a table, and writes DIR/results.json and DIR/report.html. The same
 command resumes: cells whose rows are in DIR/cells.jsonl are not run again.
 """
 
-import functools
 import itertools
 import pathlib
 import sys
-import time
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
-import jax
 import numpy as np
-from absl import app, flags, logging
+from absl import app, flags
 from rich import console as console_lib
 from rich import progress as progress_lib
 
 from experiments import catalogue, needs, script, source_flags
+from experiments.adaptation import cells as cells_lib
 from experiments.adaptation import report
 from hyperrec import features as features_lib
-from hyperrec import laboratory, regimes
-from hyperrec import method as method_lib
-from hyperrec.cost import memory
+from hyperrec import regimes
 from hyperrec.data import item_features
 from hyperrec.evaluation import results
-from hyperrec.regimes import new_users
 from hyperrec.systems.linear import linear_autoencoder
 
 _REGIMES = flags.DEFINE_list(
@@ -123,6 +117,9 @@ _WORKDIR = flags.DEFINE_string(
 
 # What a resumed run finds in its workdir, with the version of its format.
 _KEEPS = {'cells.jsonl': 1}
+Cell = cells_lib.Cell
+Data = cells_lib.Data
+
 # Catalogues with at least this many items get a note on memory and time.
 _MANY_ITEMS = 20_000
 _CHOICE = 'it chooses which cells are run'
@@ -133,13 +130,6 @@ _FREE = dict.fromkeys(
   ),
   _CHOICE,
 )  # fmt: skip
-
-
-class Data(NamedTuple):
-  """The target data set, and the source domains of the regime new_domain."""
-
-  target: regimes.Interactions
-  domains: tuple[regimes.Interactions, ...] = ()
 
 
 def main(argv):
@@ -231,16 +221,6 @@ def large(target: regimes.Interactions) -> list[str]:
   ]
 
 
-class Cell(NamedTuple):
-  """One cell: a fair or an oracle arm on a task; its result is one row."""
-
-  regime: str
-  seed: int
-  budget: int
-  name: str
-  oracle: bool
-
-
 def possible(data: Data, cells: list[Cell]) -> tuple[list[Cell], list[str]]:
   """Returns the cells whose task can be made, and notes on the tasks.
 
@@ -252,17 +232,18 @@ def possible(data: Data, cells: list[Cell]) -> tuple[list[Cell], list[str]]:
   notes, refused = {}, {}
   for regime, seed, budget in dict.fromkeys(cell[:3] for cell in cells):
     try:
-      judged = _task(data, regime, budget, seed).test
+      task = cells_lib.make_task(data, regime, budget, seed, _NUM_HELDOUT.value)
     except regimes.BudgetError as error:
       refused.setdefault((regime, budget), error)
       flag = _BUDGETS[regime].name
       notes[regime, budget] = f'--{flag}: {budget} is left out: {error}'
       continue
-    users = len(np.unique(judged.targets.users))
-    if users < judged.targets.num_users:
+    targets = task.test.targets
+    users = len(np.unique(targets.users))
+    if users < targets.num_users:
       notes.setdefault(
         regime,
-        f'{regime}: {users} of {judged.targets.num_users} test users are '
+        f'{regime}: {users} of {targets.num_users} test users are '
         'evaluated; the others have no targets, since they have fewer than 5 '
         'interactions there, or none with a new item',
       )
@@ -310,8 +291,21 @@ def run(data: Data, cells: list[Cell], path: pathlib.Path) -> list[dict]:
     cache_folder=_CACHE_DIR.value,
     num_features=_FEATURES.value,
   )
-  done = {_cell_of(row): row for row in results.read_json_lines(path)}
-  rows, cache = [], {}
+  done = {cells_lib.cell_of(row): row for row in results.read_json_lines(path)}
+  rows = []
+  runner = cells_lib.Runner(
+    data,
+    features,
+    cells_lib.Settings(
+      num_heldout=_NUM_HELDOUT.value,
+      trials=_TRIALS.value,
+      rehearsal_domains=_REHEARSAL_DOMAINS.value,
+      evidence_folds=_EVIDENCE_FOLDS.value,
+      repeats=_REPEATS.value,
+      max_seconds=_MAX_SECONDS.value,
+    ),
+  )
+  head = {'flags': script.script_flags(), **script.provenance()}
   with progress_lib.Progress(
     *progress_lib.Progress.get_default_columns(),
     progress_lib.TimeElapsedColumn(),
@@ -320,170 +314,11 @@ def run(data: Data, cells: list[Cell], path: pathlib.Path) -> list[dict]:
   ) as progress:
     for cell in progress.track(cells, description='cells'):
       if cell not in done:
-        done[cell], is_kept = run_one(data, features, cell, cache)
+        done[cell], is_kept = runner.run(cell, head)
         if is_kept:
           results.append_json_line(done[cell], path)
       rows.append(done[cell])
   return rows
-
-
-def run_one(data: Data, features, cell: Cell, cache: dict) -> tuple[dict, bool]:
-  """Tunes, runs and evaluates one cell.
-
-  Args:
-    data: all interactions.
-    features: features of all items.
-    cell: the cell to run.
-    cache: prepared states of earlier cells, see `_Learner`.
-
-  Returns:
-    The row, and whether it is stored. A refusal for lack of memory is not
-    stored, since another machine may have more memory.
-  """
-  start = time.perf_counter()
-  row = {
-    'dataset': data.target.name,
-    'regime': cell.regime,
-    'budget': cell.budget,
-    'method': f'{cell.name}:oracle' if cell.oracle else cell.name,
-    'seed': cell.seed,
-    'flags': script.script_flags(),
-    'text_encoder': features.encoder,
-    **script.provenance(),
-  }
-  try:
-    outcome = _outcome(data, features, cell, cache)
-  except method_lib.CannotServe as refusal:
-    return {**row, 'cannot': str(refusal)}, True
-  except memory.InsufficientMemoryError as refusal:
-    logging.warning('%s: %s', cell.name, refusal)
-    return {**row, 'cannot': str(refusal)}, False
-  logging.info(
-    '%s %s budget %d seed %d: %s %.4f in %.1f s',
-    cell.regime, row['method'], cell.budget, cell.seed, laboratory.PRIMARY,
-    outcome['metrics'][laboratory.PRIMARY], time.perf_counter() - start,
-  )  # fmt: skip
-  return {**row, **outcome}, True
-
-
-def _outcome(data: Data, features, cell: Cell, cache: dict) -> dict:
-  """Returns the entries of a row: quality, costs and hyperparameters."""
-  task = _task(data, cell.regime, cell.budget, cell.seed)
-  system = catalogue.BY_NAME[cell.name]
-  arm = system.arms[cell.regime]
-  build = functools.partial(system.build, cell.regime, features)
-  if system.interviews:
-    build = functools.partial(build, num_questions=cell.budget)
-  trials = arm.trials[: _TRIALS.value]
-  key = jax.random.key(cell.seed)
-  tune_key, adapt_key = jax.random.split(
-    jax.random.fold_in(key, cell.budget + 1)
-  )
-  learner = _Learner(
-    cache,
-    (cell.regime, cell.seed, arm.shares or cell.name),
-    jax.random.fold_in(key, 0),
-  )
-  sets = _tuning_sets(data, cell) if len(trials) > 1 else ()
-  stages = [
-    laboratory.Stage(
-      learner.on(source, None if source is task.source else place),
-      tuple(_shown_to(system, judged) for judged in parts),
-      weight,
-    )
-    for place, (source, parts, weight) in enumerate(sets)
-  ]
-  tuned = laboratory.tune_on(build, trials, stages, tune_key)
-  method = build(**tuned.trial)
-  outcome = laboratory.run_cell(
-    method,
-    learner.on(task.source)(method, tuned.index),
-    _shown_to(system, task.test),
-    adapt_key,
-    repeats=_REPEATS.value,
-    max_seconds=_MAX_SECONDS.value,
-    views=task.views,
-    num_arriving=task.num_arriving,
-  )
-  if system.interviews:
-    outcome['adapt'] |= laboratory.per_answer(
-      outcome['adapt'], task.test.seen.num_users, cell.budget
-    )
-  return {
-    **outcome,
-    'hyperparameters': tuned.trial,
-    'tuning': {'trials': tuned.trials, 'seconds': tuned.seconds},
-    'validation': tuned.validation,
-  }
-
-
-class _Learner(NamedTuple):
-  """Prepares methods; cells that can share a prepared state do share it.
-
-  Attributes:
-    cache: prepared states, keyed by (regime, seed, name, rehearsal, trial);
-      only those of the last learner are kept.
-    shared_by: regime, seed, and the name shared by systems that learn the
-      same state from the source.
-    key: a typed key.
-  """
-
-  cache: dict
-  shared_by: tuple[str, int, str]
-  key: jax.Array
-
-  def on(self, source: method_lib.Source, rehearsal: int | None = None):
-    """Returns a function (method, trial number) -> state prepared on a source.
-
-    Args:
-      source: the data to learn from.
-      rehearsal: number of the rehearsal; None means the task itself.
-    """
-
-    def prepare(method, trial):
-      tag = (*self.shared_by, rehearsal, trial)
-      if tag not in self.cache:
-        for old in [t for t in self.cache if t[:3] != self.shared_by]:
-          del self.cache[old]
-        self.cache[tag] = laboratory.prepare(method, source, self.key)
-      return self.cache[tag]
-
-    return prepare
-
-
-def _shown_to(
-  system: catalogue.System, judged: regimes.Judged
-) -> regimes.Judged:
-  return new_users.interviewed(judged) if system.interviews else judged
-
-
-@functools.lru_cache(maxsize=8)
-def _task(data: Data, regime: str, budget: int, seed: int) -> regimes.Task:
-  return regimes.find(regime).make_task(
-    data.target, budget, seed, _NUM_HELDOUT.value, data.domains
-  )
-
-
-def _tuning_sets(data: Data, cell: Cell):
-  """The tuning sets of a cell, made once for all systems."""
-  return _made_tuning_sets(data, *cell[:3], cell.oracle)
-
-
-@functools.lru_cache(maxsize=8)
-def _made_tuning_sets(
-  data: Data, regime: str, seed: int, budget: int, is_oracle: bool
-):
-  task = _task(data, regime, budget, seed)
-  return laboratory.tuning_sets(
-    task, is_oracle, seed, _REHEARSAL_DOMAINS.value, _EVIDENCE_FOLDS.value
-  )
-
-
-def _cell_of(row: dict) -> Cell:
-  name, _, suffix = row['method'].rpartition(':')
-  oracle = suffix == 'oracle'
-  method = name if oracle else row['method']
-  return Cell(row['regime'], row['seed'], row['budget'], method, oracle)
 
 
 if __name__ == '__main__':

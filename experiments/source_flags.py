@@ -210,16 +210,32 @@ def load() -> interactions.Interactions:
   Notes on rows that were left out are printed to the terminal.
   """
   source, options = _source()
-  data = _read(
-    source,
-    min_rating=_MIN_RATING.value,
-    min_user_interactions=_MIN_USER.value,
-    min_item_interactions=_MIN_ITEM.value,
-    duplicates=_DUPLICATES.value,
-    **options,
-  )
+  data = _read(source, **_rules(), **options)
   _tell(data)
   return data
+
+
+def load_whole() -> interactions.Interactions:
+  """Returns all interactions that the flags choose, with repeats."""
+  source, options = _source()
+  return _read(source, duplicates='keep', **options)
+
+
+def cleaned(data: interactions.Interactions) -> interactions.Interactions:
+  """Filters what `load_whole` returned; the result is that of `load`."""
+  data = sources.cleaned(data, **_rules())
+  _tell(data)
+  return data
+
+
+def _rules() -> dict[str, Any]:
+  """The rules by which rows are left out."""
+  return {
+    'min_rating': _MIN_RATING.value,
+    'min_user_interactions': _MIN_USER.value,
+    'min_item_interactions': _MIN_ITEM.value,
+    'duplicates': _DUPLICATES.value,
+  }
 
 
 def _read(source: str, **options: Any) -> interactions.Interactions:

@@ -91,7 +91,24 @@ def load(
     raise DataError(
       f'source {source} has no option {sorted(unknown)}; it has {sorted(known)}'
     )
-  read = function(data_dir, **options)
+  return cleaned(
+    function(data_dir, **options),
+    duplicates=duplicates,
+    min_rating=min_rating,
+    min_user_interactions=min_user_interactions,
+    min_item_interactions=min_item_interactions,
+  )
+
+
+def cleaned(
+  read: Interactions,
+  *,
+  duplicates: str = 'first',
+  min_rating: float | None = None,
+  min_user_interactions: int = 1,
+  min_item_interactions: int = 1,
+) -> Interactions:
+  """Leaves out repeats, low ratings, rare items and users; see `load`."""
   data = interactions_lib.drop_duplicates(read, duplicates)
   if len(data) < len(read):
     repeats = len(read) - len(data)

@@ -1,0 +1,1 @@
+"""The recommender for your own data: advise, fit, recommend, update."""

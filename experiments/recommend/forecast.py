@@ -1,0 +1,91 @@
+"""How long the trials take, from times measured on data of several sizes.
+
+`results/times.json` holds, for each case and method, the numbers a, b and c of
+seconds = exp(a) V^b N^c for one setting of hyperparameters, where V is the
+number of items and N that of interactions, and the speed of the machine on
+which they were measured. `experiments.recommend.measure_times` makes it.
+"""
+
+import functools
+import json
+import math
+import pathlib
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from experiments import needs
+from experiments.recommend import cases as cases_lib
+from hyperrec.cost import memory
+from hyperrec.data import interactions as interactions_lib
+from hyperrec.systems.linear import linear_autoencoder
+
+_TIMES = pathlib.Path(__file__).with_name('results') / 'times.json'
+
+
+class Size(NamedTuple):
+  """What times depend on."""
+
+  num_items: int
+  num_interactions: int
+
+  @classmethod
+  def of(cls, data: interactions_lib.Interactions) -> 'Size':
+    """The size of a data set."""
+    return cls(data.num_items, len(data))
+
+
+@functools.cache
+def _measured() -> dict[str, Any]:
+  if not _TIMES.exists():
+    return {'flops_per_second': None, 'times': {}}
+  return json.loads(_TIMES.read_text(encoding='utf-8'))
+
+
+@functools.cache
+def _slowness() -> float:
+  """The time of this machine over that of the one that was measured."""
+  return _measured()['flops_per_second'] / needs.flops_per_second()
+
+
+def seconds(
+  case: cases_lib.Case, method: str, size: Size, trials: int
+) -> float | None:
+  """The time of a method in a case at all its budgets; None if unknown.
+
+  Args:
+    case: the case.
+    method: name of the method.
+    size: of the data.
+    trials: number of hyperparameter settings.
+  """
+  found = _measured()['times'].get(f'{case.regime} {method}')
+  if found is None:
+    return None
+  exponent = (
+    found['a']
+    + found['b'] * math.log(size.num_items)
+    + found['c'] * math.log(size.num_interactions)
+  )
+  # One setting is fitted once, several once more for each rehearsal.
+  settings = 1 + trials if trials > 1 else 1
+  return math.exp(exponent) * settings * len(case.budgets) * _slowness()
+
+
+def announced(jobs: Iterable[Any], data: interactions_lib.Interactions) -> str:
+  """A sentence on the time and the memory, before the start.
+
+  Args:
+    jobs: methods in cases, each with its `seconds`.
+    data: the interactions.
+  """
+  jobs = list(jobs)
+  known = [job.seconds for job in jobs if job.seconds is not None]
+  needed = linear_autoencoder.solve_peak_bytes(data.num_users, data.num_items)
+  free = memory.available_bytes()
+  text = f'{len(jobs)} methods and cases'
+  if known:
+    text += f', about {needs.duration(sum(known))}'
+  if len(known) < len(jobs):
+    text += f' (and {len(jobs) - len(known)} of unknown time)'
+  text += f'; up to {3 * needed / 2**30:.2f} GiB of memory'
+  return text + ('' if free is None else f' ({free / 2**30:.1f} GiB are free)')

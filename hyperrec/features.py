@@ -18,6 +18,13 @@ Interactions = interactions_lib.Interactions
 Views = Callable[..., list[np.ndarray]]
 
 
+class Encoding(NamedTuple):
+  """What was fitted to the texts of a catalogue; see `ItemFeatures`."""
+
+  encoder: str
+  fitted: tuple[item_features.FittedTerms | None, ...]
+
+
 class Features(NamedTuple):
   """Functions, each from interactions to features of their catalogue [V, F].
 
@@ -31,6 +38,8 @@ class Features(NamedTuple):
       that is not installed; None if no data set has text.
     views: the columns of each view apart, as `units` has them, but with rows of
       length 1 in each view.
+    encoding: what was fitted to the texts of a single data set, so that items
+      that arrive later can be encoded (`read_again`).
   """
 
   own: method_lib.Features
@@ -38,6 +47,7 @@ class Features(NamedTuple):
   shared: method_lib.Features
   encoder: str | None
   views: Views | None = None
+  encoding: Encoding | None = None
 
 
 def read(
@@ -78,7 +88,34 @@ def read(
       logging.warning(
         '%s: %s Methods that read text cannot serve it.', data.name, error
       )
-  with_text = [data for data in data_sets if data.name in read_of]
+  return _made(
+    [d for d in data_sets if d.name in read_of], read_of, num_features
+  )
+
+
+def read_again(
+  data: Interactions, encoding: Encoding | None, *, cache_folder: str | None
+) -> Features:
+  """Features in the space of a catalogue that was read before, and has grown.
+
+  Args:
+    data: interactions over the grown catalogue.
+    encoding: what was fitted to the former one; None where it had no text.
+    cache_folder: see `read`.
+
+  Raises:
+    DataError: MiniLM was used and is not installed here.
+  """
+  if encoding is None:
+    return _made([], {}, 1)
+  found = item_features.of_new_text(
+    *encoding, data.item_text, cache_folder=cache_folder
+  )
+  return _made([data], {data.name: found}, 1)
+
+
+def _made(with_text, read_of, num_features) -> Features:
+  """The functions over what was read of each data set, by name."""
   lookup = _lookup(with_text, {name: f.table for name, f in read_of.items()})
 
   def views(part, known=None):
@@ -91,6 +128,7 @@ def read(
     _lookup(with_text, _shared(with_text, read_of, num_features)),
     next((found.encoder for found in read_of.values()), None),
     views,
+    next((Encoding(f.encoder, f.fitted) for f in read_of.values()), None),
   )
 
 

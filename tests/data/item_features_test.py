@@ -198,3 +198,16 @@ def test_features_that_cannot_be_made():
     item_features.from_item_text(make_data(), 'word2vec')
   with pytest.raises(DataError, match='made: no item text'):
     item_features.from_item_text(makers.make_data(), 'minilm')
+
+
+@pytest.mark.parametrize('terms', ['words', 'chars'])
+def test_texts_that_arrive_later_are_in_the_same_space(terms):
+  encoder = {'words': 'tfidf', 'chars': 'chars'}[terms]
+  whole = item_features.from_item_text(make_data(), encoder, num_features=3)
+  again = item_features.of_new_text(encoder, whole.fitted, np.array(TEXTS))
+  np.testing.assert_array_equal(again.table, whole.table)
+  assert again.widths == whole.widths
+  new = np.array([TEXTS[1], 'qqqq zzzz'], object)
+  later = item_features.of_new_text(encoder, whole.fitted, new)
+  np.testing.assert_allclose(later.table[0], whole.table[1], atol=1e-6)
+  np.testing.assert_array_equal(later.table[1], 0)

@@ -15,7 +15,7 @@ __all__ = [
   'CannotServe',
   'Histories',
   'Interactions',
-  'Recommender',
+  'Ranker',
   'alpharec',
   'catalogue_generator',
   'cease',

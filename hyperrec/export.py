@@ -5,7 +5,7 @@ files), `items.json` (ids, titles, and the number of interactions of each item),
 `tensors.safetensors`, and for networks `score.jaxexport` (StableHLO with a
 symbolic number of users). Reading needs NumPy and safetensors; networks also
 need JAX. `systems/exports.py` converts a trained method to a `Model`, and
-`load` returns a `recommender.Recommender`.
+`load` returns a `ranker.Ranker`.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from hyperrec import recommender, scorers
+from hyperrec import ranker, scorers
 
 FORMAT = 2
 _HEAD = 'recommender.json'
@@ -33,8 +33,8 @@ _PROGRAM = 'score.jaxexport'
 _UNREADABLE = (ValueError, KeyError, TypeError, RecursionError)
 _FILES = {_HEAD, _ITEMS, _TENSORS, _PROGRAM}
 
-ExportError = recommender.ExportError
-Recommender = recommender.Recommender
+ExportError = ranker.RecommenderError
+Ranker = ranker.Ranker
 
 
 class Model(NamedTuple):
@@ -83,7 +83,7 @@ def save(
       those of V distinct items.
   """
   folder = check_folder(folder, overwrite=overwrite)
-  ids = [recommender.id_text(name, 'item_ids') for name in item_ids]
+  ids = [ranker.id_text(name, 'item_ids') for name in item_ids]
   items = {
     'ids': ids,
     'titles': None if titles is None else list(map(str, titles)),
@@ -171,7 +171,7 @@ def _write(folder, model, items, about) -> None:
   folder.chmod(0o755)
 
 
-def load(folder: str | pathlib.Path) -> Recommender:
+def load(folder: str | pathlib.Path) -> Ranker:
   """Reads a recommender.
 
   Raises:
@@ -210,7 +210,7 @@ def load(folder: str | pathlib.Path) -> Recommender:
     )
   else:
     score = scorers.linear(kind, tensors, size)
-  return Recommender(head, items, score)
+  return Ranker(head, items, score)
 
 
 def _head(folder: pathlib.Path) -> dict[str, Any]:

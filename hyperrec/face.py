@@ -165,7 +165,7 @@ from hyperrec.data.interactions import Interactions
 from hyperrec.data.sources import load
 from hyperrec.laboratory import evaluate
 from hyperrec.method import CannotServe, Histories
-from hyperrec.recommender import Recommender
+from hyperrec.ranker import Ranker
 from hyperrec.serving import fit
 from hyperrec.systems.baselines.popularity import popularity
 from hyperrec.systems.baselines.random_scores import random_scores

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import numpy as np
 import scipy.sparse
 
-from hyperrec import recommender
+from hyperrec import ranker
 
-ExportError = recommender.ExportError
+ExportError = ranker.RecommenderError
 
 KINDS = ('popularity', 'dense', 'sparse', 'factored', 'subset', 'network')
 # Names of the tensors and their numbers of axes, for all kinds except networks.

@@ -4,13 +4,13 @@ import jax
 import numpy as np
 
 from hyperrec import method as method_lib
-from hyperrec import recommender as recommender_lib
+from hyperrec import ranker
 from hyperrec.data import interactions as interactions_lib
 
 
 def fit(
   model: method_lib.Model, data: interactions_lib.Interactions, seed: int = 0
-) -> recommender_lib.Recommender:
+) -> ranker.Ranker:
   """Fits a model on all of the data, and returns a recommender.
 
   The recommender takes histories as lists of item ids. It recommends the most
@@ -41,4 +41,4 @@ def fit(
     'titles': None if data.item_text is None else data.item_text.tolist(),
     'counts': data.item_counts().tolist(),
   }
-  return recommender_lib.Recommender({'kind': model.name}, items, score)
+  return ranker.Ranker({'kind': model.name}, items, score)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hyperrec import export, recommender
+from hyperrec import export, ranker
 
 # Items 1 and 2 go together; nothing goes with 3 and 4.
 IDS, COUNTS = ['1', '2', '3', '4', 'Band 3, The'], [5.0, 4.0, 9.0, 9.0, 0.0]
@@ -20,7 +20,7 @@ def make(kind='dense', counts=tuple(COUNTS)):
       return np.broadcast_to(np.array(counts), (len(histories), 5))
     return np.array([WEIGHTS[h].sum(axis=0) for h in histories])
 
-  return recommender.Recommender(head, items, score)
+  return ranker.Ranker(head, items, score)
 
 
 def ids(ranking):
@@ -139,7 +139,7 @@ def test_one_id_has_many_spellings(history):
 
 def test_an_item_that_comes_again_counts_once_where_it_is_last():
   heard = []
-  asked = recommender.Recommender(
+  asked = ranker.Ranker(
     {'kind': 'network'},
     {'ids': IDS, 'titles': None, 'counts': COUNTS},
     lambda histories: heard.extend(histories) or np.ones((len(histories), 5)),
@@ -156,7 +156,7 @@ def test_scores_need_something_that_is_known():
 
 
 def test_many_users_are_scored_a_few_at_a_time(monkeypatch):
-  monkeypatch.setattr(recommender, '_BLOCK', 10)
+  monkeypatch.setattr(ranker, '_BLOCK', 10)
   found = make().recommend([[1], [2], [], [2], [1]], 1)
   assert [ids(r) for r in found] == [['2'], ['1'], ['3'], ['1'], ['2']]
   with pytest.raises(export.ExportError, match='history 4'):

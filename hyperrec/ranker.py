@@ -1,4 +1,4 @@
-"""A loaded recommender, which ranks items for histories of item ids."""
+"""Ranks the items of a catalogue for histories of item ids."""
 
 import math
 import operator
@@ -16,7 +16,7 @@ _BLOCK = 2**24
 _EXACT = 2**53
 
 
-class ExportError(ValueError):
+class RecommenderError(ValueError):
   """A recommender cannot be written or read, or a request to it is invalid."""
 
 
@@ -48,7 +48,7 @@ class _Numbered(NamedTuple):
   unknown: list[str]
 
 
-class Recommender:
+class Ranker:
   """Ranks the items of a catalogue.
 
   Ids are text. A whole number is the same id as its digits: 12, 12.0 and '12'.
@@ -67,7 +67,7 @@ class Recommender:
     self.item_ids: list[str] = items['ids']
     self.titles: list[str] | None = items['titles']
     self._counts = items['counts'] and np.array(items['counts'], np.float64)
-    self._number = {name: i for i, name in enumerate(self.item_ids)}
+    self.number = {name: i for i, name in enumerate(self.item_ids)}
     self._score = score
     self._reads_histories = head['kind'] != 'popularity'
     order = np.arange(len(self.item_ids))
@@ -86,13 +86,13 @@ class Recommender:
       ignore_unknown: whether to leave out ids that are not in the catalogue.
 
     Raises:
-      ExportError: an id is invalid or not in the catalogue, or a history has no
-        item of the catalogue (`recommend` would rank it by popularity).
+      RecommenderError: an id is invalid or not in the catalogue, or a history
+        has no item of the catalogue (`recommend` would rank it by popularity).
     """
     known = self._known(histories, ignore_unknown)
     for user, history in enumerate(known):
       if self._reads_histories and not history.items:
-        raise ExportError(
+        raise RecommenderError(
           f'history {user} holds no item of the catalogue, so nothing can be '
           'scored by it; leave it out, or take recommend(), which then ranks '
           'by popularity'
@@ -126,10 +126,10 @@ class Recommender:
         in `histories`, `exclude` and `candidates`.
 
     Raises:
-      ExportError: `k` is not a whole number of at least 1, an id is invalid or
-        not in the catalogue, or popularity is needed but unknown.
+      RecommenderError: `k` is not a whole number of at least 1, an id is
+        invalid or not in the catalogue, or popularity is needed but unknown.
     """
-    k = _checked_k(k)
+    k = checked_k(k)
     known = self._known(histories, ignore_unknown)
     is_allowed = np.ones(len(self.item_ids), bool)
     if candidates is not None:
@@ -149,13 +149,13 @@ class Recommender:
     """Returns the rankings of a block of users, the first of number `start`."""
     scores = np.array(self._score([user.items for user in known]), np.float64)
     if np.isnan(scores).any():
-      raise ExportError('the recommender returned NaN as a score')
+      raise RecommenderError('the recommender returned NaN as a score')
     notes = []
     for number, (row, user) in enumerate(zip(scores, known, strict=True)):
       reason = self._lacks_support(row, user)
       if reason:
         if self._counts is None:
-          raise ExportError(
+          raise RecommenderError(
             f'history {start + number} cannot be ranked, since {reason}, and '
             'the recommender was written without item counts, by which '
             'popularity would rank; write it with counts, or leave the '
@@ -216,14 +216,14 @@ class Recommender:
       id_text(name, what)
       for name in _elements(what, ids, "give a list of ids, as ['12', '13']")
     ]
-    unknown = [name for name in names if name not in self._number]
+    unknown = [name for name in names if name not in self.number]
     if unknown and not ignore_unknown:
-      raise ExportError(
+      raise RecommenderError(
         f'{what}: {len(unknown)} of {len(names)} ids are not in the catalogue, '
         f'such as {unknown[0]!r}; leave them out, or ask for unknown ids to be '
         'ignored (ignore_unknown)'
       )
-    numbers = [self._number[name] for name in names if name in self._number]
+    numbers = [self.number[name] for name in names if name in self.number]
     return _Numbered(list(dict.fromkeys(numbers[::-1]))[::-1], unknown)
 
 
@@ -235,8 +235,8 @@ def id_text(value: Any, what: str) -> str:
     what: name of the list that holds the id, for the error message.
 
   Raises:
-    ExportError: the value is of another type, is not finite, or is a float too
-      large to identify one whole number.
+    RecommenderError: the value is of another type, is not finite, or is a float
+      too large to identify one whole number.
   """
   if isinstance(value, str):
     return str(value)
@@ -247,11 +247,11 @@ def id_text(value: Any, what: str) -> str:
       return repr(float(value))
     if abs(value) < _EXACT:
       return str(int(value))
-    raise ExportError(
+    raise RecommenderError(
       f'{what} holds {value!r}: a float of this size does not tell one whole '
       'number from the next; give the id as text'
     )
-  raise ExportError(
+  raise RecommenderError(
     f'{what} holds {value!r} of type {type(value).__name__}; an id is text or '
     'a number'
   )
@@ -264,15 +264,15 @@ def _elements(what: str, values: Any, remedy: str) -> list:
       return list(values)
     except TypeError:
       pass
-  raise ExportError(f'{what} is {values!r}: {remedy}')
+  raise RecommenderError(f'{what} is {values!r}: {remedy}')
 
 
-def _checked_k(k: Any) -> int:
+def checked_k(k: Any) -> int:
   """Returns `k` as an int of at least 1."""
   try:
     number = 0 if isinstance(k, bool | np.bool) else operator.index(k)
   except TypeError:
     number = 0
   if number < 1:
-    raise ExportError(f'k={k!r} must be a whole number of at least 1')
+    raise RecommenderError(f'k={k!r} must be a whole number of at least 1')
   return number

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from hyperrec import top_k
 
@@ -131,12 +131,7 @@ class Ranker:
     """
     k = checked_k(k)
     known = self._known(histories, ignore_unknown)
-    is_allowed = np.ones(len(self.item_ids), bool)
-    if candidates is not None:
-      chosen = self._numbers('candidates', candidates, ignore_unknown).items
-      is_allowed[:] = False
-      is_allowed[chosen] = True
-    is_allowed[self._numbers('exclude', exclude, ignore_unknown).items] = False
+    is_allowed = self.allowed(exclude, candidates, ignore_unknown)
     size = max(1, _BLOCK // max(1, len(self.item_ids)))
     found = []
     for start in range(0, len(known), size):
@@ -144,6 +139,21 @@ class Ranker:
         start, known[start : start + size], k, is_allowed, exclude_seen
       )
     return found
+
+  def allowed(
+    self,
+    exclude: Sequence[Any],
+    candidates: Sequence[Any] | None,
+    ignore_unknown: bool,
+  ) -> Bool[np.ndarray, ' V']:
+    """Whether each item may be recommended; see `recommend`."""
+    is_allowed = np.ones(len(self.item_ids), bool)
+    if candidates is not None:
+      chosen = self._numbers('candidates', candidates, ignore_unknown).items
+      is_allowed[:] = False
+      is_allowed[chosen] = True
+    is_allowed[self._numbers('exclude', exclude, ignore_unknown).items] = False
+    return is_allowed
 
   def _rank(self, start, known, k, is_allowed, exclude_seen) -> list[Ranking]:
     """Returns the rankings of a block of users, the first of number `start`."""

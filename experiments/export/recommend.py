@@ -12,14 +12,9 @@ The form ="0000000117", in which spreadsheets write numbers as text, means
 0000000117. --exclude and --candidates use the same syntax.
 """
 
-import csv
-import io
-import re
-from collections.abc import Iterable
+from absl import flags
 
-from absl import app, flags
-
-from experiments import script
+from experiments import ids, script
 from hyperrec import export
 
 _MODEL = flags.DEFINE_string(
@@ -51,8 +46,6 @@ _IGNORE_UNKNOWN = flags.DEFINE_bool(
   False,
   'Ignore ids that are not in the catalogue; without it they are an error.',
 )
-# A quote that opens an id, with the = that spreadsheets put before it.
-_FORMULA = re.compile(r'(^|[,\n])\s*="')
 
 
 def main(argv):
@@ -64,12 +57,12 @@ def main(argv):
     pairs = zip(model.item_ids, model.titles, strict=True)
     title = {name: f'{name}\t{text}' for name, text in pairs}
   history, exclude = (
-    parse_ids(f'--{flag.name}', flag.value, model.item_ids)
+    ids.parse(f'--{flag.name}', flag.value, model.item_ids)
     for flag in (_HISTORY, _EXCLUDE)
   )
   candidates = _CANDIDATES.value
   if candidates is not None:
-    candidates = parse_ids('--candidates', candidates, model.item_ids)
+    candidates = ids.parse('--candidates', candidates, model.item_ids)
   (found,) = model.recommend(
     [history],
     _K.value,
@@ -84,47 +77,6 @@ def main(argv):
     print(f'note: {note}')
   for name, score in found:
     print(f'{score:.4f}  {title[name]}')
-
-
-def parse_ids(
-  flag: str, values: Iterable[str], item_ids: Iterable[str]
-) -> list[str]:
-  """Returns the ids in the values of a flag; see the docstring of the module.
-
-  Args:
-    flag: name of the flag, for the error message.
-    values: values of the flag, one for each time that it was given.
-    item_ids: ids of the catalogue. An id in the form ="NUMBER" may also be
-      given as NUMBER.
-
-  Raises:
-    UsageError: a double quote is not closed.
-  """
-  known = {_plain(name): name for name in item_ids}
-  known |= {name: name for name in known.values()}
-  found = []
-  for value in values:
-    whole = value.strip()
-    if whole in known or _plain(whole) in known:
-      found.append(known.get(whole) or known[_plain(whole)])
-      continue
-    text = io.StringIO(_FORMULA.sub(r'\1"', value), newline='')
-    try:
-      rows = list(csv.reader(text, skipinitialspace=True, strict=True))
-    except csv.Error as error:
-      raise app.UsageError(
-        f'{flag}={value}: a double quote does not end where a comma follows '
-        f'({error}); write an id that holds quotes in a {flag} of its own'
-      ) from error
-    names = [field.strip() for row in rows for field in row]
-    found += [known.get(name, name) for name in names if name]
-  return found
-
-
-def _plain(name: str) -> str:
-  """The id without the ="..." of spreadsheets."""
-  inner = re.fullmatch(r'="(.*)"', name, re.DOTALL)
-  return inner[1] if inner else name
 
 
 if __name__ == '__main__':

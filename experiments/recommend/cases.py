@@ -76,7 +76,7 @@ WORDS = {
   ),
 }
 
-_CASES = (
+ALL = (
   Case(
     'returning_users',
     'Users who come back',
@@ -128,7 +128,7 @@ def possible(about: Description) -> tuple[list[Case], list[str]]:
   """
   has_text = bool(about.with_text)
   kept, left_out = [], []
-  for case in _CASES:
+  for case in ALL:
     if case.regime == 'drift' and about.order != 'times':
       left_out.append(
         f'{case.title}: not tried, since the data have no times that can be '

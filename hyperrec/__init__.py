@@ -9,6 +9,8 @@
 What there is, with examples that run: `help(hyperrec.face)`.
 """
 
+import importlib
+
 __version__ = '0.1.0'
 
 __all__ = [
@@ -70,6 +72,8 @@ def __getattr__(name: str):
   """
   if name not in __all__:
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+  if name == 'features':  # a module, which the modules of models import
+    return importlib.import_module('hyperrec.features')
   from hyperrec import face
 
   return getattr(face, name)

@@ -18,8 +18,9 @@ from experiments import catalogue
 from hyperrec import features as features_lib
 from hyperrec import method as method_lib
 from hyperrec.data import interactions
+from hyperrec.systems import states
 from hyperrec.systems.baselines import blended
-from tests import makers
+from tests import makers, storing
 
 KEY = jax.random.key(0)
 NUM_ITEMS = 24
@@ -166,10 +167,11 @@ def each_arm(test):
 
 
 @each_arm
-def test_a_method_keeps_its_promises(regime, name):
+def test_a_method_keeps_its_promises(regime, name, tmp_path):
   """One test for each arm, since what is compiled serves all of it."""
   method, shared, before, outcome = adapted(regime, name)
   source, evidence = situation(regime)
+  restored = _check_storable(shared.state, tmp_path)
   if outcome is None:
     assert (regime, name) == ('new_catalogue', 'ease_dynamic')
     return
@@ -177,6 +179,8 @@ def test_a_method_keeps_its_promises(regime, name):
   _check_costs(method, shared, outcome)
   _check_inputs(shared, before)
   _check_same_again(method, shared, outcome, source, evidence)
+  served = _check_storable(outcome.state, tmp_path)
+  _check_scores_after_files(method, outcome, served, restored, evidence)
 
 
 def _check_scores(method, outcome, evidence):
@@ -218,6 +222,32 @@ def _check_same_again(method, shared, outcome, source, evidence):
     scores_of(method, outcome.state, shown),
     scores_of(method, repeated.state, shown),
   )
+
+
+def _check_storable(state, folder):
+  """Returns the state from files, in which it stays the same."""
+  restored = storing.written_and_read(state, folder, states.STATES)
+  storing.assert_same(state, restored)
+  return restored
+
+
+def _check_scores_after_files(method, outcome, served, restored, evidence):
+  """States from files score to the last bit as those that were written.
+
+  Args:
+    method: the method.
+    outcome: what it has adapted.
+    served: the adapted state, from files.
+    restored: the shared state, from files; it is adapted again.
+    evidence: the evidence.
+  """
+  again = method.adapt(restored, evidence, KEY)
+  assert again.cost == outcome.cost
+  shown = histories(evidence)
+  scores = scores_of(method, outcome.state, shown)
+  for state in (served, again.state):
+    found = scores_of(method, state, shown)
+    np.testing.assert_array_equal(found, scores, strict=True)
 
 
 @each_arm

@@ -38,6 +38,10 @@ def test_no_module_needs_tensorflow_or_touches_a_device():
   assert python(code).split() == ['False', 'False']
 
 
+def test_a_model_that_reads_features_can_be_imported_first():
+  assert python('import hyperrec.systems.hyperease.catalogue_generator') == ''
+
+
 def test_ci_runs_the_command_that_the_readme_prints():
   readme = (ROOT / 'README.md').read_text()
   assert 'pip install -q ".[test]" && .venv/bin/python -m pytest' in readme

@@ -22,9 +22,9 @@ VALUES = st.one_of(
     ['', ' ', '0', '1', '-1', '2', '5', '7', '30', '1000000', '1e3', '1.5',
      'nan', 'inf', '-inf', 'true', 'false', 'five', '0,1', '1,,2', ',', ';',
      '0;5', 'user', 'item', 'title', 'title,user', 't', 'r', 'new_users',
-     'new_catalogue', 'new_domain', 'drift', 'new_users,drift', 'ease',
-     'popularity', 'ease,l3ae', 'synthetic', 'movielens_small', 'table',
-     'anime', 'Beauty', 'first', 'keep', 'error', 'utf-8', 'utf-16', '~',
+     'new_catalogue', 'new_domain', 'drift', 'new_users,drift',
+     'returning_users', 'ease', 'popularity', 'ease,l3ae', 'synthetic',
+     'movielens_small', 'table', 'anime', 'Beauty', 'first', 'keep', 'error', 'utf-8', 'utf-16', '~',
      '~nobody/x', '.', '/', '/dev/null', 'nowhere.csv', 'x.toml', "r = '3'",
      'r > 3', '%Y', '%d.%m.%Y', '"', "'", '\\', '$HOME', '\u00e9', '\U0001f600',
      '--', '=']

@@ -158,6 +158,8 @@ finetuned, updated = adapting.finetuned, adapting.updated
 generated = adapting.generated
 # For users who return, Mult-VAE reads their whole history.
 finetuned_on_users = functools.partial(finetuned, on=adapting.changed_users)
+# So does a generator, though nothing in the history is new.
+generated_for_known = functools.partial(generated, on=adapting.evidence_users)
 
 
 def _shuffled(features: l3ae.Features) -> l3ae.Features:
@@ -349,6 +351,7 @@ SYSTEMS = (
     'popularity', 'popularity', 'rival',
     lambda f, **t: popularity.popularity(**t),
     {
+      'returning_users': Arm(frozen, ({},)),
       'new_users': Arm(updated, ({},)),
       'new_items': Arm(retrained, ({},)),
       'new_catalogue': Arm(retrained, ({},)),
@@ -367,6 +370,7 @@ SYSTEMS = (
     'itemknn', 'ItemKNN', 'rival',
     lambda f, **t: item_knn.item_knn(**t),
     {
+      'returning_users': Arm(frozen, grids.ITEM_KNN),
       'new_users': Arm(frozen, grids.ITEM_KNN),
       'new_catalogue': Arm(retrained, grids.ITEM_KNN),
       'new_domain': Arm(retrained, grids.ITEM_KNN),
@@ -383,6 +387,7 @@ SYSTEMS = (
     'ease', 'EASE', 'rival',
     lambda f, **t: ease.ease(**t),
     {
+      'returning_users': Arm(frozen, grids.EASE),
       'new_users': Arm(frozen, grids.EASE_USERS),
       'new_items': Arm(frozen, grids.EASE),
       'new_catalogue': Arm(retrained, grids.EASE),
@@ -418,6 +423,7 @@ SYSTEMS = (
     'ease_sparse', 'sparse EASE', 'rival',
     lambda f, **t: ease_sparse.ease_sparse(**t),
     {
+      'returning_users': Arm(frozen, grids.EASE_SPARSE),
       'new_users': Arm(frozen, grids.EASE_SPARSE),
       'new_catalogue': Arm(retrained, grids.EASE_SPARSE),
       'new_domain': Arm(retrained, grids.EASE_SPARSE),
@@ -439,6 +445,7 @@ SYSTEMS = (
     'gf_cf', 'GF-CF', 'rival',
     lambda f, **t: gf_cf.gf_cf(**t),
     {
+      'returning_users': Arm(frozen, grids.GF_CF),
       'new_users': Arm(retrained, grids.GF_CF),
       'new_catalogue': Arm(retrained, grids.GF_CF),
       'new_domain': Arm(retrained, grids.GF_CF),
@@ -502,6 +509,7 @@ SYSTEMS = (
     'cease', 'CEASE', 'rival',
     lambda f, **t: l3ae.cease(f.units, **t),
     {
+      'returning_users': Arm(frozen, grids.CEASE_USERS),
       'new_users': Arm(frozen, grids.CEASE_USERS),
       'new_items': Arm(retrained, grids.CEASE),
       'new_catalogue': Arm(retrained, grids.CEASE),
@@ -517,6 +525,7 @@ SYSTEMS = (
     'l3ae', 'L3AE', 'rival',
     lambda f, **t: l3ae.l3ae(f.units, **t),
     {
+      'returning_users': Arm(frozen, grids.L3AE_USERS),
       'new_users': Arm(frozen, grids.L3AE_USERS),
       'new_items': Arm(retrained, grids.L3AE),
       'new_catalogue': Arm(retrained, grids.L3AE),
@@ -535,6 +544,7 @@ SYSTEMS = (
     'l3ae:kernel', 'L3AE', 'rival',
     lambda f, **t: l3ae.l3ae(f.units, **t),
     {
+      'returning_users': Arm(frozen, grids.L3AE_KERNEL),
       'new_users': Arm(frozen, grids.L3AE_KERNEL_USERS),
       'new_items': Arm(retrained, grids.L3AE_KERNEL),
       'new_catalogue': Arm(retrained, grids.L3AE_KERNEL),
@@ -558,6 +568,7 @@ SYSTEMS = (
     'ials', 'iALS', 'rival',
     lambda f, **t: ials.ials(**t),
     {
+      'returning_users': Arm(frozen, grids.IALS_USERS),
       'new_users': Arm(updated, grids.IALS_USERS),
       'new_catalogue': Arm(retrained, grids.IALS),
       'new_domain': Arm(retrained, grids.IALS),
@@ -633,6 +644,7 @@ SYSTEMS = (
     'mult_vae', 'Mult-VAE', 'rival',
     lambda f, **t: mult_vae.mult_vae(**t),
     {
+      'returning_users': Arm(frozen, grids.MULT_VAE),
       'new_users': Arm(frozen, grids.MULT_VAE, 'mult_vae'),
       'new_catalogue': Arm(retrained, grids.MULT_VAE),
       'new_domain': Arm(retrained, grids.MULT_VAE),
@@ -662,6 +674,7 @@ SYSTEMS = (
     'sasrec', 'SASRec', 'rival',
     lambda f, **t: sasrec.sasrec(**t),
     {
+      'returning_users': Arm(frozen, grids.SASREC),
       'new_users': Arm(frozen, grids.SASREC_USERS, 'sasrec'),
       'new_catalogue': Arm(retrained, grids.SASREC_ITEMS),
       'new_domain': Arm(retrained, grids.SASREC_ITEMS),
@@ -756,6 +769,7 @@ SYSTEMS = (
     'hyperease_user', 'HyperEASE for users', 'trained generator',
     lambda f, **t: hyperease_user.hyperease_user(**t),
     {
+      'returning_users': Arm(generated_for_known, grids.HYPEREASE_USER),
       'new_users': Arm(generated, grids.HYPEREASE_USER),
       'drift': Arm(generated, grids.HYPEREASE_USER),
     },
@@ -765,13 +779,19 @@ SYSTEMS = (
   System(
     'hyperease_user:text', 'HyperEASE for users', 'trained generator',
     lambda f, **t: hyperease_user.hyperease_user(f.units, **t),
-    {'new_users': Arm(generated, grids.HYPEREASE_USER_TEXT)},
+    {
+      'returning_users': Arm(generated_for_known, grids.HYPEREASE_USER_TEXT),
+      'new_users': Arm(generated, grids.HYPEREASE_USER_TEXT),
+    },
     only_if_named=True,
   ),
   System(
     'hyperease_user:vae', 'HyperEASE for users', 'trained generator',
     _hyperease_user_vae,
-    {'new_users': Arm(generated, grids.HYPEREASE_USER_VAE)},
+    {
+      'returning_users': Arm(generated_for_known, grids.HYPEREASE_USER_VAE),
+      'new_users': Arm(generated, grids.HYPEREASE_USER_VAE),
+    },
     only_if_named=True,
   ),
   System(
@@ -883,7 +903,10 @@ SYSTEMS = (
   System(
     'hyperease_user:vae:no_generator', 'HyperEASE for users', 'ablation',
     _cease_vae,
-    {'new_users': Arm(frozen, grids.CEASE_VAE)},
+    {
+      'returning_users': Arm(frozen, grids.CEASE_VAE),
+      'new_users': Arm(frozen, grids.CEASE_VAE),
+    },
   ),
   *(
     _told(name, what, trials)
@@ -900,7 +923,10 @@ SYSTEMS = (
   System(
     'random', 'random', 'control',
     lambda f, **t: random_scores.random_scores(**t),
-    {'new_items': Arm(retrained, ({},))},
+    {
+      'returning_users': Arm(retrained, ({},)),
+      'new_items': Arm(retrained, ({},)),
+    },
   ),
   # A network as large as HyperEASE's generator that generates nothing.
   System(

@@ -56,6 +56,16 @@ everything = interactions_lib.join_users
 changed_users = interactions_lib.grown_users
 
 
+def evidence_users(
+  source: Interactions, evidence: Interactions
+) -> Interactions:
+  """All users of the evidence in its order, with all of their rows."""
+  both = interactions_lib.join_users(source, evidence)
+  number = {name: i for i, name in enumerate(both.user_ids.tolist())}
+  users = [number[name] for name in evidence.user_ids.tolist()]
+  return both.take_users(np.array(users, np.int64))
+
+
 def frozen(model: Model) -> Method:
   """Fitted once; an adaptation trains nothing.
 
@@ -66,8 +76,9 @@ def frozen(model: Model) -> Method:
 
   def adapt(shared, evidence, key):
     del key
-    if _own(shared.source, evidence) is not None:
-      _check_history(model, evidence)
+    source = _own(shared.source, evidence)
+    if source is not None:
+      _check_history(model, source, evidence)
       return Outcome(shared.state)
     grown = _grown(shared.source, evidence)
     if grown is not None:
@@ -100,7 +111,7 @@ def retrained(model: Model) -> Method:
       data = _on_other_catalogue(shared.source, evidence, everything)
       _check_interactions(model, data)
       return model.fit(data, key)
-    _check_history(model, evidence)
+    _check_history(model, source, evidence)
     return model.fit(everything(source, evidence), key)
 
   return Method(f'{model.name}, retrained', model, prepare, adapt)
@@ -127,7 +138,7 @@ def finetuned(model: Model, on: Data = evidence_alone) -> Method:
       start = model.carry(shared.state, data, key)
       fitted = model.fit(data, key, start.state)
       return Outcome(fitted.state, start.cost + fitted.cost)
-    _check_history(model, evidence)
+    _check_history(model, source, evidence)
     if len(evidence) == 0:
       return Outcome(shared.state)
     return model.fit(on(source, evidence), key, shared.state)
@@ -143,7 +154,7 @@ def updated(model: Model) -> Method:
     source = _known(shared.source, evidence)
     if source is None:
       raise _unknown(model, 'there is nothing to update: retrain it')
-    _check_history(model, evidence)
+    _check_history(model, source, evidence)
     return model.update(shared.state, source, evidence)
 
   return _method(model, 'updated', adapt)
@@ -161,7 +172,7 @@ def generated(model: Model, on: Data = evidence_alone) -> Method:
   def adapt(shared, evidence, key):
     source = _known(shared.source, evidence)
     if source is not None:
-      _check_history(model, evidence)
+      _check_history(model, source, evidence)
       if model.generate is None:  # it generates new items, and there are none
         return Outcome(shared.state)
       return model.generate(shared.state, on(source, evidence), key)
@@ -260,8 +271,14 @@ def _on_other_catalogue(
   return evidence if grown is None else on(grown.source, evidence)
 
 
-def _check_history(model: Model, evidence: Interactions) -> None:
-  if model.needs_history and len(evidence) == 0:
+def _check_history(
+  model: Model, source: Interactions, evidence: Interactions
+) -> None:
+  """Refuses users who have shown nothing, neither before nor now."""
+  if not model.needs_history or len(evidence):
+    return
+  known = source.user_ids[np.unique(source.users)].tolist()
+  if set(known).isdisjoint(evidence.user_ids.tolist()):
     raise CannotServe(f'{model.name} cannot score users with empty histories')
 
 

@@ -289,7 +289,7 @@ def evaluate(
   data: method_lib.Interactions,
   *,
   regime: str = 'new_users',
-  budget: int = 5,
+  budget: int | None = None,
   num_heldout: int | None = None,
   seed: int = 0,
 ) -> dict[str, float]:
@@ -299,7 +299,8 @@ def evaluate(
     method: a model under a policy.
     data: the interactions.
     regime: a regime of one data set, such as "new_users".
-    budget: amount of evidence; see the regime.
+    budget: amount of evidence; see the regime. By default 5, or 0 in a regime
+      without evidence.
     num_heldout: number of held-out users for validation, and as many for test;
       by default a fifth of all users, and at most 130.
     seed: seed of the split and of all random draws.
@@ -314,13 +315,16 @@ def evaluate(
     DataError: the task cannot be made from these data.
   """
   held = num_heldout or max(1, min(130, data.num_users // 5))
-  task = regimes.find(regime).make_task(data, budget, seed, held)
+  found = regimes.find(regime)
+  if budget is None:
+    budget = 5 if found.has_evidence else 0
+  task = found.make_task(data, budget, seed, held)
   prepare_key, adapt_key = jax.random.split(jax.random.key(seed))
   shared = method.prepare(task.source, prepare_key)
   adapted = method.adapt(shared.state, task.test.evidence, adapt_key)
-  found = judge(method, adapted.state, task.test)
+  judged = judge(method, adapted.state, task.test)
   return {
-    **{name: found.mean(name) for name in METRICS},
+    **{name: judged.mean(name) for name in METRICS},
     'prepare_operations': float(shared.cost.operations),
     'adapt_operations': float(_total(adapted.cost, task.test.evidence)),
   }

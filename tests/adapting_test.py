@@ -154,6 +154,29 @@ def test_users_with_empty_histories(policy, source, new):
     method.adapt(shared, nothing, KEY)
 
 
+@pytest.mark.parametrize('policy', POLICIES)
+def test_users_whose_history_is_in_the_source_need_no_evidence(policy, source):
+  nothing = source.rows([]).take_users([4, 2])
+  method = under(policy, model(needs_history=True))
+  method.adapt(method.prepare(source, KEY).state, nothing, KEY)
+  silent = source.rows(~np.isin(source.users, [4, 2]))
+  shared = method.prepare(silent, KEY).state
+  with pytest.raises(method_lib.CannotServe, match='empty histories'):
+    method.adapt(shared, nothing, KEY)
+
+
+def test_generation_for_users_of_the_source_reads_their_histories(data, source):
+  evidence = data.rows(data.items < 3).take_users([31, 4])
+  earlier = source.rows(source.items >= 3)
+  method = under('generated', on=adapting.evidence_users)
+  shared = method.prepare(earlier, KEY).state
+  read = method.adapt(shared, evidence, KEY).state[1]
+  assert read.user_ids.tolist() == evidence.user_ids.tolist()
+  assert pairs(read) == pairs(evidence) | {
+    (u, i) for u, i in pairs(earlier) if u == data.user_ids[4]
+  }
+
+
 @pytest.mark.parametrize('policy', sorted(set(POLICIES) - {'updated'}))
 def test_catalogues_without_interactions(policy, source, other):
   nobody = other.take_users([])

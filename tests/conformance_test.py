@@ -88,6 +88,8 @@ def situation(regime):
     return target.take_users(range(45)), target.take_users(range(45, 60))
   if regime == 'new_domain':
     return domains()[1:3], target.take_users(range(30))
+  if regime == 'returning_users':
+    return target, target.rows([]).take_users(range(45, 60))
   if regime == 'drift':
     cut = np.quantile(target.timestamps, 0.7)
     later = target.timestamps > cut
@@ -119,6 +121,14 @@ def shortened(system, regime):
   if system.label == 'HyperEASE for users':
     short.pop('epochs', None)
   return build(**{**trial, **short})
+
+
+def shown_in(regime):
+  """The rows that judged users have shown, over the evidence's catalogue."""
+  source, evidence = situation(regime)
+  if regime == 'returning_users':
+    return source.take_users(range(45, 60))
+  return evidence
 
 
 def histories(data):
@@ -170,23 +180,22 @@ def each_arm(test):
 def test_a_method_keeps_its_promises(regime, name, tmp_path):
   """One test for each arm, since what is compiled serves all of it."""
   method, shared, before, outcome = adapted(regime, name)
-  source, evidence = situation(regime)
   restored = _check_storable(shared.state, tmp_path)
   if outcome is None:
     assert (regime, name) == ('new_catalogue', 'ease_dynamic')
     return
-  _check_scores(method, outcome, evidence)
+  shown = histories(shown_in(regime))
+  _check_scores(method, outcome, shown)
   _check_costs(method, shared, outcome)
   _check_inputs(shared, before)
-  _check_same_again(method, shared, outcome, source, evidence)
+  _check_same_again(method, shared, outcome, regime)
   served = _check_storable(outcome.state, tmp_path)
-  _check_scores_after_files(method, outcome, served, restored, evidence)
+  _check_scores_after_files(method, outcome, served, restored, regime)
 
 
-def _check_scores(method, outcome, evidence):
-  shown = histories(evidence)
+def _check_scores(method, outcome, shown):
   scores = scores_of(method, outcome.state, shown)
-  assert scores.shape == (len(shown.items), evidence.num_items)
+  assert scores.shape == (len(shown.items), shown.num_items)
   assert np.issubdtype(scores.dtype, np.floating)
   assert np.isfinite(scores).all()
   one = method_lib.Histories(
@@ -211,13 +220,14 @@ def _check_inputs(shared, before):
     np.testing.assert_array_equal(old, new)
 
 
-def _check_same_again(method, shared, outcome, source, evidence):
+def _check_same_again(method, shared, outcome, regime):
   """Equal keys give equal scores and costs."""
+  source, evidence = situation(regime)
   again = method.prepare(source, KEY)
   assert again.cost == shared.cost
   repeated = method.adapt(again.state, evidence, KEY)
   assert repeated.cost == outcome.cost
-  shown = histories(evidence)
+  shown = histories(shown_in(regime))
   np.testing.assert_array_equal(
     scores_of(method, outcome.state, shown),
     scores_of(method, repeated.state, shown),
@@ -231,7 +241,7 @@ def _check_storable(state, folder):
   return restored
 
 
-def _check_scores_after_files(method, outcome, served, restored, evidence):
+def _check_scores_after_files(method, outcome, served, restored, regime):
   """States from files score to the last bit as those that were written.
 
   Args:
@@ -239,11 +249,12 @@ def _check_scores_after_files(method, outcome, served, restored, evidence):
     outcome: what it has adapted.
     served: the adapted state, from files.
     restored: the shared state, from files; it is adapted again.
-    evidence: the evidence.
+    regime: name of the regime.
   """
+  _, evidence = situation(regime)
   again = method.adapt(restored, evidence, KEY)
   assert again.cost == outcome.cost
-  shown = histories(evidence)
+  shown = histories(shown_in(regime))
   scores = scores_of(method, outcome.state, shown)
   for state in (served, again.state):
     found = scores_of(method, state, shown)
@@ -262,6 +273,7 @@ def test_without_evidence_it_serves_or_refuses(regime, name):
     outcome = method.adapt(shared.state, nothing, KEY)
   except method_lib.CannotServe as refusal:
     assert len(str(refusal)) > 20
+    assert regime != 'returning_users'
     if regime in ('new_catalogue', 'new_domain'):
       assert name not in ZERO_SHOT
     return

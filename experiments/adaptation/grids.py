@@ -403,7 +403,7 @@ _SASREC = {
   'hidden_ratio': 1,
   'batch_size': 8,
 }
-# For drift, where the next items in time are the targets.
+# For drift and returning users, where the next items in time are the targets.
 SASREC = _rows(
   'lr epochs dim dropout length',
   (5e-3, 10, 32, 0.2, 50),

@@ -43,7 +43,7 @@ _BUDGETS = {
   regime.name: script.define_whole_numbers(
     regime.flag, [str(budget) for budget in regime.budgets], regime.flag_help
   )
-  for regime in regimes.ALL
+  for regime in regimes.WITH_EVIDENCE
 }
 _DOMAINS = flags.DEFINE_list(
   'domains',
@@ -126,7 +126,7 @@ _CHOICE = 'it chooses which cells are run'
 _FREE = dict.fromkeys(
   (
     'regimes', 'methods', 'seeds', 'oracle',
-    *(regime.flag for regime in regimes.ALL),
+    *(regime.flag for regime in regimes.WITH_EVIDENCE),
   ),
   _CHOICE,
 )  # fmt: skip
@@ -256,7 +256,7 @@ def possible(data: Data, cells: list[Cell]) -> tuple[list[Cell], list[str]]:
 
 def plan() -> Iterator[Cell]:
   """Yields every cell once; budgets vary fastest and share prepared states."""
-  budgets = {
+  budgets = {regime.name: list(regime.budgets) for regime in regimes.ALL} | {
     regime: list(dict.fromkeys(map(int, flag.value)))
     for regime, flag in _BUDGETS.items()
   }
@@ -271,10 +271,14 @@ def plan() -> Iterator[Cell]:
     for regime, seed in itertools.product(asked, range(_SEEDS.value)):
       for name in dict.fromkeys(names):
         arm = catalogue.BY_NAME[name].arms.get(regime)
-        if arm is None or (oracle and len(arm.trials) == 1):
+        if arm is None or (oracle and not _has_oracle(regime, arm)):
           continue
         for budget in budgets[regime]:
           yield Cell(regime, seed, budget, name, oracle)
+
+
+def _has_oracle(regime: str, arm: catalogue.Arm) -> bool:
+  return regimes.find(regime).has_oracle and len(arm.trials) > 1
 
 
 def _check_known(flag: str, given: Iterable[str], known: Iterable[str]) -> None:

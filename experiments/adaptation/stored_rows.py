@@ -13,7 +13,7 @@ _MAY_DIFFER = frozenset(
   (
     'regimes', 'methods', 'seeds', 'oracle', 'trials', 'evidence_folds',
     'rehearsal_domains', 'text_encoder', 'features', 'repeats', 'max_seconds',
-    'path', 'item_path', *(regime.flag for regime in regimes.ALL),
+    'path', 'item_path', *(regime.flag for regime in regimes.WITH_EVIDENCE),
   )
 )  # fmt: skip
 

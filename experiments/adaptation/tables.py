@@ -55,7 +55,10 @@ def main(argv):
     report.write_report(rows, _REPORT.value)
     return
   tasks = words.in_order(results.by_task(rows))
-  analyses = {t: numbers.analyse(cells) for t, cells in tasks.items()}
+  analyses = {
+    t: numbers.analyse(cells, has_evidence=words.has_evidence(t.regime))
+    for t, cells in tasks.items()
+  }
   readme.replace_block('README.md', 'answer', answer(analyses))
   readme.replace_block(_DETAILS, 'guide', words.guide(analyses))
   readme.replace_block(_DETAILS, 'hypotheses', hypotheses(tasks))

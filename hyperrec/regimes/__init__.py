@@ -3,6 +3,8 @@
 A task holds the data that a method may use (`source`, `evidence`) and the
 held-out users. The `validation` users are for the oracle arm only; the fair arm
 is tuned on `rehearsals`, tasks of the same regime made from the source alone.
+Among returning users there is no oracle arm: their validation users are in the
+source, so that anybody can tune on them.
 
 A regime is one file with a value `REGIME`, which is listed here.
 """
@@ -13,6 +15,7 @@ from hyperrec.regimes import (
   new_domain,
   new_items,
   new_users,
+  returning_users,
 )
 from hyperrec.regimes import task as task_lib
 
@@ -25,12 +28,14 @@ Task = task_lib.Task
 
 # In the order in which a report tells of them.
 ALL = (
+  returning_users.REGIME,
   new_users.REGIME,
   new_items.REGIME,
   new_catalogue.REGIME,
   new_domain.REGIME,
   drift.REGIME,
 )
+WITH_EVIDENCE = tuple(regime for regime in ALL if regime.has_evidence)
 BY_NAME = {regime.name: regime for regime in ALL}
 
 

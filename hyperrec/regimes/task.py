@@ -43,7 +43,7 @@ class Task(NamedTuple):
     regime: name of the regime.
     budget: amount of evidence.
     source: the data known beforehand; in `new_domain` a tuple of domains.
-    validation: users on which the oracle arm is tuned.
+    validation: users on which the oracle arm is tuned, if the regime has one.
     test: users on which the result is measured.
     views: names -> other targets or candidates of the test users, on which
       the same adapted state is evaluated too.
@@ -72,10 +72,11 @@ class Regime:
   Attributes:
     name: name in --regimes and in result rows.
     title: name in headings.
-    unit: unit of the budget.
-    flag: name of the flag that holds the budgets.
+    unit: unit of the budget; empty in a regime without evidence.
+    flag: name of the flag that holds the budgets; empty in a regime without
+      evidence.
     flag_help: help text of that flag.
-    budgets: default value of that flag.
+    budgets: default value of that flag; 0 alone in a regime without evidence.
     look: colour and marker in figures.
     make_task: (data, budget, seed, num_heldout, sources) -> the task. `data`
       is where the judged users come from, `num_heldout` the number of
@@ -87,19 +88,27 @@ class Regime:
     folds: (task, num_folds, seed) -> parts of the evidence that are judged by
       the others.
     has_domains: whether the source is other data sets.
+    has_oracle: whether the validation users of a task are out of reach of a
+      real adaptation, so that an arm tuned on them is an oracle.
   """
 
   name: str
   title: str
-  unit: str
-  flag: str
-  flag_help: str
-  budgets: tuple[int, ...]
   look: tuple[str, str]
   make_task: Callable[..., Task]
   rehearse: Callable[[Task, int, int], tuple[Task, ...]]
+  unit: str = ''
+  flag: str = ''
+  flag_help: str = ''
+  budgets: tuple[int, ...] = (0,)
   folds: Callable[[Task, int, int], tuple[Judged, ...]] = _no_folds
   has_domains: bool = False
+  has_oracle: bool = True
+
+  @property
+  def has_evidence(self) -> bool:
+    """Whether an adaptation is given data beside the source."""
+    return bool(self.flag)
 
 
 def check_budget(budget: int) -> None:

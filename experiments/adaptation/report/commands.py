@@ -9,7 +9,7 @@ from hyperrec import regimes
 from hyperrec.evaluation import results
 
 # Regime -> the flag of its budgets.
-_BUDGETS = {regime.name: regime.flag for regime in regimes.ALL}
+_BUDGETS = {regime.name: regime.flag for regime in regimes.WITH_EVIDENCE}
 # Flags that choose the cells; their values are derived from the rows.
 _CHOICES = {'regimes', 'methods', 'seeds', 'oracle', *_BUDGETS.values()}
 # Flags that only regimes with source domains use.

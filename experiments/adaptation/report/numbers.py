@@ -180,7 +180,8 @@ class Analysis(NamedTuple):
     generated_cheaper: the best of those that take fewer operations than it.
     generated_others: the best hypernetwork against the best of the rest.
     against: baseline -> every fair method against it.
-    break_even: at the largest budget.
+    break_even: at the largest budget; empty without evidence.
+    has_evidence: whether there is evidence; otherwise the only budget is 0.
   """
 
   cells: list[Cell]
@@ -191,10 +192,16 @@ class Analysis(NamedTuple):
   generated_others: list[Judged]
   against: dict[str, list[Judged]]
   break_even: list['BreakEven']
+  has_evidence: bool = True
 
 
-def analyse(cells: list[Cell]) -> Analysis:
-  """Returns all numbers that the report derives from the cells of a task."""
+def analyse(cells: list[Cell], *, has_evidence: bool = True) -> Analysis:
+  """Returns all numbers that the report derives from the cells of a task.
+
+  Args:
+    cells: cells of all arms.
+    has_evidence: see `Regime.has_evidence`.
+  """
   names = baselines(cells)
   return Analysis(
     cells=cells,
@@ -206,7 +213,8 @@ def analyse(cells: list[Cell]) -> Analysis:
     ),
     generated_others=contests(cells, _is_other_way, _is_generated),
     against={name: compare(cells, name) for name in names},
-    break_even=break_even(cells, names),
+    break_even=break_even(cells, names) if has_evidence else [],
+    has_evidence=has_evidence,
   )
 
 

@@ -41,7 +41,10 @@ def write_report(
   if not rows:
     raise results.ResultError('no result rows; run an experiment first')
   tasks = words.in_order(results.by_task(rows))
-  analyses = {task: numbers.analyse(cells) for task, cells in tasks.items()}
+  analyses = {
+    task: numbers.analyse(cells, has_evidence=words.has_evidence(task.regime))
+    for task, cells in tasks.items()
+  }
   links = ''.join(
     f'<a href="#{_anchor(task)}"{_of(task)}>{_e(words.title(task))}</a>'
     for task in analyses
@@ -148,15 +151,16 @@ def _advice(analyses: dict[Task, numbers.Analysis]) -> str:
 
 def _section(task: Task, found: numbers.Analysis, rows: list[Row]) -> str:
   title, cells = words.title(task), found.cells
-  about = words.BUDGETS.get(task.regime, 'budget of evidence')
+  has_evidence = found.has_evidence
   parts = [
     f'<section{_of(task)}>',
     f'<h2 id="{_anchor(task)}">{_e(title)}</h2>',
-    _soft(f'The budget is the number of {about}.')
-    if task.regime in words.BUDGETS
-    else '',
+    _about(task),
     f'<h3>Verdict</h3>{_list(words.verdict(found))}',
-    _folded('Who leads at each budget', _list(words.leads(found)))
+    _folded(
+      'Who leads at each budget' if has_evidence else 'Who leads',
+      _list(words.leads(found)),
+    )
     if found.leaders
     else '',
     *(
@@ -172,9 +176,9 @@ def _section(task: Task, found: numbers.Analysis, rows: list[Row]) -> str:
       if judged
     ),
   ]
-  if roles.contenders(cells):
+  if has_evidence and roles.contenders(cells):
     parts += ['<h3>Quality over the budget</h3>', _curves(title, cells)]
-  if roles.asides(cells):
+  if has_evidence and roles.asides(cells):
     parts.append(_asides(title, cells))
   if roles.contenders(cells):
     parts += [_pareto(title, roles.contenders(cells)), _break_even(found)]
@@ -185,7 +189,10 @@ def _section(task: Task, found: numbers.Analysis, rows: list[Row]) -> str:
     if judged
   ]
   parts.append(
-    _folded('All metrics and costs, at every budget', tables.everything(cells))
+    _folded(
+      'All metrics and costs' + ', at every budget' * has_evidence,
+      tables.everything(cells),
+    )
   )
   refused = tables.refusals(cells)
   if refused:
@@ -195,6 +202,14 @@ def _section(task: Task, found: numbers.Analysis, rows: list[Row]) -> str:
     parts.append(_folded('Commands that reproduce these numbers', again))
   parts.append('</section>')
   return ''.join(parts)
+
+
+def _about(task: Task) -> str:
+  """What the budget counts, or that there is none."""
+  if not words.has_evidence(task.regime):
+    return _soft(words.NO_EVIDENCE)
+  unit = words.BUDGETS.get(task.regime)
+  return _soft(f'The budget is the number of {unit}.') if unit else ''
 
 
 def _curves(title: str, cells: list[Cell]) -> str:

@@ -351,7 +351,9 @@ def terminal_table(rows: Iterable[Row]) -> rich.console.Group:
   drawn = []
   for task, cells in results.by_task(rows).items():
     budgets = roles.budgets(cells)
-    title = f'{words.title(task)} ({words.METRIC} by budget)'
+    has_evidence = words.has_evidence(task.regime)
+    by = ' by budget' if has_evidence else ''
+    title = f'{words.title(task)} ({words.METRIC}{by})'
     table = rich.table.Table(
       title=rich.text.Text(title),
       title_justify='left',
@@ -360,7 +362,8 @@ def terminal_table(rows: Iterable[Row]) -> rich.console.Group:
       pad_edge=False,
     )
     table.add_column('method', no_wrap=True)
-    for name in (*map(str, budgets), *_PLAIN_COSTS):
+    qualities = map(str, budgets) if has_evidence else [words.METRIC]
+    for name in (*qualities, *_PLAIN_COSTS):
       table.add_column(name, justify='right')
     for row in _plain_rows(cells, budgets):
       table.add_row(*map(rich.text.Text, row))
@@ -373,16 +376,19 @@ def markdown_table(rows: Iterable[Row]) -> str:
   parts = []
   for task, cells in results.by_task(rows).items():
     budgets = roles.budgets(cells)
-    about = words.BUDGETS.get(task.regime, 'budget')
-    head = ['method', *map(str, budgets), *_PLAIN_COSTS]
+    has_evidence = words.has_evidence(task.regime)
+    about = f' by {words.BUDGETS.get(task.regime, "budget")}' * has_evidence
+    at = ' at the largest budget' * has_evidence
+    qualities = map(str, budgets) if has_evidence else [words.METRIC]
+    head = ['method', *qualities, *_PLAIN_COSTS]
     lines = [f'| {" | ".join(head)} |', f'|---|{"---:|" * (len(head) - 1)}']
     for row in _plain_rows(roles.fair(cells), budgets):
       safe = [text.replace('|', r'\|') for text in row]
       lines.append(f'| {" | ".join(safe)} |')
     parts.append(
-      f'**{words.title(task)}** ({words.METRIC} by {about}; brackets give the '
+      f'**{words.title(task)}** ({words.METRIC}{about}; brackets give the '
       'number of seeds of a method that has fewer than others; costs are those '
-      'of one adaptation at the largest budget):\n\n' + '\n'.join(lines)
+      f'of one adaptation{at}):\n\n' + '\n'.join(lines)
     )
   return '\n\n'.join(parts)
 

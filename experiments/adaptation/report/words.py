@@ -17,7 +17,7 @@ Judged = numbers.Judged
 Task = results.Task
 
 REGIME_TITLES = {regime.name: regime.title for regime in regimes.ALL}
-BUDGETS = {regime.name: regime.unit for regime in regimes.ALL}
+BUDGETS = {regime.name: regime.unit for regime in regimes.WITH_EVIDENCE}
 
 METRIC = results.PRIMARY.upper()
 QUESTION = (
@@ -25,8 +25,9 @@ QUESTION = (
   'it, and does it beat the cheaper ways of adapting?'
 )
 CASES = (
-  'A case is one data set in one regime (what is new: users, a catalogue, a '
-  'domain, or time that has passed) with one amount of evidence. Cases of one '
+  'A case is one data set in one regime (returning users, or what is new: '
+  'users, items, a catalogue, a domain, or time that has passed) with one '
+  'amount of evidence. Cases of one '
   'data set share their users. Better and worse are statistically significant '
   'after a correction for the comparisons within each data set and regime.'
 )
@@ -81,6 +82,12 @@ _OUTCOMES = {
   'untested': 'untested',
   'loss': 'worse',
 }
+NO_EVIDENCE = (
+  'The source holds the histories of these users, and there is no evidence '
+  'beside it (budget 0). Retraining would fit the same data again, so no '
+  'method is retrained. A method that generates parameters for a user pays for '
+  'that at each adaptation; all others serve as they are.'
+)
 _BEHIND = {
   'tie': 'a tie',
   'unclear': 'not clearly different',
@@ -93,6 +100,12 @@ _MANY = 5
 def regime_title(name: str) -> str:
   """The title of a regime; an unknown regime keeps its name."""
   return REGIME_TITLES.get(name, name)
+
+
+def has_evidence(name: str) -> bool:
+  """Whether a regime has evidence; an unknown regime has."""
+  regime = regimes.BY_NAME.get(name)
+  return regime is None or regime.has_evidence
 
 
 def title(task: Task) -> str:
@@ -253,14 +266,20 @@ def advice(analyses: dict[Task, Analysis]) -> list[str]:
   out = []
   for task, found in analyses.items():
     parts = [
-      f'{last.method} at {listed(map(str, where))} '
+      f'{last.method}{_at(found, map(str, where))} '
       f'({METRIC} {last.quality:.3f}, {costs(last)} per adaptation)'
       for last, where in _recommended(found)
     ]
     if parts:
       what = BUDGETS.get(task.regime, 'budget')
-      out.append(f'{title(task)}, by {what}: use {"; ".join(parts)}.')
+      by = f'by {what}' if found.has_evidence else 'without new evidence'
+      out.append(f'{title(task)}, {by}: use {"; ".join(parts)}.')
   return out
+
+
+def _at(found: Analysis, where: Iterable[str]) -> str:
+  """The budgets of an advice; nothing where there is no evidence."""
+  return f' at {listed(where)}' if found.has_evidence else ''
 
 
 def guide(analyses: dict[Task, Analysis]) -> str:
@@ -268,11 +287,12 @@ def guide(analyses: dict[Task, Analysis]) -> str:
   lines = ['| case | evidence | use |', '|---|---|---|']
   for task, found in analyses.items():
     parts = [
-      f'`{cell.method}` at {listed(f"{budget:,}" for budget in where)}'
+      f'`{cell.method}`{_at(found, (f"{budget:,}" for budget in where))}'
       for cell, where in _recommended(found)
     ]
     if parts:
       what = BUDGETS.get(task.regime, 'budget')
+      what = what if found.has_evidence else 'none'
       lines.append(f'| {title(task)} | {what} | {"; ".join(parts)} |')
   return '\n'.join(lines)
 
@@ -301,9 +321,10 @@ def verdict(found: Analysis) -> list[str]:
   ):
     judged = getattr(found, name)
     if judged:
-      out += [_contest(challenger, rival, judged), _flips(judged)]
+      told = _contest(challenger, rival, judged, found.has_evidence)
+      out += [told, _flips(judged)]
   out.append(_missing(found))
-  if not found.cheaper:
+  if found.has_evidence and not found.cheaper:
     out.append(
       'These results contain no adaptation with fewer operations than full '
       'retraining.'
@@ -313,7 +334,7 @@ def verdict(found: Analysis) -> list[str]:
 
 def leads(found: Analysis) -> list[str]:
   """For each budget: the leader, its margin, and its cost."""
-  return [_leads(leader) for leader in found.leaders]
+  return [_leads(leader, found.has_evidence) for leader in found.leaders]
 
 
 def _missing(found: Analysis) -> str:
@@ -326,9 +347,10 @@ def _missing(found: Analysis) -> str:
   return f'Full retraining did not run at budget {listed(without)}.'
 
 
-def _leads(leader: numbers.Leader) -> str:
+def _leads(leader: numbers.Leader, with_budget: bool) -> str:
   best = leader.best
-  text = f'Budget {best.budget}: {best.method} ranks best ({METRIC} '
+  text = f'Budget {best.budget}: ' if with_budget else ''
+  text += f'{best.method} ranks best ({METRIC} '
   text += f'{best.quality:.3f}'
   if best.interval:
     text += ', 95% interval {:.3f} to {:.3f}'.format(*best.interval)
@@ -378,28 +400,34 @@ def _changes(found: Analysis) -> str:
   ]
   if len(runs) == 1:
     (method, where), *_ = runs
+    if not found.has_evidence:
+      return f'{method} leads.'
     every = 'every budget' if len(where) > 1 else f'budget {where[0]}'
     return f'{method} leads at {every}.'
   told = ', '.join(f'{method} at {listed(where)}' for method, where in runs)
   return f'The leader changes with the budget: {told}.'
 
 
-def _contest(challenger: str, rival: str, judged: list[Judged]) -> str:
+def _contest(
+  challenger: str, rival: str, judged: list[Judged], with_budget: bool
+) -> str:
   groups = collections.defaultdict(list)
   for one in judged:
     groups[one.word].append(one)
+  at = ' at budget' if with_budget else ''
   parts = [
-    f'{outcome} at budget {listed(map(_detail, groups[word]))}'
+    f'{outcome}{at} {listed(_detail(one, with_budget) for one in groups[word])}'
     for word, outcome in _OUTCOMES.items()
     if word in groups
   ]
   return f'{capital(challenger)}, compared with {rival}, is {"; ".join(parts)}.'
 
 
-def _detail(one: Judged) -> str:
+def _detail(one: Judged, with_budget: bool) -> str:
   found = one.comparison
   by = f' {found.relative:+.1%}' if math.isfinite(found.relative) else ''
-  return f'{one.cell.budget} ({one.cell.method}{by}, {share(one)})'
+  budget = f'{one.cell.budget} ' if with_budget else ''
+  return f'{budget}({one.cell.method}{by}, {share(one)})'
 
 
 def share(one: Judged) -> str:

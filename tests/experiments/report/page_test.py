@@ -11,7 +11,13 @@ import rich.console
 
 from experiments import catalogue, readme
 from experiments.adaptation import report
-from experiments.adaptation.report import figures, numbers, tables, words
+from experiments.adaptation.report import (
+  commands,
+  figures,
+  numbers,
+  tables,
+  words,
+)
 from hyperrec.evaluation import results
 from tests.experiments.report.rows import generated_rows, refusal, row, rows
 
@@ -303,3 +309,63 @@ def test_one_task_can_be_chosen_on_the_page(tmp_path):
   assert 'src=' not in page
   report.write_report(rows(), tmp_path / 'one.html')
   assert '<select' not in (tmp_path / 'one.html').read_text()
+
+
+def without_evidence():
+  """Users who return: nothing is known beside the source."""
+  some = [
+    row('ease', 0.30, 0, seconds=0.0),
+    row('hyperease_user', 0.36, 0, seconds=0.1),
+    row('random', 0.01, 0, seconds=0.0),
+    refusal('l3ae', 0),
+  ]
+  return [{**one, 'regime': 'returning_users'} for one in some]
+
+
+def test_a_regime_without_evidence_is_told_without_budgets(tmp_path):
+  some = without_evidence()
+  path = tmp_path / 'r.html'
+  (told,) = report.write_report(some, path)
+  assert told.startswith(
+    'Returning users: made, without new evidence: use hyperease_user (NDCG@100'
+  )
+  page = path.read_text(encoding='utf-8')
+  checked(page)
+  assert words.NO_EVIDENCE in page
+  for text in (
+    'by :',
+    'number of .',
+    'leads at',
+    'Quality over the budget',
+    'fewer operations than full retraining.',
+    '<h3>Break-even</h3>',
+  ):
+    assert text not in page, text
+  assert 'hyperease_user leads.' in page
+  assert 'is better (hyperease_user +' in page
+
+
+def test_tables_of_a_regime_without_evidence_have_no_budgets():
+  some = without_evidence()
+  out = io.StringIO()
+  rich.console.Console(file=out, width=200).print(tables.terminal_table(some))
+  title, _, head, *_ = out.getvalue().splitlines()
+  assert title.strip() == 'Returning users: made (NDCG@100)'
+  assert head.split() == ['method', 'NDCG@100', 'time', 'FLOP', 'stored']
+  text = tables.markdown_table(some)
+  assert '| method | NDCG@100 | time | FLOP | stored |' in text
+  assert 'budget' not in text
+  analyses = {
+    task: numbers.analyse(cells, has_evidence=False)
+    for task, cells in results.by_task(some).items()
+  }
+  assert '| Returning users: made | none | `hyperease_user` |' in (
+    words.guide(analyses)
+  )
+
+
+def test_a_command_of_a_regime_without_evidence_names_no_budgets():
+  some = [{**one, 'flags': {'trials': 2}} for one in without_evidence()]
+  (line,) = commands.commands(some)
+  assert '--regimes=returning_users --seeds=1' in line
+  assert 'budgets' not in line

@@ -1,0 +1,1 @@
+"""Recommends to a person."""

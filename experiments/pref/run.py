@@ -1,12 +1,12 @@
-"""PReF: what ten questions are worth, and an interview at the terminal.
+"""PReF: what ten questions are worth.
 
 python -m experiments.pref.run --flagfile=experiments/pref/movielens_small.flags
-python -m experiments.pref.run --interactive
 python -m experiments.pref.run --source=table --path=my.csv \
   --rating_column=stars --arms=random,pref,likes
 
 Shenfeld et al., arXiv 2503.06358. Prints tables and whether asking is worth it,
 and writes one JSON file; `tables` makes the README's tables and plots of it.
+`experiments.recommend.interview` asks a person instead.
 Of a user's several ratings of one item the last row counts.
 """
 
@@ -14,7 +14,6 @@ from absl import flags, logging
 
 from experiments import config_flags, script, source_flags
 from experiments.pref import (
-  conversation,
   curves,
   people,
   recommendation,
@@ -86,9 +85,6 @@ _TAKEN = flags.DEFINE_bool(
   'Take it as evidence of taste that the user has chosen both items of a '
   'question; its weight is estimated from the training users.',
 )
-_INTERACTIVE = flags.DEFINE_bool(
-  'interactive', False, 'Ask a person ten questions instead.'
-)
 _OUTPUT = flags.DEFINE_string(
   'output',
   'results/pref/recommendation.json',
@@ -114,10 +110,6 @@ def main(argv):
   if liked is None and data.ratings is not None:
     liked = people.least_liked(data)
   config = _CONFIG.value(liked=liked)
-  if _INTERACTIVE.value:
-    return conversation.run(
-      data, config, num_pool=_POOL.value, min_rows=_MIN_ROWS.value
-    )
   if data.ratings is not None:
     share = (data.ratings >= liked).mean()
     print(

@@ -1,1 +1,1 @@
-"""The recommender for your own data: advise, fit, recommend, update."""
+"""The recommender for your own data: advise, fit, recommend, interview."""

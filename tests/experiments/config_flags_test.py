@@ -197,6 +197,7 @@ LEFT_OUT = {
     },
   ),
   'pref.run': (pref.PrefConfig, {}),
+  'recommend.interview': (pref.PrefConfig, {}),
 }
 # Other scripts that load data by `source_flags`.
 OTHERS = ('adaptation.run', 'ease.claims', 'export.run')

@@ -1,4 +1,4 @@
-"""The simulated users, the conversation, and the tables of PReF."""
+"""The simulated users and the tables of PReF."""
 
 import dataclasses
 import json
@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from experiments.pref import (
-  conversation,
   curves,
   people,
   recommendation,
@@ -149,54 +148,6 @@ def test_a_run_says_whether_asking_is_worth_it():
   assert f'{start.mean() + 0.1:.3f} ±' in drawn
   (none,) = summary.advice(rows[:1], 'ndcg@5')
   assert 'no question was asked' in none
-
-
-def talk(data, keys):
-  keys, lines = iter(keys), []
-
-  def read(prompt):
-    lines.append(prompt)
-    try:
-      return next(keys)
-    except StopIteration:
-      raise EOFError from None
-
-  config = pref.PrefConfig(rank=3, steps=20, per_user=20, batch_size=64)
-  code = conversation.run(
-    data, config, num_pool=8, read=read, show=lines.append
-  )
-  assert code == 0
-  return '\n'.join(lines)
-
-
-def test_a_wrong_key_asks_again_and_the_end_of_input_ends(data):
-  said = talk(data, ['1', 'x', '2', 'd'])
-  assert "'x' is no answer" in said
-  assert said.count('which do you prefer') == 4
-  assert 'Recommended:' in said
-  assert 'towards' in said
-
-
-def test_who_has_answered_nothing_is_not_told_who_she_is(data):
-  said = talk(data, ['d', 'd', 'q'])
-  assert 'Recommended:' in said
-  assert 'Nothing is known yet' in said
-  assert 'towards' not in said
-
-
-def test_ten_questions_are_enough(data):
-  said = talk(data, ['1'] * 30)
-  assert said.count('which do you prefer') == 10
-
-
-def test_an_interview_says_which_items_it_leaves_out(data):
-  number = int(data.item_counts().min()) + 1
-  said = []
-  left = conversation.rated_items(data, number, said.append)
-  assert left.num_items < 25
-  assert f'{25 - left.num_items} of 25 items are left out' in said[0]
-  with pytest.raises(interactions.DataError, match=r'0 of 25 .*--min_rows=99'):
-    conversation.rated_items(data, 99, said.append)
 
 
 def test_a_pair_that_is_rated_again_has_its_last_rating(data):

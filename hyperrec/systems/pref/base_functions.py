@@ -20,6 +20,8 @@ Csr = scipy.sparse.csr_matrix
 
 # The randomised SVD draws this many extra columns and makes this many passes.
 _EXTRA, _PASSES = 10, 4
+# Names of the two features of `consensus`, in their order.
+CONSENSUS = ('popularity', 'mean rating')
 # Weight, in ratings, of the global mean in the mean rating of an item.
 _SHRINKAGE = 5.0
 

@@ -237,6 +237,25 @@ def expected_slope(features, prior: rf.Gaussian) -> Float[Array, 'N N']:
   return rf.slope(mean_NxN / scale_NxN) / scale_NxN
 
 
+def once(rule: Rule) -> Rule:
+  """Makes a rule that asks about each item once, as long as it can.
+
+  Some rules come back to the same few items, which is tedious for a person. If
+  fewer than two items are left that no question was about, the rule is as
+  before.
+  """
+
+  def gains(pool: Pool, belief: Belief, key: jax.Array):
+    gain_NxN = rule(pool, belief, key)
+    is_asked_N = belief.asked.any(axis=0) | belief.asked.any(axis=1)
+    is_new_N = ~is_asked_N & (pool.known > 0)
+    is_new_NxN = is_new_N[:, None] & is_new_N[None]
+    of_new_NxN = jnp.where(is_new_NxN, gain_NxN, -jnp.inf)
+    return jnp.where(is_new_N.sum() >= 2, of_new_NxN, gain_NxN)
+
+  return gains
+
+
 def ask(rule: Rule, pool: Pool, belief: Belief, key: jax.Array):
   """Selects the pair with the largest gain that was not asked yet.
 

@@ -185,6 +185,18 @@ def test_after_no_answer_other_items_are_asked():
     assert (int(first), int(second)) == (2, 3)
 
 
+def test_an_item_is_asked_about_once_as_long_as_others_are_left(pool, belief):
+  """Items 3 and 4 are the only ones that the belief has no question about."""
+  popular = question_rules.once(question_rules.popular)
+  found = question_rules.ask(popular, pool, belief, KEY)
+  assert (int(found[0]), int(found[1])) == (3, 4)
+  belief = interview.update(pool, belief, (3, 4), 1.0, 1.0)
+  again = question_rules.ask(popular, pool, belief, KEY)
+  usual = question_rules.ask(question_rules.popular, pool, belief, KEY)
+  assert again == usual
+  assert (int(again[0]), int(again[1]), bool(again[2])) == (0, 2, True)
+
+
 def test_popular_asks_the_most_rated_pair(pool, belief):
   first, second, _ = question_rules.ask(
     question_rules.popular, pool, belief, KEY

@@ -21,7 +21,7 @@ from typing import Any
 
 from absl import app, flags
 
-from hyperrec import export, method, whole_file
+from hyperrec import export, method, saved_folder, whole_file
 from hyperrec.cost import memory
 from hyperrec.data import interactions
 from hyperrec.evaluation import results
@@ -38,6 +38,7 @@ EXPLAINED = (
   manifest.OtherRunError,
   mesh.MeshError,
   export.ExportError,
+  saved_folder.FolderError,
 )
 
 # Flags that only name places or devices of a machine: results do not depend on

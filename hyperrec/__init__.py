@@ -17,7 +17,7 @@ __all__ = [
   'CannotServe',
   'Histories',
   'Interactions',
-  'Ranker',
+  'Recommender',
   'alpharec',
   'catalogue_generator',
   'cease',

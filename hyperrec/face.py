@@ -165,8 +165,7 @@ from hyperrec.data.interactions import Interactions
 from hyperrec.data.sources import load
 from hyperrec.laboratory import evaluate
 from hyperrec.method import CannotServe, Histories
-from hyperrec.ranker import Ranker
-from hyperrec.serving import fit
+from hyperrec.recommender import Recommender, fit
 from hyperrec.systems.baselines.popularity import popularity
 from hyperrec.systems.baselines.random_scores import random_scores
 from hyperrec.systems.baselines.two_tower import two_tower

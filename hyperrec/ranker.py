@@ -41,7 +41,7 @@ class Ranking(list):
     return f'{items}, {"; ".join(self.notes)}' if self.notes else items
 
 
-class _Numbered(NamedTuple):
+class Numbered(NamedTuple):
   """The item numbers of a history, oldest first, and its unknown ids."""
 
   items: list[int]
@@ -55,7 +55,7 @@ class Ranker:
   """
 
   def __init__(self, head: dict, items: dict, score: Callable):
-    """Makes a recommender; users call `export.load` or `serving.fit` instead.
+    """Makes a ranker; users call `export.load` or `recommender.fit` instead.
 
     Args:
       head: description of the recommender, with its `kind`.
@@ -67,7 +67,7 @@ class Ranker:
     self.item_ids: list[str] = items['ids']
     self.titles: list[str] | None = items['titles']
     self._counts = items['counts'] and np.array(items['counts'], np.float64)
-    self.number = {name: i for i, name in enumerate(self.item_ids)}
+    self._number = {name: i for i, name in enumerate(self.item_ids)}
     self._score = score
     self._reads_histories = head['kind'] != 'popularity'
     order = np.arange(len(self.item_ids))
@@ -149,10 +149,10 @@ class Ranker:
     """Whether each item may be recommended; see `recommend`."""
     is_allowed = np.ones(len(self.item_ids), bool)
     if candidates is not None:
-      chosen = self._numbers('candidates', candidates, ignore_unknown).items
+      chosen = self.numbers('candidates', candidates, ignore_unknown).items
       is_allowed[:] = False
       is_allowed[chosen] = True
-    is_allowed[self._numbers('exclude', exclude, ignore_unknown).items] = False
+    is_allowed[self.numbers('exclude', exclude, ignore_unknown).items] = False
     return is_allowed
 
   def _rank(self, start, known, k, is_allowed, exclude_seen) -> list[Ranking]:
@@ -184,7 +184,7 @@ class Ranker:
       for row, top, said, user in zip(scores, best, notes, known, strict=True)
     ]
 
-  def _lacks_support(self, row, user: _Numbered) -> str:
+  def _lacks_support(self, row, user: Numbered) -> str:
     """The reason why a history cannot be ranked by scores; '' if it can."""
     if not self._reads_histories:
       return ''
@@ -195,7 +195,7 @@ class Ranker:
       return 'nothing is known of what goes with the items of this history'
     return ''
 
-  def _ranking(self, row, best, k, notes, user: _Numbered) -> Ranking:
+  def _ranking(self, row, best, k, notes, user: Numbered) -> Ranking:
     """Returns the listed items, with notes on items left out or missing."""
     unsupported = sum(row[i] == 0 for i in best)
     if unsupported:
@@ -212,29 +212,40 @@ class Ranker:
       )
     return Ranking([(self.item_ids[i], float(row[i])) for i in best], notes)
 
-  def _known(self, histories, ignore_unknown: bool) -> list[_Numbered]:
+  def _known(self, histories, ignore_unknown: bool) -> list[Numbered]:
     """Returns the item numbers and the unknown ids of each history."""
     example = "give a list of histories, each a list of ids, as [['12', '13']]"
     return [
-      self._numbers(f'history {user}', history, ignore_unknown)
+      self.numbers(f'history {user}', history, ignore_unknown)
       for user, history in enumerate(_elements('histories', histories, example))
     ]
 
-  def _numbers(self, what: str, ids, ignore_unknown: bool) -> _Numbered:
-    """Returns the numbers of the ids of one list; the last repeat counts."""
+  def numbers(
+    self, what: str, ids: Iterable[Any], ignore_unknown: bool = False
+  ) -> Numbered:
+    """Returns the numbers of the ids of one list; the last repeat counts.
+
+    Args:
+      what: name of the list, for the error message.
+      ids: the ids.
+      ignore_unknown: whether to leave out ids that are not in the catalogue.
+
+    Raises:
+      RecommenderError: an id is invalid or not in the catalogue.
+    """
     names = [
       id_text(name, what)
       for name in _elements(what, ids, "give a list of ids, as ['12', '13']")
     ]
-    unknown = [name for name in names if name not in self.number]
+    unknown = [name for name in names if name not in self._number]
     if unknown and not ignore_unknown:
       raise RecommenderError(
         f'{what}: {len(unknown)} of {len(names)} ids are not in the catalogue, '
         f'such as {unknown[0]!r}; leave them out, or ask for unknown ids to be '
         'ignored (ignore_unknown)'
       )
-    numbers = [self.number[name] for name in names if name in self.number]
-    return _Numbered(list(dict.fromkeys(numbers[::-1]))[::-1], unknown)
+    numbers = [self._number[name] for name in names if name in self._number]
+    return Numbered(list(dict.fromkeys(numbers[::-1]))[::-1], unknown)
 
 
 def id_text(value: Any, what: str) -> str:

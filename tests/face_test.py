@@ -17,7 +17,7 @@ def test_the_package_has_the_names_of_its_face():
 def test_every_name_has_an_example_that_runs():
   shown = set(re.findall(r'\bhr\.(\w+)', face.__doc__))
   assert set(hyperrec.__all__) - shown == {
-    'Histories', 'Interactions', 'Ranker',
+    'Histories', 'Interactions', 'Recommender',
   }  # fmt: skip
   found = doctest.testmod(face)
   assert found.attempted > 20

@@ -1,9 +1,9 @@
 """How long the trials take, from times measured on data of several sizes.
 
-`results/times.json` holds, for each case and method, the numbers a, b and c of
-seconds = exp(a) V^b N^c for one setting of hyperparameters, where V is the
-number of items and N that of interactions, and the speed of the machine on
-which they were measured. `experiments.recommend.measure_times` makes it.
+`results/times.json` holds, for each case and method, the numbers f, a, b and c
+of seconds = f + exp(a) V^b N^c, where V is the number of items and N that of
+interactions, and the speed of the machine on which they were measured.
+`experiments.recommend.measure_times` makes it.
 """
 
 import functools
@@ -19,7 +19,7 @@ from hyperrec.cost import memory
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.systems.linear import linear_autoencoder
 
-_TIMES = pathlib.Path(__file__).with_name('results') / 'times.json'
+TIMES = pathlib.Path(__file__).with_name('results') / 'times.json'
 
 
 class Size(NamedTuple):
@@ -36,15 +36,20 @@ class Size(NamedTuple):
 
 @functools.cache
 def _measured() -> dict[str, Any]:
-  if not _TIMES.exists():
+  if not TIMES.exists():
     return {'flops_per_second': None, 'times': {}}
-  return json.loads(_TIMES.read_text(encoding='utf-8'))
+  return json.loads(TIMES.read_text(encoding='utf-8'))
 
 
 @functools.cache
 def _slowness() -> float:
   """The time of this machine over that of the one that was measured."""
   return _measured()['flops_per_second'] / needs.flops_per_second()
+
+
+def name(case: cases_lib.Case, method: str) -> str:
+  """The name of a method in a case, in the file of times."""
+  return f'{case.regime} {method}'
 
 
 def seconds(
@@ -58,7 +63,7 @@ def seconds(
     size: of the data.
     trials: number of hyperparameter settings.
   """
-  found = _measured()['times'].get(f'{case.regime} {method}')
+  found = _measured()['times'].get(name(case, method))
   if found is None:
     return None
   exponent = (
@@ -66,9 +71,13 @@ def seconds(
     + found['b'] * math.log(size.num_items)
     + found['c'] * math.log(size.num_interactions)
   )
-  # One setting is fitted once, several once more for each rehearsal.
-  settings = 1 + trials if trials > 1 else 1
-  return math.exp(exponent) * settings * len(case.budgets) * _slowness()
+  grown = math.exp(exponent) * _fits(trials) / _fits(_measured()['trials'])
+  return (found['floor'] + grown) * _slowness()
+
+
+def _fits(trials: int) -> int:
+  """How often a method is fitted: once, and for each setting that is tried."""
+  return 1 + trials if trials > 1 else 1
 
 
 def announced(jobs: Iterable[Any], data: interactions_lib.Interactions) -> str:

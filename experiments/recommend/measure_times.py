@@ -1,0 +1,158 @@
+"""Measures how long each method takes in each case, by the size of the data.
+
+  python -m experiments.recommend.measure_times
+
+Writes results/times.json beside it, from which `forecast` says how long a run
+of `advise` takes. Times are those of the processor, so that other work on the
+machine matters little. It takes about half an hour and resumes.
+"""
+
+import json
+import math
+import pathlib
+import time
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from absl import flags
+
+from experiments import needs, script
+from experiments.adaptation import cells as cells_lib
+from experiments.recommend import cases as cases_lib
+from experiments.recommend import forecast
+from hyperrec import features as features_lib
+from hyperrec.data import description as description_lib
+from hyperrec.data import sources
+from hyperrec.evaluation import results
+
+_WORKDIR = flags.DEFINE_string(
+  'workdir', 'results/times', 'Folder that keeps what has been measured.'
+)
+
+# Users, items and mean length of histories; the first is nearly free of work.
+SIZES = (
+  (150, 80, 10),
+  (600, 400, 20),
+  (2000, 1000, 20),
+  (1500, 3000, 30),
+  (6000, 1500, 15),
+  (4000, 4000, 40),
+)
+TRIALS = 3
+_NUM_HELDOUT = 100
+
+
+class Point(NamedTuple):
+  """The time of a method in a case on data of one size, in seconds."""
+
+  num_items: int
+  num_interactions: int
+  seconds: float
+
+
+def main(argv):
+  """Measures what is missing and writes the file."""
+  del argv
+  path = pathlib.Path(_WORKDIR.value) / 'times.jsonl'
+  done = {}
+  if path.exists():
+    for line in path.read_text(encoding='utf-8').splitlines():
+      row = json.loads(line)
+      done[row['name'], *row['size']] = row
+  for size in SIZES:
+    for row in measured(size, done):
+      results.append_json_line(row, path)
+      done[row['name'], *size] = row
+      print(f'{size} {row["name"]}: {row["seconds"]:.1f} s', flush=True)
+  names = dict.fromkeys(row['name'] for row in done.values())
+  times = {
+    name: fitted([point(row) for row in done.values() if row['name'] == name])
+    for name in names
+  }
+  script.write_document(
+    {
+      'flops_per_second': needs.flops_per_second(time.process_time),
+      'trials': TRIALS,
+      'times': times,
+      **script.provenance(),
+    },
+    forecast.TIMES,
+  )
+
+
+def measured(size, done):
+  """Yields a row for each case and method that has not been measured."""
+  num_users, num_items, mean_length = size
+  data = sources.load(
+    'synthetic',
+    num_users=num_users,
+    num_items=num_items,
+    mean_length=mean_length,
+  )
+  features = features_lib.read(
+    [data], 'tfidf', cache_folder=None, num_features=128
+  )
+  settings = cells_lib.Settings(
+    min(_NUM_HELDOUT, num_users // 5), trials=TRIALS
+  )
+  cases, _ = cases_lib.possible(description_lib.describe(data))
+  for case in cases:
+    for method in case.methods:
+      name = forecast.name(case, method)
+      if (name, *size) in done:
+        continue
+      # What was compiled for one method must not help the next one.
+      jax.clear_caches()
+      runner = cells_lib.Runner(cells_lib.Data(data), features, settings)
+      start = time.process_time()
+      for budget in case.budgets:
+        runner.run(cells_lib.Cell(case.regime, 0, budget, method), {})
+      yield {
+        'name': name,
+        'size': list(size),
+        'num_items': data.num_items,
+        'num_interactions': len(data),
+        'seconds': time.process_time() - start,
+      }
+
+
+def point(row: dict[str, Any]) -> Point:
+  """What is fitted of a row."""
+  return Point(*(row[field] for field in Point._fields))
+
+
+def fitted(points: list[Point]) -> dict[str, float]:
+  """The floor f and a, b, c of seconds = f + exp(a) V^b N^c.
+
+  The floor is the time on the smallest data, most of which is compilation. The
+  exponents are at least 0, and found by least squares of logarithms.
+  """
+  points = sorted(points, key=lambda p: p.num_interactions)
+  floor = points[0].seconds
+  rest = points[1:]
+  # Below a tenth of the floor, differences are noise.
+  logs = np.log([max(p.seconds - floor, 0.1 * floor, 1e-3) for p in rest])
+  items = np.log([p.num_items for p in rest])
+  rows = np.log([p.num_interactions for p in rest])
+  best = None
+  for columns in ((items, rows), (items,), (rows,), ()):
+    table = np.stack([np.ones_like(logs), *columns], axis=1)
+    found, *_ = np.linalg.lstsq(table, logs, rcond=None)
+    error = float(np.square(table @ found - logs).sum())
+    is_new = best is None or error < best[0]
+    if (found[1:] >= 0).all() and is_new:
+      best = error, found, columns
+  _, found, columns = best
+  by_column = dict(zip(map(id, columns), found[1:], strict=True))
+  return {
+    'floor': floor,
+    'a': float(found[0]),
+    'b': float(by_column.get(id(items), 0.0)),
+    'c': float(by_column.get(id(rows), 0.0)),
+    'error': math.exp(math.sqrt(best[0] / len(rest))),
+  }
+
+
+if __name__ == '__main__':
+  script.run(main)

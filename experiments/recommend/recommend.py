@@ -1,0 +1,156 @@
+"""Recommends items: to users of the data, to histories, or to all users.
+
+  python -m experiments.recommend.recommend --model=my_recommender --users=17 \
+    --k=5 --why
+  python -m experiments.recommend.recommend --model=my_recommender \
+    --history=260,1196
+  python -m experiments.recommend.recommend --model=my_recommender --all \
+    --k=20 --output=all.parquet
+
+--users, --exclude and --candidates are comma-separated lists; each may be
+given several times, for ids that contain commas. Without --output, lists are
+printed. A file has the columns user, rank, item and score; it is written batch
+by batch, so that memory does not grow with the number of users.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from absl import app, flags
+
+from experiments import ids, script
+from experiments.recommend import lists, stored
+from hyperrec import recommender as recommender_lib
+
+_MODEL = flags.DEFINE_string(
+  'model', None, 'Folder of a fitted recommender.', required=True
+)
+_USERS = flags.DEFINE_multi_string(
+  'users', [], 'Ids of users of the data: one id, or a comma-separated list.'
+)
+_HISTORY = flags.DEFINE_multi_string(
+  'history',
+  [],
+  'Ids of the items of a new user, oldest first: one id, or a comma-separated '
+  'list. May be given several times, for example for ids that contain commas.',
+)
+_ALL = flags.DEFINE_bool('all', False, 'Recommends to all users of the data.')
+_K = flags.DEFINE_integer(
+  'k', 10, 'Number of items to recommend.', lower_bound=1
+)
+_EXCLUDE = flags.DEFINE_multi_string(
+  'exclude', [], 'Ids of items to leave out, in the syntax of --history.'
+)
+_CANDIDATES = flags.DEFINE_multi_string(
+  'candidates',
+  None,
+  'Ids of the only items that may be recommended, in the syntax of --history.',
+)
+_IGNORE_UNKNOWN = flags.DEFINE_bool(
+  'ignore_unknown',
+  False,
+  'Ignore ids that are not in the catalogue; without it they are an error.',
+)
+_SEEN = flags.DEFINE_bool(
+  'seen', False, 'Also recommends items that a user has already.'
+)
+_WHY = flags.DEFINE_bool(
+  'why', False, 'Prints the items of the history that speak most for each item.'
+)
+_OUTPUT = flags.DEFINE_string(
+  'output', None, 'File to write, ending in .csv or .parquet.'
+)
+
+
+def main(argv):
+  """Prints or writes the lists."""
+  del argv
+  asked = [bool(_USERS.value), bool(_HISTORY.value), _ALL.value]
+  if sum(asked) != 1:
+    raise app.UsageError('give one of --users, --history and --all')
+  if _ALL.value and _OUTPUT.value is None:
+    raise app.UsageError('--all needs --output, such as all.parquet')
+  if _OUTPUT.value is not None:
+    lists.check_name('output', _OUTPUT.value)
+  model = stored.load(_MODEL.value)
+  exclude, candidates = (
+    None if value is None else ids.parse(flag, value, model.item_ids)
+    for flag, value in (
+      ('--exclude', _EXCLUDE.value),
+      ('--candidates', _CANDIDATES.value),
+    )
+  )
+  options = {
+    'exclude': exclude,
+    'candidates': candidates,
+    'ignore_unknown': _IGNORE_UNKNOWN.value,
+    'exclude_seen': not _SEEN.value,
+  }
+  if _ALL.value:
+    written = lists.write(
+      _OUTPUT.value, model.recommend_to_all(_K.value, **options), model.item_ids
+    )
+    print(f'{written:,} users: {_OUTPUT.value}')
+    return
+  if _HISTORY.value:
+    users = ['history']
+    histories = [ids.parse('--history', _HISTORY.value, model.item_ids)]
+  else:
+    users = ids.parse('--users', _USERS.value, model.data.user_ids.tolist())
+    histories = [model.history(user) for user in users]
+  found = model.recommend(histories, _K.value, **options)
+  if _OUTPUT.value is not None:
+    lists.write(_OUTPUT.value, [batch(users, found, model)], model.item_ids)
+    print(f'{len(users):,} users: {_OUTPUT.value}')
+    return
+  for user, history, ranking in zip(users, histories, found, strict=True):
+    show(model, user, history, ranking)
+
+
+def batch(
+  users: list[str], found: list, model: recommender_lib.Recommender
+) -> recommender_lib.Best:
+  """The lists as one batch of a file."""
+  width = max(map(len, found), default=0)
+  items = np.full((len(users), width), -1)
+  scores = np.full((len(users), width), -np.inf)
+  number = {name: i for i, name in enumerate(model.item_ids)}
+  for row, ranking in enumerate(found):
+    items[row, : len(ranking)] = [number[name] for name, _ in ranking]
+    scores[row, : len(ranking)] = [score for _, score in ranking]
+  return recommender_lib.Best(np.array(users, object), items, scores)
+
+
+def show(
+  model: recommender_lib.Recommender,
+  user: str,
+  history: list[str],
+  ranking: Iterable,
+) -> None:
+  """Prints a list, with notes and reasons."""
+  titles = _titles(model)
+  print(f'user {user}, who has {len(history)} items:')
+  for note in ranking.notes:
+    print(f'note: {note}')
+  for name, score in ranking:
+    print(f'{score:.4f}  {titles[name]}')
+    if _WHY.value:
+      for line in _reasons(model, history, name, titles):
+        print(f'        {line}')
+
+
+def _reasons(model, history, name, titles) -> Iterator[str]:
+  for other, share in model.why(history, name):
+    yield f'{share:.0%} for {titles[other]}'
+
+
+def _titles(model: recommender_lib.Recommender) -> dict[str, str]:
+  text = model.data.item_text
+  if text is None:
+    return {name: name for name in model.item_ids}
+  pairs = zip(model.item_ids, text.tolist(), strict=True)
+  return {name: f'{name}  {title}'.strip() for name, title in pairs}
+
+
+if __name__ == '__main__':
+  script.run(main)

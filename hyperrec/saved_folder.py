@@ -1,0 +1,152 @@
+"""A folder of files that is written whole or not at all, and checked if read.
+
+One file, the head, is JSON: it says what the folder is, and holds the SHA-256
+of the other files.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+# Errors of JSON files that are incomplete, too deep, or lack a field.
+UNREADABLE = (ValueError, KeyError, TypeError, RecursionError)
+
+
+class FolderError(ValueError):
+  """A folder cannot be used, written or read; the message says why."""
+
+
+def check(
+  folder: str | pathlib.Path, names: set[str], what: str, *, overwrite: bool
+) -> pathlib.Path:
+  """Returns the absolute path of a folder that may be written.
+
+  Args:
+    folder: the folder.
+    names: all files that such a folder may hold.
+    what: what it holds, for the error message, such as 'recommender'.
+    overwrite: whether the folder may be replaced.
+
+  Raises:
+    FolderError: the folder exists and `overwrite` is False, it holds other
+      files, or a parent of it is a file.
+  """
+  folder = pathlib.Path(os.path.expanduser(folder)).absolute()
+  if not folder.exists():
+    above = next(path for path in folder.parents if path.exists())
+    if not above.is_dir():
+      raise FolderError(
+        f'{above} is a file; choose another folder than {folder}'
+      )
+    return folder
+  if not overwrite:
+    raise FolderError(
+      f'{folder} is there already; choose another folder, or overwrite it'
+    )
+  found = {path.name for path in folder.iterdir()} if folder.is_dir() else {''}
+  if found - names:
+    raise FolderError(
+      f'{folder} is no {what}, and is not overwritten; choose another folder'
+    )
+  return folder
+
+
+def write(
+  folder: pathlib.Path,
+  head_name: str,
+  head: Mapping[str, Any],
+  files: Mapping[str, bytes],
+) -> None:
+  """Writes a folder; a reader sees the old one or the new one.
+
+  Args:
+    folder: the folder, as `check` returns it.
+    head_name: name of the head.
+    head: its content; `sha256` is added.
+    files: name -> content of the other files.
+  """
+  sums = {name: hashlib.sha256(c).hexdigest() for name, c in files.items()}
+  text = json.dumps({**head, 'sha256': sums}, indent=2) + '\n'
+  folder.parent.mkdir(parents=True, exist_ok=True)
+  made = pathlib.Path(tempfile.mkdtemp(prefix='.saving-', dir=folder.parent))
+  try:
+    for name, content in {**files, head_name: text.encode()}.items():
+      with (made / name).open('wb') as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    made.chmod(0o755)
+    _replace(folder, made)
+  finally:
+    shutil.rmtree(made, ignore_errors=True)
+
+
+def _replace(folder: pathlib.Path, made: pathlib.Path) -> None:
+  if not folder.exists():
+    made.rename(folder)
+    return
+  old = made.with_name(made.name + '-old')
+  folder.rename(old)
+  try:
+    made.rename(folder)
+  except BaseException:
+    old.rename(folder)
+    raise
+  shutil.rmtree(old)
+
+
+def read_head(
+  folder: str | pathlib.Path, head_name: str, what: str
+) -> tuple[pathlib.Path, dict[str, Any]]:
+  """Returns the path of a folder and the content of its head.
+
+  Raises:
+    FolderError: there is no such folder or head, or it is no JSON object.
+  """
+  folder = pathlib.Path(os.path.expanduser(folder))
+  path = folder / head_name
+  if not folder.is_dir() or not path.exists():
+    raise FolderError(
+      f'{folder} holds no {what}, since there is no {head_name} in it; name '
+      f'the folder that a {what} was written to'
+    )
+  try:
+    head = json.loads(_bytes(path))
+    head['sha256'].items()
+  except (*UNREADABLE, AttributeError) as error:
+    raise FolderError(
+      f'{path} is no description of a {what} ({error!r}); write it again'
+    ) from error
+  return folder, head
+
+
+def read_files(
+  folder: pathlib.Path, head_name: str, head: Mapping[str, Any]
+) -> dict[str, bytes]:
+  """Returns name -> content of the files that the head names.
+
+  Raises:
+    FolderError: a file is missing or is not the one that was written.
+  """
+  files = {name: _bytes(folder / name) for name in head['sha256']}
+  for name, content in files.items():
+    if hashlib.sha256(content).hexdigest() != head['sha256'][name]:
+      raise FolderError(
+        f'{folder / name} is not the file that was written (its SHA-256 '
+        f'differs from the one in {head_name}); copy or write it again'
+      )
+  return files
+
+
+def _bytes(path: pathlib.Path) -> bytes:
+  try:
+    return path.read_bytes()
+  except OSError as error:
+    raise FolderError(
+      f'{path} cannot be read: {error.strerror}; write it again'
+    ) from error

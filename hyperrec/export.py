@@ -2,10 +2,11 @@
 
 A folder holds `recommender.json` (a description, and the SHA-256 of the other
 files), `items.json` (ids, titles, and the number of interactions of each item),
-`tensors.safetensors`, and for networks `score.jaxexport` (StableHLO with a
-symbolic number of users). Reading needs NumPy and safetensors; networks also
-need JAX. `systems/exports.py` converts a trained method to a `Model`, and
-`load` returns a `recommender.Recommender`.
+`tensors.safetensors`, and `score.jaxexport` (StableHLO with a symbolic number
+of users, which reads the tensors). `load` returns a `recommender.Recommender`.
+It scores linear kinds by NumPy and networks by the program, which needs JAX.
+`systems/exports.py` converts a fitted method to a `Model`.
+`experiments/export/consumer.py` serves any folder without this package.
 """
 
 import hashlib
@@ -24,7 +25,8 @@ import safetensors.numpy
 
 from hyperrec import recommender, scorers
 
-FORMAT = 2
+# Since format 3, linear kinds have a program, too.
+FORMAT = 3
 _HEAD = 'recommender.json'
 _ITEMS = 'items.json'
 _TENSORS = 'tensors.safetensors'
@@ -43,8 +45,9 @@ class Model(NamedTuple):
   Attributes:
     kind: one of `scorers.KINDS`; it decides how scores are computed.
     tensors: name -> array.
-    program: for networks, a serialized `jax.export` of (tensors, items [b, l],
-      mask [b, l]) -> scores [b, V].
+    program: a serialized `jax.export` of (tensors, items [b, l], mask [b, l])
+      -> scores [b, V]. The items of a history are distinct and start at column
+      0; beyond them the mask is False.
     length: number of last history items that a network reads; None reads all.
     counts: [V] number of interactions of each item, by which items are ranked
       for users with unusable histories; None refuses such users.
@@ -52,7 +55,7 @@ class Model(NamedTuple):
 
   kind: str
   tensors: dict[str, np.ndarray]
-  program: bytes | None = None
+  program: bytes = b''
   length: int | None = None
   counts: np.ndarray | None = None
 
@@ -79,8 +82,8 @@ def save(
 
   Raises:
     ExportError: the folder cannot be used (see `check_folder`), the tensors
-      are invalid (see `scorers.check`), or the ids, titles or counts are not
-      those of V distinct items.
+      are invalid (see `scorers.check`), there is no program, or the ids, titles
+      or counts are not those of V distinct items.
   """
   folder = check_folder(folder, overwrite=overwrite)
   ids = [recommender.id_text(name, 'item_ids') for name in item_ids]
@@ -93,6 +96,10 @@ def save(
   }
   _check_items(items, len(ids), folder)
   scorers.check(model.kind, model.tensors, len(ids), folder)
+  if not model.program:
+    raise ExportError(
+      f'{folder}: the model has no program; make it by systems.exports.of'
+    )
   folder.parent.mkdir(parents=True, exist_ok=True)
   made = pathlib.Path(tempfile.mkdtemp(prefix='.export-', dir=folder.parent))
   try:
@@ -147,9 +154,8 @@ def _write(folder, model, items, about) -> None:
   files = {
     _ITEMS: json.dumps(items).encode(),
     _TENSORS: safetensors.numpy.save(tensors),
+    _PROGRAM: model.program,
   }
-  if model.program is not None:
-    files[_PROGRAM] = model.program
   head = {
     'format': FORMAT,
     'kind': model.kind,
@@ -236,7 +242,7 @@ def _head(folder: pathlib.Path) -> dict[str, Any]:
     )
   if kind not in scorers.KINDS:
     raise ExportError(f'{path}: kind {kind!r} is none of {scorers.KINDS}')
-  needed = {_ITEMS, _TENSORS} | ({_PROGRAM} if kind == 'network' else set())
+  needed = _FILES - {_HEAD}
   if not isinstance(sums, dict) or set(sums) != needed:
     raise ExportError(
       f'{path}: sha256 must name {sorted(needed)}, and names '

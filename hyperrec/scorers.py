@@ -12,6 +12,7 @@ ExportError = recommender.ExportError
 
 KINDS = ('popularity', 'dense', 'sparse', 'factored', 'subset', 'network')
 # Names of the tensors and their numbers of axes, for all kinds except networks.
+# `systems.linear.weights_program` makes the programs of the same kinds.
 _AXES = {
   'popularity': {'counts': 1},
   'dense': {'weights': 2},
@@ -156,7 +157,7 @@ def network(
     ExportError: the program cannot be read, or it expects other tensors,
       another length or another catalogue.
   """
-  import jax  # Only networks need JAX.
+  import jax  # Linear kinds are scored without JAX.
   import jax.export
 
   try:

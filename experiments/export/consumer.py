@@ -2,8 +2,10 @@
 
   python consumer.py --model=my_recommender --k=10 --history 260 1196
 
-Copy this file to where the folder is served. It serves every folder that
-`experiments.export.run` wrote, whatever method it holds, but checks no request.
+It needs `pip install jax flatbuffers numpy safetensors`, and can be copied to
+where the folder is served. It serves every folder that `experiments.export.run`
+wrote, whatever its method, but it checks neither files nor requests;
+`experiments.export.recommend` does.
 """
 
 import argparse

@@ -134,12 +134,30 @@ def record(name: str, run: Callable[[list[str]], Sequence[Comparison]]) -> None:
     run: returns the comparisons; appends skipped ones and the reason to its
       argument.
   """
-  skipped: list[str] = []
+
+  def compared():
+    skipped: list[str] = []
+    comparisons = run(skipped)
+    for comparison in comparisons:
+      print(line(comparison))
+    rows = [
+      {**c._asdict(), 'ratio': c.ratio, 'is_met': c.is_met} for c in comparisons
+    ]
+    return {'comparisons': rows, 'skipped': skipped}
+
+  write(name, compared)
+
+
+def write(name: str, run: Callable[[], Mapping[str, Any]]) -> None:
+  """Runs a benchmark, and writes what it returns and what made it to a file.
+
+  Args:
+    name: name of the benchmark and of its file in --results_dir.
+    run: returns what was measured, as JSON.
+  """
   start, others = time.perf_counter(), _others_seconds()
-  comparisons = run(skipped)
+  measured = run()
   elapsed = time.perf_counter() - start
-  for comparison in comparisons:
-    print(line(comparison))
   origin = script.provenance()
   result = {
     'benchmark': name,
@@ -147,10 +165,7 @@ def record(name: str, run: Callable[[list[str]], Sequence[Comparison]]) -> None:
     'cores_used_by_others': (
       None if others is None else (_others_seconds() - others) / elapsed
     ),
-    'comparisons': [
-      {**c._asdict(), 'ratio': c.ratio, 'is_met': c.is_met} for c in comparisons
-    ],
-    'skipped': skipped,
+    **measured,
     'commit': origin['commit'],
     'versions': origin['versions'] | peers.versions(),
   }

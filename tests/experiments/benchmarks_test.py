@@ -15,6 +15,7 @@ from experiments.benchmarks import (
   mult_vae_step,
   peers,
   table,
+  throughput,
 )
 
 DATA = inputs.skewed(120, 30, mean_length=8)
@@ -140,6 +141,43 @@ def test_table_marks_what_is_missed():
   assert '| 0.25 | <= 1 met |' in text
   assert '0.25 cores used by other processes' in text
   assert 'Skipped: recbole is not installed' in text
+
+
+def test_throughput_serves_every_method_and_is_shown():
+  rows = throughput.compare(inputs.skewed(40, 30, mean_length=8), repeats=2)
+  assert [row['kind'] for row in rows] == [
+    'popularity', 'sparse', 'dense', 'network', 'network',
+  ]  # fmt: skip
+  for row in rows:
+    both = {'program'} if row['kind'] == 'network' else {'program', 'numpy'}
+    assert set(row['users_per_second']) == both
+    assert min(row['users_per_second'].values()) > 0
+  rows[0]['users_per_second'] = {'numpy': 12_345.0, 'program': 87.6}
+  text = table.throughput_section(
+    {
+      'k': 20,
+      'rows': rows,
+      'threads': {'cores': 2, 'blas': 1},
+      'cores_used_by_others': 1.5,
+      'commit': 'abc',
+      'versions': {'jax': '0.10.2'},
+    }
+  )
+  assert '| popularity | popularity | 12,000 | 88 |' in text
+  assert '| HyperEASE for users | network |  | ' in text
+  assert '1.50 cores used by other processes' in text
+
+
+def test_both_ways_of_serving_recommend_the_same():
+  users = inputs.skewed(20, 30, mean_length=8)
+  histories = [row.indices.tolist() for row in users.csr()]
+  for name, model in throughput.made(users):
+    found = throughput.served(model, users)
+    lists = [
+      [[item for item, _ in user] for user in side.recommend(histories, 5)]
+      for side in found.values()
+    ]
+    assert all(ids == lists[0] for ids in lists), name
 
 
 def test_every_committed_result_has_a_section_in_the_readme():

@@ -18,6 +18,7 @@ import optax
 from jaxtyping import Array, Bool, Float
 
 from hyperrec import method as method_lib
+from hyperrec import program as program_lib
 from hyperrec.cost import counts
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.systems.hypernetwork import (
@@ -34,6 +35,7 @@ Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
 Model = method_lib.Model
 Outcome = method_lib.Outcome
+Program = method_lib.Program
 
 # Number of users whose networks are in memory at once during scoring.
 _USERS_AT_ONCE = 64
@@ -106,6 +108,7 @@ def generated_head(
     functools.partial(fit, config),
     functools.partial(score, config),
     generate=functools.partial(_serve, config),
+    program=functools.partial(program, config),
   )
 
 
@@ -218,6 +221,21 @@ def _logits(config: HeadConfig, theta: Any, base: Any, x_BxV: jax.Array):
     return apply(config, generate(config, theta, base, x_V), x_V)
 
   return jax.lax.map(score_user, x_BxV, batch_size=_USERS_AT_ONCE)
+
+
+def program(config: HeadConfig, state: HeadState) -> Program:
+  """The same logits as one function, which serves user after user."""
+  num_items = len(state.base['logits']['bias'])
+
+  def score_histories(params, items_BxL, mask_BxL):
+    def score_user(x_V):
+      made = generate(config, params['theta'], params['base'], x_V)
+      return apply(config, made, x_V)
+
+    x_BxV = program_lib.multi_hot(items_BxL, mask_BxL, num_items, bool)
+    return jax.lax.map(score_user, x_BxV)
+
+  return Program(state._asdict(), score_histories)
 
 
 def generate(

@@ -253,8 +253,8 @@ def place_in_user(data: Interactions) -> np.ndarray:
 
 
 def from_columns(
-  user: Sequence[Any],
-  item: Sequence[Any],
+  user: Sequence[Any] | original_ids.Coded,
+  item: Sequence[Any] | original_ids.Coded,
   *,
   rating: Sequence[float] | None = None,
   timestamp: Sequence[int] | None = None,
@@ -399,12 +399,22 @@ def _renumber(chosen: np.ndarray, size: int, what: str) -> np.ndarray:
 
 
 def _frozen(array: Any, dtype: Any = None) -> np.ndarray | None:
-  """A read-only copy; None stays None."""
-  if array is None:
-    return None
+  """A read-only copy; None and what nobody can write to stay as they are."""
+  if array is None or _is_frozen(array, dtype):
+    return array
   array = np.array(array, dtype=dtype)
   array.flags.writeable = False
   return array
+
+
+def _is_frozen(array: Any, dtype: Any) -> bool:
+  """Whether this is a read-only array of the type, and no view of another."""
+  return (
+    type(array) is np.ndarray
+    and dtype in (None, array.dtype)
+    and array.base is None
+    and not array.flags.writeable
+  )
 
 
 def _validate(data: Interactions) -> None:

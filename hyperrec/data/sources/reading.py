@@ -1,8 +1,9 @@
 """Files of rows, read by DuckDB: separated text, Parquet and JSON.
 
-`open_files` detects the format and the column names of files, `read` reads the
-needed columns, and `place` gives the file and line of a row for error messages.
-`columns.py` converts the columns to ids, numbers, times and texts.
+`open_files` detects the format and the column names of files. `read` reads the
+needed columns in batches, and `packing.py` holds them in little memory. `place`
+gives the file and line of a row for error messages. `columns.py` converts the
+columns to ids, numbers, times and texts.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.data.sources import text_files
+from hyperrec.data.sources import packing, text_files
 
 DataError = interactions_lib.DataError
 Form = text_files.Form
@@ -25,6 +26,7 @@ Layout = text_files.Layout
 Path = str | os.PathLike
 
 _LONGEST_LINE = 2**24
+_BATCH_ROWS = 2**17
 # Words that stand for a missing value, in upper or lower case.
 MISSING = ('', 'nan', 'null', 'none')
 # Column that numbers the rows of all files, if that is needed.
@@ -55,7 +57,9 @@ class Rows(NamedTuple):
   """Columns of files; the columns of text files are text.
 
   Attributes:
-    table: The columns of the rows that were kept.
+    table: The columns of the rows that were kept; text is held as `packing`
+      does.
+    texts: Names of the columns of text.
     files: The files from which they come.
     complete: Columns in which every kept row has a value.
     num_read: Number of rows in the files.
@@ -63,6 +67,7 @@ class Rows(NamedTuple):
   """
 
   table: pa.Table
+  texts: tuple[str, ...]
   files: Files
   complete: tuple[str, ...]
   num_read: int
@@ -239,7 +244,7 @@ def _read(files, places, columns, complete) -> Rows:
   connection = _connect()
   numeric = _numeric_columns(connection, files, places)
   query = _query(files, places, columns, complete, numeric=numeric)
-  table = connection.sql(query).to_arrow_table()
+  table, texts = _packed(connection.sql(query))
   num_read = num_selected = table.num_rows
   if files.form.where or complete:
     num_read, num_selected = connection.execute(
@@ -251,7 +256,24 @@ def _read(files, places, columns, complete) -> Rows:
     raise DataError(
       f'{files}: none of {num_read} rows meets --where={files.form.where}'
     )
-  return Rows(table, files, complete, num_read, num_selected)
+  return Rows(table, texts, files, complete, num_read, num_selected)
+
+
+def _packed(
+  rows: duckdb.DuckDBPyRelation,
+) -> tuple[pa.Table, tuple[str, ...]]:
+  """All rows of a query, packed batch by batch, and which columns are text."""
+  try:
+    with rows.to_arrow_reader(_BATCH_ROWS) as reader:
+      schema = reader.schema
+      table = packing.packed(reader, schema)
+  except OSError as error:
+    # Arrow gives what DuckDB reports between two batches as an OSError.
+    is_conversion = str(error).startswith('Conversion Error')
+    kind = duckdb.ConversionException if is_conversion else duckdb.Error
+    raise kind(str(error)) from error
+  texts = [field.name for field in schema if packing.is_text(field.type)]
+  return table, tuple(texts)
 
 
 def _query(

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import original_ids
 from hyperrec.data.sources import columns as columns_lib
 from hyperrec.data.sources import files, reading
 
@@ -106,7 +106,7 @@ def table(
       f'{opened}: no row has a value in all of {used}; are they the right '
       'columns?'
     )
-  item = columns_lib.ids(rows, columns.item)
+  item = columns_lib.coded_ids(rows, columns.item)
   text, notes = None, ()
   if item_path is not None:
     item_form = reading.Form(
@@ -119,7 +119,7 @@ def table(
   elif own_text:
     text, notes = _item_text(rows, columns.item, own_text, item)
   data = interactions_lib.from_columns(
-    columns_lib.ids(rows, columns.user),
+    columns_lib.coded_ids(rows, columns.user),
     item,
     rating=_ratings(rows, columns.rating, decimal_comma),
     timestamp=_times(rows, columns.timestamp, timestamp_format),
@@ -219,7 +219,11 @@ def _found_text(opened: reading.Files, names: Sequence[str]) -> list[str]:
 
 
 def _text_of_file(
-  path: Path, form: reading.Form, id_column: str, text_columns, item: np.ndarray
+  path: Path,
+  form: reading.Form,
+  id_column: str,
+  text_columns,
+  item: original_ids.Coded,
 ):
   """What `_item_text` gives, from a file of items."""
   opened = reading.open_files(path, form)
@@ -238,7 +242,7 @@ def _text_of_file(
 
 
 def _item_text(
-  rows: reading.Rows, id_column: str, text_columns, item: np.ndarray
+  rows: reading.Rows, id_column: str, text_columns, item: original_ids.Coded
 ) -> tuple[dict[Any, str], tuple[str, ...]]:
   """Text of the ids in `item`, its columns joined by ". ", and what to note."""
   keys = columns_lib.ids(rows, id_column)
@@ -247,12 +251,13 @@ def _item_text(
   for key, *part in zip(keys.tolist(), *parts, strict=True):
     if not text.get(str(key)):
       text[str(key)] = '. '.join(filter(None, part))
-  wanted = pa.array(item).unique().to_pylist()
+  wanted = list(dict.fromkeys(item.ids.tolist()))
   found = {key: text[str(key)] for key in wanted if str(key) in text}
   if not found:
+    first = item.ids[item.codes[0]]
     raise DataError(
       f'{rows.files}: none of its items has an interaction; its ids are like '
-      f'{keys[0]!s}, those of the interactions like {item[0]!s}; name the '
+      f'{keys[0]!s}, those of the interactions like {first!s}; name the '
       'column of ids by --item_id_column'
     )
   lacking = sum(not found.get(key) for key in wanted)

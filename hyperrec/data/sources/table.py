@@ -118,15 +118,20 @@ def table(
     )
   elif own_text:
     text, notes = _item_text(rows, columns.item, own_text, item)
+  user = columns_lib.coded_ids(rows, columns.user)
+  rating = _ratings(rows, columns.rating, decimal_comma)
+  time = _times(rows, columns.timestamp, timestamp_format)
+  notes = (*_notes(rows, used), *notes)
+  del rows  # of a large file, they need as much memory as what is made of them
   data = interactions_lib.from_columns(
-    columns_lib.coded_ids(rows, columns.user),
+    user,
     item,
-    rating=_ratings(rows, columns.rating, decimal_comma),
-    timestamp=_times(rows, columns.timestamp, timestamp_format),
+    rating=rating,
+    timestamp=time,
     item_text=text,
     duplicates='keep',
     name=name or _stem(opened.paths[0]),
-    notes=(*_notes(rows, used), *notes),
+    notes=notes,
     is_order_only=sequences,
   )
   if data.num_users < 2:

@@ -12,7 +12,7 @@ import pyarrow.parquet
 CHUNK = 1_000_000
 _START = 1_600_000_000  # seconds
 _SPAN = 63_072_000  # two years
-_COLUMNS = pa.schema(
+COLUMNS = pa.schema(
   {'user': pa.int64(), 'item': pa.string(), 'time': pa.int64()}
 )
 
@@ -42,7 +42,7 @@ def write(
     '.csv': pyarrow.csv.CSVWriter,
     '.parquet': pyarrow.parquet.ParquetWriter,
   }
-  with make[path.suffix](path, _COLUMNS) as writer:
+  with make[path.suffix](path, COLUMNS) as writer:
     for chunk in _chunks(num_rows, num_users, num_items, seed):
       writer.write(chunk)
 
@@ -69,4 +69,4 @@ def _chunks(
       'item': pa.array(names).take(pa.array(item.clip(max=num_items - 1))),
       'time': time,
     }
-    yield pa.table(columns, _COLUMNS)
+    yield pa.table(columns, COLUMNS)

@@ -145,6 +145,18 @@ def read(
       _fail(files, copies, error)
 
 
+def first_rows(
+  path: pathlib.Path, columns: Iterable[str], number: int
+) -> pa.Table | None:
+  """The first rows of a Parquet or JSON file; None if it cannot be read."""
+  chosen = ', '.join(map(_name, columns))
+  query = f'select {chosen} from {_described(path)} limit {number}'
+  try:
+    return _packed(_connect().sql(query))[0]
+  except duckdb.Error:
+    return None
+
+
 def _copies(
   stack: contextlib.ExitStack, files: Files, *, all_text: bool = False
 ) -> list[pathlib.Path]:
@@ -259,6 +271,11 @@ def _read(files, places, columns, complete) -> Rows:
   return Rows(table, texts, files, complete, num_read, num_selected)
 
 
+def release_memory() -> None:
+  """Gives back the memory that Arrow would keep for its next columns."""
+  pa.default_memory_pool().release_unused()
+
+
 def _packed(
   rows: duckdb.DuckDBPyRelation,
 ) -> tuple[pa.Table, tuple[str, ...]]:
@@ -272,6 +289,7 @@ def _packed(
     is_conversion = str(error).startswith('Conversion Error')
     kind = duckdb.ConversionException if is_conversion else duckdb.Error
     raise kind(str(error)) from error
+  release_memory()
   texts = [field.name for field in schema if packing.is_text(field.type)]
   return table, tuple(texts)
 

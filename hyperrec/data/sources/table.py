@@ -10,7 +10,7 @@ import numpy as np
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import original_ids
 from hyperrec.data.sources import columns as columns_lib
-from hyperrec.data.sources import files, reading
+from hyperrec.data.sources import files, forecast, reading
 
 DataError = interactions_lib.DataError
 Interactions = interactions_lib.Interactions
@@ -77,6 +77,7 @@ def table(
 
   Raises:
     DataError: names the file, the line, the column and the value.
+    InsufficientMemoryError: the file is too large; see `forecast.check`.
   """
   del data_dir
   if not path:
@@ -98,6 +99,7 @@ def table(
   )
   used = [name for name in columns if name is not None]
   own_text = [] if item_path else _found_text(opened, text_columns)
+  forecast.check(opened, [*used, *own_text])
   rows = reading.read(
     opened, [*used, *own_text], used if drop_incomplete else ()
   )
@@ -123,6 +125,7 @@ def table(
   time = _times(rows, columns.timestamp, timestamp_format)
   notes = (*_notes(rows, used), *notes)
   del rows  # of a large file, they need as much memory as what is made of them
+  reading.release_memory()
   data = interactions_lib.from_columns(
     user,
     item,

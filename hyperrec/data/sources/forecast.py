@@ -30,6 +30,8 @@ _ROW_BYTES = 28
 # Bytes of each distinct text beside its characters: as an id it is held by
 # Arrow, by Python and by NumPy.
 _TEXT_BYTES = 200
+# Bytes of each row that DuckDB sorts to fill cells; it uses the disk as well.
+_FILLED_BYTES = 200
 # Bytes for the libraries, DuckDB's buffers and the rows that are being packed.
 _FIXED_BYTES = 3 * 2**28
 
@@ -109,6 +111,8 @@ def forecast(files: reading.Files, columns: Iterable[str]) -> Forecast | None:
       low, high = _column_bytes(column, number)
       least, most = least + low, most + high
   beside = _FIXED_BYTES + rows * _ROW_BYTES
+  if files.form.fill_down:
+    most += rows * _FILLED_BYTES
   size = sum(path.stat().st_size for path in files.paths)
   return Forecast(rows, size, int(beside + least), int(beside + most))
 

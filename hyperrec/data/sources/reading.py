@@ -32,6 +32,8 @@ MISSING = ('', 'nan', 'null', 'none')
 # Column that numbers the rows of all files, if that is needed.
 _ROW = 'hyperrec_row'
 _FILE = 'hyperrec_file'
+# Begins the names of texts that `Form.where` reads as numbers.
+_TEXT = 'hyperrec_text_'
 
 
 class Files(NamedTuple):
@@ -314,7 +316,7 @@ def _query(
       zip(places, files.layouts, strict=True)
     )
   )
-  is_numbered = bool(form.fill_down or form.where) or _ROW in columns
+  is_numbered = bool(form.fill_down) or _ROW in columns
   if is_numbered:
     rows = f'select row_number() over () as {_ROW}, * from ({rows})'
   if form.fill_down:
@@ -331,19 +333,24 @@ def _query(
     kept = f' filter (where ({form.where}\n))' if form.where else ''
     rows = f'select * {_numeric(numeric or {})} from ({rows})'
     return f'select count(*), count(*){kept} from ({rows})'
+  text_of = {}
   if form.where:
     # The condition compares numbers; the columns that are read stay text.
-    rows = (
-      f'with every as materialized ({rows}) select * from every where {_ROW} '
-      f'in (select {_ROW} from (select * {_numeric(numeric or {})} from every) '
-      f'where ({form.where}\n))'
+    text_of = {name: _TEXT + name for name in numeric or {}}
+    texts = ''.join(
+      f', {_name(name)} as {_name(text)}' for name, text in text_of.items()
     )
+    rows = f'select * {_numeric(numeric or {})}{texts} from ({rows})'
+    rows = f'select * from ({rows}) where ({form.where}\n)'
   words = ', '.join(map(_string, MISSING))
   conditions = [
-    f"lower(trim(coalesce({_name(name)}::varchar, ''))) not in ({words})"
+    f"lower(trim(coalesce({_name(text_of.get(name, name))}::varchar, ''))) "
+    f'not in ({words})'
     for name in complete
   ]
-  chosen = ', '.join(map(_name, columns))
+  chosen = ', '.join(
+    f'{_name(text_of.get(name, name))} as {_name(name)}' for name in columns
+  )
   kept = f' where {" and ".join(conditions)}' if conditions else ''
   order = f' order by {_ROW}' if is_numbered else ''
   return f'select {chosen} from ({rows}){kept}{order}'

@@ -3,9 +3,8 @@
   python -m experiments.benchmarks.large_log
 
 The log is made in --folder, where 50 million rows need 1.4 GiB, and removed at
-the end. Each format is read and
-fitted in a process of its own, since memory is measured as the peak of the
-process.
+the end. Each format is read and fitted in a process of its own, since memory is
+measured as the peak of the process.
 """
 
 import json

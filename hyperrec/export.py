@@ -161,7 +161,7 @@ def _head(folder: str | pathlib.Path) -> tuple[pathlib.Path, dict[str, Any]]:
   folder, head = saved_folder.read_head(folder, _HEAD, _WHAT)
   path = folder / _HEAD
   try:
-    kind, found = head['kind'], head['format']
+    kind, found, _ = head['kind'], head['format'], head['sha256']
     size, length = head['num_items'], head['length']
   except saved_folder.UNREADABLE as error:
     raise ExportError(

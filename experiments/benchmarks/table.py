@@ -16,6 +16,10 @@ from experiments.benchmarks import measure
 HERE = pathlib.Path('experiments/benchmarks')
 HEAD = ('input', 'measured', 'hyperrec', 'compared with', '', 'ratio', 'goal')
 CHAOS_HEAD = ('kills', 'during a save', 'training steps', 'parameters')
+LARGE_HEAD = (
+  'file', 'size', 'users', 'items', 'read', 'fit EASE', 'memory said before',
+  'peak while reading', 'peak of the process',
+)  # fmt: skip
 SHARDED_HEAD = (
   'method', 'time', 'iterations', 'operations', 'residual',
   'error relative to LAPACK',
@@ -35,6 +39,7 @@ def tables(folder: pathlib.Path) -> str:
   """Returns one section for each file in the results of the folder."""
   sections = {
     'chaos': chaos_section,
+    'large_log': large_section,
     'sharded_ease': sharded_section,
     'throughput': throughput_section,
   }
@@ -82,6 +87,37 @@ def chaos_section(result: dict[str, Any]) -> str:
     f'Made by {_made_by(result)}.',
   ]
   return '\n'.join(lines)
+
+
+def large_section(result: dict[str, Any]) -> str:
+  """A log that is read and fitted: time, and memory said and needed."""
+  threads = result['threads']
+  lines = [
+    '### large_log',
+    '',
+    _row(LARGE_HEAD),
+    _row(['---'] * len(LARGE_HEAD)),
+    *(_row(_large_cells(row)) for row in result['rows']),
+    '',
+    f'{result["rows_of_log"]:,} rows; {threads["cores"]} CPU cores, BLAS '
+    f'threads: {threads["blas"]}, {_others(result)}; {_made_by(result)}.',
+  ]
+  return '\n'.join(lines)
+
+
+def _large_cells(row: dict[str, Any]) -> list[str]:
+  gib = lambda size: f'{size / 2**30:.2f}'  # noqa: E731
+  return [
+    row['format'],
+    f'{gib(row["file_bytes"])} GiB',
+    f'{row["users"]:,}',
+    f'{row["items"]:,}',
+    f'{row["read_seconds"]:.0f} s',
+    f'{row["fit_seconds"]:.0f} s',
+    f'{" to ".join(map(gib, row["forecast_bytes"]))} GiB',
+    f'{gib(row["read_peak_bytes"])} GiB',
+    f'{gib(row["peak_bytes"])} GiB',
+  ]
 
 
 def sharded_section(result: dict[str, Any]) -> str:

@@ -13,12 +13,12 @@ retrained, and with parts that a hypernetwork generates in several forms.
 
 import json
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from absl import flags, logging
+from absl import app, flags, logging
 
 from experiments import script, source_flags
 from experiments.new_users import own_parameters
@@ -48,11 +48,17 @@ _ENCODER = flags.DEFINE_enum(
 _STEPS = flags.DEFINE_integer(
   'steps', 200, 'Training steps of each generator.', lower_bound=1
 )
+_WAYS = flags.DEFINE_list(
+  'ways',
+  [],
+  'Ways of adapting to run besides frozen, such as finetuned,film; all by '
+  'default.',
+)
 _SEED = script.define_seed('seed', 'Seed of the split and of the training.')
 _OUTPUT = flags.DEFINE_string(
   'output',
   'results/forms.json',
-  'JSON file of the rows. Rows that it has of other seeds and bases are kept.',
+  'JSON file of the rows. Other rows that it has are kept.',
 )
 
 BUDGETS = (1, 5, 20)
@@ -181,15 +187,23 @@ def main(argv):
   """Runs the families and adds their rows to the file."""
   del argv
   script.check_place('output', _OUTPUT.value)
-  data = source_flags.load()
-  split = read(data)
+  split = read(source_flags.load())
   for name in _FAMILIES.value:
+    check_ways(_WAYS.value, generators(FAMILIES[name], split))
     rows = []
-    for way, found in ways(FAMILIES[name], split):
-      rows += rows_of(found, split, f'{name}:{way}', data.name)
-      save(rows, pathlib.Path(_OUTPUT.value), name)
+    for way, found in ways(FAMILIES[name], split, _WAYS.value):
+      rows += rows_of(found, split, f'{name}:{way}')
+      save(rows, pathlib.Path(_OUTPUT.value))
       values = [round(row['ndcg@100'], 4) for row in rows[-len(BUDGETS) :]]
-      logging.info('%s %s:%s %s', data.name, name, way, values)
+      logging.info('%s %s:%s %s', split.source.name, name, way, values)
+
+
+def check_ways(chosen: Collection[str], made: Collection[str]) -> None:
+  """Raises UsageError if a way is unknown."""
+  known = ['finetuned', 'retrained', 'part', *made]
+  for name in chosen:
+    if name not in known:
+      raise app.UsageError(f'--ways={name} is unknown; use some of {known}')
 
 
 def read(data: method_lib.Interactions) -> Data:
@@ -208,39 +222,62 @@ def read(data: method_lib.Interactions) -> Data:
   statistics = np.stack(
     [conditioning.cos_sin(value[None]) for value in popular_V]
   )
-  tables = {'statistics': statistics, 'set': np.zeros((data.num_items, 1))}
+  nothing = np.zeros((data.num_items, 1))
+  tables = {'statistics': statistics}
+  tables |= dict.fromkeys(('set', 'size', 'constant'), nothing)
   if features.encoder is not None:
     tables['text'] = features.units(source)
   tables = {k: np.asarray(v, np.float32) for k, v in tables.items()}
   return Data(tasks, source, tables, jax.random.key(_SEED.value))
 
 
-def ways(family: Family, data: Data) -> Iterator[tuple[str, Found]]:
-  """Yields (name, what was found) for each way of adapting the base."""
+def ways(
+  family: Family, data: Data, chosen: Collection[str]
+) -> Iterator[tuple[str, Found]]:
+  """Yields (name, what was found) for each way of adapting the base.
+
+  Args:
+    family: the base.
+    data: the split.
+    chosen: names of the ways; all if there is none.
+  """
+  is_chosen = lambda name: not chosen or name in chosen  # noqa: E731
   found = frozen(family, data)
   yield 'frozen', found
   base = _base(family, found, data)
-  yield (
-    'finetuned',
-    best(
-      lambda trial: own_parameters.fine_tuned(trial, base), _FINE_TUNING, data
-    ),
-  )
-  layer, head = family.layer, family.head
-  generators = {name: (form, layer, 'set') for name, form in _FORMS.items()}
-  generators['head'] = (output_forms.Full(), head, 'set')
-  for reads in family.reads:
-    if reads in data.tables:
-      generators[f'film:{reads}'] = (output_forms.Film(), layer, reads)
-  for name, generator in generators.items():
-    yield name, _generated(generator, base, data)
-  yield 'retrained', retrained(found, data)
+  if is_chosen('finetuned'):
+    yield (
+      'finetuned',
+      best(
+        lambda trial: own_parameters.fine_tuned(trial, base), _FINE_TUNING, data
+      ),
+    )
+  made = generators(family, data)
+  for name in filter(is_chosen, made):
+    yield name, _generated(made[name], base, data)
+  if is_chosen('retrained'):
+    yield 'retrained', retrained(found, data)
+  if not is_chosen('part'):
+    return
   known, strangers = parted(data)
   found = best(lambda trial: family.model(**trial), (found.trial,), known)
   yield 'part', found
   base = _base(family, found, data)
   for name in _ON_STRANGERS:
-    yield f'part:{name}', _generated(generators[name], base, strangers)
+    yield f'part:{name}', _generated(made[name], base, strangers)
+
+
+def generators(family: Family, data: Data) -> dict[str, tuple]:
+  """Name -> form, generated parts, and what the encoder reads."""
+  layer = family.layer
+  made = {name: (form, layer, 'set') for name, form in _FORMS.items()}
+  made['head'] = (output_forms.Full(), family.head, 'set')
+  for reads in family.reads:
+    if reads in data.tables:
+      made[f'film:{reads}'] = (output_forms.Film(), layer, reads)
+  for reads in ('size', 'constant'):
+    made[f'mixture:{reads}'] = (output_forms.Mixture(), layer, reads)
+  return made
 
 
 def _base(family: Family, found: Found, data: Data) -> own_parameters.Base:
@@ -333,7 +370,7 @@ def _ndcg(model, state, judged: regimes.Judged) -> float:
   return found.mean(laboratory.PRIMARY)
 
 
-def rows_of(found: Found, data: Data, method: str, name: str) -> list[dict]:
+def rows_of(found: Found, data: Data, method: str) -> list[dict]:
   """One row for each budget: quality of the test users, and the costs."""
   rows = []
   for budget, task in data.tasks.items():
@@ -342,7 +379,7 @@ def rows_of(found: Found, data: Data, method: str, name: str) -> list[dict]:
     ).values[laboratory.PRIMARY]
     rows.append(
       {
-        'dataset': name,
+        'dataset': data.source.name,
         'method': method,
         'budget': budget,
         'seed': _SEED.value,
@@ -359,15 +396,14 @@ def rows_of(found: Found, data: Data, method: str, name: str) -> list[dict]:
   return rows
 
 
-def save(rows: list[dict], path: pathlib.Path, family: str) -> None:
-  """Writes the rows, and those of other seeds and families that are there."""
+def save(rows: list[dict], path: pathlib.Path) -> None:
+  """Writes the rows, and the other rows that are there."""
   old = json.loads(path.read_text(encoding='utf-8')) if path.exists() else []
-  kept = [
-    row
-    for row in old
-    if row['seed'] != _SEED.value or row['method'].split(':')[0] != family
-  ]
-  script.write_document([*kept, *rows], path)
+  merged = {
+    (row['dataset'], row['method'], row['budget'], row['seed']): row
+    for row in (*old, *rows)
+  }
+  script.write_document(list(merged.values()), path)
 
 
 if __name__ == '__main__':

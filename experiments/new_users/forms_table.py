@@ -28,6 +28,8 @@ _NAMES = {
   'head': 'last layer, full',
   'film:statistics': 'hidden layer, film, reads statistics',
   'film:text': 'hidden layer, film, reads text',
+  'mixture:size': 'hidden layer, mixture, reads the size only',
+  'mixture:constant': 'hidden layer, mixture, the same for all',
   'part': 'of two thirds of the users, as it is (NDCG@100)',
   'part:film': 'hidden layer, film',
   'part:low_rank': 'hidden layer, low rank',

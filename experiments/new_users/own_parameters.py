@@ -139,7 +139,8 @@ class Generator:
     parts: paths of the base's parameters that are generated.
     reads: what the encoder reads: the set of items, with an embedding of each
       item that it learns; the mean of the items' text features; or statistics,
-      which are their mean popularity and their number.
+      which are their mean popularity and their number. Controls read only the
+      number of items (size), or the same for all users (constant).
     z_dim: width of the user's encoding.
     hidden_dim: width of the encoder's layers.
     dropout: share of the users for whom training uses the base.
@@ -152,7 +153,7 @@ class Generator:
 
   form: output_forms.Form
   parts: tuple[hypernetwork.Path, ...]
-  reads: Literal['set', 'text', 'statistics'] = 'set'
+  reads: Literal['set', 'text', 'statistics', 'size', 'constant'] = 'set'
   z_dim: int = 32
   hidden_dim: int = 64
   dropout: float = 0.1
@@ -251,6 +252,8 @@ def _read(config: Generator, table_VxF, history: MaskedSet):
   """The input of the encoder."""
   if config.reads == 'set':
     return history
+  if config.reads == 'constant':
+    return jnp.ones(table_VxF.shape[1] + 2)
   mask_L = history.mask.astype(jnp.float32)
   size = mask_L.sum()
   mean_F = mask_L @ table_VxF[history.members] / jnp.maximum(size, 1.0)

@@ -70,7 +70,7 @@ def generated(name, form=FILM, reads='set', judge=lambda *unused: 0.0, **more):
   )
 
 
-@pytest.mark.parametrize('reads', ['set', 'text'])
+@pytest.mark.parametrize('reads', ['set', 'text', 'constant'])
 @pytest.mark.parametrize('name', PARTS)
 def test_a_generator_starts_at_its_base_and_then_changes_it(name, reads):
   _, expected = trained(name)

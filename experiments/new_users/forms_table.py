@@ -49,9 +49,10 @@ def read(folder: pathlib.Path) -> list[Row]:
 def table(rows: Sequence[Row]) -> str:
   """Two tables for each base: ratios to where a way starts, and the costs.
 
-  Ways of the second table start at a base that two thirds of the users trained.
-  The interval and the test are of the mean over budgets, paired by users; the
-  p-values of all ways, bases and data sets are one family of Holm.
+  A way is compared on the seeds that it has. Ways of the second table start at
+  a base that two thirds of the users trained. The interval and the test
+  are of the mean over budgets, paired by users; the p-values of all ways, bases
+  and data sets are one family of Holm.
   """
   found = _by_way(rows)
   tests = {
@@ -118,9 +119,18 @@ def _users(own: dict[int, list[Row]]) -> list[np.ndarray]:
   ]
 
 
-def _against_start(found, key) -> significance.Comparison:
+def _start_of(found, key) -> dict[int, list[Row]]:
+  """Where a way starts: budget -> rows of the seeds that the way has."""
   base, way, name = key
-  start = _users(found[base, _start(way), name])
+  seeds = {row['seed'] for rows in found[key].values() for row in rows}
+  return {
+    budget: [row for row in rows if row['seed'] in seeds]
+    for budget, rows in found[base, _start(way), name].items()
+  }
+
+
+def _against_start(found, key) -> significance.Comparison:
+  start = _users(_start_of(found, key))
   return significance.paired_bootstrap(_users(found[key]), start, seed=0)
 
 
@@ -134,8 +144,7 @@ def _alone(own: dict[int, list[Row]] | None) -> list[str]:
 
 def _against(found, key, test, is_sure: bool) -> list[str]:
   """The same as ratios to the start; bold is a sure gain."""
-  base, way, name = key
-  own, start = found[key], found[base, _start(way), name]
+  own, start = found[key], _start_of(found, key)
   ratios = [
     f'{_mean(own[budget], "ndcg@100") / _mean(rows, "ndcg@100"):.3f}'
     for budget, rows in start.items()

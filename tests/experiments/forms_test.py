@@ -155,13 +155,13 @@ def test_simulated_users_show_a_part_and_are_asked_for_the_rest():
   assert {1, 2, 3} <= sizes
 
 
-def rows(way, gain):
-  random = np.random.default_rng(0)
+def rows(way, gain, seed=0):
+  random = np.random.default_rng(seed)
   users = 0.3 + 0.1 * random.random(200)
   return [
     {
       'dataset': 'some', 'method': f'mult_vae:{way}', 'budget': budget,
-      'seed': 0, 'ndcg@100': float((users + gain).mean()),
+      'seed': seed, 'ndcg@100': float((users + gain).mean()),
       'per_user': list(users + gain * 2 * random.random(200)),
       'prepare_operations': 2e6, 'operations_per_user': budget * 1e3,
     }
@@ -186,4 +186,12 @@ def test_a_generator_is_compared_with_its_own_start():
     [row for way, gain in ways.items() for row in rows(way, gain)]
   )
   film = made.splitlines()[-1]
+  assert film.startswith('| hidden layer, film | 1.0') and '**' in film
+
+
+def test_a_way_is_compared_on_the_seeds_that_it_has():
+  made = forms_table.table(
+    [*rows('frozen', 0.0), *rows('frozen', 0.5, seed=1), *rows('film', 0.02)]
+  )
+  film = made.splitlines()[3]
   assert film.startswith('| hidden layer, film | 1.0') and '**' in film

@@ -110,7 +110,7 @@ _SASREC = {
   'dim': 64,
   'length': 50,
   'shuffled': True,
-  'epochs': 40,
+  'batch_size': 16,
 }
 FAMILIES = {
   'mult_vae': Family(
@@ -129,9 +129,9 @@ FAMILIES = {
   'sasrec': Family(
     sasrec.sasrec,
     (
-      {**_SASREC, 'lr': 1e-3, 'batch_size': 8},
-      {**_SASREC, 'lr': 2e-3, 'batch_size': 8},
-      {**_SASREC, 'lr': 5e-3, 'batch_size': 16},
+      {**_SASREC, 'lr': 5e-3, 'epochs': 100},
+      {**_SASREC, 'lr': 5e-3, 'epochs': 40},
+      {**_SASREC, 'lr': 2e-3, 'epochs': 100},
     ),
     own_parameters.of_sasrec,
     lambda state: state.params,

@@ -1,6 +1,6 @@
 r"""Measures whether parameters that are generated for a user earn their place.
 
-Papers: the forms are those of hyperrec/systems/hypernetwork/output_forms.py.
+Papers: the forms are those of written_forms.py, which names them.
 Expected: unknown before the first run; see README.md.
 Time: about 10 minutes for each data set on one quiet core.
 
@@ -21,7 +21,7 @@ import numpy as np
 from absl import app, flags, logging
 
 from experiments import script, source_flags
-from experiments.new_users import own_parameters
+from experiments.new_users import own_parameters, written_forms
 from hyperrec import adapting, laboratory, regimes
 from hyperrec import features as features_lib
 from hyperrec import method as method_lib
@@ -63,10 +63,10 @@ _OUTPUT = flags.DEFINE_string(
 
 BUDGETS = (1, 5, 20)
 _FORMS = {
-  'film': output_forms.Film(),
-  'mixture': output_forms.Mixture(),
-  'low_rank': output_forms.LowRank(),
-  'chunked': output_forms.Chunked(),
+  'film': written_forms.Film(),
+  'mixture': written_forms.Mixture(),
+  'low_rank': written_forms.LowRank(),
+  'chunked': written_forms.Chunked(),
   'full': output_forms.Full(),
 }
 # The base, and each way of adapting it, has three trials.
@@ -274,9 +274,9 @@ def generators(family: Family, data: Data) -> dict[str, tuple]:
   made['head'] = (output_forms.Full(), family.head, 'set')
   for reads in family.reads:
     if reads in data.tables:
-      made[f'film:{reads}'] = (output_forms.Film(), layer, reads)
+      made[f'film:{reads}'] = (written_forms.Film(), layer, reads)
   for reads in ('size', 'constant'):
-    made[f'mixture:{reads}'] = (output_forms.Mixture(), layer, reads)
+    made[f'mixture:{reads}'] = (written_forms.Mixture(), layer, reads)
   return made
 
 

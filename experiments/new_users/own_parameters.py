@@ -11,6 +11,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,11 +22,7 @@ from jaxtyping import Array, Float
 from hyperrec import method as method_lib
 from hyperrec.cost import counts
 from hyperrec.data import sequences
-from hyperrec.systems.hypernetwork import (
-  conditioning,
-  hypernetwork,
-  output_forms,
-)
+from hyperrec.systems.hypernetwork import conditioning, hypernetwork
 from hyperrec.systems.mult_vae import mult_vae, variational_autoencoder
 from hyperrec.systems.sequential import sasrec, sequential_recommender
 from hyperrec.training import loop, optimizers
@@ -151,7 +148,7 @@ class Generator:
     evaluate_every: steps between two looks at the validation users.
   """
 
-  form: output_forms.Form
+  form: nn.Module
   parts: tuple[hypernetwork.Path, ...]
   reads: Literal['set', 'text', 'statistics', 'size', 'constant'] = 'set'
   z_dim: int = 32

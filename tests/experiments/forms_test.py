@@ -7,9 +7,12 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.new_users import forms_table, own_parameters
+from experiments.new_users import (
+  forms_table,
+  own_parameters,
+  written_forms,
+)
 from hyperrec import method as method_lib
-from hyperrec.systems.hypernetwork import output_forms
 from hyperrec.systems.mult_vae import mult_vae
 from hyperrec.systems.sequential import sasrec
 from tests.makers import made_domain
@@ -23,7 +26,7 @@ SASREC = sasrec.SasrecConfig(
   shuffled=True,
 )  # fmt: skip
 PARTS = {'mult_vae': (('hidden_out',),), 'sasrec': (('block_0',), ('norm',))}
-FILM = output_forms.Film()
+FILM = written_forms.Film()
 
 
 @functools.cache

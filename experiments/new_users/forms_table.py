@@ -67,6 +67,8 @@ def table(rows: Sequence[Row]) -> str:
   for start in _STARTS:
     for base in dict.fromkeys(key[0] for key in found):
       keys = [k for k in found if k[0] == base and _start(k[1]) == start]
+      if not keys:
+        continue
       sets = list(dict.fromkeys(key[2] for key in keys))
       lines = [_head(base, sets), '|---|' + '---:|' * 6 * len(sets)]
       for way in sorted({key[1]: None for key in keys}, key=_place):

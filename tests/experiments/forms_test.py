@@ -192,6 +192,11 @@ def test_a_generator_is_compared_with_its_own_start():
   assert film.startswith('| hidden layer, film | 1.0') and '**' in film
 
 
+def test_a_base_without_a_second_table_has_one():
+  made = forms_table.table([*rows('frozen', 0.0), *rows('film', 0.02)])
+  assert len(made.splitlines()) == 4
+
+
 def test_a_way_is_compared_on_the_seeds_that_it_has():
   made = forms_table.table(
     [*rows('frozen', 0.0), *rows('frozen', 0.5, seed=1), *rows('film', 0.02)]

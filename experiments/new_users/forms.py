@@ -1,8 +1,8 @@
 r"""Measures whether parameters that are generated for a user earn their place.
 
 Papers: the forms are those of written_forms.py, which names them.
-Expected: unknown before the first run; see README.md.
-Time: about 10 minutes for each data set on one quiet core.
+Expected: no sure gain but that of fine-tuning on lastfm; see README.md.
+Time: not measured on a quiet machine; tens of minutes on a shared core.
 
   python -m experiments.new_users.forms --source=lastfm --data_dir=DIR \
     --output=experiments/new_users/results/forms/lastfm.json

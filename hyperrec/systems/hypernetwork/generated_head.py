@@ -48,7 +48,6 @@ class HeadConfig:
   Attributes:
     base: Hyperparameters of the Mult-VAE, which is trained first and then
       fixed.
-    form: Output form of the generator, see `output_forms`.
     parts: Paths of the Mult-VAE's parameters that are generated, such as
       `('hidden_out',)`.
     z_dim: Width of the user's encoding.
@@ -64,7 +63,6 @@ class HeadConfig:
   base: mult_vae.MultVaeConfig = dataclasses.field(
     default_factory=mult_vae.MultVaeConfig
   )
-  form: output_forms.Form = dataclasses.field(default_factory=output_forms.Full)
   parts: tuple[hypernetwork.Path, ...] = (('hidden_out',),)
   z_dim: int = 32
   hidden_dim: int = 64
@@ -299,7 +297,7 @@ def _network(config: HeadConfig, num_items: int) -> hypernetwork.Hypernetwork:
     num_items, config.z_dim, config.hidden_dim
   )
   return hypernetwork.Hypernetwork(
-    encoder, config.form, config.condition_dropout
+    encoder, output_forms.Full(), config.condition_dropout
   )
 
 

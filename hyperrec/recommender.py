@@ -209,6 +209,11 @@ class Recommender:
     )
 
   @property
+  def titles(self) -> list[str] | None:
+    """Text of each item of the catalogue; None without text."""
+    return self._ranker.titles
+
+  @property
   def num_served(self) -> int:
     """Number of items that can be recommended; the method knows no others."""
     if isinstance(self._state, method_lib.Part):
@@ -444,6 +449,15 @@ def fit(
     CannotServe: the model cannot be fitted on these data.
   """
   return Recommender.fit(adapting.frozen(model), data, seed=seed)
+
+
+def is_fitted(folder: str | pathlib.Path) -> bool:
+  """Whether a folder holds what `Recommender.save` wrote, of any format.
+
+  Raises:
+    FolderError: the folder holds no recommender at all.
+  """
+  return saved_folder.read_head(folder, _HEAD, _WHAT)[1].get('what') == _WHAT
 
 
 def describe(folder: str | pathlib.Path) -> dict[str, Any]:

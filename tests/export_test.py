@@ -595,7 +595,7 @@ def test_the_commands_train_write_and_recommend(tmp_path):
     command, capture_output=True, text=True, check=False, cwd=ROOT
   )
   assert done.returncode == 0, done.stderr
-  command = [sys.executable, '-m', 'experiments.export.recommend',
+  command = [sys.executable, '-m', 'experiments.recommend.recommend',
              f'--model={tmp_path / "m"}', '--history=260', '--k=3']  # fmt: skip
   done = subprocess.run(
     command, capture_output=True, text=True, check=False, cwd=ROOT

@@ -20,7 +20,7 @@ import scipy.sparse
 
 from experiments import script
 from experiments.benchmarks import inputs, measure
-from hyperrec import export, recommender, scorers
+from hyperrec import export, ranker, scorers
 from hyperrec.cost import memory
 from hyperrec.systems import exports
 from hyperrec.systems.baselines import popularity
@@ -114,7 +114,7 @@ def made(users) -> Iterator[tuple[str, export.Model]]:
   yield 'HyperEASE for users', exports.of(model, state, counts)
 
 
-def served(model: export.Model, users) -> dict[str, recommender.Recommender]:
+def served(model: export.Model, users) -> dict[str, ranker.Ranker]:
   """The recommender as `export.load` makes it, and for linear kinds another.
 
   The other one, `program`, scores by the program.
@@ -132,7 +132,7 @@ def served(model: export.Model, users) -> dict[str, recommender.Recommender]:
     model.program, model.tensors, model.length, size, pathlib.Path('program')
   )
   return {
-    side: recommender.Recommender({'kind': model.kind}, items, score)
+    side: ranker.Ranker({'kind': model.kind}, items, score)
     for side, score in scores.items()
   }
 

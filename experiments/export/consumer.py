@@ -5,7 +5,7 @@
 It needs `pip install jax flatbuffers numpy safetensors`, and can be copied to
 where the folder is served. It serves every folder that `experiments.export.run`
 wrote, whatever its method, but it checks neither files nor requests;
-`experiments.export.recommend` does.
+`experiments.recommend.recommend` does.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """One recommendation for each case, from the rows of its cells."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -50,7 +50,7 @@ class Advice(NamedTuple):
     over_cheaper: (method, comparison) of `use` with the best cheaper method.
     not_better: (method, comparison) of the dearer methods that are not told
       apart from `use`, with `use`.
-    alone: budget -> the only method that serves there.
+    others: budget -> the methods that serve there, where few do.
     unserved: budget -> why methods refused it, where none serves.
   """
 
@@ -61,15 +61,15 @@ class Advice(NamedTuple):
   over_popularity: Comparison | None
   over_cheaper: tuple[str, Comparison] | None
   not_better: tuple[tuple[str, Comparison], ...]
-  alone: dict[int, str]
+  others: dict[int, tuple[str, ...]]
   unserved: dict[int, str]
 
 
 def advise(case: Case, cells: Iterable[Cell]) -> Advice:
   """The recommendation for a case.
 
-  Methods are compared over all budgets at which at least two besides
-  popularity serve, on the mean of each user's values. The p-values of the
+  Methods are compared over all budgets that at least half as many methods serve
+  as the best served one, on the mean of each user's values. The p-values of the
   comparisons with the best method are corrected by Holm's method.
 
   Args:
@@ -81,14 +81,13 @@ def advise(case: Case, cells: Iterable[Cell]) -> Advice:
     budget: [c for c in cells if c.budget == budget and c.quality is not None]
     for budget in case.budgets
   }
-  compared = tuple(
-    budget
-    for budget, ran in served.items()
-    if len([c for c in ran if c.method != 'popularity']) > 1
-  )
+  fewest = max(1, max(map(len, served.values()), default=0) / 2)
+  compared = tuple(b for b, ran in served.items() if len(ran) >= fewest)
   ranks = _ranks(case, cells, compared)
-  alone = {
-    budget: ran[0].method for budget, ran in served.items() if len(ran) == 1
+  others = {
+    budget: tuple(cell.method for cell in ran)
+    for budget, ran in served.items()
+    if ran and budget not in compared
   }
   unserved = {
     budget: '; '.join(
@@ -102,7 +101,9 @@ def advise(case: Case, cells: Iterable[Cell]) -> Advice:
     for budget, ran in served.items()
     if not ran
   }
-  nothing = Advice(case, compared, ranks, None, None, None, (), alone, unserved)
+  nothing = Advice(
+    case, compared, ranks, None, None, None, (), others, unserved
+  )
   if not ranks:
     return nothing
   use = _cheapest_good(ranks)
@@ -192,13 +193,18 @@ def sentences(found: Advice) -> list[str]:
   else:
     told = [_use(found), *_told_apart(found)]
   unit = found.case.unit
-  for budget, method in found.alone.items():
-    if budget not in found.budgets:
-      told.append(f'With {budget} {unit}, only {method} serves.')
+  for budget, methods in found.others.items():
+    verb = 'serves' if len(methods) == 1 else 'serve'
+    told.append(f'With {budget} {unit}, only {_listed(methods)} {verb}.')
   for budget, reason in found.unserved.items():
     why = f': {reason}' if reason else ', or there was no time left'
     told.append(f'With {budget} {unit}, no method that was tried serves{why}.')
   return told
+
+
+def _listed(names: Sequence[str]) -> str:
+  *most, last = names
+  return f'{", ".join(most)} and {last}' if most else last
 
 
 def _use(found: Advice) -> str:

@@ -37,7 +37,11 @@ _CASE = flags.DEFINE_enum(
   'arrive later.',
 )
 _ENCODER = flags.DEFINE_enum(
-  'text_encoder', 'tfidf', item_features.ENCODERS, 'Encoder of item text.'
+  'text_encoder',
+  None,
+  item_features.ENCODERS,
+  'Encoder of item text, such as '
+  'both; by default the one of --advice, or tfidf.',
 )
 _CACHE_DIR = flags.DEFINE_string(
   'cache_dir', None, 'Folder that keeps embeddings of item text for later runs.'
@@ -62,9 +66,9 @@ def main(argv):
       '--method'
     )
   if _METHOD.value is None:
-    choice = stored.advised(_ADVICE.value, _CASE.value)
+    choice, encoder = stored.advised(_ADVICE.value, _CASE.value)
   else:
-    choice = stored.named(_METHOD.value, _CASE.value)
+    choice, encoder = stored.named(_METHOD.value, _CASE.value), 'tfidf'
   data = source_flags.load()
   about = {
     'choice': choice._asdict(),
@@ -77,7 +81,7 @@ def main(argv):
     choice.build,
     data,
     seed=_SEED.value,
-    text_encoder=_ENCODER.value,
+    text_encoder=_ENCODER.value or encoder,
     cache_folder=_CACHE_DIR.value,
     about=about,
   )

@@ -25,8 +25,10 @@ from hyperrec import features as features_lib
 from hyperrec.data import description as description_lib
 from hyperrec.data import sources
 
-_WORKDIR = flags.DEFINE_string(
-  'workdir', 'results/times', 'Folder that keeps what has been measured.'
+_MEASURED = flags.DEFINE_string(
+  'measured',
+  'results/times.jsonl',
+  'File that keeps what has been measured, for a run that goes on.',
 )
 
 # Users, items and mean length of histories; the first is nearly free of work.
@@ -54,7 +56,7 @@ def main(argv):
   """Measures what is missing and writes the file."""
   del argv
   script.send_logs_to(None)
-  path = pathlib.Path(_WORKDIR.value) / 'times.jsonl'
+  path = pathlib.Path(_MEASURED.value)
   path.parent.mkdir(parents=True, exist_ok=True)
   done = {}
   if path.exists():

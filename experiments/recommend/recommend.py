@@ -8,22 +8,23 @@
     --k=20 --output=all.parquet
 
 --users, --exclude and --candidates are comma-separated lists; each may be
-given several times, for ids that contain commas. Without --output, lists are
-printed. A file has the columns user, rank, item and score; it is written batch
-by batch, so that memory does not grow with the number of users.
+given several times, for ids that contain commas (see `experiments.ids`).
+Without --output, lists are printed. A file has the columns user, rank, item and
+score; it is written batch by batch, so that memory does not grow with the
+number of users. --model may also be a folder of `experiments.export.run`, which
+knows no users: give --history.
 """
-
-from collections.abc import Iterable, Iterator
 
 import numpy as np
 from absl import app, flags
 
 from experiments import ids, script
 from experiments.recommend import lists, stored
+from hyperrec import ranker
 from hyperrec import recommender as recommender_lib
 
 _MODEL = flags.DEFINE_string(
-  'model', None, 'Folder of a fitted recommender.', required=True
+  'model', None, 'Folder of a fitted or an exported recommender.', required=True
 )
 _USERS = flags.DEFINE_multi_string(
   'users', [], 'Ids of users of the data: one id, or a comma-separated list.'
@@ -32,7 +33,8 @@ _HISTORY = flags.DEFINE_multi_string(
   'history',
   [],
   'Ids of the items of a new user, oldest first: one id, or a comma-separated '
-  'list. May be given several times, for example for ids that contain commas.',
+  'list. May be given several times, for example for ids that contain commas; '
+  '--history= means a user without any.',
 )
 _ALL = flags.DEFINE_bool('all', False, 'Recommends to all users of the data.')
 _K = flags.DEFINE_integer(
@@ -73,7 +75,13 @@ def main(argv):
     raise app.UsageError('--all needs --output, such as all.parquet')
   if _OUTPUT.value is not None:
     lists.check_name('output', _OUTPUT.value)
-  model = stored.load(_MODEL.value)
+  model = stored.ranker_of(_MODEL.value)
+  is_fitted = isinstance(model, recommender_lib.Recommender)
+  if not is_fitted and (_WHY.value or not _HISTORY.value):
+    raise app.UsageError(
+      f'--model={_MODEL.value} is an exported recommender, which knows no '
+      'users and gives no reasons: give --history, without --why'
+    )
   exclude, candidates = (
     None if value is None else ids.parse(flag, value, model.item_ids)
     for flag, value in (
@@ -94,14 +102,15 @@ def main(argv):
     print(f'{written:,} users: {_OUTPUT.value}')
     return
   if _HISTORY.value:
-    users = ['history']
+    users = ['']
     histories = [ids.parse('--history', _HISTORY.value, model.item_ids)]
   else:
     users = ids.parse('--users', _USERS.value, model.data.user_ids.tolist())
     histories = [model.history(user) for user in users]
   found = model.recommend(histories, _K.value, **options)
   if _OUTPUT.value is not None:
-    lists.write(_OUTPUT.value, [batch(users, found, model)], model.item_ids)
+    one = batch(users, found, model.item_ids)
+    lists.write(_OUTPUT.value, [one], model.item_ids)
     print(f'{len(users):,} users: {_OUTPUT.value}')
     return
   for user, history, ranking in zip(users, histories, found, strict=True):
@@ -109,13 +118,13 @@ def main(argv):
 
 
 def batch(
-  users: list[str], found: list, model: recommender_lib.Recommender
+  users: list[str], found: list[ranker.Ranking], item_ids: list[str]
 ) -> recommender_lib.Best:
   """The lists as one batch of a file."""
   width = max(map(len, found), default=0)
   items = np.full((len(users), width), -1)
   scores = np.full((len(users), width), -np.inf)
-  number = {name: i for i, name in enumerate(model.item_ids)}
+  number = {name: i for i, name in enumerate(item_ids)}
   for row, ranking in enumerate(found):
     items[row, : len(ranking)] = [number[name] for name, _ in ranking]
     scores[row, : len(ranking)] = [score for _, score in ranking]
@@ -123,34 +132,28 @@ def batch(
 
 
 def show(
-  model: recommender_lib.Recommender,
+  model: recommender_lib.Recommender | ranker.Ranker,
   user: str,
   history: list[str],
-  ranking: Iterable,
+  ranking: ranker.Ranking,
 ) -> None:
-  """Prints a list, with notes and reasons."""
-  titles = _titles(model)
-  print(f'user {user}, who has {len(history)} items:')
+  """Prints the history, notes, and a list, with reasons if they are asked."""
+  title = {name: name for name in model.item_ids}
+  if model.titles:
+    pairs = zip(model.item_ids, model.titles, strict=True)
+    title = {name: f'{name}\t{text}' for name, text in pairs}
+  if user:
+    print(f'user {user}')
+  for name in history:
+    if name in title:
+      print(f'has  {title[name]}')
   for note in ranking.notes:
     print(f'note: {note}')
   for name, score in ranking:
-    print(f'{score:.4f}  {titles[name]}')
+    print(f'{score:.4f}  {title[name]}')
     if _WHY.value:
-      for line in _reasons(model, history, name, titles):
-        print(f'        {line}')
-
-
-def _reasons(model, history, name, titles) -> Iterator[str]:
-  for other, share in model.why(history, name):
-    yield f'{share:.0%} for {titles[other]}'
-
-
-def _titles(model: recommender_lib.Recommender) -> dict[str, str]:
-  text = model.data.item_text
-  if text is None:
-    return {name: name for name in model.item_ids}
-  pairs = zip(model.item_ids, text.tolist(), strict=True)
-  return {name: f'{name}  {title}'.strip() for name, title in pairs}
+      for other, share in model.why(history, name):
+        print(f'        {share:.0%} for {title[other]}')
 
 
 if __name__ == '__main__':

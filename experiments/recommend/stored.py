@@ -5,6 +5,7 @@ import pathlib
 from typing import Any, NamedTuple
 
 from experiments import catalogue
+from hyperrec import export, ranker
 from hyperrec import method as method_lib
 from hyperrec import recommender as recommender_lib
 from hyperrec.data import interactions as interactions_lib
@@ -14,7 +15,13 @@ Recommender = recommender_lib.Recommender
 
 
 class Choice(NamedTuple):
-  """A system of the catalogue in a case, with its hyperparameters."""
+  """A system of the catalogue in a case, with its hyperparameters.
+
+  Attributes:
+    system: name in the catalogue.
+    case: regime, which decides the policy.
+    hyperparameters: those of the system's model.
+  """
 
   system: str
   case: str
@@ -45,8 +52,8 @@ def named(method: str, case: str) -> Choice:
   return Choice(method, case, dict(system.arms[case].trials[0]))
 
 
-def advised(folder: str | pathlib.Path, case: str) -> Choice:
-  """The method that `advise` recommends for a case.
+def advised(folder: str | pathlib.Path, case: str) -> tuple[Choice, str]:
+  """The method that `advise` recommends for a case, and its text encoder.
 
   Its hyperparameters are those that were chosen with the most evidence.
 
@@ -59,8 +66,9 @@ def advised(folder: str | pathlib.Path, case: str) -> Choice:
   """
   path = pathlib.Path(folder) / 'advice.json'
   try:
-    cases = json.loads(path.read_text(encoding='utf-8'))['cases']
-    found = {one['case']: one for one in cases}
+    document = json.loads(path.read_text(encoding='utf-8'))
+    found = {one['case']: one for one in document['cases']}
+    encoder = document['flags']['text_encoder']
   except (OSError, ValueError, KeyError, TypeError) as error:
     raise DataError(
       f'--advice={folder}: {path} holds no advice ({error}); name the workdir '
@@ -72,7 +80,20 @@ def advised(folder: str | pathlib.Path, case: str) -> Choice:
       f'are some for {[n for n, one in found.items() if one["method"]]}'
     )
   chosen = found[case]['hyperparameters']
-  return Choice(found[case]['method'], case, chosen[max(chosen, key=int)])
+  choice = Choice(found[case]['method'], case, chosen[max(chosen, key=int)])
+  return choice, encoder
+
+
+def ranker_of(folder: str | pathlib.Path) -> Recommender | ranker.Ranker:
+  """Reads a fitted recommender, or an exported one.
+
+  Raises:
+    RecommenderError: the folder holds neither.
+    DataError: see `load`.
+  """
+  if recommender_lib.is_fitted(folder):
+    return load(folder)
+  return export.load(folder)
 
 
 def load(folder: str | pathlib.Path) -> Recommender:

@@ -200,7 +200,10 @@ LEFT_OUT = {
   'recommend.interview': (pref.PrefConfig, {}),
 }
 # Other scripts that load data by `source_flags`.
-OTHERS = ('adaptation.run', 'ease.claims', 'export.run')
+OTHERS = (
+  'adaptation.run', 'ease.claims', 'export.run', 'recommend.advise',
+  'recommend.fit', 'recommend.update',
+)  # fmt: skip
 CODE = """
 import json, runpy, sys
 from absl import flags

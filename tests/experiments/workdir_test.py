@@ -22,6 +22,10 @@ SCRIPTS = {
      'seeds=2', 'oracle=false', 'catalogue_budgets=9', 'domain_budgets=1',
      'drift_budgets=1', 'item_budgets=1'),
   ),
+  'recommend.advise': (
+    ('--methods=popularity', '--cases=new_users', '--trials=1'),
+    ('methods=itemknn', 'cases=new_users,returning_users', 'minutes=5'),
+  ),
   'sasrec.run': (
     ('--row=one', *NETWORK),
     ('row=two', 'expect=ndcg@10=0.5'),

@@ -81,7 +81,10 @@ def test_a_much_worse_method_is_not_recommended_though_users_are_few():
 
 def test_budgets_that_one_method_or_none_serves_are_told():
   rows = [row('popularity', 0, values(0.1))]
-  rows += [row(m, 1, values(q)) for m, q in (('ease', 0.2), ('mult_vae', 0.1))]
+  rows += [
+    row(method, 1, values(quality))
+    for method, quality in (('ease', 0.2), ('cease', 0.1), ('mult_vae', 0.1))
+  ]
   rows += [row(m, 5, cannot='it knows nothing') for m in ('ease', 'cease')]
   found = advised(*rows)
   assert found.budgets == (1,)

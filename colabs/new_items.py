@@ -173,17 +173,18 @@ L2 = 300.0
 in_hindsight = hr.fit(hr.ease(l2=L2), data)
 
 
-def neighbours(recommender, k=5):
-  """The k old films that speak most for each new film."""
+def neighbours(recommender, films, k=5):
+  """The k old films that speak most for each of the films."""
   weights = recommender.score([[name] for name in fitted.item_ids])
   place = {name: i for i, name in enumerate(recommender.item_ids)}
   return {
     film: [fitted.item_ids[i] for i in np.argsort(-weights[:, place[film]])[:k]]
-    for film in map(str, later.item_ids)
+    for film in films
   }
 
 
-generated, learned = neighbours(arrived), neighbours(in_hindsight)
+generated = neighbours(arrived, new)
+learned = neighbours(in_hindsight, new)
 most_liked = np.argsort(-later.item_counts())[:4]
 for film in map(str, later.item_ids[most_liked]):
   print(title(film))
@@ -203,6 +204,27 @@ print(f'shared by both sides: {np.mean(shared):.2f} of 5')
 print(f'shared by chance:     {25 / old.num_items:.2f} of 5')
 
 # %% [markdown]
+# ## An item of your own
+#
+# An item without interactions is an id and a text. Write another text and run this
+# cell again.
+
+# %%
+MY_FILM = 'Wizards of the Space Station (2030). Comedy Sci-Fi'  # @param {type: "string"}
+mine = fitted.updated(
+  hr.Interactions(
+    users=[],
+    items=[],
+    num_users=0,
+    num_items=1,
+    item_ids=['mine'],
+    item_text=[MY_FILM],
+  )
+)
+for film in neighbours(mine, ['mine'])['mine']:
+  print(title(film))
+
+# %% [markdown]
 # ## Ratings arrive
 #
 # Ratings of the new films move their weights, again without a refit. More of the
@@ -210,7 +232,7 @@ print(f'shared by chance:     {25 / old.num_items:.2f} of 5')
 
 # %%
 rated = arrived.updated(later)
-moved = neighbours(rated)
+moved = neighbours(rated, new)
 shared = [len(set(moved[f]) & set(learned[f])) for f in moved]
 print(f'{rated.num_new:,} ratings came since the fit')
 print(f'shared by both sides: {np.mean(shared):.2f} of 5')
@@ -329,7 +351,8 @@ print(f'a refit of EASE costs as much as {worth:.0f} films')
 # pays where a few items at a time come into a large catalogue with many users, and
 # where there are too few ratings for a refit to learn from.
 #
-# The same from a terminal, on your own file:
+# The same from a terminal, on your own file. The file of new orders brings in the
+# items that have at least one order:
 #
 # ```
 # python -m experiments.recommend.fit --source=table --path=orders.csv \

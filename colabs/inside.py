@@ -162,7 +162,7 @@ target = nn.Dense(4)
 x = jnp.ones((1, 3))
 base = target.init(jax.random.key(0), x)['params']
 network = hypernetwork.Hypernetwork(
-  conditioning.VectorEncoder(5, z_dim=6, hidden_dim=8), output_forms.LowRank(2)
+  conditioning.VectorEncoder(5, z_dim=6, hidden_dim=8), output_forms.Full()
 )
 tasks = jax.random.normal(jax.random.key(1), (2, 5))
 theta = hypernetwork.init(network, jax.random.key(2), tasks[0], base)

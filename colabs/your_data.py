@@ -198,10 +198,10 @@ plt.show()
 
 # %%
 model = l3ae.l3ae(features.units, **grids.L3AE_KERNEL[1])
-weights = model.fit(data, key).state
+state = model.fit(data, key).state
 export.save(
   folder / 'recommender',
-  exports.linear(weights, data.item_counts()),
+  exports.of(model, state, data.item_counts()),
   item_ids=data.item_ids,
   titles=data.item_text,
 )

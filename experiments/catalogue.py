@@ -32,7 +32,7 @@ from hyperrec.systems.hyperease import (
   item_columns,
   item_generator,
 )
-from hyperrec.systems.hypernetwork import generated_head, output_forms
+from hyperrec.systems.hypernetwork import generated_head
 from hyperrec.systems.linear import (
   added_popularity,
   content_knn,
@@ -315,15 +315,6 @@ def _ials_features_of_domains(features: Features, **trial) -> Model:
 def _alpharec_of_domains(features: Features, **trial) -> Model:
   """AlphaRec by the features that domains share."""
   return alpharec.alpharec(_shared_units(features), **trial)
-
-
-def _written_as(name: str, form: output_forms.Form) -> System:
-  """The ablation of the generated head with another output form."""
-  return System(
-    f'generated_head:{name}', 'generated head', 'ablation',
-    lambda f, **t: generated_head.generated_head(form=form, **t),
-    {'new_users': Arm(generated, grids.GENERATED_HEAD)},
-  )  # fmt: skip
 
 
 def _p5(name: str, trials: tuple[grids.Trial, ...], **more) -> System:
@@ -886,10 +877,6 @@ SYSTEMS = (
       ),
     },
   ),
-  _written_as('film', output_forms.Film()),
-  _written_as('mixture', output_forms.Mixture()),
-  _written_as('low_rank', output_forms.LowRank()),
-  _written_as('chunked', output_forms.Chunked()),
   _misled('shuffled', _shuffled),
   _misled('constant', _constant),
   *(

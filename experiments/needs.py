@@ -67,7 +67,7 @@ def operations(name: str, data: interactions.Interactions, settings) -> float:
     touched = int((data.item_counts() > 0).sum())
     config = slim_method.SlimConfig(**settings)
     return slim.slim_flops(rows_U, touched, config.max_iterations)
-  if name == 'hyperease':
+  if name in ('hyperease', 'l3ae:kernel'):
     kernel = item_kernel.flops(items, _WIDTH)
     return kernel + linear_autoencoder.solve_around_flops(rows_U, items)
   if name == 'l3ae':

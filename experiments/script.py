@@ -19,7 +19,7 @@ from collections.abc import (
 )
 from typing import Any
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from hyperrec import export, method, saved_folder, whole_file
 from hyperrec.cost import memory
@@ -233,6 +233,20 @@ def report_misses(document: Mapping[str, Any]) -> int:
     word = 'MISSED' if is_off else 'reproduced'
     print(f'{name}: {found:.6f}, published {value:.6f}: {word}')
   return int(missed)
+
+
+def send_logs_to(path: str | os.PathLike | None) -> None:
+  """Sends log lines to a file, or nowhere; --verbosity also shows them.
+
+  Warnings are always shown.
+  """
+  if path is not None:
+    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+    handler = std_logging.FileHandler(path, encoding='utf-8')
+    handler.setFormatter(logging.PythonFormatter())
+    logging.get_absl_logger().addHandler(handler)
+  if not flags.FLAGS['verbosity'].present:
+    logging.get_absl_handler().setLevel(std_logging.WARNING)
 
 
 def check_flags() -> None:

@@ -2,19 +2,16 @@
 
 A folder holds `recommender.json` (a description, and the SHA-256 of the other
 files), `items.json` (ids, titles, and the number of interactions of each item),
-`tensors.safetensors`, and for networks `score.jaxexport` (StableHLO with a
-symbolic number of users). Reading needs NumPy and safetensors; networks also
-need JAX. `systems/exports.py` converts a trained method to a `Model`, and
-`load` returns a `ranker.Ranker`.
+`tensors.safetensors`, and `score.jaxexport` (StableHLO with a symbolic number
+of users, which reads the tensors). `load` returns a `ranker.Ranker`. It scores
+linear kinds by NumPy and networks by the program, which needs JAX.
+`systems/exports.py` converts a fitted method to a `Model`.
+`experiments/export/consumer.py` serves any folder without this package.
 """
 
-import hashlib
 import json
-import os
 import pathlib
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -22,16 +19,16 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from hyperrec import ranker, scorers
+from hyperrec import ranker, saved_folder, scorers
 
-FORMAT = 2
+# Since format 3, linear kinds have a program, too.
+FORMAT = 3
 _HEAD = 'recommender.json'
 _ITEMS = 'items.json'
 _TENSORS = 'tensors.safetensors'
 _PROGRAM = 'score.jaxexport'
-# Errors of JSON files that are incomplete, too deep, or lack a field.
-_UNREADABLE = (ValueError, KeyError, TypeError, RecursionError)
 _FILES = {_HEAD, _ITEMS, _TENSORS, _PROGRAM}
+_WHAT = 'exported recommender'
 
 ExportError = ranker.RecommenderError
 Ranker = ranker.Ranker
@@ -43,8 +40,9 @@ class Model(NamedTuple):
   Attributes:
     kind: one of `scorers.KINDS`; it decides how scores are computed.
     tensors: name -> array.
-    program: for networks, a serialized `jax.export` of (tensors, items [b, l],
-      mask [b, l]) -> scores [b, V].
+    program: a serialized `jax.export` of (tensors, items [b, l], mask [b, l])
+      -> scores [b, V]. The items of a history are distinct and start at column
+      0; beyond them the mask is False.
     length: number of last history items that a network reads; None reads all.
     counts: [V] number of interactions of each item, by which items are ranked
       for users with unusable histories; None refuses such users.
@@ -52,7 +50,7 @@ class Model(NamedTuple):
 
   kind: str
   tensors: dict[str, np.ndarray]
-  program: bytes | None = None
+  program: bytes = b''
   length: int | None = None
   counts: np.ndarray | None = None
 
@@ -79,8 +77,8 @@ def save(
 
   Raises:
     ExportError: the folder cannot be used (see `check_folder`), the tensors
-      are invalid (see `scorers.check`), or the ids, titles or counts are not
-      those of V distinct items.
+      are invalid (see `scorers.check`), there is no program, or the ids, titles
+      or counts are not those of V distinct items.
   """
   folder = check_folder(folder, overwrite=overwrite)
   ids = [ranker.id_text(name, 'item_ids') for name in item_ids]
@@ -93,23 +91,28 @@ def save(
   }
   _check_items(items, len(ids), folder)
   scorers.check(model.kind, model.tensors, len(ids), folder)
-  folder.parent.mkdir(parents=True, exist_ok=True)
-  made = pathlib.Path(tempfile.mkdtemp(prefix='.export-', dir=folder.parent))
-  try:
-    _write(made, model, items, about or {})
-    if folder.exists():
-      old = made.with_name(made.name + '-old')
-      folder.rename(old)
-      try:
-        made.rename(folder)
-      except BaseException:
-        old.rename(folder)
-        raise
-      shutil.rmtree(old)
-    else:
-      made.rename(folder)
-  finally:
-    shutil.rmtree(made, ignore_errors=True)
+  if not model.program:
+    raise ExportError(
+      f'{folder}: the model has no program; make it by systems.exports.of'
+    )
+  tensors = {k: np.ascontiguousarray(v) for k, v in model.tensors.items()}
+  head = {
+    'format': FORMAT,
+    'kind': model.kind,
+    'length': model.length,
+    'num_items': len(ids),
+    'tensors': {
+      name: {'shape': list(t.shape), 'dtype': str(t.dtype)}
+      for name, t in tensors.items()
+    },
+    'about': about or {},
+  }
+  files = {
+    _ITEMS: json.dumps(items).encode(),
+    _TENSORS: safetensors.numpy.save(tensors),
+    _PROGRAM: model.program,
+  }
+  saved_folder.write(folder, _HEAD, head, files)
 
 
 def check_folder(
@@ -118,57 +121,9 @@ def check_folder(
   """Returns the absolute path of a folder that may receive a recommender.
 
   Raises:
-    ExportError: the folder exists and `overwrite` is False, it holds other
-      files than a recommender, or a parent of it is a file.
+    FolderError: see `saved_folder.check`.
   """
-  folder = pathlib.Path(os.path.expanduser(folder)).absolute()
-  if not folder.exists():
-    above = next(path for path in folder.parents if path.exists())
-    if not above.is_dir():
-      raise ExportError(
-        f'{above} is a file; choose another folder than {folder}'
-      )
-    return folder
-  if not overwrite:
-    raise ExportError(
-      f'{folder} is there already; choose another folder, or overwrite it'
-    )
-  found = {path.name for path in folder.iterdir()} if folder.is_dir() else {''}
-  if found - _FILES:
-    raise ExportError(
-      f'{folder} is no recommender, and is not overwritten; choose another '
-      'folder'
-    )
-  return folder
-
-
-def _write(folder, model, items, about) -> None:
-  tensors = {k: np.ascontiguousarray(v) for k, v in model.tensors.items()}
-  files = {
-    _ITEMS: json.dumps(items).encode(),
-    _TENSORS: safetensors.numpy.save(tensors),
-  }
-  if model.program is not None:
-    files[_PROGRAM] = model.program
-  head = {
-    'format': FORMAT,
-    'kind': model.kind,
-    'length': model.length,
-    'num_items': len(items['ids']),
-    'tensors': {
-      name: {'shape': list(t.shape), 'dtype': str(t.dtype)}
-      for name, t in tensors.items()
-    },
-    'sha256': {n: hashlib.sha256(c).hexdigest() for n, c in files.items()},
-    'about': about,
-  }
-  files[_HEAD] = (json.dumps(head, indent=2) + '\n').encode()
-  for name, content in files.items():
-    with (folder / name).open('wb') as file:
-      file.write(content)
-      file.flush()
-      os.fsync(file.fileno())
-  folder.chmod(0o755)
+  return saved_folder.check(folder, _FILES, _WHAT, overwrite=overwrite)
 
 
 def load(folder: str | pathlib.Path) -> Ranker:
@@ -178,26 +133,14 @@ def load(folder: str | pathlib.Path) -> Ranker:
     ExportError: a file is missing or invalid, was changed after it was written,
       or has another format.
   """
-  folder = pathlib.Path(os.path.expanduser(folder))
-  if not folder.is_dir():
-    raise ExportError(
-      f'{folder} is no folder; name the folder that a recommender was written '
-      'to'
-    )
-  head = _head(folder)
+  folder, head = _head(folder)
   kind, size = head['kind'], head['num_items']
-  files = {name: _bytes(folder, name) for name in head['sha256']}
-  for name, content in files.items():
-    if hashlib.sha256(content).hexdigest() != head['sha256'][name]:
-      raise ExportError(
-        f'{folder / name} is not the file that was written (its SHA-256 '
-        f'differs from the one in {_HEAD}); copy or export it again'
-      )
+  files = saved_folder.read_files(folder, _HEAD, head, _FILES - {_HEAD})
   try:
     items = json.loads(files[_ITEMS])
     items = {name: items[name] for name in ('ids', 'titles', 'counts')}
     tensors = safetensors.numpy.load(files[_TENSORS])
-  except (*_UNREADABLE, safetensors.SafetensorError) as error:
+  except (*saved_folder.UNREADABLE, safetensors.SafetensorError) as error:
     raise ExportError(
       f'{folder} holds no items or no tensors of a recommender ({error!r}); '
       'export it again'
@@ -213,22 +156,16 @@ def load(folder: str | pathlib.Path) -> Ranker:
   return Ranker(head, items, score)
 
 
-def _head(folder: pathlib.Path) -> dict[str, Any]:
+def _head(folder: str | pathlib.Path) -> tuple[pathlib.Path, dict[str, Any]]:
   """Reads recommender.json and checks the types of its fields."""
+  folder, head = saved_folder.read_head(folder, _HEAD, _WHAT)
   path = folder / _HEAD
-  if not path.exists():
-    raise ExportError(
-      f'{folder} holds no recommender, since there is no {_HEAD} in it; name '
-      'the folder that a recommender was written to'
-    )
-  content = _bytes(folder, _HEAD)
   try:
-    head = json.loads(content)
-    sums, kind, found = head['sha256'], head['kind'], head['format']
+    kind, found, _ = head['kind'], head['format'], head['sha256']
     size, length = head['num_items'], head['length']
-  except _UNREADABLE as error:
+  except saved_folder.UNREADABLE as error:
     raise ExportError(
-      f'{path} is no description of a recommender ({error!r}); export it again'
+      f'{path} is no description of the {_WHAT} ({error!r}); export it again'
     ) from error
   if found != FORMAT:
     raise ExportError(
@@ -236,12 +173,6 @@ def _head(folder: pathlib.Path) -> dict[str, Any]:
     )
   if kind not in scorers.KINDS:
     raise ExportError(f'{path}: kind {kind!r} is none of {scorers.KINDS}')
-  needed = {_ITEMS, _TENSORS} | ({_PROGRAM} if kind == 'network' else set())
-  if not isinstance(sums, dict) or set(sums) != needed:
-    raise ExportError(
-      f'{path}: sha256 must name {sorted(needed)}, and names '
-      f'{sorted(sums) if isinstance(sums, dict) else sums!r}; export it again'
-    )
   for name, value, least in (('num_items', size, 1), ('length', length, 1)):
     is_missing = name == 'length' and value is None
     if not is_missing and (type(value) is not int or value < least):
@@ -249,16 +180,7 @@ def _head(folder: pathlib.Path) -> dict[str, Any]:
         f'{path}: {name} is {value!r} and must be a whole number of at least '
         f'{least}; export it again'
       )
-  return head
-
-
-def _bytes(folder: pathlib.Path, name: str) -> bytes:
-  try:
-    return (folder / name).read_bytes()
-  except OSError as error:
-    raise ExportError(
-      f'{folder / name} cannot be read: {error.strerror}; export it again'
-    ) from error
+  return folder, head
 
 
 def _check_items(items: dict, size: int, folder: pathlib.Path) -> None:

@@ -21,12 +21,14 @@ import numpy as np
 import scipy.sparse
 from jaxtyping import Float
 
+from hyperrec import program as program_lib
 from hyperrec.cost import counts
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.training import loop
 
 Cost = counts.Cost
 Interactions = interactions_lib.Interactions
+Program = program_lib.Program
 # One domain, or one for each source domain.
 Source = Interactions | tuple[Interactions, ...]
 Run = loop.Run
@@ -157,6 +159,9 @@ class Model:
       items were added: parameters of the new items are generated. The data are
       all interactions at hand over the grown catalogue, and `known` [V_known]
       are the items of the state, in its order. None for other models.
+    program: state -> Program. The same scores as one JAX function, by which a
+      state is exported; raises `CannotServe` if this state has none. None where
+      scores are no function of tensors and a history alone.
     generates_catalogues: whether `generate` serves catalogues that `fit` has
       not seen.
     takes_domains: whether `fit` learns from several domains.
@@ -174,6 +179,7 @@ class Model:
   update: Callable[[Any, Interactions, Interactions], Outcome] | None = None
   generate: Callable[[Any, Interactions, jax.Array], Outcome] | None = None
   grow: Callable[[Any, Interactions, np.ndarray], Outcome] | None = None
+  program: Callable[[Any], Program] | None = None
   generates_catalogues: bool = False
   takes_domains: bool = False
   needs_history: bool = False

@@ -398,7 +398,7 @@ class Recommender:
       RecommenderError: the method is another one than the one that was fitted.
     """
     folder, head = _read_head(folder)
-    files = saved_folder.read_files(folder, _HEAD, head)
+    files = saved_folder.read_files(folder, _HEAD, head, {_TENSORS})
     try:
       tensors = safetensors.numpy.load(files[_TENSORS])
       fitted = stored_state.unpack(

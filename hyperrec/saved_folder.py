@@ -1,4 +1,4 @@
-"""A folder of files that is written whole or not at all, and checked if read.
+"""The folder of a recommender: written whole or not at all, checked if read.
 
 One file, the head, is JSON: it says what the folder is, and holds the SHA-256
 of the other files.
@@ -13,12 +13,14 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any
 
+from hyperrec import ranker
+
 # Errors of JSON files that are incomplete, too deep, or lack a field.
 UNREADABLE = (ValueError, KeyError, TypeError, RecursionError)
 
 
-class FolderError(ValueError):
-  """A folder cannot be used, written or read; the message says why."""
+class FolderError(ranker.RecommenderError):
+  """The folder of a recommender cannot be used, written or read."""
 
 
 def check(
@@ -110,32 +112,44 @@ def read_head(
   """
   folder = pathlib.Path(os.path.expanduser(folder))
   path = folder / head_name
-  if not folder.is_dir() or not path.exists():
+  if not path.exists():
     raise FolderError(
       f'{folder} holds no {what}, since there is no {head_name} in it; name '
-      f'the folder that a {what} was written to'
+      f'the folder of the {what}'
     )
   try:
     head = json.loads(_bytes(path))
-    head['sha256'].items()
+    head.items()
   except (*UNREADABLE, AttributeError) as error:
     raise FolderError(
-      f'{path} is no description of a {what} ({error!r}); write it again'
+      f'{path} is no description of the {what} ({error!r}); write it again'
     ) from error
   return folder, head
 
 
 def read_files(
-  folder: pathlib.Path, head_name: str, head: Mapping[str, Any]
+  folder: pathlib.Path, head_name: str, head: Mapping[str, Any], names: set[str]
 ) -> dict[str, bytes]:
-  """Returns name -> content of the files that the head names.
+  """Returns name -> content of the files beside the head.
+
+  Args:
+    folder: the folder.
+    head_name: name of the head.
+    head: its content.
+    names: names of the files, those that `head` has checksums of.
 
   Raises:
     FolderError: a file is missing or is not the one that was written.
   """
-  files = {name: _bytes(folder / name) for name in head['sha256']}
+  sums = head.get('sha256')
+  if not isinstance(sums, dict) or set(sums) != names:
+    raise FolderError(
+      f'{folder / head_name}: sha256 must name {sorted(names)}, and names '
+      f'{sorted(sums) if isinstance(sums, dict) else sums!r}; write it again'
+    )
+  files = {name: _bytes(folder / name) for name in sums}
   for name, content in files.items():
-    if hashlib.sha256(content).hexdigest() != head['sha256'][name]:
+    if hashlib.sha256(content).hexdigest() != sums[name]:
       raise FolderError(
         f'{folder / name} is not the file that was written (its SHA-256 '
         f'differs from the one in {head_name}); copy or write it again'

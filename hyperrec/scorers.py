@@ -12,6 +12,7 @@ ExportError = ranker.RecommenderError
 
 KINDS = ('popularity', 'dense', 'sparse', 'factored', 'subset', 'network')
 # Names of the tensors and their numbers of axes, for all kinds except networks.
+# `systems.linear.weights_program` makes the programs of the same kinds.
 _AXES = {
   'popularity': {'counts': 1},
   'dense': {'weights': 2},
@@ -19,6 +20,8 @@ _AXES = {
   'factored': {'left': 2, 'right': 2, 'diagonal': 1},
   'subset': {'weights': 2, 'items': 1},
 }
+# Histories of at most this many items are padded to it.
+_SHORTEST = 32
 # Histories of B users, as lists of item numbers -> scores [B, V].
 Score = Callable[[list[list[int]]], np.ndarray]
 
@@ -134,6 +137,10 @@ def _product(kind, x_BxV, tensors) -> np.ndarray:
   return (x_BxV @ scipy.sparse.csr_matrix(parts, (size, size))).toarray()
 
 
+def _padded(size: int, least: int) -> int:
+  return 1 << (max(size, least) - 1).bit_length()
+
+
 def network(
   program: bytes,
   tensors: dict[str, np.ndarray],
@@ -143,7 +150,8 @@ def network(
 ) -> Score:
   """Returns a scorer that runs an exported program.
 
-  The number of users is padded to a power of two, to limit compilations.
+  Users with histories of similar length are scored together. Their number, and
+  their longest history, are padded to powers of two, to limit compilations.
 
   Args:
     program: a serialized `jax.export`.
@@ -156,7 +164,7 @@ def network(
     ExportError: the program cannot be read, or it expects other tensors,
       another length or another catalogue.
   """
-  import jax  # Only networks need JAX.
+  import jax  # Linear kinds are scored without JAX.
   import jax.export
 
   try:
@@ -189,17 +197,20 @@ def network(
       f'length in the description is {length}; export it again'
     )
   call = jax.jit(exported.call)
+  held = jax.device_put(tensors)
 
   def score(histories: list[list[int]]) -> np.ndarray:
     kept = [h if length is None else h[-length:] for h in histories]
-    longest = max([1, *map(len, kept)])
-    width = length or 1 << (longest - 1).bit_length()
-    height = 1 << max(0, len(kept) - 1).bit_length()
-    items = np.zeros((height, width), np.int32)
-    mask = np.zeros((height, width), bool)
-    for row, history in enumerate(kept):
-      items[row, : len(history)] = history
-      mask[row, : len(history)] = True
-    return np.asarray(call(tensors, items, mask))[: len(kept)]
+    widths = [length or _padded(len(h), _SHORTEST) for h in kept]
+    scores = np.empty((len(kept), num_items), np.float32)
+    for width in set(widths):
+      users = [user for user, own in enumerate(widths) if own == width]
+      shape = _padded(len(users), 1), width
+      items, mask = np.zeros(shape, np.int32), np.zeros(shape, bool)
+      for row, user in enumerate(users):
+        items[row, : len(kept[user])] = kept[user]
+        mask[row, : len(kept[user])] = True
+      scores[users] = np.asarray(call(held, items, mask))[: len(users)]
+    return scores
 
   return score

@@ -1,6 +1,5 @@
 """Interleaved timing, comparisons with a goal, and their result file."""
 
-import os
 import pathlib
 import statistics
 import time
@@ -11,7 +10,7 @@ import jax
 from absl import flags
 
 from experiments import script
-from experiments.benchmarks import peers
+from experiments.benchmarks import machine, peers
 
 _CATALOGUES = flags.DEFINE_list(
   'catalogues',
@@ -101,21 +100,6 @@ def interleave(
   return seconds
 
 
-def threads() -> dict[str, Any]:
-  """Returns the number of threads that both sides may use."""
-  # Not every platform has it.
-  affinity = getattr(os, 'sched_getaffinity', None)
-  cores = len(affinity(0)) if affinity else os.cpu_count()
-  found = {'cores': cores, 'blas': None}
-  try:
-    import threadpoolctl
-  except ModuleNotFoundError:
-    return found
-  pools = threadpoolctl.threadpool_info()
-  blas = [pool for pool in pools if pool['user_api'] == 'blas']
-  return {**found, 'blas': max((p['num_threads'] for p in blas), default=None)}
-
-
 def skip(package: str) -> str:
   """Prints and returns that a peer is missing, and how to install it."""
   message = (
@@ -134,42 +118,44 @@ def record(name: str, run: Callable[[list[str]], Sequence[Comparison]]) -> None:
     run: returns the comparisons; appends skipped ones and the reason to its
       argument.
   """
-  skipped: list[str] = []
-  start, others = time.perf_counter(), _others_seconds()
-  comparisons = run(skipped)
+
+  def compared():
+    skipped: list[str] = []
+    comparisons = run(skipped)
+    for comparison in comparisons:
+      print(line(comparison))
+    rows = [
+      {**c._asdict(), 'ratio': c.ratio, 'is_met': c.is_met} for c in comparisons
+    ]
+    return {'comparisons': rows, 'skipped': skipped}
+
+  write(name, compared)
+
+
+def write(name: str, run: Callable[[], Mapping[str, Any]]) -> None:
+  """Runs a benchmark, and writes what it returns and what made it to a file.
+
+  Args:
+    name: name of the benchmark and of its file in --results_dir.
+    run: returns what was measured, as JSON.
+  """
+  start, others = time.perf_counter(), machine.others_seconds()
+  measured = run()
   elapsed = time.perf_counter() - start
-  for comparison in comparisons:
-    print(line(comparison))
   origin = script.provenance()
   result = {
     'benchmark': name,
-    'threads': threads(),
+    'threads': machine.threads(),
     'cores_used_by_others': (
-      None if others is None else (_others_seconds() - others) / elapsed
+      None if others is None else (machine.others_seconds() - others) / elapsed
     ),
-    'comparisons': [
-      {**c._asdict(), 'ratio': c.ratio, 'is_met': c.is_met} for c in comparisons
-    ],
-    'skipped': skipped,
+    **measured,
     'commit': origin['commit'],
     'versions': origin['versions'] | peers.versions(),
   }
   path = pathlib.Path(_RESULTS_DIR.value) / f'{name}.json'
   script.write_document(result, path)
   print(f'written to {path}')
-
-
-def _others_seconds() -> float | None:
-  """CPU seconds of all processes except this one and its children."""
-  stat = pathlib.Path('/proc/stat')
-  if not stat.exists():
-    return None
-  user, nice, system, _, _, irq, softirq = (
-    int(ticks) for ticks in stat.read_text().split(maxsplit=8)[1:8]
-  )
-  busy = (user + nice + system + irq + softirq) / os.sysconf('SC_CLK_TCK')
-  own = os.times()
-  return busy - sum(own[:4])
 
 
 def line(comparison: Comparison) -> str:

@@ -16,9 +16,16 @@ from experiments.benchmarks import measure
 HERE = pathlib.Path('experiments/benchmarks')
 HEAD = ('input', 'measured', 'hyperrec', 'compared with', '', 'ratio', 'goal')
 CHAOS_HEAD = ('kills', 'during a save', 'training steps', 'parameters')
+LARGE_HEAD = (
+  'file', 'size', 'users', 'items', 'read', 'fit EASE', 'memory said before',
+  'peak while reading', 'peak of the process',
+)  # fmt: skip
 SHARDED_HEAD = (
   'method', 'time', 'iterations', 'operations', 'residual',
   'error relative to LAPACK',
+)  # fmt: skip
+THROUGHPUT_HEAD = (
+  'input', 'method', 'kind', 'users/s by NumPy', 'users/s by the program',
 )  # fmt: skip
 
 
@@ -30,7 +37,12 @@ def main(argv):
 
 def tables(folder: pathlib.Path) -> str:
   """Returns one section for each file in the results of the folder."""
-  sections = {'chaos': chaos_section, 'sharded_ease': sharded_section}
+  sections = {
+    'chaos': chaos_section,
+    'large_log': large_section,
+    'sharded_ease': sharded_section,
+    'throughput': throughput_section,
+  }
   return '\n\n'.join(
     sections.get(file.stem, section)(json.loads(file.read_text()))
     for file in sorted((folder / 'results').glob('*.json'))
@@ -39,19 +51,18 @@ def tables(folder: pathlib.Path) -> str:
 
 def section(result: dict[str, Any]) -> str:
   """A benchmark of `measure`: its command, comparisons and machine."""
-  name, threads = result['benchmark'], result['threads']
+  name = result['benchmark']
   lines = [
     f'### {name}',
     '',
-    f'`python -m experiments.benchmarks.{name} --results_dir={HERE}/results`',
+    _command(name),
     '',
     _row(HEAD),
     _row(['---'] * len(HEAD)),
     *(_row(_cells(row)) for row in result['comparisons']),
     '',
     *(f'Skipped: {reason}' for reason in result['skipped']),
-    f'{threads["cores"]} CPU cores, BLAS threads: {threads["blas"]}, '
-    f'{_others(result)}; {_made_by(result)}.',
+    _machine(result),
   ]
   return '\n'.join(lines)
 
@@ -78,6 +89,37 @@ def chaos_section(result: dict[str, Any]) -> str:
   return '\n'.join(lines)
 
 
+def large_section(result: dict[str, Any]) -> str:
+  """A log that is read and fitted: time, and memory said and needed."""
+  threads = result['threads']
+  lines = [
+    '### large_log',
+    '',
+    _row(LARGE_HEAD),
+    _row(['---'] * len(LARGE_HEAD)),
+    *(_row(_large_cells(row)) for row in result['rows']),
+    '',
+    f'{result["rows_of_log"]:,} rows; {threads["cores"]} CPU cores, BLAS '
+    f'threads: {threads["blas"]}, {_others(result)}; {_made_by(result)}.',
+  ]
+  return '\n'.join(lines)
+
+
+def _large_cells(row: dict[str, Any]) -> list[str]:
+  gib = lambda size: f'{size / 2**30:.2f}'  # noqa: E731
+  return [
+    row['format'],
+    f'{gib(row["file_bytes"])} GiB',
+    f'{row["users"]:,}',
+    f'{row["items"]:,}',
+    f'{row["read_seconds"]:.0f} s',
+    f'{row["fit_seconds"]:.0f} s',
+    f'{" to ".join(map(gib, row["forecast_bytes"]))} GiB',
+    f'{gib(row["read_peak_bytes"])} GiB',
+    f'{gib(row["peak_bytes"])} GiB',
+  ]
+
+
 def sharded_section(result: dict[str, Any]) -> str:
   """The inverse over several devices: time, operations and errors."""
   lines = [
@@ -91,6 +133,30 @@ def sharded_section(result: dict[str, Any]) -> str:
     f'{result["devices"]} devices; {_made_by(result)}.',
   ]
   return '\n'.join(lines)
+
+
+def throughput_section(result: dict[str, Any]) -> str:
+  """Exported recommenders: how many users per second each serves."""
+  lines = [
+    '### throughput',
+    '',
+    _command('throughput'),
+    '',
+    _row(THROUGHPUT_HEAD),
+    _row(['---'] * len(THROUGHPUT_HEAD)),
+    *(_row(_throughput_cells(row)) for row in result['rows']),
+    '',
+    f'The {result["k"]} best items of each user; {_machine(result)}',
+  ]
+  return '\n'.join(lines)
+
+
+def _throughput_cells(row: dict[str, Any]) -> list[str]:
+  rates = [row['users_per_second'].get(side) for side in ('numpy', 'program')]
+  shown = [
+    '' if rate is None else f'{float(f"{rate:.2g}"):,.0f}' for rate in rates
+  ]
+  return [row['case'], row['method'], row['kind'], *shown]
 
 
 def _sharded_cells(row: dict[str, Any]) -> list[str]:
@@ -110,6 +176,21 @@ def _made_by(result: dict[str, Any]) -> str:
     f'{package} {version}' for package, version in result['versions'].items()
   )
   return f'commit {result["commit"]}; {versions}'
+
+
+def _command(name: str) -> str:
+  return (
+    f'`python -m experiments.benchmarks.{name} --results_dir={HERE}/results`'
+  )
+
+
+def _machine(result: dict[str, Any]) -> str:
+  """Cores, threads, load by others, the commit and the versions."""
+  threads = result['threads']
+  return (
+    f'{threads["cores"]} CPU cores, BLAS threads: {threads["blas"]}, '
+    f'{_others(result)}; {_made_by(result)}.'
+  )
 
 
 def _others(result: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from absl import flags
 
 from experiments import catalogue, pictures, pooled, readme, script
 from experiments.adaptation import stored_rows
+from experiments.new_users import forms_table
 from hyperrec.evaluation import results
 
 _TAKE = flags.DEFINE_list(
@@ -48,6 +49,7 @@ def main(argv):
     'against vae': pooled.against_table(rows, OURS[2], _SHOWN),
     'quality': pooled.quality_tables(rows, _SHOWN),
     'cost': pooled.cells_table(rows, cost, (1, 5, 20), _SHOWN),
+    'forms': forms_table.table(forms_table.read(_RESULTS / 'forms')),
   }
   for name, block in blocks.items():
     readme.replace_block(_FOLDER / 'README.md', name, block)

@@ -11,7 +11,6 @@ DIR/advice.json, which `experiments.recommend.fit` reads. Ctrl-C ends it early
 with a report of what is done; the same command goes on from there.
 """
 
-import logging as std_logging
 import pathlib
 import sys
 import time
@@ -19,7 +18,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from absl import app, flags
-from absl import logging as absl_logging
 from rich import console as console_lib
 from rich import progress as progress_lib
 
@@ -109,7 +107,7 @@ def main(argv):
   for note in notes:
     print(f'note: {note}', file=sys.stderr)
   claim(data.target)
-  log_to(workdir / 'advise.log')
+  script.send_logs_to(workdir / 'advise.log')
   jobs = plan(cases, forecast.Size.of(data.target), _TRIALS.value)
   console.print(forecast.announced(jobs, data.target), highlight=False)
   left = None
@@ -200,16 +198,6 @@ def claim(data: regimes.Interactions) -> None:
     free=_FREE,
     settings={'text encoder in use': item_features.in_use(_ENCODER.value)},
   )
-
-
-def log_to(path: pathlib.Path) -> None:
-  """Sends log lines to a file; --verbosity also shows them."""
-  path.parent.mkdir(parents=True, exist_ok=True)
-  handler = std_logging.FileHandler(path, encoding='utf-8')
-  handler.setFormatter(absl_logging.PythonFormatter())
-  absl_logging.get_absl_logger().addHandler(handler)
-  if not flags.FLAGS['verbosity'].present:
-    absl_logging.get_absl_handler().setLevel(std_logging.WARNING)
 
 
 def plan(

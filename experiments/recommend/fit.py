@@ -54,6 +54,7 @@ _SEED = script.define_seed('seed', 'Seed of all random draws.')
 def main(argv):
   """Fits, saves, and prints what was fitted."""
   del argv
+  script.send_logs_to(None)
   recommender_lib.check_folder(_OUTPUT.value, overwrite=_OVERWRITE.value)
   if (_ADVICE.value is None) == (_METHOD.value is None):
     raise interactions_lib.DataError(

@@ -24,7 +24,6 @@ from experiments.recommend import forecast
 from hyperrec import features as features_lib
 from hyperrec.data import description as description_lib
 from hyperrec.data import sources
-from hyperrec.evaluation import results
 
 _WORKDIR = flags.DEFINE_string(
   'workdir', 'results/times', 'Folder that keeps what has been measured.'
@@ -54,7 +53,9 @@ class Point(NamedTuple):
 def main(argv):
   """Measures what is missing and writes the file."""
   del argv
+  script.send_logs_to(None)
   path = pathlib.Path(_WORKDIR.value) / 'times.jsonl'
+  path.parent.mkdir(parents=True, exist_ok=True)
   done = {}
   if path.exists():
     for line in path.read_text(encoding='utf-8').splitlines():
@@ -62,7 +63,8 @@ def main(argv):
       done[row['name'], *row['size']] = row
   for size in SIZES:
     for row in measured(size, done):
-      results.append_json_line(row, path)
+      with path.open('a', encoding='utf-8') as file:
+        file.write(json.dumps(row) + '\n')
       done[row['name'], *size] = row
       print(f'{size} {row["name"]}: {row["seconds"]:.1f} s', flush=True)
   names = dict.fromkeys(row['name'] for row in done.values())

@@ -65,6 +65,7 @@ _OUTPUT = flags.DEFINE_string(
 def main(argv):
   """Prints or writes the lists."""
   del argv
+  script.send_logs_to(None)
   asked = [bool(_USERS.value), bool(_HISTORY.value), _ALL.value]
   if sum(asked) != 1:
     raise app.UsageError('give one of --users, --history and --all')

@@ -42,6 +42,7 @@ _SHARED = 8.0
 def main(argv):
   """Updates, saves, and compares with a refit."""
   del argv
+  script.send_logs_to(None)
   output = _OUTPUT.value or _MODEL.value
   overwrite = _OVERWRITE.value or _OUTPUT.value is None
   recommender_lib.check_folder(output, overwrite=overwrite)

@@ -12,6 +12,8 @@ from hyperrec.data import original_ids
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 DUPLICATE_POLICIES = ('first', 'last', 'keep', 'error')
+# Rows that are searched for repeated pairs together, to bound the memory.
+_PAIR_ROWS = 2**22
 
 
 class DataError(ValueError):
@@ -112,11 +114,11 @@ class Interactions:
 
   def rows(self, index: np.ndarray) -> 'Interactions':
     """The rows at `index` (mask or indices), with all users and items."""
-    take = lambda a: None if a is None else a[index]  # noqa: E731
+    take = lambda a: None if a is None else _fresh(a[index])  # noqa: E731
     return dataclasses.replace(
       self,
-      users=self.users[index],
-      items=self.items[index],
+      users=take(self.users),
+      items=take(self.items),
       ratings=take(self.ratings),
       timestamps=take(self.timestamps),
     )
@@ -132,7 +134,7 @@ class Interactions:
     kept = self.rows(new[self.users] >= 0)
     return dataclasses.replace(
       kept,
-      users=new[kept.users],
+      users=_fresh(new[kept.users]),
       num_users=len(users),
       user_ids=self.user_ids[users],
     )
@@ -149,7 +151,7 @@ class Interactions:
     text = None if self.item_text is None else self.item_text[items]
     return dataclasses.replace(
       kept,
-      items=new[kept.items],
+      items=_fresh(new[kept.items]),
       num_items=len(items),
       item_ids=self.item_ids[items],
       item_text=text,
@@ -253,8 +255,8 @@ def place_in_user(data: Interactions) -> np.ndarray:
 
 
 def from_columns(
-  user: Sequence[Any],
-  item: Sequence[Any],
+  user: Sequence[Any] | original_ids.Coded,
+  item: Sequence[Any] | original_ids.Coded,
   *,
   rating: Sequence[float] | None = None,
   timestamp: Sequence[int] | None = None,
@@ -301,6 +303,7 @@ def from_columns(
     )
   user_ids, users = _number(user, 'user', name)
   item_ids, items = _number(item, 'item', name)
+  users, items = _fresh(users), _fresh(items)
   text = None
   if item_text is not None:
     text = np.array([str(item_text.get(i, '')) for i in item_ids], object)
@@ -333,14 +336,11 @@ def drop_duplicates(data: Interactions, policy: str) -> Interactions:
     )
   if policy == 'keep':
     return data
-  pairs = pair_codes(data)
-  order = pairs[::-1] if policy == 'last' else pairs
-  _, first = np.unique(order, return_index=True)
-  if len(first) == len(pairs):
+  kept = _one_of_each_pair(data, last=policy == 'last')
+  if kept.all():
     return data
-  kept = len(pairs) - 1 - first if policy == 'last' else first
   if policy == 'error':
-    row = np.setdiff1d(np.arange(len(pairs)), kept)[0]
+    row = int(np.argmin(kept))
     user, item = (
       ids[[place]].tolist()[0]
       for ids, place in (
@@ -353,7 +353,25 @@ def drop_duplicates(data: Interactions, policy: str) -> Interactions:
       f'more than once, again in interaction {row + 1}; choose '
       'duplicates=first, last or keep'
     )
-  return data.rows(np.sort(kept))
+  return data.rows(kept)
+
+
+def _one_of_each_pair(data: Interactions, *, last: bool) -> np.ndarray:
+  """A mask [n] of the first (or last) row of each (user, item) pair."""
+  kept = np.zeros(len(data), bool)
+  # All rows of a user are in the same block.
+  ends = np.cumsum(data.user_counts())
+  block_U = np.searchsorted(
+    np.arange(_PAIR_ROWS, len(data), _PAIR_ROWS), ends
+  ).astype(np.int32)
+  for block in np.unique(block_U):
+    start, end = np.searchsorted(block_U, [block, block + 1])
+    rows = np.flatnonzero((data.users >= start) & (data.users < end))
+    rows = rows[::-1] if last else rows
+    pairs = data.users[rows].astype(np.int64) * data.num_items
+    _, first = np.unique(pairs + data.items[rows], return_index=True)
+    kept[rows[first]] = True
+  return kept
 
 
 def _as_times(timestamp: Sequence[Any], name: str) -> np.ndarray:
@@ -399,12 +417,28 @@ def _renumber(chosen: np.ndarray, size: int, what: str) -> np.ndarray:
 
 
 def _frozen(array: Any, dtype: Any = None) -> np.ndarray | None:
-  """A read-only copy; None stays None."""
-  if array is None:
-    return None
+  """A read-only copy; None and what nobody can write to stay as they are."""
+  if array is None or _is_frozen(array, dtype):
+    return array
   array = np.array(array, dtype=dtype)
   array.flags.writeable = False
   return array
+
+
+def _fresh(array: np.ndarray) -> np.ndarray:
+  """Makes a new array read-only, so that `Interactions` needs no copy of it."""
+  array.flags.writeable = False
+  return array
+
+
+def _is_frozen(array: Any, dtype: Any) -> bool:
+  """Whether this is a read-only array of the type, and no view of another."""
+  return (
+    type(array) is np.ndarray
+    and dtype in (None, array.dtype)
+    and array.base is None
+    and not array.flags.writeable
+  )
 
 
 def _validate(data: Interactions) -> None:

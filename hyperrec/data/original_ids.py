@@ -1,5 +1,6 @@
 """Maps the original ids of users and items to numbers from 0."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,25 @@ class IdError(ValueError):
   """Ids cannot be numbered; the message says which one, and why."""
 
 
-def number(ids: Sequence[Any], what: str) -> tuple[np.ndarray, np.ndarray]:
+@dataclasses.dataclass(frozen=True, eq=False)
+class Coded:
+  """Ids of n rows, in less memory than n ids need.
+
+  Attributes:
+    ids: [D], every id that occurs, once or more often.
+    codes: integers [n], the index of each row's id in `ids`.
+  """
+
+  ids: np.ndarray
+  codes: np.ndarray
+
+  def __len__(self) -> int:
+    return len(self.codes)
+
+
+def number(
+  ids: Sequence[Any] | Coded, what: str
+) -> tuple[np.ndarray, np.ndarray]:
   """The distinct ids in sorted order, and the index of each id among them.
 
   Args:
@@ -22,12 +41,15 @@ def number(ids: Sequence[Any], what: str) -> tuple[np.ndarray, np.ndarray]:
     what: 'user' or 'item', for messages.
 
   Returns:
-    The distinct ids, and the indices, int64 [n].
+    The distinct ids, and the indices, int64 [n] or, of `Coded`, int32 [n].
 
   Raises:
     IdError: an id is missing (None, NaN, blank text) or is a list, or the ids
       cannot be sorted.
   """
+  codes = None
+  if isinstance(ids, Coded):
+    ids, codes = ids.ids, ids.codes
   ids = _as_ids(ids, what)
   missing = np.zeros(len(ids), bool)
   if ids.dtype == object:
@@ -39,17 +61,20 @@ def number(ids: Sequence[Any], what: str) -> tuple[np.ndarray, np.ndarray]:
   elif ids.dtype.kind == 'U':
     missing = np.char.strip(ids) == ''
   if missing.any():
+    if codes is not None:
+      missing, ids = missing[codes], ids[codes]
     row = int(np.flatnonzero(missing)[0])
     raise IdError(
       f'the {what} id of interaction {row + 1} is missing ({ids[row]!r}); '
       'leave that row out'
     )
   try:
-    return np.unique(_whole(ids), return_inverse=True)
+    distinct, indices = np.unique(_whole(ids), return_inverse=True)
   except TypeError as error:
     raise IdError(
       f'{what} ids mix kinds that cannot be sorted ({error}); make all text'
     ) from error
+  return distinct, indices if codes is None else indices.astype(np.int32)[codes]
 
 
 def _as_ids(ids: Sequence[Any], what: str) -> np.ndarray:

@@ -228,6 +228,24 @@ def test_drift_adapts_slice_by_slice(tmp_path):
   assert 'budget=7 slices leave none to predict' in done.stderr
 
 
+def test_returning_users_need_neither_evidence_nor_an_oracle(tmp_path):
+  done = commands.run(
+    tmp_path,
+    *SMALL,
+    '--regimes=returning_users',
+    '--methods=popularity,itemknn,ease',
+  )
+  assert done.returncode == 0, done.stderr
+  assert 'use: Returning users: synthetic, without new evidence' in done.stdout
+  rows = results.read_json(tmp_path / 'results.json')
+  assert [row['method'] for row in rows] == ['popularity', 'itemknn', 'ease']
+  for row in rows:
+    assert row['budget'] == 0
+    assert row['adapt']['flops'] == 0
+    assert len(row['per_user']) == 40
+  assert [row['tuning']['trials'] for row in rows] == [1, 2, 2]
+
+
 @pytest.mark.slow
 def test_every_arm_meets_a_new_domain(tmp_path, shop):
   # One trial: how trials are chosen has a test of its own.

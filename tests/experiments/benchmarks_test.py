@@ -11,11 +11,15 @@ from experiments.benchmarks import (
   ease_worker,
   evaluation,
   inputs,
+  large_log_worker,
+  logs,
   measure,
   mult_vae_step,
   peers,
   table,
+  throughput,
 )
+from hyperrec.data import sources
 
 DATA = inputs.skewed(120, 30, mean_length=8)
 
@@ -120,6 +124,42 @@ def test_a_missing_peer_is_told(capsys):
   assert 'pip install ".[peers]"' in capsys.readouterr().out
 
 
+def test_a_log_is_skewed_ordered_and_the_same_in_both_formats(
+  tmp_path, monkeypatch
+):
+  monkeypatch.setattr(logs, 'CHUNK', 700)
+  for suffix in ('csv', 'parquet'):
+    path = tmp_path / f'log.{suffix}'
+    logs.write(path, 2000, num_users=300, num_items=50)
+  data, again = (
+    sources.load(
+      'table',
+      path=tmp_path / f'log.{suffix}',
+      timestamp_column='time',
+      duplicates='keep',
+    )
+    for suffix in ('csv', 'parquet')
+  )
+  assert len(data) == 2000
+  assert (np.diff(data.timestamps) >= 0).all()
+  counts = np.sort(data.item_counts())
+  assert counts[-5:].mean() > 3 * counts[:5].mean()
+  assert data.item_ids[0][0] == 'i'
+  for name in ('users', 'items', 'timestamps', 'user_ids', 'item_ids'):
+    assert (getattr(data, name) == getattr(again, name)).all()
+
+
+def test_a_log_is_read_and_fitted(tmp_path, capsys):
+  path = tmp_path / 'log.csv'
+  logs.write(path, 2000, num_users=300, num_items=50)
+  large_log_worker.main(str(path), 5.0)
+  found = json.loads(capsys.readouterr().out)
+  assert found['items'] == 50
+  assert 0 < found['interactions'] <= 2000
+  assert found['imports_bytes'] <= found['read_peak_bytes']
+  assert found['read_peak_bytes'] <= found['peak_bytes']
+
+
 def test_table_marks_what_is_missed():
   rows = [comparison(goal='>= 5'), comparison(goal='<= 1', unit='bytes')]
   text = table.section(
@@ -142,6 +182,43 @@ def test_table_marks_what_is_missed():
   assert 'Skipped: recbole is not installed' in text
 
 
+def test_throughput_serves_every_method_and_is_shown():
+  rows = throughput.compare(inputs.skewed(40, 30, mean_length=8), repeats=2)
+  assert [row['kind'] for row in rows] == [
+    'popularity', 'sparse', 'dense', 'network', 'network',
+  ]  # fmt: skip
+  for row in rows:
+    both = {'program'} if row['kind'] == 'network' else {'program', 'numpy'}
+    assert set(row['users_per_second']) == both
+    assert min(row['users_per_second'].values()) > 0
+  rows[0]['users_per_second'] = {'numpy': 12_345.0, 'program': 87.6}
+  text = table.throughput_section(
+    {
+      'k': 20,
+      'rows': rows,
+      'threads': {'cores': 2, 'blas': 1},
+      'cores_used_by_others': 1.5,
+      'commit': 'abc',
+      'versions': {'jax': '0.10.2'},
+    }
+  )
+  assert '| popularity | popularity | 12,000 | 88 |' in text
+  assert '| HyperEASE for users | network |  | ' in text
+  assert '1.50 cores used by other processes' in text
+
+
+def test_both_ways_of_serving_recommend_the_same():
+  users = inputs.skewed(20, 30, mean_length=8)
+  histories = [row.indices.tolist() for row in users.csr()]
+  for name, model in throughput.made(users):
+    found = throughput.served(model, users)
+    lists = [
+      [[item for item, _ in user] for user in side.recommend(histories, 5)]
+      for side in found.values()
+    ]
+    assert all(ids == lists[0] for ids in lists), name
+
+
 def test_every_committed_result_has_a_section_in_the_readme():
   content = table.tables(table.HERE)
   names = sorted(file.stem for file in (table.HERE / 'results').glob('*.json'))
@@ -149,6 +226,7 @@ def test_every_committed_result_has_a_section_in_the_readme():
     f'### {name}' for name in names
   ]
   assert '| 25 | 14 | 400 | identical |' in content
+  assert '| csv | 1.40 GiB | 1,980,012 | 20,000 |' in content
   assert '| newton-schulz | 23.56 s | 25 | 100 V^3 |' in content
   assert content in (table.HERE / 'README.md').read_text()
 

@@ -25,8 +25,8 @@ VALUES = st.one_of(
      'new_catalogue', 'new_domain', 'drift', 'new_users,drift',
      'returning_users', 'ease', 'popularity', 'ease,l3ae', 'synthetic',
      'movielens_small', 'table', 'anime', 'Beauty', 'first', 'keep', 'error',
-     'utf-8', 'utf-16', '~', '~nobody/x', '.', '/', '/dev/null', 'nowhere.csv',
-     'x.toml', "r = '3'",
+     'utf-8', 'utf-16', '~', '~nobody/x', '.', '/', '/dev/null',
+     'nowhere.csv', 'x.toml', "r = '3'",
      'r > 3', '%Y', '%d.%m.%Y', '"', "'", '\\', '$HOME', '\u00e9', '\U0001f600',
      '--', '=']
   ),

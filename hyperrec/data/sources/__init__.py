@@ -117,6 +117,7 @@ def cleaned(
       f'{read.name}: {repeats:,} of {len(read):,} rows repeat a user and an '
       f'item and are left out (duplicates={duplicates})',
     )
+  del read  # a large file's rows are not held twice
   return filtered(
     data, min_rating, min_user_interactions, min_item_interactions
   )
@@ -160,7 +161,11 @@ def filtered(
   Raises:
     DataError: there are no ratings to filter, or nothing is left.
   """
-  whole = data
+  users_before, items_before, rows_before = (
+    data.num_users,
+    data.num_items,
+    len(data),
+  )
   if min_rating is not None:
     if data.ratings is None:
       raise DataError(
@@ -170,9 +175,10 @@ def filtered(
       )
     data = data.rows(data.ratings >= min_rating)
   items = np.flatnonzero(data.item_counts() >= max(1, min_item_interactions))
-  data = data.take_items(items) if len(items) else data.rows([])
+  data = _taken_items(data, items) if len(items) else data.rows([])
   users = np.flatnonzero(data.user_counts() >= max(1, min_user_interactions))
-  data = data.take_users(users)
+  if len(users) < data.num_users:
+    data = data.take_users(users)
   items = np.flatnonzero(data.item_counts())
   asked = [
     f'{name}={value}'
@@ -185,18 +191,23 @@ def filtered(
   ]
   if len(items) == 0:
     raise DataError(
-      f'{data.name}: nothing is left of {len(whole)} rows with '
+      f'{data.name}: nothing is left of {rows_before} rows with '
       f'{", ".join(asked)}; lower them'
     )
-  data = data.take_items(items)
-  if len(data) < len(whole) and asked:
+  data = _taken_items(data, items)
+  if len(data) < rows_before and asked:
     data = _noted(
       data,
-      f'{data.name}: kept {data.num_users:,} of {whole.num_users:,} users, '
-      f'{data.num_items:,} of {whole.num_items:,} items and {len(data):,} of '
-      f'{len(whole):,} rows ({", ".join(asked)})',
+      f'{data.name}: kept {data.num_users:,} of {users_before:,} users, '
+      f'{data.num_items:,} of {items_before:,} items and {len(data):,} of '
+      f'{rows_before:,} rows ({", ".join(asked)})',
     )
   return _warned(data)
+
+
+def _taken_items(data: Interactions, items: np.ndarray) -> Interactions:
+  """`data.take_items` of sorted items; no copy is made if all are taken."""
+  return data if len(items) == data.num_items else data.take_items(items)
 
 
 def _warned(data: Interactions) -> Interactions:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import original_ids
-from hyperrec.data.sources import reading
+from hyperrec.data.sources import packing, reading
 
 DataError = interactions_lib.DataError
 Rows = reading.Rows
@@ -38,7 +38,13 @@ _COMMON_FORMATS = (
 
 
 def ids(rows: Rows, name: str) -> np.ndarray:
-  """Ids [n]: int64 if all of them are whole numbers, otherwise text.
+  """Ids [n], as `coded_ids` describes them."""
+  coded = coded_ids(rows, name)
+  return coded.ids[coded.codes]
+
+
+def coded_ids(rows: Rows, name: str) -> original_ids.Coded:
+  """Ids of n rows: int64 if all of them are whole numbers, otherwise text.
 
   Blanks around an id are ignored. 7.0 is read as 7 if all ids of the column are
   whole numbers. An id with leading zeros makes the whole column text, since 007
@@ -57,9 +63,12 @@ def ids(rows: Rows, name: str) -> np.ndarray:
       'whole numbers: write one id in each row'
     )
   if _is_int64(column):
-    return column.to_numpy().astype(np.int64)
+    whole, codes = _encoded(column)
+    return original_ids.Coded(whole.to_numpy().astype(np.int64), codes)
   if pa.types.is_floating(kind):
-    return _float_ids(rows, name, column)
+    column = pa.chunked_array([_float_ids(rows, name, column)])
+    whole, codes = _encoded(column)
+    return original_ids.Coded(whole.to_numpy(), codes)
   text, codes = _distinct(rows, name, column)
   _check_present(rows, name, text, codes)
   broken = pc.match_substring(text, '\n')
@@ -69,15 +78,16 @@ def ids(rows: Rows, name: str) -> np.ndarray:
   if _all_match(text, _WHOLE):
     whole = pc.replace_substring_regex(text, r'\.0+$', '')
     with contextlib.suppress(pa.ArrowInvalid):  # longer numbers stay text
-      return whole.cast(pa.int64()).to_numpy()[codes]
+      return original_ids.Coded(whole.cast(pa.int64()).to_numpy(), codes)
   distinct = text.to_pylist()
   # NumPy's own text type needs memory for the longest text in every row.
   is_short = max(map(len, distinct)) <= original_ids.LONGEST_SHORT
-  return np.asarray(distinct, str if is_short else object)[codes]
+  distinct = np.asarray(distinct, str if is_short else object)
+  return original_ids.Coded(distinct, codes)
 
 
 def _float_ids(rows: Rows, name: str, column) -> np.ndarray:
-  """Ids of a column of floats, which must be whole numbers."""
+  """Ids [n] of a column of floats, which must be whole numbers."""
   values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
   missing = np.isnan(values)
   if missing.any():
@@ -113,7 +123,7 @@ def numbers(rows: Rows, name: str, decimal: str = '.') -> np.ndarray:
   if pa.types.is_boolean(kind):
     column = column.cast(pa.int8())
   if _is_int64(column):
-    return column.to_numpy().astype(np.int64)
+    return column.to_numpy().astype(np.int64, copy=False)
   if not pa.types.is_floating(kind):
     found = _cast(column)
     if found is not None:
@@ -127,20 +137,24 @@ def numbers(rows: Rows, name: str, decimal: str = '.') -> np.ndarray:
     if decimal != ',' and _any_match(text, r'^[-+]?\d+,\d{1,2}$'):
       what += ' (with decimal commas give --decimal_comma)'
     _check(rows, name, pc.invert(is_number), codes, what)
-    column = text.take(pa.array(codes))
-    found = _cast(column)
+    found = _cast(text)
     if found is not None:
-      return found
+      return found[codes]
+    column = text.take(pa.array(codes))
   found = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
   if not np.isfinite(found).all():
     _fail(rows, name, ~np.isfinite(found), 'is not a finite number')
   return found
 
 
-def _cast(text: pa.ChunkedArray) -> np.ndarray | None:
+def _cast(text: pa.ChunkedArray | pa.Array) -> np.ndarray | None:
   """The column as finite numbers; None if a value is missing or not one."""
+  if pa.types.is_dictionary(text.type):
+    distinct, codes = _parts(text)
+    found = None if codes.null_count else _cast(distinct)
+    return None if found is None else found[codes.to_numpy()]
   # Arrow would read 0x1F as a number.
-  if pa.types.is_string(text.type) and _any_match(text, 'x'):
+  if packing.is_text(text.type) and _any_match(text, 'x'):
     return None
   for kind in (pa.int64(), pa.float64()):
     with contextlib.suppress(pa.ArrowInvalid):
@@ -189,7 +203,7 @@ def times(rows: Rows, name: str, form: str | None = None) -> np.ndarray:
         f'({error}); mend or drop those rows'
       ) from error
     return column.cast(pa.int64()).to_numpy()
-  is_text = pa.types.is_string(kind)
+  is_text = pa.types.is_dictionary(kind)
   found = _cast(column) if is_text and form is None else None
   if found is None and (is_text or form is not None):
     text, codes = _distinct(rows, name, column)
@@ -295,27 +309,44 @@ def _distinct(
   Texts lose their outer blanks, so a few may be equal. A missing value becomes
   ''. Spreadsheets write the text 007 as ="007", which becomes 007.
   """
-  try:
-    text = column.cast(pa.string())
-  except pa.ArrowException as error:
-    raise DataError(
-      f'{rows.files}: column {name!r} cannot be read as text ({error}); name '
-      'another column, or write it as text'
-    ) from error
-  coded = pc.fill_null(text, '').dictionary_encode().unify_dictionaries()
-  coded = coded.combine_chunks()
-  if isinstance(coded, pa.ChunkedArray):
-    coded = coded.chunk(0)
-  distinct = pc.utf8_trim_whitespace(coded.dictionary)
+  if not pa.types.is_dictionary(column.type):
+    try:
+      column = column.cast(pa.string()).dictionary_encode()
+    except pa.ArrowException as error:
+      raise DataError(
+        f'{rows.files}: column {name!r} cannot be read as text ({error}); name '
+        'another column, or write it as text'
+      ) from error
+  distinct, codes = _parts(column)
+  if codes.null_count:
+    codes = codes.fill_null(len(distinct))
+    distinct = pa.concat_arrays([distinct, pa.array([''], distinct.type)])
+  distinct = pc.utf8_trim_whitespace(distinct)
   distinct = pc.replace_substring_regex(distinct, r'^="(.*)"$', r'\1')
-  return distinct, coded.indices.to_numpy()
+  return distinct, codes.to_numpy()
 
 
-def _all_match(text: pa.ChunkedArray, pattern: str) -> bool:
+def _encoded(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
+  """The distinct values of a column without nulls, and each row's index."""
+  distinct, codes = _parts(column.dictionary_encode())
+  return distinct, codes.to_numpy()
+
+
+def _parts(coded: pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
+  """The distinct values of an encoded column, and their indices, int32 [n]."""
+  if coded.num_chunks > 1:
+    coded = coded.unify_dictionaries()
+  combined = coded.combine_chunks()
+  if isinstance(combined, pa.ChunkedArray):
+    combined = combined.chunk(0)
+  return combined.dictionary, combined.indices
+
+
+def _all_match(text: pa.Array, pattern: str) -> bool:
   return pc.all(pc.match_substring_regex(text, pattern)).as_py()
 
 
-def _any_match(text: pa.ChunkedArray, pattern: str) -> bool:
+def _any_match(text: pa.Array, pattern: str) -> bool:
   return pc.any(pc.match_substring_regex(text, pattern)).as_py()
 
 
@@ -336,6 +367,8 @@ def _fail(rows: Rows, name: str, bad: Any, what: str) -> NoReturn:
   """Raises DataError for the first row where `bad` is true."""
   row = int(np.flatnonzero(np.asarray(bad))[0])
   value = rows.table.column(name)[row].as_py()
+  if name in rows.texts and value is not None:
+    value = str(value)
   shown = 'an empty field' if value is None else repr(value)[:200]
   raise DataError(
     f'{reading.place(rows, row)}, column {name!r}: {shown} {what}; mend or '

@@ -198,8 +198,8 @@ def _plain(path: pathlib.Path, separator: str, text: dict) -> Interactions:
   form = reading.Form(separator, _COLUMNS)
   content = reading.read(reading.open_files(path, form), _COLUMNS)
   return interactions_lib.from_columns(
-    columns_lib.ids(content, 'user'),
-    columns_lib.ids(content, 'item'),
+    columns_lib.coded_ids(content, 'user'),
+    columns_lib.coded_ids(content, 'item'),
     rating=columns_lib.numbers(content, 'rating'),
     timestamp=columns_lib.times(content, 'timestamp'),
     item_text=text or None,

@@ -1,8 +1,9 @@
 """Files of rows, read by DuckDB: separated text, Parquet and JSON.
 
-`open_files` detects the format and the column names of files, `read` reads the
-needed columns, and `place` gives the file and line of a row for error messages.
-`columns.py` converts the columns to ids, numbers, times and texts.
+`open_files` detects the format and the column names of files. `read` reads the
+needed columns in batches, and `packing.py` holds them in little memory. `place`
+gives the file and line of a row for error messages. `columns.py` converts the
+columns to ids, numbers, times and texts.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.data.sources import text_files
+from hyperrec.data.sources import packing, text_files
 
 DataError = interactions_lib.DataError
 Form = text_files.Form
@@ -25,11 +26,14 @@ Layout = text_files.Layout
 Path = str | os.PathLike
 
 _LONGEST_LINE = 2**24
+_BATCH_ROWS = 2**17
 # Words that stand for a missing value, in upper or lower case.
 MISSING = ('', 'nan', 'null', 'none')
 # Column that numbers the rows of all files, if that is needed.
 _ROW = 'hyperrec_row'
 _FILE = 'hyperrec_file'
+# Begins the names of texts that `Form.where` reads as numbers.
+_TEXT = 'hyperrec_text_'
 
 
 class Files(NamedTuple):
@@ -55,7 +59,9 @@ class Rows(NamedTuple):
   """Columns of files; the columns of text files are text.
 
   Attributes:
-    table: The columns of the rows that were kept.
+    table: The columns of the rows that were kept; text is held as `packing`
+      does.
+    texts: Names of the columns of text.
     files: The files from which they come.
     complete: Columns in which every kept row has a value.
     num_read: Number of rows in the files.
@@ -63,6 +69,7 @@ class Rows(NamedTuple):
   """
 
   table: pa.Table
+  texts: tuple[str, ...]
   files: Files
   complete: tuple[str, ...]
   num_read: int
@@ -138,6 +145,18 @@ def read(
       return _read(files, copies, columns, complete)
     except duckdb.Error as error:
       _fail(files, copies, error)
+
+
+def first_rows(
+  path: pathlib.Path, columns: Iterable[str], number: int
+) -> pa.Table | None:
+  """The first rows of a Parquet or JSON file; None if it cannot be read."""
+  chosen = ', '.join(map(_name, columns))
+  query = f'select {chosen} from {_described(path)} limit {number}'
+  try:
+    return _packed(_connect().sql(query))[0]
+  except duckdb.Error:
+    return None
 
 
 def _copies(
@@ -239,7 +258,7 @@ def _read(files, places, columns, complete) -> Rows:
   connection = _connect()
   numeric = _numeric_columns(connection, files, places)
   query = _query(files, places, columns, complete, numeric=numeric)
-  table = connection.sql(query).to_arrow_table()
+  table, texts = _packed(connection.sql(query))
   num_read = num_selected = table.num_rows
   if files.form.where or complete:
     num_read, num_selected = connection.execute(
@@ -251,7 +270,30 @@ def _read(files, places, columns, complete) -> Rows:
     raise DataError(
       f'{files}: none of {num_read} rows meets --where={files.form.where}'
     )
-  return Rows(table, files, complete, num_read, num_selected)
+  return Rows(table, texts, files, complete, num_read, num_selected)
+
+
+def release_memory() -> None:
+  """Gives back the memory that Arrow would keep for its next columns."""
+  pa.default_memory_pool().release_unused()
+
+
+def _packed(
+  rows: duckdb.DuckDBPyRelation,
+) -> tuple[pa.Table, tuple[str, ...]]:
+  """All rows of a query, packed batch by batch, and which columns are text."""
+  try:
+    with rows.to_arrow_reader(_BATCH_ROWS) as reader:
+      schema = reader.schema
+      table = packing.packed(reader, schema)
+  except OSError as error:
+    # Arrow gives what DuckDB reports between two batches as an OSError.
+    is_conversion = str(error).startswith('Conversion Error')
+    kind = duckdb.ConversionException if is_conversion else duckdb.Error
+    raise kind(str(error)) from error
+  release_memory()
+  texts = [field.name for field in schema if packing.is_text(field.type)]
+  return table, tuple(texts)
 
 
 def _query(
@@ -274,7 +316,7 @@ def _query(
       zip(places, files.layouts, strict=True)
     )
   )
-  is_numbered = bool(form.fill_down or form.where) or _ROW in columns
+  is_numbered = bool(form.fill_down) or _ROW in columns
   if is_numbered:
     rows = f'select row_number() over () as {_ROW}, * from ({rows})'
   if form.fill_down:
@@ -291,19 +333,24 @@ def _query(
     kept = f' filter (where ({form.where}\n))' if form.where else ''
     rows = f'select * {_numeric(numeric or {})} from ({rows})'
     return f'select count(*), count(*){kept} from ({rows})'
+  text_of = {}
   if form.where:
     # The condition compares numbers; the columns that are read stay text.
-    rows = (
-      f'with every as materialized ({rows}) select * from every where {_ROW} '
-      f'in (select {_ROW} from (select * {_numeric(numeric or {})} from every) '
-      f'where ({form.where}\n))'
+    text_of = {name: _TEXT + name for name in numeric or {}}
+    texts = ''.join(
+      f', {_name(name)} as {_name(text)}' for name, text in text_of.items()
     )
+    rows = f'select * {_numeric(numeric or {})}{texts} from ({rows})'
+    rows = f'select * from ({rows}) where ({form.where}\n)'
   words = ', '.join(map(_string, MISSING))
   conditions = [
-    f"lower(trim(coalesce({_name(name)}::varchar, ''))) not in ({words})"
+    f"lower(trim(coalesce({_name(text_of.get(name, name))}::varchar, ''))) "
+    f'not in ({words})'
     for name in complete
   ]
-  chosen = ', '.join(map(_name, columns))
+  chosen = ', '.join(
+    f'{_name(text_of.get(name, name))} as {_name(name)}' for name in columns
+  )
   kept = f' where {" and ".join(conditions)}' if conditions else ''
   order = f' order by {_ROW}' if is_numbered else ''
   return f'select {chosen} from ({rows}){kept}{order}'

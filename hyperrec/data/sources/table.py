@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import original_ids
 from hyperrec.data.sources import columns as columns_lib
-from hyperrec.data.sources import files, reading
+from hyperrec.data.sources import files, forecast, reading
 
 DataError = interactions_lib.DataError
 Interactions = interactions_lib.Interactions
@@ -77,6 +77,7 @@ def table(
 
   Raises:
     DataError: names the file, the line, the column and the value.
+    InsufficientMemoryError: the file is too large; see `forecast.check`.
   """
   del data_dir
   if not path:
@@ -98,6 +99,7 @@ def table(
   )
   used = [name for name in columns if name is not None]
   own_text = [] if item_path else _found_text(opened, text_columns)
+  forecast.check(opened, [*used, *own_text])
   rows = reading.read(
     opened, [*used, *own_text], used if drop_incomplete else ()
   )
@@ -106,7 +108,7 @@ def table(
       f'{opened}: no row has a value in all of {used}; are they the right '
       'columns?'
     )
-  item = columns_lib.ids(rows, columns.item)
+  item = columns_lib.coded_ids(rows, columns.item)
   text, notes = None, ()
   if item_path is not None:
     item_form = reading.Form(
@@ -118,15 +120,21 @@ def table(
     )
   elif own_text:
     text, notes = _item_text(rows, columns.item, own_text, item)
+  user = columns_lib.coded_ids(rows, columns.user)
+  rating = _ratings(rows, columns.rating, decimal_comma)
+  time = _times(rows, columns.timestamp, timestamp_format)
+  notes = (*_notes(rows, used), *notes)
+  del rows  # of a large file, they need as much memory as what is made of them
+  reading.release_memory()
   data = interactions_lib.from_columns(
-    columns_lib.ids(rows, columns.user),
+    user,
     item,
-    rating=_ratings(rows, columns.rating, decimal_comma),
-    timestamp=_times(rows, columns.timestamp, timestamp_format),
+    rating=rating,
+    timestamp=time,
     item_text=text,
     duplicates='keep',
     name=name or _stem(opened.paths[0]),
-    notes=(*_notes(rows, used), *notes),
+    notes=notes,
     is_order_only=sequences,
   )
   if data.num_users < 2:
@@ -219,7 +227,11 @@ def _found_text(opened: reading.Files, names: Sequence[str]) -> list[str]:
 
 
 def _text_of_file(
-  path: Path, form: reading.Form, id_column: str, text_columns, item: np.ndarray
+  path: Path,
+  form: reading.Form,
+  id_column: str,
+  text_columns,
+  item: original_ids.Coded,
 ):
   """What `_item_text` gives, from a file of items."""
   opened = reading.open_files(path, form)
@@ -238,7 +250,7 @@ def _text_of_file(
 
 
 def _item_text(
-  rows: reading.Rows, id_column: str, text_columns, item: np.ndarray
+  rows: reading.Rows, id_column: str, text_columns, item: original_ids.Coded
 ) -> tuple[dict[Any, str], tuple[str, ...]]:
   """Text of the ids in `item`, its columns joined by ". ", and what to note."""
   keys = columns_lib.ids(rows, id_column)
@@ -247,12 +259,13 @@ def _item_text(
   for key, *part in zip(keys.tolist(), *parts, strict=True):
     if not text.get(str(key)):
       text[str(key)] = '. '.join(filter(None, part))
-  wanted = pa.array(item).unique().to_pylist()
+  wanted = list(dict.fromkeys(item.ids.tolist()))
   found = {key: text[str(key)] for key in wanted if str(key) in text}
   if not found:
+    first = item.ids[item.codes[0]]
     raise DataError(
       f'{rows.files}: none of its items has an interaction; its ids are like '
-      f'{keys[0]!s}, those of the interactions like {item[0]!s}; name the '
+      f'{keys[0]!s}, those of the interactions like {first!s}; name the '
       'column of ids by --item_id_column'
     )
   lacking = sum(not found.get(key) for key in wanted)

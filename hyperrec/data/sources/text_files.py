@@ -10,6 +10,7 @@ import csv
 import gzip
 import io
 import itertools
+import math
 import pathlib
 import re
 import shutil
@@ -283,6 +284,26 @@ def is_packed(path: pathlib.Path) -> bool:
 def _open(path: pathlib.Path):
   """The bytes of a file, unpacked."""
   return (gzip.open if is_packed(path) else open)(path, 'rb')
+
+
+def start(path: pathlib.Path, size: int) -> bytes:
+  """The first bytes of a file, unpacked."""
+  with _readable(path, 'utf-8'), _open(path) as file:
+    return file.read(size)
+
+
+def unpacked_size(path: pathlib.Path) -> int:
+  """Size of a file in bytes, unpacked; the least possible one for gzip.
+
+  A gzip file ends with its unpacked size modulo 2**32.
+  """
+  size = path.stat().st_size
+  if not is_packed(path):
+    return size
+  with path.open('rb') as file:
+    file.seek(-4, io.SEEK_END)
+    told = int.from_bytes(file.read(4), 'little')
+  return told + math.ceil(max(0, size - told) / 2**32) * 2**32
 
 
 def read_lines(path: pathlib.Path, encoding: str) -> Iterator[str]:

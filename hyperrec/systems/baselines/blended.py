@@ -2,9 +2,11 @@
 
 import dataclasses
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -14,6 +16,7 @@ from hyperrec import method as method_lib
 Cost = method_lib.Cost
 Model = method_lib.Model
 Outcome = method_lib.Outcome
+Program = method_lib.Program
 
 # A user whose scores differ by less is one to whom a model says nothing.
 _LEAST = 1e-9
@@ -84,20 +87,60 @@ def blended(
     )
     return sum(share * standardised(scores) for share, scores in parts)
 
+  def program(state):
+    parts = first.program(state.first), second.program(state.second)
+    return _blend_of_programs(*parts, weight)
+
+  has_program = first.program is not None and second.program is not None
   return Model(
     f'{first.name} and {second.name}',
     config,
     fit,
     score,
     generate=None if first.generate is None else generate,
+    program=program if has_program else None,
     needs_history=first.needs_history or second.needs_history,
     needs_interactions=first.needs_interactions or second.needs_interactions,
   )
 
 
-def standardised(scores: Float[np.ndarray, 'B V']) -> Float[np.ndarray, 'B V']:
-  """The scores of each user with mean 0 and deviation 1; equal ones give 0."""
-  scores = np.asarray(scores, np.float32)
+def _blend_of_programs(
+  first: Program, second: Program, weight: float
+) -> Program:
+  if first.length != second.length:
+    raise method_lib.CannotServe(
+      f'its two models read the last {first.length or "of all"} and the last '
+      f'{second.length or "of all"} items of a history; give both the same '
+      'length'
+    )
+
+  def score(params, items_BxL, mask_BxL):
+    parts = (
+      (1 - weight, first.score(params['first'], items_BxL, mask_BxL)),
+      (weight, second.score(params['second'], items_BxL, mask_BxL)),
+    )
+    return sum(share * standardised(scores, jnp) for share, scores in parts)
+
+  both = [name for name in first.platforms if name in second.platforms]
+  return Program(
+    {'first': first.params, 'second': second.params},
+    score,
+    length=first.length,
+    platforms=tuple(both),
+    counts=second.counts if first.counts is None else first.counts,
+  )
+
+
+def standardised(
+  scores: Float[np.ndarray, 'B V'], numpy: ModuleType = np
+) -> Float[np.ndarray, 'B V']:
+  """The scores of each user with mean 0 and deviation 1; equal ones give 0.
+
+  Args:
+    scores: of B users.
+    numpy: NumPy, or `jax.numpy` in a program.
+  """
+  scores = numpy.asarray(scores, numpy.float32)
   centred = scores - scores.mean(axis=1, keepdims=True)
   deviation = centred.std(axis=1, keepdims=True)
-  return centred / np.where(deviation > _LEAST, deviation, np.inf)
+  return centred / numpy.where(deviation > _LEAST, deviation, numpy.inf)

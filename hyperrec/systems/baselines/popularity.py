@@ -1,5 +1,6 @@
 """Popularity: the baseline that ranks items by their number of interactions."""
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -8,6 +9,7 @@ from hyperrec import method as method_lib
 Cost = method_lib.Cost
 Model = method_lib.Model
 Outcome = method_lib.Outcome
+Program = method_lib.Program
 
 
 def popularity() -> Model:
@@ -21,12 +23,25 @@ def popularity() -> Model:
     del source
     return Outcome(counts + _counts(evidence), Cost(float(len(evidence))))
 
-  return Model('popularity', {}, fit, score, update=update)
+  return Model('popularity', {}, fit, score, update=update, program=program)
 
 
 def score(counts: Float[np.ndarray, ' V'], histories: method_lib.Histories):
   """Scores [B, V]: the counts, which are the same for all users."""
   return np.broadcast_to(counts, (len(histories.items), len(counts)))
+
+
+def program(counts: Float[np.ndarray, ' V']) -> Program:
+  """The same counts as a program."""
+
+  def score_histories(params, items_BxL, mask_BxL):
+    del mask_BxL
+    shape = items_BxL.shape[0], len(counts)
+    return jnp.broadcast_to(params['counts'][None], shape)
+
+  return Program(
+    {'counts': counts}, score_histories, 'popularity', counts=counts
+  )
 
 
 def _counts(data) -> Float[np.ndarray, ' V']:

@@ -17,6 +17,7 @@ import scipy.sparse
 from jaxtyping import Float
 
 from hyperrec import method as method_lib
+from hyperrec import program as program_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.systems.baselines import towers as model_lib
 from hyperrec.systems.mult_vae import variational_autoencoder
@@ -28,6 +29,7 @@ Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
 Model = method_lib.Model
 Outcome = method_lib.Outcome
+Program = method_lib.Program
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +129,7 @@ def two_tower(features: method_lib.Features, **hyperparameters: Any) -> Model:
     score,
     look_up=look_up,
     carry=lambda state, data, key: Outcome(state),
+    program=program,
     takes_domains=True,
     needs_interactions=False,
   )
@@ -137,6 +140,27 @@ def score(state: TowerState, histories: Histories) -> np.ndarray:
   return np.asarray(
     model_lib.scores(state.shown, state.scored, histories.multi_hot())
   )
+
+
+def program(state: TowerState) -> Program:
+  """The same scores, from the embeddings of the items alone.
+
+  Raises:
+    CannotServe: the state has no items yet, after training on several domains.
+  """
+  if state.shown is None:
+    raise method_lib.CannotServe(
+      'the towers were trained on several domains and have no items; adapt '
+      'them to a catalogue first'
+    )
+
+  def score_histories(params, items_BxL, mask_BxL):
+    shown_BxD = program_lib.sum_rows(params['shown'], items_BxL, mask_BxL)
+    length_Bx1 = jnp.maximum(mask_BxL.sum(axis=1, keepdims=True), 1)
+    return (shown_BxD / length_Bx1) @ params['scored'].T
+
+  params = {'shown': state.shown, 'scored': state.scored}
+  return Program(params, score_histories)
 
 
 def _over_items(

@@ -34,6 +34,7 @@ Features = method_lib.Features
 Histories = method_lib.Histories
 Model = method_lib.Model
 Outcome = method_lib.Outcome
+Program = method_lib.Program
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,6 +157,7 @@ def dropoutnet(features: Features, **hyperparameters: Any) -> Model:
     fit,
     lambda state, histories: score(config, networks, state, histories),
     update=update,
+    program=lambda state: program(config, networks, state),
     needs_history=True,
   )
 
@@ -170,6 +172,25 @@ def score(
   factors = ials.users_of(config, state.factors, histories)
   users = np.asarray(_users(networks, state.params, factors))
   return users @ state.items.T
+
+
+def program(
+  config: DropoutnetConfig, networks: Networks, state: DropoutnetState
+) -> Program:
+  """The same scores as one function."""
+  factors = ials.users_program(config, state.factors)
+
+  def score_histories(params, items_BxL, mask_BxL):
+    users_BxD = factors.score(params['factors'], items_BxL, mask_BxL)
+    users_BxD = _users(networks, params['networks'], users_BxD)
+    return users_BxD @ params['items'].T
+
+  params = {
+    'factors': factors.params,
+    'networks': state.params,
+    'items': state.items,
+  }
+  return factors._replace(params=params, score=score_histories)
 
 
 def net_flops(config: DropoutnetConfig, num_rows: int, width: int) -> float:

@@ -15,11 +15,13 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
+from hyperrec import program as program_lib
 from hyperrec.systems.factors import least_squares
 
 Cost = method_lib.Cost
@@ -28,6 +30,7 @@ Histories = method_lib.Histories
 Interactions = method_lib.Interactions
 Model = method_lib.Model
 Outcome = method_lib.Outcome
+Program = method_lib.Program
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +102,7 @@ def ials(**hyperparameters: Any) -> Model:
     fit,
     lambda state, histories: score(config, state, histories),
     update=lambda state, source, evidence: fold_in(config, state, evidence),
+    program=lambda state: program(config, state),
     needs_history=True,
   )
 
@@ -152,6 +156,40 @@ def score(
 ) -> Float[np.ndarray, 'B V']:
   """Scores [B, V]; an empty history scores 0 everywhere."""
   return users_of(config, state, histories) @ state.items.T
+
+
+def program(config: IalsConfig, state: Factors) -> Program:
+  """The same scores as one function, which solves for each user."""
+  users = users_program(config, state)
+
+  def score_histories(params, items_BxL, mask_BxL):
+    factors_BxD = users.score(params, items_BxL, mask_BxL)
+    return factors_BxD @ params['items'].T
+
+  return users._replace(score=score_histories)
+
+
+def users_program(config: IalsConfig, state: Factors) -> Program:
+  """`users_of` as one function, whose outputs are factors [B, D].
+
+  It has a Cholesky factorisation, and is compiled for CPUs alone.
+  """
+
+  def factors_of(
+    params, items_BxL: program_lib.Items, mask_BxL: program_lib.Mask
+  ) -> Float[Array, 'B D']:
+    sizes_B = mask_BxL.sum(axis=1)
+    entries_B = sizes_B + config.unobserved * state.num_trained
+    rows = least_squares.Rows(
+      items_BxL,
+      mask_BxL,
+      config.l2 * entries_B**config.exponent,
+      jnp.zeros((items_BxL.shape[0], config.dim)),
+    )
+    return least_squares.solve_padded(params['items'], params['gram'], rows)
+
+  params = {'items': state.items, 'gram': state.gram}
+  return Program(params, factors_of, platforms=('cpu',))
 
 
 def fold_in(

@@ -129,6 +129,14 @@ def ials_features(features: Features, **hyperparameters: Any) -> Model:
     of_source = look_up(state, source).state if state.items is None else state
     return ials.fold_in(config, of_source, evidence)
 
+  def program(state):
+    if state.items is None:
+      raise method_lib.CannotServe(
+        'feature-aware iALS was fitted on several domains and has no items; '
+        'adapt it to a catalogue first'
+      )
+    return ials.program(dataclasses.replace(config, l2=state.l2), state)
+
   return Model(
     'ials_features',
     config,
@@ -139,6 +147,7 @@ def ials_features(features: Features, **hyperparameters: Any) -> Model:
     look_up=look_up,
     carry=lambda state, data, key: look_up(state, data),
     update=update,
+    program=program,
     takes_domains=True,
     needs_history=True,
     needs_interactions=False,

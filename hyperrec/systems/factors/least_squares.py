@@ -58,14 +58,14 @@ def solve_rows(
     places = np.where(mask, x.indptr[used][:, None] + np.arange(length), 0)
     items = x.indices[places] if x.nnz else np.zeros_like(places)
     means = np.zeros((len(used), dim)) if mean is None else mean[used]
-    block = _Rows(
+    block = Rows(
       items.astype(np.int32),
       mask,
       ridge[used].astype(np.float32),
       means.astype(np.float32),
     )
     with _ONE_AT_A_TIME:
-      solved = np.asarray(_solve(columns, gram, block))
+      solved = np.asarray(solve_padded(columns, gram, block))
     found[rows] = solved[: len(rows)]
   return found
 
@@ -107,7 +107,7 @@ def _alike(lengths: np.ndarray, dim: int):
       yield int(length), rows[start : start + size]
 
 
-class _Rows(NamedTuple):
+class Rows(NamedTuple):
   """Rows that are solved together: their columns, and r and m."""
 
   columns: Int[Array, 'B L']
@@ -117,9 +117,10 @@ class _Rows(NamedTuple):
 
 
 @jax.jit
-def _solve(
-  columns: Float[Array, 'N D'], gram: Float[Array, 'D D'], rows: _Rows
+def solve_padded(
+  columns: Float[Array, 'N D'], gram: Float[Array, 'D D'], rows: Rows
 ) -> Float[Array, 'B D']:
+  """The factor of each row; for the arguments see `solve_rows`."""
   eye = jnp.eye(gram.shape[0], dtype=gram.dtype)
 
   def of_row(row):

@@ -26,6 +26,7 @@ from jaxtyping import Array, Float
 
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
+from hyperrec import program as program_lib
 from hyperrec.systems.graph import light_convolution
 from hyperrec.training import loop, optimizers
 from hyperrec.training import step as step_lib
@@ -37,6 +38,7 @@ Histories = method_lib.Histories
 Interactions = method_lib.Interactions
 Model = method_lib.Model
 Outcome = method_lib.Outcome
+Program = method_lib.Program
 
 
 # All items are scored where they are at most so many times the drawn ones: a
@@ -186,6 +188,7 @@ def alpharec(features: Features, **hyperparameters: Any) -> Model:
     lambda state, histories: score(network, state, histories),
     look_up=look_up,
     carry=lambda state, data, key: Outcome(state),
+    program=functools.partial(program, network),
     takes_domains=True,
     needs_history=True,
     needs_interactions=False,
@@ -204,6 +207,38 @@ def score(
   scaled = scaled.multiply(1 / np.sqrt(np.maximum(state.degrees, 1))).tocsr()
   total = total + scaled @ state.layers[:-1].sum(axis=0)
   return np.asarray(_units(total) @ state.items.T)
+
+
+def program(network: TextMap, state: AlpharecState) -> Program:
+  """The same scores as one function.
+
+  Raises:
+    CannotServe: the state has no items yet, after training on several domains.
+  """
+  if state.items is None:
+    raise method_lib.CannotServe(
+      'AlphaRec was trained on several domains and has no items; adapt it to a '
+      'catalogue first'
+    )
+  degree_Vx1 = np.maximum(state.degrees, 1)[:, None]
+  params = {
+    'map': state.params,
+    'text': state.text,
+    'convolved': state.layers[:-1].sum(axis=0) / np.sqrt(degree_Vx1),
+    'items': state.items,
+  }
+
+  def score_histories(params, items_BxL, mask_BxL):
+    taken_Bx1 = jnp.maximum(mask_BxL.sum(axis=1, keepdims=True), 1)
+    text, convolved = (
+      program_lib.sum_rows(params[name], items_BxL, mask_BxL)
+      for name in ('text', 'convolved')
+    )
+    total = _mapped(network, params['map'], text / taken_Bx1)
+    total += convolved / jnp.sqrt(taken_Bx1)
+    return _units(total) @ params['items'].T
+
+  return Program(params, score_histories)
 
 
 def map_flops(config: AlpharecConfig, num_rows: int, width: int) -> float:

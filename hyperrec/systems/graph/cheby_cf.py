@@ -11,6 +11,7 @@ plateau h(t) = (1 - sign(t) |t|^phi) / 2, which falls from 1 to 0.
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from numpy.polynomial import chebyshev
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.systems.graph import gf_cf, spectrum
+from hyperrec.systems.linear import weights_program
 
 Cost = method_lib.Cost
 Histories = method_lib.Histories
@@ -73,7 +75,15 @@ def cheby_cf(**hyperparameters: Any) -> Model:
   def score(state, histories):
     return filtered(state, histories, coefficients, config)
 
-  return Model('cheby_cf', config, fit, score, needs_history=True)
+  def program(state):
+    # Both filters are linear in the histories.
+    return weights_program.of_scores(
+      functools.partial(score, state), len(state.degrees)
+    )
+
+  return Model(
+    'cheby_cf', config, fit, score, program=program, needs_history=True
+  )
 
 
 def plateau_coefficients(

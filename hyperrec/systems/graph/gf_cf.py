@@ -7,6 +7,7 @@ V, the scores are
 """
 
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.systems.graph import spectrum
+from hyperrec.systems.linear import weights_program
 
 Cost = method_lib.Cost
 Histories = method_lib.Histories
@@ -72,7 +74,13 @@ def gf_cf(**hyperparameters: Any) -> Model:
   def score(state, histories):
     return filtered(state, histories, config.low_pass)
 
-  return Model('gf_cf', config, fit, score, needs_history=True)
+  def program(state):
+    # Both filters are linear in the histories.
+    return weights_program.of_scores(
+      functools.partial(score, state), len(state.degrees)
+    )
+
+  return Model('gf_cf', config, fit, score, program=program, needs_history=True)
 
 
 def decompose(data: Interactions, rank: int) -> Outcome:

@@ -12,6 +12,7 @@ common. Powers of P are never formed.
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.cost import counts
 from hyperrec.systems.graph import spectrum
+from hyperrec.systems.linear import weights_program
 
 Cost = method_lib.Cost
 Model = method_lib.Model
@@ -69,7 +71,17 @@ def turbo_cf(**hyperparameters: Any) -> Model:
   def score(similarity, histories):
     return filtered(histories.csr(), similarity, _POLYNOMIALS[config.order])
 
-  return Model('turbo_cf', config, fit, score, needs_history=True)
+  def program(similarity):
+    if config.order == 1:
+      return weights_program.of_weights(similarity)
+    # Powers of P are dense.
+    return weights_program.of_scores(
+      functools.partial(score, similarity), similarity.shape[0]
+    )
+
+  return Model(
+    'turbo_cf', config, fit, score, program=program, needs_history=True
+  )
 
 
 def similarities(

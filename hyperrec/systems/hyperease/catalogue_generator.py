@@ -37,7 +37,7 @@ from hyperrec import method as method_lib
 from hyperrec.cost import counts
 from hyperrec.systems.hyperease import composition as composition_lib
 from hyperrec.systems.hyperease import sub_catalogues
-from hyperrec.systems.linear import item_item, l3ae
+from hyperrec.systems.linear import item_item, l3ae, weights_program
 
 Composition = composition_lib.Composition
 Cost = method_lib.Cost
@@ -252,6 +252,7 @@ def catalogue_generator(
     fit,
     item_item.score,
     generate=generate,
+    program=weights_program.of_weights,
     generates_catalogues=True,
     takes_domains=True,
     needs_interactions=False,

@@ -13,7 +13,11 @@ import numpy as np
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.systems.hyperease import prior_generator
-from hyperrec.systems.linear import item_item, linear_autoencoder
+from hyperrec.systems.linear import (
+  item_item,
+  linear_autoencoder,
+  weights_program,
+)
 
 Cost = method_lib.Cost
 Features = method_lib.Features
@@ -103,6 +107,7 @@ def hyperease(
     fit,
     item_item.score,
     generate=generate_weights,
+    program=weights_program.of_weights,
     generates_catalogues=True,
     takes_domains=True,
     needs_interactions=False,

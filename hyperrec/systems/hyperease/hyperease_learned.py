@@ -19,7 +19,7 @@ from hyperrec.systems.hyperease import (
   prior_generator,
 )
 from hyperrec.systems.hyperease import strength_generator as strengths_lib
-from hyperrec.systems.linear import item_item
+from hyperrec.systems.linear import item_item, weights_program
 
 Cost = method_lib.Cost
 Csr = scipy.sparse.csr_matrix
@@ -171,6 +171,7 @@ def hyperease_learned(
     fit,
     item_item.score,
     generate=generate,
+    program=weights_program.of_weights,
     generates_catalogues=True,
     takes_domains=True,
     needs_interactions=False,

@@ -32,6 +32,7 @@ import scipy.sparse
 from jaxtyping import Array, Bool, Float, Int
 
 from hyperrec import method as method_lib
+from hyperrec import program as program_lib
 from hyperrec.cost import counts
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.systems.hyperease import (
@@ -39,7 +40,7 @@ from hyperrec.systems.hyperease import (
   simulated_users,
   user_correction,
 )
-from hyperrec.systems.linear import linear_autoencoder
+from hyperrec.systems.linear import linear_autoencoder, weights_program
 from hyperrec.systems.mult_vae import variational_autoencoder
 from hyperrec.training import loop
 from hyperrec.training import step as step_lib
@@ -52,6 +53,7 @@ Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
 Model = method_lib.Model
 Outcome = method_lib.Outcome
+Program = method_lib.Program
 
 Simulate = Callable[[Csr, Any], simulated_users.Batch]
 
@@ -191,6 +193,7 @@ def hyperease_user(
     fit_to,
     functools.partial(score, config),
     generate=generate,
+    program=functools.partial(program, config),
   )
 
 
@@ -365,6 +368,28 @@ def score(
   )
   base_BxV = linear_autoencoder.scores(x_BxV, state.weights)
   return base_BxV + np.asarray(added_BxV)[: len(base_BxV)]
+
+
+def program(config: UserConfig, state: UserState) -> Program:
+  """The same scores as one function; EASE's part is a program of its own."""
+  base = weights_program.of_weights(state.weights)
+  num_items = len(state.generators.members[0].factors.left)
+  params = {'base': base.params, 'generators': state.generators}
+  if state.together is not None:
+    params['together'] = state.together
+
+  def score_histories(params, items_BxL, mask_BxL):
+    shown_BxV = program_lib.multi_hot(items_BxL, mask_BxL, num_items)
+    together_BxV = jnp.zeros_like(shown_BxV)
+    if 'together' in params:
+      counts_BxV = program_lib.sum_rows(params['together'], items_BxL, mask_BxL)
+      together_BxV = jnp.log1p(jnp.maximum(counts_BxV, 0))
+    added_BxV = corrections(
+      _network(config), params['generators'], shown_BxV, together_BxV
+    )
+    return base.score(params['base'], items_BxL, mask_BxL) + added_BxV
+
+  return Program(params, score_histories, platforms=base.platforms)
 
 
 @functools.partial(jax.jit, static_argnames='config')

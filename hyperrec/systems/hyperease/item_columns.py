@@ -37,6 +37,7 @@ from hyperrec.systems.linear import (
   item_item,
   linear_autoencoder,
   spd_inverse,
+  weights_program,
 )
 
 Cost = method_lib.Cost
@@ -44,6 +45,7 @@ CentredFeatures = method_lib.CentredFeatures
 Interactions = method_lib.Interactions
 Model = method_lib.Model
 Outcome = method_lib.Outcome
+Program = method_lib.Program
 
 # New columns are at most so much longer than `scale` says.
 _LONGEST = 3.0
@@ -136,7 +138,7 @@ def item_columns(features: CentredFeatures, **hyperparameters: Any) -> Model:
     grown, operations = take_in(config, state, made.columns, data, known)
     return Outcome(grown, made.cost + Cost(operations))
 
-  return Model('item_columns', config, fit, score, grow=grow)
+  return Model('item_columns', config, fit, score, grow=grow, program=program)
 
 
 def fit_precision(
@@ -179,6 +181,16 @@ def score(state: Catalogue | Grown, histories: method_lib.Histories):
   if isinstance(state, Catalogue):
     return item_item.score(state.weights, histories)
   return histories.csr()[:, state.known] @ state.weights
+
+
+def program(state: Catalogue | Grown) -> Program:
+  """The program of the weights; rows of new items are 0."""
+  if isinstance(state, Catalogue):
+    return weights_program.of_weights(state.weights)
+  num_items = state.weights.shape[1]
+  weights = np.zeros((num_items, num_items), np.float32)
+  weights[state.known] = state.weights
+  return weights_program.of_weights(weights)
 
 
 def kernel(

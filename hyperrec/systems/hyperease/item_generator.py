@@ -53,6 +53,7 @@ Csr = scipy.sparse.csr_matrix
 Interactions = method_lib.Interactions
 Model = method_lib.Model
 Outcome = method_lib.Outcome
+Program = method_lib.Program
 
 # Share of the training items that a step hides, and how many at most.
 _HIDDEN_SHARE, _MOST_HIDDEN = 0.25, 256
@@ -244,7 +245,9 @@ def item_generator(
     )
     return Outcome(grown, made.cost + Cost(of_correction + operations))
 
-  return Model('item_generator', config, fit_to, score, grow=grow)
+  return Model(
+    'item_generator', config, fit_to, score, grow=grow, program=program
+  )
 
 
 def score(
@@ -254,6 +257,13 @@ def score(
   if isinstance(state, State):
     state = state.catalogue
   return item_columns.score(state, histories)
+
+
+def program(state: State | item_columns.Grown) -> Program:
+  """The program of the weights; see `item_columns.program`."""
+  if isinstance(state, State):
+    state = state.catalogue
+  return item_columns.program(state)
 
 
 def fit(

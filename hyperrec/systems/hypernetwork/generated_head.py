@@ -18,6 +18,7 @@ import optax
 from jaxtyping import Array, Bool, Float
 
 from hyperrec import method as method_lib
+from hyperrec import program as program_lib
 from hyperrec.cost import counts
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.systems.hypernetwork import (
@@ -34,6 +35,7 @@ Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
 Model = method_lib.Model
 Outcome = method_lib.Outcome
+Program = method_lib.Program
 
 # Number of users whose networks are in memory at once during scoring.
 _USERS_AT_ONCE = 64
@@ -46,7 +48,6 @@ class HeadConfig:
   Attributes:
     base: Hyperparameters of the Mult-VAE, which is trained first and then
       fixed.
-    form: Output form of the generator, see `output_forms`.
     parts: Paths of the Mult-VAE's parameters that are generated, such as
       `('hidden_out',)`.
     z_dim: Width of the user's encoding.
@@ -62,7 +63,6 @@ class HeadConfig:
   base: mult_vae.MultVaeConfig = dataclasses.field(
     default_factory=mult_vae.MultVaeConfig
   )
-  form: output_forms.Form = dataclasses.field(default_factory=output_forms.Full)
   parts: tuple[hypernetwork.Path, ...] = (('hidden_out',),)
   z_dim: int = 32
   hidden_dim: int = 64
@@ -106,6 +106,7 @@ def generated_head(
     functools.partial(fit, config),
     functools.partial(score, config),
     generate=functools.partial(_serve, config),
+    program=functools.partial(program, config),
   )
 
 
@@ -220,6 +221,21 @@ def _logits(config: HeadConfig, theta: Any, base: Any, x_BxV: jax.Array):
   return jax.lax.map(score_user, x_BxV, batch_size=_USERS_AT_ONCE)
 
 
+def program(config: HeadConfig, state: HeadState) -> Program:
+  """The same logits as one function, which serves user after user."""
+  num_items = len(state.base['logits']['bias'])
+
+  def score_histories(params, items_BxL, mask_BxL):
+    def score_user(x_V):
+      made = generate(config, params['theta'], params['base'], x_V)
+      return apply(config, made, x_V)
+
+    x_BxV = program_lib.multi_hot(items_BxL, mask_BxL, num_items, bool)
+    return jax.lax.map(score_user, x_BxV)
+
+  return Program(state._asdict(), score_histories)
+
+
 def generate(
   config: HeadConfig,
   theta: Any,
@@ -281,7 +297,7 @@ def _network(config: HeadConfig, num_items: int) -> hypernetwork.Hypernetwork:
     num_items, config.z_dim, config.hidden_dim
   )
   return hypernetwork.Hypernetwork(
-    encoder, config.form, config.condition_dropout
+    encoder, output_forms.Full(), config.condition_dropout
   )
 
 

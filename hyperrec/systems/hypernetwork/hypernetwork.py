@@ -1,7 +1,7 @@
 """A network that generates the parameters of a Flax module, or some of them.
 
     template = jax.eval_shape(module.init, key, x)['params']
-    network = Hypernetwork(VectorEncoder(in_dim=5), LowRank(rank=4))
+    network = Hypernetwork(VectorEncoder(in_dim=5), Full())
     theta = init(network, key, conditioning, template)
     generated = generate(network, theta, conditioning, template)
     y = module.apply({'params': generated}, x)
@@ -33,12 +33,12 @@ class Hypernetwork(nn.Module):
 
   Attributes:
     encoder: maps the conditioning to z; a module of `conditioning.py`.
-    form: maps (z, base) to the change.
+    form: maps (z, base) to the change; see `output_forms`.
     dropout: share of the tasks in training with z = 0, which gives the base.
   """
 
   encoder: nn.Module
-  form: output_forms.Form
+  form: nn.Module
   dropout: float = 0.0
 
   def __call__(

@@ -68,10 +68,21 @@ def added_popularity(model: Model, popularity: float) -> Model:
   def score(state, histories):
     return model.score(state.base, histories) + state.added
 
+  def program(state):
+    base = model.program(state.base)
+
+    def score_histories(params, items_BxL, mask_BxL):
+      scores = base.score(params['base'], items_BxL, mask_BxL)
+      return scores + params['added'][None]
+
+    params = {'base': base.params, 'added': state.added}
+    return base._replace(params=params, score=score_histories, kind='network')
+
   return Model(
     f'{model.name} and popularity',
     config,
     fit,
     score,
+    program=None if model.program is None else program,
     needs_interactions=model.needs_interactions,
   )

@@ -8,7 +8,11 @@ from jaxtyping import Float
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.systems.linear import linear_autoencoder, woodbury
+from hyperrec.systems.linear import (
+  linear_autoencoder,
+  weights_program,
+  woodbury,
+)
 
 Cost = method_lib.Cost
 Interactions = interactions_lib.Interactions
@@ -81,6 +85,7 @@ def ease_dynamic(**hyperparameters: Any) -> Model:
       histories.csr(), state.weights
     ),
     update=update,
+    program=lambda state: weights_program.of_weights(state.weights),
     needs_history=True,
   )
 

@@ -17,6 +17,7 @@ from hyperrec.systems.linear import (
   gradient_autoencoder,
   item_item,
   linear_autoencoder,
+  weights_program,
 )
 from hyperrec.training import loop
 from hyperrec.training import step as step_lib
@@ -27,6 +28,7 @@ Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
 Model = method_lib.Model
 Outcome = method_lib.Outcome
+Program = method_lib.Program
 SubsetWeights = linear_autoencoder.SubsetWeights
 
 
@@ -81,6 +83,7 @@ def esler(**hyperparameters: Any) -> Model:
     config,
     functools.partial(fit_esler, config),
     item_item.score,
+    program=weights_program.of_weights,
     needs_history=True,
   )
 
@@ -99,6 +102,7 @@ def elsa(**hyperparameters: Any) -> Model:
     config,
     functools.partial(fit_elsa, config),
     score_elsa,
+    program=program_elsa,
     needs_history=True,
   )
 
@@ -276,10 +280,23 @@ def _elsa_step(model, lr: float):
 def score_elsa(params: Any, histories: Histories) -> np.ndarray:
   """Scores [B, V] = x (A A' - I), computed from a user's rank-r code."""
   x = histories.csr()
-  factors = np.asarray(params['factors'])
-  norms = np.linalg.norm(factors, axis=1, keepdims=True)
-  factors = factors / np.maximum(norms, 1e-12)
+  factors = _unit_factors(params)
   scores = (x @ factors) @ factors.T
   row = np.repeat(np.arange(x.shape[0]), np.diff(x.indptr))
   scores[row, x.indices] -= x.data
   return scores
+
+
+def program_elsa(params: Any) -> Program:
+  """The program of the weights A A' - I, in factors."""
+  factors = _unit_factors(params)
+  weights = linear_autoencoder.FactoredWeights(
+    factors, factors.T, np.full(len(factors), -1, factors.dtype)
+  )
+  return weights_program.of_weights(weights)
+
+
+def _unit_factors(params: Any) -> np.ndarray:
+  factors = np.asarray(params['factors'])
+  norms = np.linalg.norm(factors, axis=1, keepdims=True)
+  return factors / np.maximum(norms, 1e-12)

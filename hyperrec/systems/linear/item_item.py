@@ -5,7 +5,7 @@ from typing import Any
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.systems.linear import linear_autoencoder
+from hyperrec.systems.linear import linear_autoencoder, weights_program
 
 Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
@@ -39,6 +39,7 @@ def closed_form(
     config,
     fit_weights,
     score,
+    program=weights_program.of_weights,
     needs_history=True,
     needs_interactions=needs_interactions,
   )

@@ -12,6 +12,7 @@ import numpy as np
 import optax
 
 from hyperrec import method as method_lib
+from hyperrec import program as program_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.systems.mult_vae import variational_autoencoder
 from hyperrec.training import loop
@@ -23,6 +24,7 @@ Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
 Model = method_lib.Model
 Outcome = method_lib.Outcome
+Program = method_lib.Program
 
 # In Liang et al. on ML-20M, the KL weight reaches its cap at step 40,000 of
 # 46,800.
@@ -95,6 +97,7 @@ def _model(name: str, config: MultVaeConfig) -> Model:
     functools.partial(fit, config),
     functools.partial(score, config),
     carry=functools.partial(_carry, config) if config.variational else None,
+    program=functools.partial(program, config),
   )
 
 
@@ -176,6 +179,18 @@ def score(
   x_BxV = np.pad(x_BxV, ((0, padding), (0, 0)))
   logits_BxV = np.asarray(logits(model, params, x_BxV))
   return logits_BxV[: len(histories.items)]
+
+
+def program(config: MultVaeConfig, params: Any) -> Program:
+  """The same logits as a program."""
+  num_items = len(params['logits']['bias'])
+  model = make_model(config, num_items)
+
+  def score_histories(params, items_BxL, mask_BxL):
+    x_BxV = program_lib.multi_hot(items_BxL, mask_BxL, num_items, bool)
+    return logits(model, params, x_BxV)
+
+  return Program(params, score_histories)
 
 
 def pass_flops(params: Any) -> float:

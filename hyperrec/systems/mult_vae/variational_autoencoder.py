@@ -82,7 +82,7 @@ class MultDAE(nn.Module):
     x_BxV = _corrupt(self, x_BxV, train)
     h_BxD = jnp.tanh(_dense(self.latent_dim, 'hidden_in')(x_BxV))
     logits_BxV = _dense(self.num_items, 'logits')(h_BxD)
-    return Output(logits_BxV, jnp.zeros(len(x_BxV)))
+    return Output(logits_BxV, jnp.zeros(x_BxV.shape[0]))
 
 
 def _dense(size: int, name: str) -> nn.Dense:

@@ -34,6 +34,7 @@ Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
 Model = method_lib.Model
 Outcome = method_lib.Outcome
+Program = method_lib.Program
 
 BASES = ('ease', 'svd', 'ials', 'preferences', 'text')
 # Number of users whose coefficients are inferred at a time.
@@ -171,7 +172,9 @@ def pref(features: Features | None = None, **hyperparameters: Any) -> Model:
     operations = rf.posterior_flops(num_shown, num_coefficients, _STEPS_SHOWN)
     return Outcome(state, Cost(per_user=operations))
 
-  return Model('pref', config, fit_shared, score, generate=generate)
+  return Model(
+    'pref', config, fit_shared, score, generate=generate, program=program
+  )
 
 
 def fit(
@@ -346,6 +349,28 @@ def score(state: PrefState, histories: Histories) -> Float[np.ndarray, 'B V']:
     mask = jnp.asarray(histories.mask[start : start + _BLOCK], jnp.float32)
     blocks.append(coefficients(state.prior, v_VxJ, items, mask))
   return rewards(state.choice, jnp.concatenate(blocks))
+
+
+def program(state: PrefState) -> Program:
+  """The same scores as one function, which runs on CPUs alone."""
+  params = {
+    'prior': state.prior,
+    'against': taken_weight.against_average(state.choice),
+    'choice': state.choice,
+  }
+
+  def score_histories(params, items_BxL, mask_BxL):
+    found_BxJ = coefficients(
+      params['prior'],
+      params['against'],
+      items_BxL,
+      mask_BxL.astype(jnp.float32),
+    )
+    return found_BxJ @ params['choice'].T
+
+  return Program(
+    params, score_histories, platforms=('cpu',), counts=state.counts
+  )
 
 
 def rewards(

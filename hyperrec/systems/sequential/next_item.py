@@ -3,17 +3,19 @@
 import functools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions, sequences
 from hyperrec.training import loop
 
 Histories = method_lib.Histories
+Program = method_lib.Program
 
 
 class Batches(NamedTuple):
@@ -90,6 +92,40 @@ def batches(
 def popularity(data: interactions.Interactions) -> Float[np.ndarray, ' V']:
   """Scores for a user with an empty history: log(1 + count) of each item."""
   return np.log1p(data.item_counts()).astype(np.float32)
+
+
+def program(
+  hidden: Callable[[Any, Array, Array], Array],
+  table: Callable[[Any], Array],
+  params: dict[str, Any],
+  length: int,
+  popularity: Float[np.ndarray, ' V'],
+) -> Program:
+  """The program of a network that predicts the next item.
+
+  An empty history is read as one item, and scored by popularity instead.
+
+  Args:
+    hidden: maps parameters, items [B, L] and sizes [B] to states [B, D].
+    table: maps parameters to item embeddings [V, D].
+    params: the parameters of both.
+    length: L, the number of history items that the network reads.
+    popularity: scores for empty histories, log(1 + count) of each item.
+  """
+
+  def score(params, items_BxL, mask_BxL):
+    sizes_B = mask_BxL.sum(axis=1)
+    hidden_BxD = hidden(params, items_BxL, jnp.maximum(sizes_B, 1))
+    scores_BxV = hidden_BxD @ table(params).T
+    is_empty_Bx1 = (sizes_B == 0)[:, None]
+    return jnp.where(is_empty_Bx1, params['popularity'][None], scores_BxV)
+
+  return Program(
+    {**params, 'popularity': popularity},
+    score,
+    length=length,
+    counts=np.rint(np.expm1(np.asarray(popularity, np.float64))),
+  )
 
 
 def last_hidden(

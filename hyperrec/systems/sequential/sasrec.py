@@ -24,6 +24,7 @@ Histories = method_lib.Histories
 Interactions = interactions_lib.Interactions
 Model = method_lib.Model
 Outcome = method_lib.Outcome
+Program = method_lib.Program
 SASRec = sequential_recommender.SASRec
 
 
@@ -124,6 +125,7 @@ def sasrec(**hyperparameters: Any) -> Model:
     functools.partial(fit, config),
     functools.partial(score, config),
     carry=functools.partial(_carry, config),
+    program=functools.partial(program, config),
   )
 
 
@@ -226,6 +228,22 @@ def score(
   scores_BxV = hidden_BxD @ np.asarray(state.params['items']).T
   scores_BxV[is_empty_B] = state.popularity
   return scores_BxV
+
+
+def program(config: SasrecConfig, state: State) -> Program:
+  """The same scores as a program."""
+  model = make_model(config, len(state.params['items']))
+
+  def hidden(params, items_BxL, sizes_B):
+    return _last_hidden(model, params['network'], items_BxL, sizes_B)
+
+  return next_item.program(
+    hidden,
+    lambda params: params['network']['items'],
+    {'network': state.params},
+    config.length,
+    state.popularity,
+  )
 
 
 def make_model(config: SasrecConfig, num_items: int) -> SASRec:

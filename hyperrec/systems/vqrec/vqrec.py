@@ -29,6 +29,7 @@ Interactions = interactions_lib.Interactions
 MakeIndex = vqrec_index.MakeIndex
 Model = method_lib.Model
 Outcome = method_lib.Outcome
+Program = method_lib.Program
 Run = method_lib.Run
 VqrecState = vqrec_index.VqrecState
 
@@ -109,6 +110,28 @@ def score(
   return scores_BxV
 
 
+def program(config: VqrecConfig, state: VqrecState) -> Program:
+  """The same scores; the table of the items is computed from codes once."""
+  encoder = config.encoder()
+
+  def hidden(params, items_BxL, sizes_B):
+    return last_hidden(
+      encoder, params['network'], params['table'], items_BxL, sizes_B
+    )
+
+  params = {
+    'network': {k: v for k, v in state.params.items() if k != 'codes'},
+    'table': item_table(state.params['codes'], state.codes),
+  }
+  return next_item.program(
+    hidden,
+    lambda params: vqrec_lib.unit(params['table']),
+    params,
+    config.length,
+    state.popularity,
+  )
+
+
 def _model(
   name: str,
   config: VqrecConfig,
@@ -139,6 +162,7 @@ def _model(
     functools.partial(score, config),
     look_up=look_up,
     carry=carry,
+    program=functools.partial(program, config),
     takes_domains=takes_domains,
     needs_interactions=False,
   )

@@ -120,6 +120,6 @@ def test_solves_compile_once_for_each_padded_length():
   data = makers.make_data()
   fit = ials.ials(**TRIAL).fit
   fit(data, KEY)
-  before = least_squares._solve._cache_size()
+  before = least_squares.solve_padded._cache_size()
   fit(data, jax.random.key(1))
-  assert least_squares._solve._cache_size() == before
+  assert least_squares.solve_padded._cache_size() == before

@@ -12,7 +12,7 @@ from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.cost import counts
 from hyperrec.data import interactions
-from hyperrec.systems.hypernetwork import generated_head, output_forms
+from hyperrec.systems.hypernetwork import generated_head
 from hyperrec.systems.mult_vae import mult_vae, variational_autoencoder
 from hyperrec.training import step as step_lib
 from tests.makers import make_data
@@ -135,9 +135,9 @@ def test_only_the_named_layer_is_the_users_own():
     assert same == (layer != 'hidden_out')
 
 
-def test_another_form_and_other_parts():
+def test_other_parts():
   parts = (('logits', 'kernel'), ('hidden_out',))
-  options = {'form': output_forms.LowRank(2), 'parts': parts}
+  options = {'parts': parts}
   data = communities()
   base = prepared().base
   trained = generated_head.fit_generator(

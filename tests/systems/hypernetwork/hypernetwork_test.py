@@ -1,4 +1,4 @@
-"""Tests of hypernetworks and of their output forms."""
+"""Tests of hypernetworks, with the forms of the library and of experiments."""
 
 import functools
 
@@ -10,6 +10,7 @@ import numpy as np
 import optax
 import pytest
 
+from experiments.new_users import written_forms
 from hyperrec.systems.hypernetwork import (
   conditioning,
   hypernetwork,
@@ -20,10 +21,10 @@ from hyperrec.systems.hypernetwork import (
 KEY = jax.random.key(0, impl='unsafe_rbg')
 F, D = 4, 5
 FORMS = {
-  'film': output_forms.Film(),
-  'mixture': output_forms.Mixture(num_bases=3),
-  'low_rank': output_forms.LowRank(rank=2),
-  'chunked': output_forms.Chunked(chunk_size=16, embedding_dim=16),
+  'film': written_forms.Film(),
+  'mixture': written_forms.Mixture(num_bases=3),
+  'low_rank': written_forms.LowRank(rank=2),
+  'chunked': written_forms.Chunked(chunk_size=16, embedding_dim=16),
   'full': output_forms.Full(),
 }
 RANDOM = np.random.default_rng(0)
@@ -236,7 +237,7 @@ def test_an_empty_support_set_gives_the_base():
 def test_equal_networks_are_one_static_argument():
   pair = [
     hypernetwork.Hypernetwork(
-      conditioning.VectorEncoder(F), output_forms.LowRank(rank=3)
+      conditioning.VectorEncoder(F), written_forms.LowRank(rank=3)
     )
     for _ in range(2)
   ]

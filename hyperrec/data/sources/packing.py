@@ -1,0 +1,127 @@
+"""Holds columns of text in little memory while a file is read in batches.
+
+A text that is a plain whole number is held as an int64; 7 and -4 are plain, 07
+and 7.0 are not. As soon as a column has another text, each distinct text is
+held once, with an int32 for each row. Both forms give the texts back exactly.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+# Rows that are packed together. More rows at a time mean fewer passes over the
+# distinct texts, and more memory for the rows that are not packed yet.
+_GROUP_ROWS = 2**21
+_GROUP_BYTES = 2**28
+
+
+def packed(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
+  """The rows of all batches, with the columns of text packed.
+
+  Args:
+    batches: rows; each batch is released once it is packed.
+    schema: of the batches.
+
+  Returns:
+    The same columns; those of text are int64 or dictionary<int32, text>.
+  """
+  columns = [
+    _Texts() if is_text(field.type) else _Others(field.type) for field in schema
+  ]
+  for group in _groups(batches):
+    for column, values in zip(columns, group.columns, strict=True):
+      column.append(values)
+  return pa.table([column.finish() for column in columns], names=schema.names)
+
+
+def is_text(kind: pa.DataType) -> bool:
+  """Whether `packed` packs columns of this type."""
+  return any(
+    test(kind)
+    for test in (
+      pa.types.is_string,
+      pa.types.is_large_string,
+      pa.types.is_string_view,
+    )
+  )
+
+
+def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+  """Joins batches until they have enough rows or bytes."""
+  group, rows, size = [], 0, 0
+  for batch in batches:
+    group.append(batch)
+    rows += batch.num_rows
+    size += batch.nbytes
+    if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
+      yield pa.Table.from_batches(group)
+      group, rows, size = [], 0, 0
+  if group:
+    yield pa.Table.from_batches(group)
+
+
+class _Others:
+  """A column that is not text and is held as it is."""
+
+  def __init__(self, kind: pa.DataType):
+    self._kind = kind
+    self._chunks: list[pa.Array] = []
+
+  def append(self, values: pa.ChunkedArray) -> None:
+    self._chunks.extend(values.chunks)
+
+  def finish(self) -> pa.ChunkedArray:
+    return pa.chunked_array(self._chunks, self._kind)
+
+
+class _Texts:
+  """A column of text: whole numbers as long as all are plain, then codes."""
+
+  def __init__(self):
+    self._are_numbers = True
+    self._numbers: list[pa.Array] = []
+    self._distinct = pa.array([], pa.large_string())
+    self._codes: list[pa.Array] = []
+
+  def append(self, values: pa.ChunkedArray) -> None:
+    text = pa.concat_arrays(
+      [chunk.cast(pa.large_string()) for chunk in values.chunks]
+    )
+    if self._are_numbers:
+      numbers = _plain_numbers(text)
+      if numbers is not None:
+        self._numbers.append(numbers)
+        return
+      self._are_numbers = False
+      while self._numbers:
+        self._encode(self._numbers.pop(0).cast(pa.large_string()))
+    self._encode(text)
+
+  def finish(self) -> pa.ChunkedArray:
+    if self._are_numbers:
+      return pa.chunked_array(self._numbers, pa.int64())
+    codes = pa.concat_arrays(self._codes)
+    coded = pa.DictionaryArray.from_arrays(codes, self._distinct)
+    return pa.chunked_array([coded])
+
+  def _encode(self, text: pa.Array) -> None:
+    """Appends the index of each text among the distinct ones."""
+    coded = text.dictionary_encode()
+    both = pa.concat_arrays([self._distinct, coded.dictionary])
+    # Texts are numbered as they appear, so the earlier ones keep their number.
+    both = both.dictionary_encode()
+    new = both.indices.slice(len(self._distinct))
+    self._distinct = both.dictionary
+    self._codes.append(new.take(coded.indices))
+
+
+def _plain_numbers(text: pa.Array) -> pa.Array | None:
+  """The texts as int64; None if one is not written like an int64 of Python."""
+  try:
+    numbers = text.cast(pa.int64())
+  except pa.ArrowInvalid:
+    return None
+  is_same = pc.all(pc.equal(numbers.cast(pa.large_string()), text)).as_py()
+  # Without a text that is not missing there is nothing to compare.
+  return None if is_same is False else numbers

@@ -101,15 +101,16 @@ def longest(
   scores_BxN = np.sort(watched.histories @ columns, axis=1)
   operations = 2.0 * watched.histories.nnz * columns.shape[1]
   operations += scores_BxN.size * np.log2(max(2, columns.shape[1]))
+  order = np.argsort(watched.users, kind='stable')
+  ends = np.cumsum(np.bincount(watched.users, minlength=len(scores_BxN)))
+  targets_of = np.split(order, ends[:-1])
   fewest = (1 - most_lost) * _gain(watched, np.zeros_like(watched.ranks))
 
   def is_kept(factor):
+    scores_T = watched.scores / factor
     above_T = np.empty_like(watched.ranks)
-    for place, (user, score) in enumerate(
-      zip(watched.users, watched.scores / factor, strict=True)
-    ):
-      row_N = scores_BxN[user]
-      above_T[place] = len(row_N) - np.searchsorted(row_N, score)
+    for row_N, own in zip(scores_BxN, targets_of, strict=True):
+      above_T[own] = len(row_N) - np.searchsorted(row_N, scores_T[own])
     return _gain(watched, above_T) >= fewest
 
   if is_kept(limit):

@@ -76,7 +76,7 @@ def compare(new: recommender_lib.Recommender) -> None:
   start = time.perf_counter()
   fresh = new.refitted()
   seconds = time.perf_counter() - start
-  shared = shared_places(new, fresh)
+  shared = round(shared_places(new, fresh), 1)
   verdict = 'a refit is due' if shared < _SHARED else 'no refit is due'
   print(
     f'a refit takes {seconds:.1f} s; of {_TOP} items that it recommends to a '

@@ -88,7 +88,7 @@ def test_budgets_that_one_method_or_none_serves_are_told():
   rows += [row(m, 5, cannot='it knows nothing') for m in ('ease', 'cease')]
   found = advised(*rows)
   assert found.budgets == (1,)
-  assert found.alone == {0: 'popularity'}
+  assert found.others == {0: ('popularity',)}
   assert found.unserved == {5: 'it knows nothing'}
   text = ' '.join(advice.sentences(found))
   assert 'With 0 shown items, only popularity serves.' in text

@@ -11,11 +11,15 @@ A section is the text below a heading, a block is the text between the markers
 of `experiments.readme`, an item is that of a list whose bold first words have
 this name, and the intro is the text below the title.
 
+The line `<!-- names of hyperrec -->` becomes a list of the names of
+`hyperrec.face`, each with a link to its description.
+
 Pages and READMEs link to files as they lie in the repository. In the site such
 a link leads to the page of a README, to the reference of a module, or to a copy
 of the file.
 """
 
+import ast
 import os
 import pathlib
 import re
@@ -34,6 +38,7 @@ _INCLUDE = re.compile(
   r'^<!-- include (\S+) (section|block|item|intro) ?(.*?) ?-->$', re.MULTILINE
 )
 _LINK = re.compile(r'\[([^\]]*)\]\(([^)\s:#]+)(#[^)\s]*)?\)')
+_NAMES = '<!-- names of hyperrec -->'
 _PICTURE = re.compile(
   r'<picture><source media="\(prefers-color-scheme: dark\)" srcset="([^"]+)">'
   r'<img alt="([^"]*)" src="([^"]+)"></picture>'
@@ -76,7 +81,8 @@ def on_page_markdown(markdown, page, config, files):
       raise PluginError(f'{path}: nothing to include for {match[0]}')
     return _with_links_of_site(text, source, uri)
 
-  return _INCLUDE.sub(included, _with_links_of_site(markdown, path, uri))
+  own = _with_links_of_site(markdown, path, uri)
+  return _INCLUDE.sub(included, own.replace(_NAMES, _names()))
 
 
 def _experiments() -> list[pathlib.Path]:
@@ -84,6 +90,24 @@ def _experiments() -> list[pathlib.Path]:
   folder = ROOT / 'experiments'
   own = sorted(folder.glob('*/README.md'))
   return [folder / 'README.md', *own, ROOT / 'colabs' / 'README.md']
+
+
+def _names() -> str:
+  """A list with an entry for each package that `face` takes names from."""
+  face = ROOT / 'hyperrec' / 'face.py'
+  links = {}
+  for node in ast.parse(face.read_text(encoding='utf-8')).body:
+    if isinstance(node, ast.ImportFrom):
+      links.setdefault(_family(node.module), []).extend(
+        f'[`{alias.name}`][{node.module}.{alias.name}]' for alias in node.names
+      )
+  return '\n'.join(f'- {name}: {", ".join(own)}' for name, own in links.items())
+
+
+def _family(module: str) -> str:
+  """Name of a family of systems; all other modules are one group."""
+  _, has_family, rest = module.partition('hyperrec.systems.')
+  return rest.split('.')[0] if has_family else 'data, policies and recommending'
 
 
 def _uri(path: pathlib.Path) -> str:

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+import hyperrec
+
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / 'docs'
 PAGES = sorted(
@@ -20,9 +22,12 @@ PAGES = sorted(
 _BLOCK = re.compile(r'^```(\w*)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r'\]\(([^)\s]+)\)|(?:src|srcset|href)="([^"]+)"')
 _INCLUDE = re.compile(r'^<!-- include (\S+)', re.MULTILINE)
+# A path between backticks, or that of a file in a command.
+_PATH = r'(?:docs|hyperrec|experiments|launch|tests)/[\w./-]+'
 _MENTION = re.compile(
-  r'`((?:docs|hyperrec|experiments|launch|tests)/[\w./-]+)`'
+  rf'`({_PATH})`|(?<![\w/.])({_PATH}\.(?:flags|json|md|py|sh))\b'
 )
+_MODULE = re.compile(r'python3? -m ((?:experiments|launch)\.[\w.]*\w)')
 
 
 def name_of(path):
@@ -49,14 +54,20 @@ def leads(page, link):
 
 @pytest.mark.parametrize('page', PAGES, ids=name_of)
 def test_all_links_and_paths_exist(page):
-  text = _BLOCK.sub('', page.read_text())
+  whole = page.read_text()
+  text = _BLOCK.sub('', whole)
   links = [match[1] or match[2] for match in _LINK.finditer(text)]
   links += _INCLUDE.findall(text)
   wrong = [
     link for link in links if '://' not in link and not leads(page, link)
   ]
+  paths = [match[1] or match[2] for match in _MENTION.finditer(whole)]
+  for module in _MODULE.findall(whole):
+    path = module.replace('.', '/')
+    paths.append(path if (ROOT / path).is_dir() else f'{path}.py')
+  # SET stands for the name of any data set.
   wrong += [
-    path for path in _MENTION.findall(text) if not (ROOT / path).exists()
+    path for path in paths if 'SET' not in path and not (ROOT / path).exists()
   ]
   assert not wrong
 
@@ -96,10 +107,10 @@ def test_the_site_builds_without_a_warning(tmp_path):
   reference = ''.join(
     text for path, text in html.items() if 'reference' in path.parts
   )
-  import hyperrec
-
+  names = html[site / 'reference' / 'index.html']
   for name in set(hyperrec.__all__) - {'features'}:
     assert re.search(rf'id="hyperrec\.[\w.]+\.{name}"', reference), name
+    assert re.search(rf'href="[^"]+\.{name}"', names), name
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Item features of one data set, or of several data sets in one space."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -98,6 +99,8 @@ def read_again(
 ) -> Features:
   """Features in the space of a catalogue that was read before, and has grown.
 
+  Texts are encoded when features are first asked for.
+
   Args:
     data: interactions over the grown catalogue.
     encoding: what was fitted to the former one; None where it had no text.
@@ -108,10 +111,23 @@ def read_again(
   """
   if encoding is None:
     return _made([], {}, 1)
-  found = item_features.of_new_text(
-    *encoding, data.item_text, cache_folder=cache_folder
+
+  # Most models read features when they are fitted, and not when they score.
+  @functools.cache
+  def made() -> Features:
+    found = item_features.of_new_text(
+      *encoding, data.item_text, cache_folder=cache_folder
+    )
+    return _made([data], {data.name: found}, 1)
+
+  return Features(
+    own=lambda part: made().own(part),
+    units=lambda part, known=None: made().units(part, known),
+    shared=lambda part: made().shared(part),
+    encoder=encoding.encoder,
+    views=lambda part, known=None: made().views(part, known),
+    encoding=encoding,
   )
-  return _made([data], {data.name: found}, 1)
 
 
 def _made(with_text, read_of, num_features) -> Features:

@@ -177,8 +177,7 @@ class Ranker:
       row[~is_allowed] = -np.inf
       if exclude_seen:
         row[user.items] = -np.inf
-    order = self._order
-    best = order[top_k.places(scores[:, order], min(k, len(order)))]
+    best = top_k.places(scores, min(k, len(self._order)), self._order)
     return [
       self._ranking(row, [i for i in top if np.isfinite(row[i])], k, said, user)
       for row, top, said, user in zip(scores, best, notes, known, strict=True)

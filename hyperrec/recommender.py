@@ -167,7 +167,9 @@ class Recommender:
     fitted = Fitted(data, sizes, shared.state, kept, features.encoding, seed)
     return cls(build, fitted, about)
 
-  def updated(self, new: Interactions) -> 'Recommender':
+  def updated(
+    self, new: Interactions, *, cache_folder: str | None = None
+  ) -> 'Recommender':
     """Takes in new interactions, with their new users and items.
 
     What was learned by `fit` stays; the method adapts it to all that has come
@@ -176,6 +178,7 @@ class Recommender:
     Args:
       new: interactions with the same kind of ids. Pairs that are known are left
         out.
+      cache_folder: folder that keeps embeddings of item text; None keeps none.
 
     Raises:
       CannotServe: the method cannot take them in; fit it again.
@@ -183,7 +186,9 @@ class Recommender:
     """
     old = self._fitted
     data = _joined(old.data, _with_text_ids(new))
-    features = features_lib.read_again(data, old.encoding, cache_folder=None)
+    features = features_lib.read_again(
+      data, old.encoding, cache_folder=cache_folder
+    )
     method = self._build(features)
     source = _source(old.data, old.num_fitted)
     since = np.arange(len(data)) >= old.num_fitted[2]
@@ -197,13 +202,18 @@ class Recommender:
     fitted = old._replace(data=data, adapted=kept)
     return Recommender(self._build, fitted, self.about)
 
-  def refitted(self) -> 'Recommender':
-    """The same method fitted on all data that have been taken in."""
+  def refitted(self, *, cache_folder: str | None = None) -> 'Recommender':
+    """The same method fitted on all data that have been taken in.
+
+    Args:
+      cache_folder: folder that keeps embeddings of item text; None keeps none.
+    """
     encoding = self._fitted.encoding
     return Recommender.fit(
       self._build,
       self._fitted.data,
       seed=self._fitted.seed,
+      cache_folder=cache_folder,
       **({'text_encoder': encoding.encoder} if encoding else {}),
       about=self.about,
     )
@@ -319,10 +329,9 @@ class Recommender:
     scores_BxV[:, ~allowed] = -np.inf
     if exclude_seen:
       scores_BxV[row, x_BxV.indices] = -np.inf
-    ordered = scores_BxV[:, self._popular]
-    places = top_k.places(ordered, k)
-    found = np.take_along_axis(ordered, places, axis=1)
-    items = np.where(np.isfinite(found), self._popular[places], -1)
+    places = top_k.places(scores_BxV, k, self._popular)
+    found = np.take_along_axis(scores_BxV, places, axis=1)
+    items = np.where(np.isfinite(found), places, -1)
     return Best(self.data.user_ids[users], items, found)
 
   def why(

@@ -8,7 +8,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 
-def places(values: Float[np.ndarray, 'B N'], k: int) -> Int[np.ndarray, 'B k']:
+def places(
+  values: Float[np.ndarray, 'B N'],
+  k: int,
+  order: Int[np.ndarray, ' N'] | None = None,
+) -> Int[np.ndarray, 'B k']:
   """Returns the column indices of the `k` largest values, largest first.
 
   They are the first `k` of a stable sort, but the rest is not sorted.
@@ -16,6 +20,8 @@ def places(values: Float[np.ndarray, 'B N'], k: int) -> Int[np.ndarray, 'B k']:
   Args:
     values: may hold infinities. NaN counts as smaller than all others.
     k: at most N.
+    order: all columns, in the order in which equal values are taken; None takes
+      the first ones first.
 
   Raises:
     ValueError: `k` is not in 0..N, or a row has fewer than `k` numbers.
@@ -32,12 +38,19 @@ def places(values: Float[np.ndarray, 'B N'], k: int) -> Int[np.ndarray, 'B k']:
   is_taken = losses <= bound
   crowded = np.flatnonzero(np.count_nonzero(is_taken, axis=1) > k)
   if len(crowded):
+    columns = slice(None) if order is None else order
     is_better = losses[crowded] < bound[crowded]
-    is_tie = losses[crowded] == bound[crowded]
+    is_tie = (losses[crowded] == bound[crowded])[:, columns]
     room = k - np.count_nonzero(is_better, axis=1)
     is_first = np.cumsum(is_tie, axis=1, dtype=np.int32) <= room[:, None]
-    is_taken[crowded] = is_better | (is_tie & is_first)
+    is_better[:, columns] |= is_tie & is_first
+    is_taken[crowded] = is_better
   taken = np.nonzero(is_taken)[1].reshape(num_rows, k)
   found = np.take_along_axis(losses, taken, axis=1)
-  order = np.argsort(found, axis=1, kind='stable')
-  return np.take_along_axis(taken, order, axis=1)
+  rank = taken
+  if order is not None:
+    rank_of = np.empty(width, np.int64)
+    rank_of[order] = np.arange(width)
+    rank = rank_of[taken]
+  sorted_by_loss = np.lexsort((rank, found), axis=1)
+  return np.take_along_axis(taken, sorted_by_loss, axis=1)

@@ -26,3 +26,13 @@ def test_infinities_are_numbers_and_nan_comes_last():
 
 def test_no_rows_are_no_places():
   assert top_k.places(np.zeros((0, 3)), 2).shape == (0, 2)
+
+
+@pytest.mark.parametrize('k', [1, 3, 7, 12])
+def test_equal_values_are_taken_in_a_given_order(k):
+  random = np.random.default_rng(k)
+  values = random.integers(0, 4, (40, 12)).astype(np.float32)
+  values[0] = -np.inf
+  order = random.permutation(12)
+  expected = order[np.argsort(-values[:, order], axis=1, kind='stable')]
+  np.testing.assert_array_equal(top_k.places(values, k, order), expected[:, :k])

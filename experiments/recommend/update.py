@@ -32,6 +32,9 @@ _COMPARE = flags.DEFINE_bool(
   'compare', True, 'Also fits the method on all data, to say how far the two '
   'differ.'
 )  # fmt: skip
+_CACHE_DIR = flags.DEFINE_string(
+  'cache_dir', None, 'Folder that keeps embeddings of item text for later runs.'
+)
 
 # Users whose lists are compared, and the length of a list.
 _USERS, _TOP = 500, 10
@@ -48,7 +51,7 @@ def main(argv):
   recommender_lib.check_folder(output, overwrite=overwrite)
   old = stored.load(_MODEL.value)
   start = time.perf_counter()
-  new = old.updated(source_flags.load())
+  new = old.updated(source_flags.load(), cache_folder=_CACHE_DIR.value)
   seconds = time.perf_counter() - start
   new.save(output, overwrite=overwrite)
   added = len(new.data) - len(old.data)
@@ -74,7 +77,7 @@ def _grown(old, new, what: str) -> str:
 def compare(new: recommender_lib.Recommender) -> None:
   """Prints how far a recommender is from a refit."""
   start = time.perf_counter()
-  fresh = new.refitted()
+  fresh = new.refitted(cache_folder=_CACHE_DIR.value)
   seconds = time.perf_counter() - start
   shared = round(shared_places(new, fresh), 1)
   verdict = 'a refit is due' if shared < _SHARED else 'no refit is due'

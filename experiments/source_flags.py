@@ -215,6 +215,17 @@ def load() -> interactions.Interactions:
   return data
 
 
+def item_texts(path: str) -> dict[str, str]:
+  """Returns the text of all items of a file, read as --item_path is."""
+  return table_lib.item_texts(
+    path,
+    _ITEM_ID_COLUMN.value or _ITEM_COLUMN.value,
+    tuple(_TEXT_COLUMNS.value),
+    column_names=tuple(_ITEM_COLUMN_NAMES.value),
+    encoding=_ENCODING.value,
+  )
+
+
 def load_whole() -> interactions.Interactions:
   """Returns all interactions that the flags choose, with repeats."""
   source, options = _source()

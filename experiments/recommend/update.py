@@ -4,6 +4,7 @@
     --source=table --path=new_orders.csv --user_column=customer \
     --item_column=product --text_columns=title --output=my_recommender_2
 
+--new_items=items.csv adds items that nobody has touched yet, with their text.
 Nothing is fitted again: the method takes them in as its policy says, and
 histories grow. --compare then fits the same method on all data, says how far
 the two differ, and whether a refit is due.
@@ -17,6 +18,7 @@ from absl import flags
 from experiments import script, source_flags
 from experiments.recommend import stored
 from hyperrec import recommender as recommender_lib
+from hyperrec.data import interactions as interactions_lib
 
 _MODEL = flags.DEFINE_string(
   'model', None, 'Folder of a fitted recommender.', required=True
@@ -28,6 +30,10 @@ _OUTPUT = flags.DEFINE_string(
 _OVERWRITE = flags.DEFINE_bool(
   'overwrite', False, 'Replaces a recommender in --output.'
 )
+_NEW_ITEMS = flags.DEFINE_string(
+  'new_items', None, 'File with ids and text of items, which are added '
+  'although they have no interactions; read as --item_path is.'
+)  # fmt: skip
 _COMPARE = flags.DEFINE_bool(
   'compare', True, 'Also fits the method on all data, to say how far the two '
   'differ.'
@@ -51,7 +57,7 @@ def main(argv):
   recommender_lib.check_folder(output, overwrite=overwrite)
   old = stored.load(_MODEL.value)
   start = time.perf_counter()
-  new = old.updated(source_flags.load(), cache_folder=_CACHE_DIR.value)
+  new = old.updated(load(), cache_folder=_CACHE_DIR.value)
   seconds = time.perf_counter() - start
   new.save(output, overwrite=overwrite)
   added = len(new.data) - len(old.data)
@@ -68,6 +74,15 @@ def main(argv):
     )
   if _COMPARE.value:
     compare(new)
+
+
+def load() -> interactions_lib.Interactions:
+  """The new interactions, over a catalogue with all new items."""
+  data = source_flags.load()
+  if _NEW_ITEMS.value is None:
+    return data
+  texts = source_flags.item_texts(_NEW_ITEMS.value)
+  return interactions_lib.with_items(data, texts)
 
 
 def _grown(old, new, what: str) -> str:

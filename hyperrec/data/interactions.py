@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -219,6 +219,32 @@ def over_catalogue(
     num_items=larger.num_items,
     item_ids=larger.item_ids,
     item_text=larger.item_text,
+  )
+
+
+def with_items(data: Interactions, text: Mapping[str, str]) -> Interactions:
+  """The same rows over a catalogue that also has items that nobody touched.
+
+  Args:
+    data: interactions with item text.
+    text: id as text -> text. Items that the catalogue has are left as they are.
+
+  Raises:
+    DataError: the catalogue has no item text.
+  """
+  if data.item_text is None:
+    raise DataError(
+      f'{data.name}: its items have no text, so items without interactions '
+      'cannot join them; name columns of text'
+    )
+  known = set(map(str, data.item_ids.tolist()))
+  more = {name: one for name, one in text.items() if name not in known}
+  ids = np.empty(data.num_items + len(more), object)
+  ids[:] = [*data.item_ids.tolist(), *more]
+  texts = np.empty(len(ids), object)
+  texts[:] = [*data.item_text.tolist(), *more.values()]
+  return dataclasses.replace(
+    data, num_items=len(ids), item_ids=ids, item_text=texts
   )
 
 

@@ -192,3 +192,16 @@ def test_datetimes_are_times():
       interactions.from_columns([1, 2], [1, 2], timestamp=bad)
   with pytest.raises(interactions.DataError, match='user is a generator'):
     interactions.from_columns((i for i in range(2)), [1, 2])
+
+
+def test_items_that_nobody_touched_join_the_catalogue():
+  data = interactions.from_columns(
+    [1, 2], [7, 8], item_text={7: 'a lamp', 8: 'a rug'}
+  )
+  grown = interactions.with_items(data, {'8': 'other', '9': 'a vase'})
+  assert [str(name) for name in grown.item_ids] == ['7', '8', '9']
+  assert grown.item_text.tolist() == ['a lamp', 'a rug', 'a vase']
+  np.testing.assert_array_equal(grown.items, data.items)
+  bare = interactions.from_columns([1, 2], [7, 8])
+  with pytest.raises(interactions.DataError, match='no text'):
+    interactions.with_items(bare, {'9': 'a vase'})

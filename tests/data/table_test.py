@@ -12,6 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from hyperrec.data import interactions, sources, splits
+from hyperrec.data.sources import table
 
 DataError = interactions.DataError
 
@@ -719,3 +720,14 @@ def test_long_ids_take_memory_for_each_once(tmp_path):
   assert data.user_ids.dtype == object
   assert long in data.user_ids.tolist()
   assert data.take_users([0, 50]).num_users == 2
+
+
+def test_the_text_of_all_items_is_read_also_of_those_nobody_touched(tmp_path):
+  path = tmp_path / 'items.csv'
+  path.write_text('id,title,kind\n7,a lamp,light\n007,a rug,\n7,other,x\n')
+  found = table.item_texts(path, 'id', ['title', 'kind'])
+  assert found == {'7': 'a lamp. light', '007': 'a rug'}
+  with pytest.raises(DataError, match='text_columns'):
+    table.item_texts(path, 'id', [])
+  with pytest.raises(DataError, match='code'):
+    table.item_texts(path, 'code', ['title'])

@@ -226,6 +226,33 @@ def _found_text(opened: reading.Files, names: Sequence[str]) -> list[str]:
   return [reading.find_column(opened, name, 'text_columns') for name in names]
 
 
+def item_texts(
+  path: Path,
+  id_column: str,
+  text_columns: Sequence[str],
+  *,
+  column_names: Sequence[str] = (),
+  encoding: str | None = None,
+) -> dict[str, str]:
+  """Reads the text of all items of a file, whether they have interactions.
+
+  Args:
+    path: the file; see `reading.open_files`.
+    id_column: column of item ids.
+    text_columns: see `table`.
+    column_names: of a file without a header.
+    encoding: of a text file.
+
+  Returns:
+    Id as text -> text.
+
+  Raises:
+    DataError: names the file, the column and the value.
+  """
+  form = reading.Form(column_names=tuple(column_names), encoding=encoding)
+  return _text_by_id(*_open_items(path, form, id_column, text_columns))
+
+
 def _text_of_file(
   path: Path,
   form: reading.Form,
@@ -234,6 +261,13 @@ def _text_of_file(
   item: original_ids.Coded,
 ):
   """What `_item_text` gives, from a file of items."""
+  return _item_text(*_open_items(path, form, id_column, text_columns), item)
+
+
+def _open_items(
+  path: Path, form: reading.Form, id_column: str, text_columns
+) -> tuple[reading.Rows, str, list[str]]:
+  """The rows of a file of items, and its columns of ids and of text."""
   opened = reading.open_files(path, form)
   if not text_columns:
     raise DataError(
@@ -246,26 +280,34 @@ def _text_of_file(
   rows = reading.read(opened, [id_column, *text_columns], [id_column])
   if rows.table.num_rows == 0:
     raise DataError(f'{opened}: no row has a value in column {id_column!r}')
-  return _item_text(rows, id_column, text_columns, item)
+  return rows, id_column, text_columns
 
 
-def _item_text(
-  rows: reading.Rows, id_column: str, text_columns, item: original_ids.Coded
-) -> tuple[dict[Any, str], tuple[str, ...]]:
-  """Text of the ids in `item`, its columns joined by ". ", and what to note."""
+def _text_by_id(
+  rows: reading.Rows, id_column: str, text_columns
+) -> dict[str, str]:
+  """Text of all ids, the columns joined by ". "."""
   keys = columns_lib.ids(rows, id_column)
   parts = [columns_lib.texts(rows, name) for name in text_columns]
   text: dict[str, str] = {}
   for key, *part in zip(keys.tolist(), *parts, strict=True):
     if not text.get(str(key)):
       text[str(key)] = '. '.join(filter(None, part))
+  return text
+
+
+def _item_text(
+  rows: reading.Rows, id_column: str, text_columns, item: original_ids.Coded
+) -> tuple[dict[Any, str], tuple[str, ...]]:
+  """Text of the ids in `item`, its columns joined by ". ", and what to note."""
+  text = _text_by_id(rows, id_column, text_columns)
   wanted = list(dict.fromkeys(item.ids.tolist()))
   found = {key: text[str(key)] for key in wanted if str(key) in text}
   if not found:
     first = item.ids[item.codes[0]]
     raise DataError(
       f'{rows.files}: none of its items has an interaction; its ids are like '
-      f'{keys[0]!s}, those of the interactions like {first!s}; name the '
+      f'{next(iter(text))}, those of the interactions like {first!s}; name the '
       'column of ids by --item_id_column'
     )
   lacking = sum(not found.get(key) for key in wanted)

@@ -105,6 +105,15 @@ def test_new_items_are_taken_in_and_a_refit_is_compared(shop):
   )  # fmt: skip
   assert '0 new users and 4 new items' in told
   assert 'a refit takes' in told
+  # Items without any interaction have a file of their own.
+  (folder / 'items.csv').write_text('what,title\ni77,taste1 taste2\ni78,taste3')
+  told = good(
+    'update', f'--model={folder / "items2"}', *new, '--nocompare',
+    f'--new_items={folder / "items.csv"}', f'--output={folder / "items3"}',
+  )  # fmt: skip
+  assert '0 new users and 2 new items' in told
+  told = good('recommend', f'--model={folder / "items3"}', '--history=i78')
+  assert 'has  i78\ttaste3' in told
   told = good(
     'recommend', f'--model={folder / "items2"}', '--users=u3', '--k=40',
     '--seen',

@@ -1,24 +1,17 @@
 """The report in a browser: Debian's chromium, without a window."""
 
-import html
-import json
 import re
-import shutil
-import subprocess
 
 import pytest
 
 from experiments.adaptation import report
+from tests.experiments import browser
 from tests.experiments.report.rows import generated_rows, row
 
-CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
-pytestmark = pytest.mark.skipif(
-  CHROMIUM is None, reason='chromium is not installed'
-)
+pytestmark = browser.needed
 EVIL = '<img src=x onerror=alert(1)>'
 # What a reader does, and what the page then shows.
 ACTIONS = """
-const found = {};
 const tip = document.querySelector('.tip');
 const shown = () => [...document.querySelectorAll('section')].filter(
   (s) => s.offsetParent !== null).map((s) => s.dataset.regime);
@@ -58,27 +51,7 @@ found.evil = points.filter((p) => p.ariaLabel.startsWith('<img')).length;
 found.images = document.querySelectorAll('img').length;
 found.page = getComputedStyle(document.body).backgroundColor;
 found.requests = performance.getEntriesByType('resource').length;
-const out = document.createElement('pre');
-out.id = 'found';
-out.textContent = JSON.stringify(found);
-document.body.append(out);
 """
-
-
-def opened(page, profile, fragment='', *flags):
-  """What the actions find on the page, opened at the fragment."""
-  done = subprocess.run(
-    [
-      CHROMIUM, '--headless', '--no-sandbox', '--disable-gpu',
-      '--disable-quic', '--no-first-run', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync',
-      f'--user-data-dir={profile}', '--window-size=1100,900', *flags,
-      '--dump-dom', f'{page.as_uri()}{fragment}',
-    ],
-    capture_output=True, text=True, timeout=120, check=True,
-  )  # fmt: skip
-  text = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)
-  return json.loads(html.unescape(text.group(1)))
 
 
 @pytest.fixture(scope='module')
@@ -88,16 +61,12 @@ def page(tmp_path_factory):
   some = [*generated_rows(), row(EVIL, 0.1)]
   some += [{**one, 'regime': 'drift'} for one in generated_rows()]
   report.write_report(some, path)
-  text = path.read_text(encoding='utf-8')
-  path.write_text(
-    text.replace('</body>', f'<script>{{{ACTIONS}}}</script></body>'),
-    encoding='utf-8',
-  )
+  browser.add_script(path, ACTIONS)
   return path
 
 
 def test_choosing_and_pointing(page, tmp_path):
-  found = opened(page, tmp_path / 'profile', '#regime=drift')
+  found = browser.opened(page, tmp_path / 'profile', '#regime=drift')
   assert found['asked'] == ['drift']
   assert found['picked'] == ['new_users']
   assert found['address'] == '#regime=new_users'
@@ -121,6 +90,6 @@ def test_choosing_and_pointing(page, tmp_path):
 
 def test_dark_mode_and_an_unknown_choice(page, tmp_path):
   dark = '--blink-settings=preferredColorScheme=0'
-  found = opened(page, tmp_path / 'profile', '#regime=unheard', dark)
+  found = browser.opened(page, tmp_path / 'profile', '#regime=unheard', dark)
   assert found['page'] == 'rgb(20, 24, 29)'
   assert found['asked'] == ['new_users', 'drift']

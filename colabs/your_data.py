@@ -132,7 +132,7 @@ done.check_returncode()
 # recommended product comes with the purchases that speak most for it.
 
 # %%
-choice = stored.advised(folder / 'advice', 'returning_users')
+choice, _ = stored.advised(folder / 'advice', 'returning_users')
 recommender = hr.Recommender.fit(choice.build, data)
 names = dict(zip(data.item_ids, data.item_text))
 bought = recommender.history('c0')

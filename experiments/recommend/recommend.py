@@ -143,10 +143,11 @@ def show(
     pairs = zip(model.item_ids, model.titles, strict=True)
     title = {name: f'{name}\t{text}' for name, text in pairs}
   if user:
-    print(f'user {user}')
-  for name in history:
-    if name in title:
-      print(f'has  {title[name]}')
+    print(f'user {user}, who has {len(history)} items:')
+  else:
+    for name in history:
+      if name in title:
+        print(f'has  {title[name]}')
   for note in ranking.notes:
     print(f'note: {note}')
   for name, score in ranking:

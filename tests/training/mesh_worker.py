@@ -103,7 +103,7 @@ def _hyperease_user(data, _):
     rank=64, z_dim=8, hidden_dim=16, dropout=0.0, steps=3, batch_size=16,
     members=1,
   )  # fmt: skip
-  return model.fit(data, key()).state.members
+  return model.fit(data, key()).state.generators.members
 
 
 def _sasrec(data, _):

@@ -142,7 +142,9 @@ def test_what_cannot_be_served_is_refused(build):
   nobody = target.take_users(np.arange(0))
   with pytest.raises(method_lib.CannotServe, match='without interactions'):
     adapting.retrained(build()).adapt(shared, nobody, KEY)
-  silent = data.take_items(range(15)).rows(np.array([], int))
+  some = data.take_items(range(15))
+  shared = method.prepare(some.take_users(range(1, some.num_users)), KEY).state
+  silent = some.rows(np.array([], int)).take_users([0])
   with pytest.raises(method_lib.CannotServe, match='empty histories'):
     method.adapt(shared, silent, KEY)
 

@@ -4,7 +4,7 @@
 
 Writes results/times.json beside it, from which `forecast` says how long a run
 of `advise` takes. Times are those of the processor, so that other work on the
-machine matters little. It takes about half an hour and resumes.
+machine matters little. It resumes.
 """
 
 import json
@@ -88,6 +88,8 @@ def main(argv):
 def measured(size, done):
   """Yields a row for each case and method that has not been measured."""
   num_users, num_items, mean_length = size
+  # As in a run of `advise`, methods share what has been compiled.
+  jax.clear_caches()
   data = sources.load(
     'synthetic',
     num_users=num_users,
@@ -106,8 +108,6 @@ def measured(size, done):
       name = forecast.name(case, method)
       if (name, *size) in done:
         continue
-      # What was compiled for one method must not help the next one.
-      jax.clear_caches()
       runner = cells_lib.Runner(cells_lib.Data(data), features, settings)
       start = time.process_time()
       for budget in case.budgets:

@@ -36,6 +36,10 @@ jax.config.update('jax_disable_most_optimizations', True)
 with mock.patch.dict(os.environ, XLA_FLAGS=_XLA_FLAGS.strip()):
   jax.devices()  # JAX reads XLA_FLAGS here
 
+# Linux allows a process 65,530 memory maps, and XLA crashes beyond them. Each
+# compiled program takes about six.
+_MOST_MAPS = 30_000
+
 _BESIDE = pathlib.Path(__file__).parents[2] / 'shared' / 'data'
 
 
@@ -52,6 +56,23 @@ def pytest_collection_finish():
   """
   gc.collect()
   gc.freeze()
+
+
+def pytest_runtest_teardown(item, nextitem):
+  """Between two files, forgets compiled programs if there are too many."""
+  is_last = nextitem is None or nextitem.path != item.path
+  if is_last and _num_maps() > _MOST_MAPS:
+    jax.clear_caches()
+    gc.collect()
+
+
+def _num_maps() -> int:
+  """Number of memory maps of this process; 0 where it is not known."""
+  try:
+    maps = pathlib.Path('/proc/self/maps').read_bytes()
+  except OSError:
+    return 0
+  return maps.count(b'\n')
 
 
 @pytest.fixture

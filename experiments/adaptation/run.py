@@ -84,6 +84,12 @@ _TRIALS = flags.DEFINE_integer(
   'Number of hyperparameter trials of every tuned arm.',
   lower_bound=1,
 )
+_VALIDATE_ALL = flags.DEFINE_bool(
+  'validate_all',
+  False,
+  'Also rehearse methods that have a single setting, for their validation '
+  'value; they are trained twice then.',
+)
 _ORACLE = flags.DEFINE_bool(
   'oracle', True, 'Also run the oracle arms, tuned on the target.'
 )
@@ -307,6 +313,7 @@ def run(data: Data, cells: list[Cell], path: pathlib.Path) -> list[dict]:
       evidence_folds=_EVIDENCE_FOLDS.value,
       repeats=_REPEATS.value,
       max_seconds=_MAX_SECONDS.value,
+      validates_all=_VALIDATE_ALL.value,
     ),
   )
   head = {'flags': script.script_flags(), **script.provenance()}

@@ -1,7 +1,7 @@
 """Runs the matrix of the verdict, or some of it.
 
-  python -m experiments.verdict.run --workdir=DIR
-  python -m experiments.verdict.run --workdir=DIR --only=new_items:office \
+  python -m experiments.verdict.run --workdirs=DIR
+  python -m experiments.verdict.run --workdirs=DIR --only=new_items:office \
     --methods=marec --seeds=1
 
 Each regime and data set is a run of `experiments.adaptation.run`, in a folder
@@ -18,8 +18,8 @@ from absl import app, flags
 from experiments import script
 from experiments.verdict import matrix
 
-_WORKDIR = flags.DEFINE_string(
-  'workdir', 'results/verdict', 'Folder of the runs.'
+_WORKDIRS = flags.DEFINE_string(
+  'workdirs', 'results/verdict', 'Folder of the workdirs of all runs.'
 )
 _ONLY = flags.DEFINE_list(
   'only',
@@ -81,7 +81,7 @@ def command_of(regime: str, data: str) -> list[str]:
       f'--methods={",".join(_METHODS.value)}: none of them is in {regime}; '
       f'use {list(matrix.PARTS[regime].methods)}'
     )
-  folder = pathlib.Path(_WORKDIR.value) / regime / data
+  folder = pathlib.Path(_WORKDIRS.value) / regime / data
   more = {'data_dir': _DATA_DIR.value, 'cache_dir': _CACHE_DIR.value}
   return [
     sys.executable,

@@ -46,7 +46,7 @@ def test_no_target_is_among_its_sources():
 
 
 def test_a_run_is_one_regime_and_data_set():
-  with flagsaver.flagsaver(workdir='w', methods=['marec', 'ease'], seeds=2):
+  with flagsaver.flagsaver(workdirs='w', methods=['marec', 'ease'], seeds=2):
     command = run.command_of('new_items', 'office')
   assert command[2] == 'experiments.adaptation.run'
   assert '--methods=marec' in command

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 SEEDS = 5
 # Hyperparameter settings that each tuned method tries, of its own grid.
-TRIALS = 3
+TRIALS = 5
 _SHARED = (
   '--min_user_interactions=5',
   '--min_item_interactions=5',
@@ -87,7 +87,7 @@ PARTS = {
       'hyperease_item_trained', 'hyperease_item_trained:constant',
     ),
     sets=('msweb', 'restaurants', 'office', 'movielens_small', 'scientific'),
-    num_heldout=500,
+    num_heldout=300,
   ),
   'new_users': Part(
     budgets=(1, 5, 20),
@@ -117,7 +117,7 @@ PARTS = {
       'mult_vae:retrain', 'sasrec', 'p5', 'hyperease', 'hyperease_user',
     ),
     sets=('movielens_small', 'online_retail'),
-    num_heldout=500,
+    num_heldout=300,
   ),
   'new_domain': Part(
     budgets=(0, 20, 200),

@@ -30,6 +30,8 @@ KINDS = {
 }
 # The rivals that the question names (hypothesis H2), by label.
 NAMED = ('PReF', 'VQ-Rec', 'P5', 'EASE', 'Dynamic EASE', 'L3AE')
+# Methods without weights: to look at all data again is no retraining.
+_WITHOUT_WEIGHTS = ('content_knn', 'popularity')
 # Fewest data sets that are pooled.
 _FEWEST = 3
 
@@ -154,7 +156,9 @@ def is_refitted(method: str, regime: str) -> bool:
 
 def is_retrained(method: str, regime: str) -> bool:
   """Whether it is an established method that is fitted to all data again."""
-  return is_rival(method, regime) and is_refitted(method, regime)
+  has_weights = method not in _WITHOUT_WEIGHTS
+  is_fit_again = is_rival(method, regime) and is_refitted(method, regime)
+  return is_fit_again and has_weights
 
 
 def is_adapted_cheaply(method: str, regime: str) -> bool:

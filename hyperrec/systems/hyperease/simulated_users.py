@@ -80,7 +80,9 @@ def shown_part(x: Csr, random: np.random.Generator) -> Csr:
   power_B = random.random(len(counts_B))
   share_B = _LARGEST_SHARE * np.maximum(counts_B, 1.0) ** -power_B
   is_shown = random.random(x.nnz) < np.repeat(share_B, counts_B)
-  parts = is_shown.astype(np.float32), x.indices, x.indptr
+  indices = x.indices[is_shown]
+  indptr = np.append(0, np.cumsum(is_shown))[x.indptr]
+  parts = np.ones(len(indices), np.float32), indices, indptr
   return scipy.sparse.csr_matrix(parts, x.shape)
 
 

@@ -68,6 +68,18 @@ def test_of_a_slow_function_compiling_is_told_apart():
   assert timing.compile_seconds > 0.1
 
 
+@pytest.mark.parametrize('max_seconds', [0.0, 5.0])
+def test_a_program_that_was_kept_counts_as_compiled(max_seconds):
+  def fn():
+    jax.monitoring.record_event_duration_secs(
+      '/jax/compilation_cache/compile_time_saved_sec', 30.0
+    )
+
+  timing = measure.call(fn, repeats=2, max_seconds=max_seconds).timing
+  assert 30 <= timing.compile_seconds < 31
+  assert timing.median_seconds < 1
+
+
 def test_a_raising_function_leaves_no_listener_behind():
   def fail():
     raise RuntimeError('of the function')

@@ -217,7 +217,12 @@ class _Learner(NamedTuple):
       if tag not in self.cache:
         for old in [t for t in self.cache if t[:3] != self.shared_by]:
           del self.cache[old]
-        self.cache[tag] = laboratory.prepare(method, source, self.key)
+        if rehearsal is None:
+          self.cache[tag] = laboratory.prepare(method, source, self.key)
+        else:
+          # Its cost is not reported, and measuring memory takes time.
+          state = method.prepare(source, self.key).state
+          self.cache[tag] = laboratory.Prepared(state, {})
       return self.cache[tag]
 
     return prepare

@@ -44,6 +44,14 @@ class Measured(NamedTuple):
 def call(
   fn: Callable[[], Any], *, repeats: int = 20, max_seconds: float = 10.0
 ) -> Measured:
+  """Measures memory and time of fn(); for the arguments see `timing`."""
+  (value, first), peak = peak_bytes(lambda: _first_call(fn))
+  return Measured(value, _timing(fn, first, repeats, max_seconds), peak)
+
+
+def timing(
+  fn: Callable[[], Any], *, repeats: int = 20, max_seconds: float = 10.0
+) -> Timing:
   """Times warm calls of fn(), waiting for each result.
 
   Args:
@@ -52,12 +60,8 @@ def call(
     max_seconds: maximum total time of the warm calls. A function whose first
       call takes longer than this, without compiling, is called only once.
   """
-  (value, first), peak = peak_bytes(lambda: _first_call(fn))
-  seconds = first.seconds - first.compiling
-  timing = Timing(first.compiling + first.saved, seconds, 0.0, 1)
-  if seconds <= max_seconds:
-    timing = _warm(fn, first, repeats, max_seconds)
-  return Measured(value, timing, peak)
+  _, first = _first_call(fn)
+  return _timing(fn, first, repeats, max_seconds)
 
 
 class _First(NamedTuple):
@@ -77,9 +81,12 @@ def _first_call(fn: Callable[[], Any]) -> tuple[Any, _First]:
   return value, _First(seconds, min(seconds, sum(compiling)), sum(saved))
 
 
-def _warm(
+def _timing(
   fn: Callable[[], Any], first: _First, repeats: int, max_seconds: float
 ) -> Timing:
+  once = first.seconds - first.compiling
+  if once > max_seconds:
+    return Timing(first.compiling + first.saved, once, 0.0, 1)
   seconds = []
   while len(seconds) < repeats and (
     not seconds or sum(seconds) + seconds[-1] < max_seconds

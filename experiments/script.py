@@ -9,6 +9,7 @@ import os
 import pathlib
 import stat
 import sys
+import tempfile
 from collections.abc import (
   Callable,
   Collection,
@@ -19,6 +20,7 @@ from collections.abc import (
 )
 from typing import Any
 
+import jax
 from absl import app, flags, logging
 
 from hyperrec import export, method, saved_folder, whole_file
@@ -49,6 +51,7 @@ PLACES = {
   'output': 'every run writes the result again',
   'tfds_dir': 'the data themselves are compared',
   'cache_dir': 'its files are named by checksums of their input',
+  'compile_cache': 'kept programs are those that would be compiled',
   'multihost': 'several devices compute the same as one',
   'mesh_items': 'several devices compute the same as one',
 }
@@ -66,6 +69,13 @@ _MESH_ITEMS = flags.DEFINE_integer(
   'Number of devices along the item axis of a mesh of all devices, such as 2. '
   'The default 0 means one device, or 1 with --multihost.',
   lower_bound=0,
+)
+_COMPILE_CACHE = flags.DEFINE_string(
+  'compile_cache',
+  '~/.cache/hyperrec/compiled',
+  'Folder that keeps compiled programs for later runs; it may be deleted at '
+  'any time. Give an empty value to keep none. The variable '
+  'JAX_COMPILATION_CACHE_DIR names another default.',
 )
 
 # Flags that the functions below define belong to the script that calls them,
@@ -312,6 +322,29 @@ def expand_homes(values: flags.FlagValues) -> None:
       flag.value = os.path.expanduser(flag.value)
 
 
+def _keep_compiled() -> None:
+  """Lets JAX keep compiled programs in a folder, if it can be written."""
+  flag = flags.FLAGS['compile_cache']
+  if not flag.value or (
+    jax.config.jax_compilation_cache_dir and not flag.present
+  ):
+    return
+  try:
+    os.makedirs(flag.value, exist_ok=True)
+    with tempfile.TemporaryFile(dir=flag.value):
+      pass
+  except OSError as error:
+    logging.warning(
+      '--compile_cache: compiled programs are not kept: %s: %s',
+      flag.value, error.strerror,
+    )  # fmt: skip
+    return
+  jax.config.update('jax_compilation_cache_dir', flag.value)
+  # Most programs are small: together they take minutes, each less than 1 s.
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
+  jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
+
+
 @contextlib.contextmanager
 def _mesh() -> Iterator[None]:
   if _MULTIHOST.value:
@@ -350,6 +383,7 @@ def run(
     check_flags()
     try:
       check_places(flags.FLAGS, output_is_folder=output_is_folder)
+      _keep_compiled()
       with _mesh():
         return main(argv)
     except loop.Stopped as stopped:

@@ -5,6 +5,7 @@ is run. Cells of one source share what they prepare.
 """
 
 import functools
+import gc
 import time
 from typing import Any, NamedTuple
 
@@ -224,12 +225,27 @@ class _Learner(NamedTuple):
     def prepare(method, trial):
       tag = (*self.shared_by, rehearsal, trial)
       if tag not in self.cache:
-        for old in [t for t in self.cache if t[:3] != self.shared_by]:
-          del self.cache[old]
-        self.cache[tag] = laboratory.prepare(method, source, self.key)
+        self._forget_others()
+        if rehearsal is None:
+          self.cache[tag] = laboratory.prepare(method, source, self.key)
+        else:
+          # Its cost is not reported, and measuring memory takes time.
+          state = method.prepare(source, self.key).state
+          self.cache[tag] = laboratory.Prepared(state, {})
       return self.cache[tag]
 
     return prepare
+
+  def _forget_others(self) -> None:
+    """Frees the states of other systems."""
+    others = [tag for tag in self.cache if tag[:3] != self.shared_by]
+    for tag in others:
+      del self.cache[tag]
+    if others:
+      # What is left, such as compiled programs, stays until the end. Without
+      # this, each collection of `measure.call` scans it.
+      gc.collect()
+      gc.freeze()
 
 
 def _shown_to(

@@ -88,7 +88,8 @@ def main(argv):
 def measured(size, done):
   """Yields a row for each case and method that has not been measured."""
   num_users, num_items, mean_length = size
-  # As in a run of `advise`, methods share what has been compiled.
+  # As in a first run of `advise`, methods share what has been compiled.
+  jax.config.update('jax_enable_compilation_cache', False)
   jax.clear_caches()
   data = sources.load(
     'synthetic',

@@ -19,7 +19,8 @@ class Timing(NamedTuple):
 
   Attributes:
     compile_seconds: compile time: first call minus the median warm call. If
-      only one call was made, the time that JAX reported for compiling.
+      only one call was made, the time that JAX reported for compiling. Programs
+      that JAX loads from a folder count with the time that compiling them took.
     median_seconds: median of the warm calls, or the single call without its
       compile time.
     iqr_seconds: interquartile range of the warm calls; 0 for a single call.
@@ -43,6 +44,14 @@ class Measured(NamedTuple):
 def call(
   fn: Callable[[], Any], *, repeats: int = 20, max_seconds: float = 10.0
 ) -> Measured:
+  """Measures memory and time of fn(); for the arguments see `timing`."""
+  (value, first), peak = peak_bytes(lambda: _first_call(fn))
+  return Measured(value, _timing(fn, first, repeats, max_seconds), peak)
+
+
+def timing(
+  fn: Callable[[], Any], *, repeats: int = 20, max_seconds: float = 10.0
+) -> Timing:
   """Times warm calls of fn(), waiting for each result.
 
   Args:
@@ -51,25 +60,33 @@ def call(
     max_seconds: maximum total time of the warm calls. A function whose first
       call takes longer than this, without compiling, is called only once.
   """
-  (value, compiled, first), peak = peak_bytes(lambda: _first_call(fn))
-  timing = Timing(compiled, first - compiled, 0.0, 1)
-  if first - compiled <= max_seconds:
-    timing = _warm(fn, first, repeats, max_seconds)
-  return Measured(value, timing, peak)
+  _, first = _first_call(fn)
+  return _timing(fn, first, repeats, max_seconds)
 
 
-def _first_call(fn: Callable[[], Any]) -> tuple[Any, float, float]:
-  """fn(), the seconds that JAX spent on compiling within it, and all of it."""
-  with _compile_durations() as compiling:
+class _First(NamedTuple):
+  """Seconds of a first call, those of compiling in it, and those saved."""
+
+  seconds: float
+  compiling: float
+  saved: float
+
+
+def _first_call(fn: Callable[[], Any]) -> tuple[Any, _First]:
+  """fn() and its seconds."""
+  with _compile_durations() as (compiling, saved):
     start = time.perf_counter()
     value = jax.block_until_ready(fn())
-    first = time.perf_counter() - start
-  return value, min(first, sum(compiling)), first
+    seconds = time.perf_counter() - start
+  return value, _First(seconds, min(seconds, sum(compiling)), sum(saved))
 
 
-def _warm(
-  fn: Callable[[], Any], first: float, repeats: int, max_seconds: float
+def _timing(
+  fn: Callable[[], Any], first: _First, repeats: int, max_seconds: float
 ) -> Timing:
+  once = first.seconds - first.compiling
+  if once > max_seconds:
+    return Timing(first.compiling + first.saved, once, 0.0, 1)
   seconds = []
   while len(seconds) < repeats and (
     not seconds or sum(seconds) + seconds[-1] < max_seconds
@@ -78,22 +95,30 @@ def _warm(
     jax.block_until_ready(fn())
     seconds.append(time.perf_counter() - start)
   low, median, high = np.percentile(seconds, [25, 50, 75])
-  return Timing(max(0.0, first - median), median, high - low, len(seconds))
+  compiling = max(0.0, first.seconds - median) + first.saved
+  return Timing(compiling, median, high - low, len(seconds))
 
 
 @contextlib.contextmanager
-def _compile_durations() -> Iterator[list[float]]:
-  """Seconds of each step of compiling that JAX reports meanwhile."""
-  durations = []
+def _compile_durations() -> Iterator[tuple[list[float], list[float]]]:
+  """Seconds that JAX reports meanwhile.
+
+  Yields:
+    Seconds of each step of compiling, or of loading what was compiled before;
+    and seconds that each loaded program saved.
+  """
+  durations, saved = [], []
 
   def listen(event: str, seconds: float, **unused: Any) -> None:
     del unused
     if event.startswith('/jax/core/compile/'):
       durations.append(seconds)
+    elif event == '/jax/compilation_cache/compile_time_saved_sec':
+      saved.append(seconds)
 
   jax.monitoring.register_event_duration_secs_listener(listen)
   try:
-    yield durations
+    yield durations, saved
   finally:
     jax.monitoring.unregister_event_duration_listener(listen)
 

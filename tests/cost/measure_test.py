@@ -18,7 +18,7 @@ def test_measure_is_the_median_of_warm_calls():
     calls.append(1)
     time.sleep(0.3 if len(calls) == 1 else 0.01)
 
-  timing = measure.call(fn, repeats=5).timing
+  timing = measure.timing(fn, repeats=5)
   assert timing.repeats == 5
   assert len(calls) == 6
   assert 0.009 < timing.median_seconds < 0.1
@@ -26,9 +26,7 @@ def test_measure_is_the_median_of_warm_calls():
 
 
 def test_a_slow_function_is_timed_once():
-  timing = measure.call(
-    lambda: time.sleep(0.1), repeats=50, max_seconds=0.05
-  ).timing
+  timing = measure.timing(lambda: time.sleep(0.1), repeats=50, max_seconds=0.05)
   assert timing.repeats == 1
   assert timing.median_seconds > 0.09
 
@@ -42,7 +40,7 @@ def test_compiling_is_not_taken_for_running():
 
   x = jnp.ones((4, 4))
   start = time.perf_counter()
-  timing = measure.call(lambda: slow_to_compile(x), max_seconds=5.0).timing
+  timing = measure.timing(lambda: slow_to_compile(x), max_seconds=5.0)
   assert time.perf_counter() - start > 0.1
   assert timing.repeats == 20
   assert timing.median_seconds < 0.05
@@ -66,6 +64,18 @@ def test_of_a_slow_function_compiling_is_told_apart():
   assert timing.repeats == 1
   assert 0.2 < timing.median_seconds < total - timing.compile_seconds + 1e-3
   assert timing.compile_seconds > 0.1
+
+
+@pytest.mark.parametrize('max_seconds', [0.0, 5.0])
+def test_a_program_that_was_kept_counts_as_compiled(max_seconds):
+  def fn():
+    jax.monitoring.record_event_duration_secs(
+      '/jax/compilation_cache/compile_time_saved_sec', 30.0
+    )
+
+  timing = measure.timing(fn, repeats=2, max_seconds=max_seconds)
+  assert 30 <= timing.compile_seconds < 31
+  assert timing.median_seconds < 1
 
 
 def test_a_raising_function_leaves_no_listener_behind():

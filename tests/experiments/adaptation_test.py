@@ -33,6 +33,34 @@ DOMAINS = (
 
 
 @pytest.mark.slow
+def test_compiled_programs_are_kept_for_later_runs(tmp_path):
+  kept = tmp_path / 'compiled'
+  flags = (*SMALL, '--regimes=new_users', '--user_budgets=5', '--trials=1')
+  known, rows = [], []
+  for name in ('first', 'second'):
+    done = commands.run(
+      tmp_path / name, *flags, '--methods=elsa', f'--compile_cache={kept}'
+    )
+    assert done.returncode == 0, done.stderr
+    known.append({path.name for path in kept.glob('*-cache')})
+    rows.append(results.read_json(tmp_path / name / 'results.json'))
+  assert known[0] and known[0] == known[1]
+  for first, second in zip(*rows, strict=True):
+    for field in ('metrics', 'per_user', 'hyperparameters'):
+      assert first[field] == second[field]
+
+
+@pytest.mark.slow
+def test_programs_that_cannot_be_kept_are_no_failure(tmp_path):
+  file = tmp_path / 'file'
+  file.touch()
+  flags = (*SMALL, '--regimes=new_users', '--methods=popularity')
+  done = commands.run(tmp_path / 'w', *flags, f'--compile_cache={file}/folder')
+  assert done.returncode == 0, done.stderr
+  assert done.stderr.count('compiled programs are not kept') == 1
+
+
+@pytest.mark.slow
 @pytest.mark.smoke
 def test_every_method_runs_and_the_same_command_resumes(tmp_path):
   methods = 'popularity,ease,ease_dynamic,l3ae,mult_vae'

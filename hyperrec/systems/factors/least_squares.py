@@ -49,7 +49,10 @@ def solve_rows(
   """
   num_rows, dim = x.shape[0], columns.shape[1]
   found = np.zeros((num_rows, dim), np.float32)
-  columns, gram = jnp.asarray(columns), jnp.asarray(gram)
+  # Columns are padded, too, so that the parts of a data set share programs.
+  padding = (1 << max(0, len(columns) - 1).bit_length()) - len(columns)
+  columns = jnp.asarray(np.pad(columns, ((0, padding), (0, 0))))
+  gram = jnp.asarray(gram)
   lengths = np.diff(x.indptr)
   for length, rows in _alike(lengths, dim):
     # Places beyond the last row, and beyond a row's length, are masked.

@@ -55,7 +55,7 @@ Model = method_lib.Model
 Outcome = method_lib.Outcome
 Program = method_lib.Program
 
-Simulate = Callable[[Csr, Any], simulated_users.Batch]
+Simulate = Callable[[Int[np.ndarray, ' B'], Any], simulated_users.Batch]
 
 # The logit of items in the history, which are never targets.
 _NEVER = -1e9
@@ -254,7 +254,8 @@ def fit(
   x_UxV = x_UxV[active]
   strangers = _strangers(config, x_UxV, key)
   simulate = functools.partial(
-    simulated_users.simulate, base.precision, together
+    simulated_users.simulate,
+    simulated_users.of(x_UxV, base.precision, together),
   )
   judging, others = _divide(config, np.arange(len(active)), key)
   members = []
@@ -271,7 +272,7 @@ def fit(
     members.append(params)
     operations += spent
   generators = Generators(tuple(members), caution.all_kept(), strangers)
-  judged = simulate(x_UxV[judging], _seed(key))
+  judged = simulate(judging, _seed(key))
   added_BxV = corrections(
     _network(config), generators, judged.shown, judged.together
   )
@@ -435,13 +436,13 @@ def _train(
   draw_key, init_key, noise_key = jax.random.split(key, 3)
   seed = _seed(draw_key)
   heldout, trained = _divide(config, users, draw_key)
-  judged = simulate(x[heldout], seed), strangers
+  judged = simulate(heldout, seed), strangers
   x = x[trained]
   size = min(config.batch_size, x.shape[0])
 
   def batch_at(step):
-    rows = x[loop.batch_rows(step, size, x.shape[0], seed)]
-    return simulate(rows, (seed, step)), strangers
+    rows = loop.batch_rows(step, size, len(trained), seed)
+    return simulate(trained[rows], (seed, step)), strangers
 
   params = init(config, x, init_key)
   step_fn, tx, mean_loss = train_step(_network(config))

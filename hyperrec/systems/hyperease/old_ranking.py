@@ -66,7 +66,9 @@ def watch(x: Csr, precision: Float[np.ndarray, 'V V']) -> tuple[Watched, float]:
   shown = scipy.sparse.csr_matrix(
     (x.data[~is_hidden], (user[~is_hidden], x.indices[~is_hidden])), x.shape
   )
-  scores_BxV = simulated_users.left_out_scores(precision, x, shown)
+  scores_BxV = simulated_users.left_out_scores(
+    precision, x, shown, x @ precision
+  )
   user, item = user[is_hidden], x.indices[is_hidden]
   scores_T = scores_BxV[user, item]
   scores_BxV[shown.nonzero()] = -np.inf

@@ -8,12 +8,38 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 Csr = scipy.sparse.csr_matrix
 
 # The largest share of a user's items that is shown.
 _LARGEST_SHARE = 0.8
+
+
+class Users(NamedTuple):
+  """Users from whom new ones are simulated, and the EASE of them all.
+
+  Attributes:
+    x: X.
+    precision: P = (X'X + l2 I)^-1.
+    gram: X'X of all users; None if co-occurrences are not read.
+    moved: X P; None if it would need more memory than P.
+  """
+
+  x: Csr
+  precision: Float[np.ndarray, 'V V']
+  gram: Float[np.ndarray, 'V V'] | None
+  moved: Float[np.ndarray, 'U V'] | None
+
+
+def of(
+  x: Csr,
+  precision: Float[np.ndarray, 'V V'],
+  gram: Float[np.ndarray, 'V V'] | None = None,
+) -> Users:
+  """The users of X; for the arguments see `Users`."""
+  moved = x @ precision if x.shape[0] <= x.shape[1] else None
+  return Users(x, precision, gram, moved)
 
 
 class Batch(NamedTuple):
@@ -33,9 +59,7 @@ class Batch(NamedTuple):
   together: Float[np.ndarray, 'B V']
 
 
-def simulate(
-  precision: np.ndarray, gram: np.ndarray | None, x: Csr, seed: Any
-) -> Batch:
+def simulate(users: Users, rows: Int[np.ndarray, ' B'], seed: Any) -> Batch:
   """Shows a random part of each user's items.
 
   Of n items, 0.8 n^(1 - v) are shown on average, with v uniform in [0, 1]. So
@@ -43,17 +67,18 @@ def simulate(
   empty.
 
   Args:
-    precision: see `left_out_scores`.
-    gram: X'X of all users, or None.
-    x: [B, V], rows on which EASE was fitted.
+    users: those from whom new ones are simulated.
+    rows: the users of the batch, as rows of X.
     seed: seed of NumPy's generator.
   """
+  x = users.x[rows]
+  moved = x @ users.precision if users.moved is None else users.moved[rows]
   part = shown_part(x, np.random.default_rng(seed))
   shown_BxV = part.toarray()
-  base_BxV = left_out_scores(precision, x, part)
+  base_BxV = left_out_scores(users.precision, x, part, moved)
   together_BxV = np.zeros_like(shown_BxV)
-  if gram is not None:
-    together_BxV = log_together(gram, part, x)
+  if users.gram is not None:
+    together_BxV = log_together(users.gram, part, x)
   return Batch(shown_BxV, x.toarray() - shown_BxV, base_BxV, together_BxV)
 
 
@@ -80,12 +105,17 @@ def shown_part(x: Csr, random: np.random.Generator) -> Csr:
   power_B = random.random(len(counts_B))
   share_B = _LARGEST_SHARE * np.maximum(counts_B, 1.0) ** -power_B
   is_shown = random.random(x.nnz) < np.repeat(share_B, counts_B)
-  parts = is_shown.astype(np.float32), x.indices, x.indptr
+  indices = x.indices[is_shown]
+  indptr = np.append(0, np.cumsum(is_shown))[x.indptr]
+  parts = np.ones(len(indices), np.float32), indices, indptr
   return scipy.sparse.csr_matrix(parts, x.shape)
 
 
 def left_out_scores(
-  precision: Float[np.ndarray, 'V V'], x: Csr, shown: Csr
+  precision: Float[np.ndarray, 'V V'],
+  x: Csr,
+  shown: Csr,
+  px_BxV: Float[np.ndarray, 'B V'],
 ) -> Float[np.ndarray, 'B V']:
   """Scores each user by EASE as if it had been fitted without that user.
 
@@ -99,8 +129,8 @@ def left_out_scores(
     precision: P = (X'X + l2 I)^-1 with all users in X.
     x: [B, V], rows of X.
     shown: [B, V], the part of each row from which scores are made.
+    px_BxV: P x of each row.
   """
-  px_BxV = x @ precision
   leverage_B = _row_dot(x, px_BxV)
   gain_B = 1 / (1 - leverage_B)
   along_B = gain_B * _row_dot(shown, px_BxV)

@@ -99,11 +99,13 @@ def score(
   _check(state, histories)
   encoder = config.encoder()
   table = item_table(state.params['codes'], state.codes)
+  table_VxD = np.asarray(table)
+
+  def hidden(items_BxL, sizes_B):
+    return last_hidden(encoder, state.params, table_VxD[items_BxL], sizes_B)
+
   hidden_BxD, is_empty_B = next_item.last_hidden(
-    functools.partial(last_hidden, encoder, state.params, table),
-    histories,
-    config.length,
-    config.dim,
+    hidden, histories, config.length, config.dim
   )
   scores_BxV = hidden_BxD @ np.asarray(vqrec_lib.unit(table)).T
   scores_BxV[is_empty_B] = state.popularity
@@ -116,7 +118,7 @@ def program(config: VqrecConfig, state: VqrecState) -> Program:
 
   def hidden(params, items_BxL, sizes_B):
     return last_hidden(
-      encoder, params['network'], params['table'], items_BxL, sizes_B
+      encoder, params['network'], params['table'][items_BxL], sizes_B
     )
 
   params = {
@@ -194,6 +196,9 @@ def item_table(table_GxMxD, codes_VxG):
 
 
 @functools.partial(jax.jit, static_argnames='encoder')
-def last_hidden(encoder, params, table_VxD, items_BxL, sizes_B):
-  """What the last item of each history says of the next one: [B, D]."""
-  return vqrec_lib.last_hidden(encoder, params, table_VxD[items_BxL], sizes_B)
+def last_hidden(encoder, params, rows_BxLxD, sizes_B):
+  """What the last item of each history says of the next one: [B, D].
+
+  It takes the items' vectors, so that catalogues of all sizes share a program.
+  """
+  return vqrec_lib.last_hidden(encoder, params, rows_BxLxD, sizes_B)

@@ -24,7 +24,8 @@ def precision(x):
 def test_left_out_scores_are_those_of_a_fit_without_the_user():
   x = made()
   shown = simulated_users.shown_part(x, np.random.default_rng(1))
-  found = simulated_users.left_out_scores(precision(x), x, shown)
+  p = precision(x)
+  found = simulated_users.left_out_scores(p, x, shown, x @ p)
   assert found.dtype == np.float32
   for user in range(U):
     others = x[np.arange(U) != user]
@@ -39,9 +40,8 @@ def test_rows_of_features_stay_when_a_user_is_left_out():
   x, ridge = made(), np.full(V, L2)
   rows_FxV = np.random.default_rng(2).standard_normal((4, V))
   shown = simulated_users.shown_part(x, np.random.default_rng(1))
-  found = simulated_users.left_out_scores(
-    linear_autoencoder.precision(x, ridge, np.float64, rows_FxV), x, shown
-  )
+  p = linear_autoencoder.precision(x, ridge, np.float64, rows_FxV)
+  found = simulated_users.left_out_scores(p, x, shown, x @ p)
   for user in range(U):
     others = x[np.arange(U) != user]
     stacked = scipy.sparse.vstack([others, rows_FxV], format='csr')
@@ -66,19 +66,34 @@ def test_co_occurrences_are_those_of_other_users():
 def test_left_out_scores_differ_from_those_of_the_fit():
   x = made()
   weights = linear_autoencoder.solve_primal(x, np.full(V, L2))
-  found = simulated_users.left_out_scores(precision(x), x, x)
+  p = precision(x)
+  found = simulated_users.left_out_scores(p, x, x, x @ p)
   assert abs(found - x @ weights).max() > 0.02
 
 
 def test_what_is_shown_is_not_asked_for():
   x = made()
-  users = simulated_users.simulate(precision(x), None, x, seed=3)
+  source = simulated_users.of(x, precision(x))
+  users = simulated_users.simulate(source, np.arange(U), seed=3)
   np.testing.assert_array_equal(users.shown + users.asked, x.toarray())
   assert set(np.unique(users.shown)) <= {0.0, 1.0}
-  again = simulated_users.simulate(precision(x), None, x, seed=3)
+  again = simulated_users.simulate(source, np.arange(U), seed=3)
   np.testing.assert_array_equal(users.shown, again.shown)
-  other = simulated_users.simulate(precision(x), None, x, seed=4)
+  other = simulated_users.simulate(source, np.arange(U), seed=4)
   assert (users.shown != other.shown).any()
+
+
+def test_what_is_kept_of_few_users_changes_nothing():
+  x = made()
+  few = x[: V - 2]
+  kept = simulated_users.of(few, precision(x), linear_autoencoder.gram(x))
+  assert kept.moved is not None
+  assert simulated_users.of(x, precision(x)).moved is None
+  rows = np.array([4, 1, 4])
+  found = simulated_users.simulate(kept, rows, seed=5)
+  again = simulated_users.simulate(kept._replace(moved=None), rows, seed=5)
+  for one, other in zip(found, again, strict=True):
+    np.testing.assert_array_equal(one, other)
 
 
 def test_few_and_many_items_are_shown_alike_often():

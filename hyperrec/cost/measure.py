@@ -1,4 +1,4 @@
-"""What a method costs: seconds, peak memory, stored bytes, break-even."""
+"""What a method costs: seconds, joules, memory, stored bytes, break-even."""
 
 import contextlib
 import gc
@@ -13,6 +13,12 @@ import jax
 import numpy as np
 import scipy.sparse
 
+from hyperrec.cost import energy
+
+# Counters of energy change about every millisecond (CPUs) or 20 ms (GPUs), so
+# that shorter work in seconds has no reading.
+_SHORTEST = 0.2
+
 
 class Timing(NamedTuple):
   """Compile and run times of a function.
@@ -24,12 +30,16 @@ class Timing(NamedTuple):
       compile time.
     iqr_seconds: interquartile range of the warm calls; 0 for a single call.
     repeats: number of warm calls, or 1.
+    joules: mean energy of a warm call, or that of the single call with its
+      compiling; None where it cannot be read, or the calls are too short for
+      the counters (`_SHORTEST`).
   """
 
   compile_seconds: float
   median_seconds: float
   iqr_seconds: float
   repeats: int
+  joules: float | None = None
 
 
 class Measured(NamedTuple):
@@ -51,8 +61,10 @@ def call(
     max_seconds: maximum total time of the warm calls. A function whose first
       call takes longer than this, without compiling, is called only once.
   """
+  before = energy.read()
   (value, compiled, first), peak = peak_bytes(lambda: _first_call(fn))
-  timing = Timing(compiled, first - compiled, 0.0, 1)
+  joules = _joules_since(before, first)
+  timing = Timing(compiled, first - compiled, 0.0, 1, joules)
   if first - compiled <= max_seconds:
     timing = _warm(fn, first, repeats, max_seconds)
   return Measured(value, timing, peak)
@@ -71,14 +83,29 @@ def _warm(
   fn: Callable[[], Any], first: float, repeats: int, max_seconds: float
 ) -> Timing:
   seconds = []
+  before = energy.read()
   while len(seconds) < repeats and (
     not seconds or sum(seconds) + seconds[-1] < max_seconds
   ):
     start = time.perf_counter()
     jax.block_until_ready(fn())
     seconds.append(time.perf_counter() - start)
+  joules = _joules_since(before, sum(seconds))
   low, median, high = np.percentile(seconds, [25, 50, 75])
-  return Timing(max(0.0, first - median), median, high - low, len(seconds))
+  return Timing(
+    max(0.0, first - median),
+    median,
+    high - low,
+    len(seconds),
+    None if joules is None else joules / len(seconds),
+  )
+
+
+def _joules_since(before: dict[str, Any], seconds: float) -> float | None:
+  """Energy since a reading, unless the work took too few seconds for it."""
+  if not before or seconds < _SHORTEST:
+    return None
+  return energy.between(before, energy.read())
 
 
 @contextlib.contextmanager

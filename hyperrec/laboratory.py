@@ -387,15 +387,20 @@ def _total(cost: method_lib.Cost, evidence: method_lib.Interactions) -> float:
 def _timed(
   fn: Callable[[], Any], repeats: int, max_seconds: float
 ) -> tuple[Any, dict[str, float]]:
-  """Returns the value of fn(), and its time and memory as entries of a row."""
+  """Returns the value of fn(), and its costs as entries of a row.
+
+  There is an entry `joules` only where energy can be read.
+  """
   measured = measure.call(fn, repeats=repeats, max_seconds=max_seconds)
   timing = measured.timing
+  energy = {} if timing.joules is None else {'joules': timing.joules}
   return measured.value, {
     'seconds': timing.median_seconds,
     'seconds_iqr': timing.iqr_seconds,
     'compile_seconds': timing.compile_seconds,
     'repeats': timing.repeats,
     'peak_bytes': measured.peak_bytes,
+    **energy,
   }
 
 

@@ -23,7 +23,7 @@ from experiments import catalogue, needs, script, source_flags
 from experiments.adaptation import cells as cells_lib
 from experiments.adaptation import report
 from hyperrec import features as features_lib
-from hyperrec import regimes
+from hyperrec import folder_lock, regimes
 from hyperrec.data import item_features
 from hyperrec.evaluation import results
 from hyperrec.systems.linear import linear_autoencoder
@@ -152,7 +152,8 @@ def main(argv):
   for note in notes:
     print(f'note: {note}', file=sys.stderr)
   claim(data)
-  rows = run(data, cells, workdir / 'cells.jsonl')
+  with folder_lock.held(workdir):
+    rows = run(data, cells, workdir / 'cells.jsonl')
   results.write_json(rows, workdir / 'results.json')
   notes = [*(n for d in (data.target, *data.domains) for n in d.notes), *notes]
   advice = report.write_report(rows, workdir / 'report.html', notes)

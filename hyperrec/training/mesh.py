@@ -148,6 +148,82 @@ def map_rows(
   return jax.shard_map(of_device, mesh=mesh, in_specs=spec, out_specs=spec)
 
 
+def map_items(
+  num_items: int,
+  width: int,
+  batch: int,
+  make: Callable[[np.ndarray], tuple[np.ndarray, ...]],
+  of_batch: Callable[..., jax.Array],
+) -> np.ndarray:
+  """Maps items in batches; each device of the mesh has a range of its own.
+
+  Every process makes the batches of its own devices alone. Without a mesh in
+  use, one device maps all items.
+
+  Args:
+    num_items: number of items, which are numbered from 0.
+    width: number of values of an item.
+    batch: number of items that a device maps at a time.
+    make: item numbers [batch] -> arrays of `batch` rows; a number may occur
+      again at the end of a range.
+    of_batch: these arrays -> float32 [batch, width]; it is compiled once, and
+      its rows must not depend on each other.
+
+  Returns:
+    float32 [num_items, width], whole in every process.
+  """
+  mesh = current()
+  if mesh is None:
+    shape = 1, 1
+    mesh = jax.make_mesh(
+      shape, ('data', 'items'), axis_types=(AxisType.Auto,) * 2,
+      devices=jax.local_devices()[:1],
+    )  # fmt: skip
+  steps = -(-num_items // (mesh.size * batch))
+  rows = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
+  run = jax.jit(
+    jax.shard_map(
+      of_batch, mesh=mesh, in_specs=rows.spec, out_specs=rows.spec
+    )
+  )
+  own = {}
+  for device, index in rows.devices_indices_map((mesh.size,)).items():
+    if device.process_index == jax.process_index():
+      own[device] = index[0].indices(mesh.size)[0]
+  found = {place: [] for place in own.values()}
+  waiting = None
+
+  def take(result):
+    for shard in result.addressable_shards:
+      found[own[shard.device]].append(np.asarray(shard.data))
+
+  for step in range(steps):
+    made = {}
+    for device, place in own.items():
+      first = (place * steps + step) * batch
+      chosen = np.minimum(np.arange(first, first + batch), num_items - 1)
+      for number, array in enumerate(make(chosen)):
+        made.setdefault(number, []).append(jax.device_put(array, device))
+    result = run(
+      *(
+        jax.make_array_from_single_device_arrays(
+          (mesh.size * batch, *parts[0].shape[1:]), rows, parts
+        )
+        for parts in made.values()
+      )
+    )
+    if waiting is not None:
+      take(waiting)
+    waiting = result
+  take(waiting)
+  whole = jax.make_array_from_callback(
+    (mesh.size * steps * batch, width),
+    rows,
+    lambda index: np.concatenate(found[(index[0].start or 0) // steps // batch]),
+  )
+  return np.asarray(collect(mesh, whole))[:num_items]
+
+
 def collect(mesh: Mesh, tree: Any) -> Any:
   """Gathers arrays, so that each is whole on one device of this process."""
   everywhere = NamedSharding(mesh, PartitionSpec())

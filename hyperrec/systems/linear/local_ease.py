@@ -1,0 +1,186 @@
+"""EASE on neighbours for catalogues of a million items, in batches.
+
+The weights are those of `sparse_autoencoder.solve_on_neighbours`,
+
+    (X'X + lambda I)_SS B_Sj = (X'X)_Sj,   S the m items most similar to j,
+
+but all systems of a batch are solved at once, on the devices of the mesh in
+use. Of X'X, only one half is held, sparse; no [V, V] matrix is ever made.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.sparse
+from jaxtyping import Array, Float, Int
+
+from hyperrec.cost import memory
+from hyperrec.systems.linear import near_items
+from hyperrec.training import mesh as mesh_lib
+
+Csr = scipy.sparse.csr_matrix
+
+# Systems that a device solves at once.
+_BATCH = 512
+# Items whose rows of X'X are in memory at once, beside the half that is kept.
+_BLOCK = 4096
+
+
+class Together(NamedTuple):
+  """How many users share each pair of items: one half of X'X, sparse.
+
+  Attributes:
+    half: [V, V] over ranks, entries right of the diagonal. Items are ranked by
+      popularity, the least popular first, so that rows are short.
+    counts: number of users of each item.
+    ranks: the rank of each item.
+  """
+
+  half: Csr
+  counts: Float[np.ndarray, ' V']
+  ranks: Int[np.ndarray, ' V']
+
+  def of_pairs(
+    self, first: Int[np.ndarray, ' n'], second: Int[np.ndarray, ' n']
+  ) -> Float[np.ndarray, ' n']:
+    """Number of users who share each of n pairs of different items."""
+    first, second = self.ranks[first], self.ranks[second]
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    return np.asarray(self.half[low, high]).ravel()
+
+
+def together(x: Csr) -> Together:
+  """Counts the users that pairs of items share.
+
+  Args:
+    x: users' items [U, V], binary.
+
+  Raises:
+    InsufficientMemoryError: the counts may not fit into memory.
+  """
+  num_items = x.shape[1]
+  memory.check_memory(
+    peak_bytes(x),
+    f"half of X'X of {num_items:,} items",
+    'drop users with very long histories',
+  )
+  counts_V = x.getnnz(0)
+  order_V = np.argsort(counts_V, kind='stable')
+  ranks_V = np.empty(num_items, np.int32)
+  ranks_V[order_V] = np.arange(num_items, dtype=np.int32)
+  ranked = scipy.sparse.csr_matrix(
+    (x.data.astype(np.float32), ranks_V[x.indices], x.indptr), x.shape
+  )
+  by_rank = ranked.T.tocsr()
+  indices, data, lengths = [], [], [np.zeros(1, np.int64)]
+  for start in range(0, num_items, _BLOCK):
+    rows = (by_rank[start : start + _BLOCK] @ ranked).tocoo()
+    is_right = rows.col > rows.row + start
+    part = scipy.sparse.csr_matrix(
+      (rows.data[is_right], (rows.row[is_right], rows.col[is_right])),
+      rows.shape,
+    )
+    part.sort_indices()
+    indices.append(part.indices)
+    data.append(part.data)
+    lengths.append(np.diff(part.indptr))
+  ends = np.cumsum(np.concatenate(lengths))
+  merged = np.concatenate(indices)
+  indices.clear()
+  half = scipy.sparse.csr_matrix(
+    (np.concatenate(data), merged, ends), (num_items, num_items)
+  )
+  half.has_sorted_indices = half.has_canonical_format = True
+  return Together(half, counts_V.astype(np.float32), ranks_V)
+
+
+def peak_bytes(x: Csr) -> int:
+  """Upper bound of the bytes of `together`, without its argument."""
+  pairs = int((np.diff(x.indptr).astype(np.int64) ** 2).sum()) // 2
+  half = min(pairs, x.shape[1] ** 2 // 2)
+  return 12 * half + 16 * x.nnz
+
+
+def solve(
+  counted: Together,
+  near: near_items.ByUsers,
+  l2: float,
+  chosen: Int[np.ndarray, ' N'] | None = None,
+) -> Float[np.ndarray, 'N m']:
+  """The weights of the neighbours of each item.
+
+  Args:
+    counted: users that pairs of items share.
+    near: neighbours of the chosen items.
+    l2: lambda > 0.
+    chosen: the items; None means all.
+
+  Returns:
+    Column j of B at the neighbours of item j; 0 where there is no neighbour.
+  """
+  num_items, width = near.items.shape
+  del chosen
+  upper = np.triu_indices(width, 1)
+
+  def make(places):
+    items_NxM = near.items[places]
+    is_item = items_NxM >= 0
+    first, second = items_NxM[:, upper[0]], items_NxM[:, upper[1]]
+    is_pair = (first >= 0) & (second >= 0)
+    pairs = np.zeros(is_pair.shape, np.float32)
+    pairs[is_pair] = counted.of_pairs(first[is_pair], second[is_pair])
+    diagonal = np.where(is_item, counted.counts[items_NxM], 1)
+    return pairs, diagonal.astype(np.float32), near.together[places]
+
+  of_batch = functools.partial(_solve_batch, width, np.float32(l2))
+  return mesh_lib.map_items(num_items, width, _BATCH, make, of_batch)
+
+
+def _solve_batch(width: int, l2, pairs_BxP, diagonal_BxM, together_BxM):
+  """Solves the systems of a batch, given the pairs above the diagonal."""
+  upper = np.triu_indices(width, 1)
+
+  def one(pairs_P, diagonal_M, together_M):
+    a_MxM = jnp.zeros((width, width)).at[upper].set(pairs_P)
+    a_MxM = a_MxM + a_MxM.T + jnp.diag(diagonal_M + l2)
+    return scaled_solve(a_MxM, together_M)
+
+  return jax.vmap(one)(pairs_BxP, diagonal_BxM, together_BxM)
+
+
+def scaled_solve(
+  a_MxM: Float[Array, 'm m'], b_M: Float[Array, ' m']
+) -> Float[Array, ' m']:
+  """A^-1 b of a positive definite A, scaled to a diagonal of 1.
+
+  Popular and rare items differ by orders of magnitude; scaling keeps float32
+  accurate, and one step of refinement removes most of the error that is left.
+  """
+  scale_M = jax.lax.rsqrt(jnp.diagonal(a_MxM))
+  a_MxM = scale_M[:, None] * a_MxM * scale_M[None]
+  b_M = scale_M * b_M
+  factor = jax.scipy.linalg.cho_factor(a_MxM, lower=True)
+  w_M = jax.scipy.linalg.cho_solve(factor, b_M)
+  w_M += jax.scipy.linalg.cho_solve(factor, b_M - a_MxM @ w_M)
+  return scale_M * w_M
+
+
+def as_matrix(
+  items: Int[np.ndarray, 'N m'], values: Float[np.ndarray, 'N m'], num_items: int
+) -> Csr:
+  """Sparse weights [V, N]: column j has the values of item j at its neighbours.
+
+  Args:
+    items: neighbours of each item; -1 where there is none.
+    values: their weights.
+    num_items: V.
+  """
+  is_item = items >= 0
+  ends = np.concatenate([[0], np.cumsum(is_item.sum(axis=1))])
+  columns = scipy.sparse.csc_matrix(
+    (values[is_item], items[is_item], ends), (num_items, len(items))
+  )
+  return columns.tocsr()

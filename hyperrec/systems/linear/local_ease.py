@@ -18,7 +18,6 @@ import scipy.sparse
 from jaxtyping import Array, Float, Int
 
 from hyperrec.cost import memory
-from hyperrec.systems.linear import near_items
 from hyperrec.training import mesh as mesh_lib
 
 Csr = scipy.sparse.csr_matrix
@@ -106,49 +105,55 @@ def peak_bytes(x: Csr) -> int:
 
 def solve(
   counted: Together,
-  near: near_items.ByUsers,
+  near: Int[np.ndarray, 'V m'],
   l2: float,
+  prior: Float[np.ndarray, 'V m'] | None = None,
   chosen: Int[np.ndarray, ' N'] | None = None,
 ) -> Float[np.ndarray, 'N m']:
   """The weights of the neighbours of each item.
 
   Args:
     counted: users that pairs of items share.
-    near: neighbours of the chosen items.
+    near: neighbours of all items, none twice; -1 where there is none.
     l2: lambda > 0.
-    chosen: the items; None means all.
+    prior: what the ridge pulls the weights to, at the neighbours; None means 0.
+    chosen: the items whose weights are wanted; None wants those of all.
 
   Returns:
     Column j of B at the neighbours of item j; 0 where there is no neighbour.
   """
-  num_items, width = near.items.shape
-  del chosen
-  upper = np.triu_indices(width, 1)
+  num_items, width = near.shape
+  chosen = np.arange(num_items) if chosen is None else chosen
+  # Pairs of neighbours, then the pairs of each neighbour and the item itself.
+  left, right = np.triu_indices(width + 1, 1)
 
   def make(places):
-    items_NxM = near.items[places]
-    is_item = items_NxM >= 0
-    first, second = items_NxM[:, upper[0]], items_NxM[:, upper[1]]
+    own = chosen[places]
+    items = np.concatenate([near[own], own[:, None]], axis=1)
+    first, second = items[:, left], items[:, right]
     is_pair = (first >= 0) & (second >= 0)
     pairs = np.zeros(is_pair.shape, np.float32)
     pairs[is_pair] = counted.of_pairs(first[is_pair], second[is_pair])
-    diagonal = np.where(is_item, counted.counts[items_NxM], 1)
-    return pairs, diagonal.astype(np.float32), near.together[places]
+    # Where there is no neighbour, a diagonal of 1 keeps the system regular.
+    diagonal = np.where(items >= 0, counted.counts[items], 1)
+    pull = np.zeros((len(own), width)) if prior is None else prior[own]
+    return pairs, diagonal.astype(np.float32), pull.astype(np.float32)
 
-  of_batch = functools.partial(_solve_batch, width, np.float32(l2))
-  return mesh_lib.map_items(num_items, width, _BATCH, make, of_batch)
+  of_batch = functools.partial(_solve_batch, np.float32(l2))
+  return mesh_lib.map_items(len(chosen), width, _BATCH, make, of_batch)
 
 
-def _solve_batch(width: int, l2, pairs_BxP, diagonal_BxM, together_BxM):
+def _solve_batch(l2, pairs_BxP, diagonal_BxW, pull_BxM):
   """Solves the systems of a batch, given the pairs above the diagonal."""
+  width = diagonal_BxW.shape[1]
   upper = np.triu_indices(width, 1)
 
-  def one(pairs_P, diagonal_M, together_M):
-    a_MxM = jnp.zeros((width, width)).at[upper].set(pairs_P)
-    a_MxM = a_MxM + a_MxM.T + jnp.diag(diagonal_M + l2)
-    return scaled_solve(a_MxM, together_M)
+  def one(pairs_P, diagonal_W, pull_M):
+    a_WxW = jnp.zeros((width, width)).at[upper].set(pairs_P)
+    a_WxW = a_WxW + a_WxW.T + jnp.diag(diagonal_W + l2)
+    return scaled_solve(a_WxW[:-1, :-1], a_WxW[:-1, -1] + l2 * pull_M)
 
-  return jax.vmap(one)(pairs_BxP, diagonal_BxM, together_BxM)
+  return jax.vmap(one)(pairs_BxP, diagonal_BxW, pull_BxM)
 
 
 def scaled_solve(

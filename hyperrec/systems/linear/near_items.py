@@ -26,34 +26,24 @@ _SAMPLE = 2**15
 _STEPS = 8
 
 
-class ByUsers(NamedTuple):
-  """The nearest items of some items, by the users that they share.
-
-  Attributes:
-    items: the most similar first; -1 where there are fewer.
-    together: number of shared users; 0 where there is no item.
-  """
-
-  items: Int[np.ndarray, 'N m']
-  together: Float[np.ndarray, 'N m']
-
-
 def by_users(
   x: Csr, neighbours: int, chosen: Int[np.ndarray, ' N'] | None = None
-) -> ByUsers:
+) -> Int[np.ndarray, 'N m']:
   """The items with the largest cosine c_ij / sqrt(c_i c_j), as `ease_sparse`.
 
   Args:
     x: users' items [U, V], binary.
     neighbours: m. Ties go to the items with lower numbers.
     chosen: items whose neighbours are wanted; None wants those of all.
+
+  Returns:
+    The most similar items first; -1 where fewer share a user with the item.
   """
   num_items = x.shape[1]
   chosen = np.arange(num_items) if chosen is None else chosen
   roots_V = np.sqrt(np.maximum(x.getnnz(0), 1).astype(np.float32))
   x_VxU = x.T.tocsr()
-  items = np.empty((len(chosen), neighbours), np.int32)
-  together = np.empty((len(chosen), neighbours), np.float32)
+  near_NxM = np.empty((len(chosen), neighbours), np.int32)
   for start in range(0, len(chosen), _BLOCK):
     part = slice(start, start + _BLOCK)
     rows = (x_VxU[chosen[part]] @ x).tocsr()
@@ -63,12 +53,8 @@ def by_users(
     rows.data[rows.indices == own] = 0
     rows.eliminate_zeros()
     rows.data /= roots_V[rows.indices]
-    found, likeness = top_k.of_sparse(rows, neighbours)
-    items[part] = found
-    together[part] = np.where(
-      found < 0, 0, np.rint(likeness * roots_V[found])
-    )
-  return ByUsers(items, together)
+    near_NxM[part], _ = top_k.of_sparse(rows, neighbours)
+  return near_NxM
 
 
 class Groups(NamedTuple):

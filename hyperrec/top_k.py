@@ -81,7 +81,9 @@ def of_sparse(
   columns = np.full((num_rows, k), -1, np.int32)
   numbers = np.full((num_rows, k), -np.inf, matrix.data.dtype)
   lengths = np.diff(matrix.indptr)
-  sizes = np.maximum(k, 1 << np.ceil(np.log2(np.maximum(lengths, 1))).astype(int))
+  sizes = np.maximum(
+    k, 1 << np.ceil(np.log2(np.maximum(lengths, 1))).astype(int)
+  )
   for size in np.unique(sizes[lengths > 0]):
     rows = np.flatnonzero((sizes == size) & (lengths > 0))
     for start in range(0, len(rows), max(1, _PADDED // size)):

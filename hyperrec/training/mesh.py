@@ -182,9 +182,7 @@ def map_items(
   steps = -(-num_items // (mesh.size * batch))
   rows = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
   run = jax.jit(
-    jax.shard_map(
-      of_batch, mesh=mesh, in_specs=rows.spec, out_specs=rows.spec
-    )
+    jax.shard_map(of_batch, mesh=mesh, in_specs=rows.spec, out_specs=rows.spec)
   )
   own = {}
   for device, index in rows.devices_indices_map((mesh.size,)).items():
@@ -219,7 +217,9 @@ def map_items(
   whole = jax.make_array_from_callback(
     (mesh.size * steps * batch, width),
     rows,
-    lambda index: np.concatenate(found[(index[0].start or 0) // steps // batch]),
+    lambda index: np.concatenate(
+      found[(index[0].start or 0) // steps // batch]
+    ),
   )
   return np.asarray(collect(mesh, whole))[:num_items]
 

@@ -174,7 +174,9 @@ def scaled_solve(
 
 
 def as_matrix(
-  items: Int[np.ndarray, 'N m'], values: Float[np.ndarray, 'N m'], num_items: int
+  items: Int[np.ndarray, 'N m'],
+  values: Float[np.ndarray, 'N m'],
+  num_items: int,
 ) -> Csr:
   """Sparse weights [V, N]: column j has the values of item j at its neighbours.
 

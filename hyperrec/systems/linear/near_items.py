@@ -127,7 +127,9 @@ def by_features(
   nearest = jax.jit(k_means.nearest)
   group_N = np.concatenate(
     [
-      np.asarray(nearest(jnp.asarray(new[s : s + _SAMPLE]), found.middles).codes)
+      np.asarray(
+        nearest(jnp.asarray(new[s : s + _SAMPLE]), found.middles).codes
+      )
       for s in range(0, len(new), _SAMPLE)
     ]
   )

@@ -32,13 +32,13 @@ class Together(NamedTuple):
   """How many users share each pair of items: one half of X'X, sparse.
 
   Attributes:
-    half: [V, V] over ranks, entries right of the diagonal. Items are ranked by
-      popularity, the least popular first, so that rows are short.
+    halves: [V, V] over ranks, entries right of the diagonal; they add up. Items
+      are ranked by popularity, the least popular first, so that rows are short.
     counts: number of users of each item.
     ranks: the rank of each item.
   """
 
-  half: Csr
+  halves: tuple[Csr, ...]
   counts: Float[np.ndarray, ' V']
   ranks: Int[np.ndarray, ' V']
 
@@ -48,7 +48,21 @@ class Together(NamedTuple):
     """Number of users who share each of n pairs of different items."""
     first, second = self.ranks[first], self.ranks[second]
     low, high = np.minimum(first, second), np.maximum(first, second)
-    return np.asarray(self.half[low, high]).ravel()
+    return sum(np.asarray(half[low, high]).ravel() for half in self.halves)
+
+  def changed(self, before: Csr, after: Csr) -> 'Together':
+    """The counts after some users have changed, in time of these users alone.
+
+    Args:
+      before: [B, V], what these users had; empty rows for new users.
+      after: [B, V], what they have now.
+    """
+    halves = _half(after, self.ranks), _half(before, self.ranks) * -1
+    counts = self.counts + after.getnnz(0) - before.getnnz(0)
+    added = tuple(half for half in halves if half.nnz)
+    return Together(
+      (*self.halves, *added), counts.astype(np.float32), self.ranks
+    )
 
 
 def together(x: Csr) -> Together:
@@ -67,33 +81,53 @@ def together(x: Csr) -> Together:
     'drop users with very long histories',
   )
   counts_V = x.getnnz(0)
-  order_V = np.argsort(counts_V, kind='stable')
   ranks_V = np.empty(num_items, np.int32)
-  ranks_V[order_V] = np.arange(num_items, dtype=np.int32)
+  ranks_V[np.argsort(counts_V, kind='stable')] = np.arange(num_items)
+  return Together((_half(x, ranks_V),), counts_V.astype(np.float32), ranks_V)
+
+
+def _half(x: Csr, ranks_V: Int[np.ndarray, ' V']) -> Csr:
+  """X'X over ranks, right of its diagonal, made block by block."""
+  num_items = x.shape[1]
   ranked = scipy.sparse.csr_matrix(
     (x.data.astype(np.float32), ranks_V[x.indices], x.indptr), x.shape
   )
   by_rank = ranked.T.tocsr()
-  indices, data, lengths = [], [], [np.zeros(1, np.int64)]
-  for start in range(0, num_items, _BLOCK):
-    rows = (by_rank[start : start + _BLOCK] @ ranked).tocoo()
-    is_right = rows.col > rows.row + start
-    part = scipy.sparse.csr_matrix(
-      (rows.data[is_right], (rows.row[is_right], rows.col[is_right])),
-      rows.shape,
-    )
-    part.sort_indices()
-    indices.append(part.indices)
-    data.append(part.data)
-    lengths.append(np.diff(part.indptr))
-  ends = np.cumsum(np.concatenate(lengths))
-  merged = np.concatenate(indices)
+  # Only ranks that occur have rows.
+  ranks = np.flatnonzero(np.diff(by_rank.indptr))
+  indices, data = [], []
+  lengths_V = np.zeros(num_items, np.int64)
+  for start in range(0, len(ranks), _BLOCK):
+    block = ranks[start : start + _BLOCK]
+    rows = (by_rank[block] @ ranked).tocsr()
+    rows.sort_indices()
+    own = np.repeat(block, np.diff(rows.indptr))
+    is_right = rows.indices > own
+    indices.append(rows.indices[is_right])
+    data.append(rows.data[is_right])
+    lengths_V += np.bincount(own[is_right], minlength=num_items)
+  ends = np.concatenate([[0], np.cumsum(lengths_V)])
+  merged = np.concatenate([np.empty(0, np.int32), *indices])
   indices.clear()
   half = scipy.sparse.csr_matrix(
-    (np.concatenate(data), merged, ends), (num_items, num_items)
+    (np.concatenate([np.empty(0, np.float32), *data]), merged, ends),
+    (num_items, num_items),
   )
   half.has_sorted_indices = half.has_canonical_format = True
-  return Together(half, counts_V.astype(np.float32), ranks_V)
+  return half
+
+
+def touched(
+  near: Int[np.ndarray, 'V m'], items: Int[np.ndarray, ' n']
+) -> Int[np.ndarray, ' N']:
+  """The items whose systems change with the counts of some items.
+
+  These are the items themselves and those that have them as neighbours.
+  """
+  is_changed = np.zeros(len(near) + 1, bool)
+  is_changed[items] = True
+  # A missing neighbour of -1 reads the last place, which is False.
+  return np.flatnonzero(is_changed[near].any(axis=1) | is_changed[:-1])
 
 
 def peak_bytes(x: Csr) -> int:

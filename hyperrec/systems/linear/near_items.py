@@ -57,6 +57,16 @@ def by_users(
   return near_NxM
 
 
+def joined(
+  first: Int[np.ndarray, 'N m'], second: Int[np.ndarray, 'N n']
+) -> Int[np.ndarray, 'N m_n']:
+  """Neighbours of two kinds, none twice: -1 where the first kind has it."""
+  is_new = np.ones(second.shape, bool)
+  for column in first.T:
+    is_new &= second != column[:, None]
+  return np.concatenate([first, np.where(is_new, second, -1)], axis=1)
+
+
 class Groups(NamedTuple):
   """Groups of items with similar features.
 

@@ -20,7 +20,7 @@ import scipy.sparse
 from experiments.benchmarks import catalogues, machine
 from hyperrec import sparse_ranking
 from hyperrec.systems.hyperease import local_columns, old_ranking
-from hyperrec.systems.linear import local_ease, local_kernel, near_items
+from hyperrec.systems.linear import local_solve, local_kernel, near_items
 
 Csr = scipy.sparse.csr_matrix
 
@@ -118,13 +118,13 @@ def measure(catalogue: catalogues.Catalogue) -> dict[str, Any]:
     'kernel columns',
     lambda: local_kernel.columns(table, near, table, SHARPNESS, L2_KERNEL),
   )
-  counted = phases.run('shared users', lambda: local_ease.together(x_known))
+  counted = phases.run('shared users', lambda: local_solve.together(x_known))
   values = phases.run(
-    'weights', lambda: local_ease.solve(counted, near, L2, TRUST * prior)
+    'weights', lambda: local_solve.solve(counted, near, L2, TRUST * prior)
   )
   weights = phases.run(
     'sparse matrix',
-    lambda: local_ease.as_matrix(near, values, len(known)),
+    lambda: local_solve.as_matrix(near, values, len(known)),
   )
   shown, user, item = old_ranking.hide(
     random, held_BxV[:, known][held_BxV[:, known].getnnz(1) > 1]
@@ -197,8 +197,8 @@ def _rank(shown: Csr, weights: Csr, order: np.ndarray) -> np.ndarray:
 def _arrive(counted, near, prior, rows: Csr) -> int:
   """Takes new users in exactly; returns the number of columns that changed."""
   changed = counted.changed(rows * 0, rows)
-  chosen = local_ease.touched(near, np.unique(rows.indices))
-  local_ease.solve(changed, near, L2, TRUST * prior, chosen)
+  chosen = local_solve.touched(near, np.unique(rows.indices))
+  local_solve.solve(changed, near, L2, TRUST * prior, chosen)
   return len(chosen)
 
 

@@ -21,7 +21,7 @@ from hyperrec.cost import counts
 from hyperrec.systems.hyperease import old_ranking
 from hyperrec.systems.linear import (
   item_item,
-  local_ease,
+  local_solve,
   local_kernel,
   near_items,
   sparse_autoencoder,
@@ -112,8 +112,8 @@ def local_columns(features: CentredFeatures, **hyperparameters: Any) -> Model:
     shown_BxV, user, item = old_ranking.hide(random, x_UxV[rows])
     x_UxV = x_UxV[np.setdiff1d(np.arange(x_UxV.shape[0]), rows)]
     near_VxM = near_items.by_users(x_UxV, config.neighbours)
-    values = local_ease.solve(local_ease.together(x_UxV), near_VxM, config.l2)
-    weights = local_ease.as_matrix(near_VxM, values, data.num_items)
+    values = local_solve.solve(local_solve.together(x_UxV), near_VxM, config.l2)
+    weights = local_solve.as_matrix(near_VxM, values, data.num_items)
     watched = watch(weights, shown_BxV, user, item)
     table = np.asarray(features(data), np.float32)
     state = Catalogue(weights, near_items.groups(table), watched)
@@ -185,7 +185,7 @@ def generate(
   shares_NxM = local_kernel.columns(
     known, near_NxM, new, config.sharpness, config.l2_kernel
   )
-  shares_VxN = local_ease.as_matrix(near_NxM, shares_NxM, len(known))
+  shares_VxN = local_solve.as_matrix(near_NxM, shares_NxM, len(known))
   columns = state.weights @ shares_VxN + config.identity * shares_VxN
   return columns.T.tocsr().astype(np.float32)
 
@@ -280,7 +280,7 @@ def update(rows: Csr, x_known: Csr, x_new: Csr, l2: float) -> Csr:
 
 def _solve(l2, grams_BxNxN, missing_BxN):
   ridge = l2 * jnp.eye(missing_BxN.shape[1])
-  return jax.vmap(local_ease.scaled_solve)(
+  return jax.vmap(local_solve.scaled_solve)(
     grams_BxNxN + ridge[None], missing_BxN
   )
 

@@ -20,7 +20,7 @@ import scipy.sparse
 from experiments.benchmarks import catalogues, machine
 from hyperrec import sparse_ranking
 from hyperrec.systems.hyperease import local_columns, old_ranking
-from hyperrec.systems.linear import local_solve, local_kernel, near_items
+from hyperrec.systems.linear import local_kernel, local_solve, near_items
 
 Csr = scipy.sparse.csr_matrix
 

@@ -21,8 +21,8 @@ from hyperrec.cost import counts
 from hyperrec.systems.hyperease import old_ranking
 from hyperrec.systems.linear import (
   item_item,
-  local_solve,
   local_kernel,
+  local_solve,
   near_items,
   sparse_autoencoder,
   weights_program,

@@ -6,7 +6,6 @@ ones. So time and memory grow with the number of new items, and not with V^2.
 """
 
 import dataclasses
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -266,8 +265,9 @@ def update(rows: Csr, x_known: Csr, x_new: Csr, l2: float) -> Csr:
       return grams, missing
 
     batch = max(1, min(256, _NUMBERS // size**2))
-    solve = functools.partial(_solve, np.float32(l2))
-    duals = mesh_lib.map_items(len(items), int(size), batch, make, solve)
+    duals = mesh_lib.map_items(
+      len(items), int(size), batch, make, _solve, np.float32(l2)
+    )
     is_user = place < number_N[items][:, None]
     at = ends[items][:, None] + place
     dual_P[at[is_user]] = duals[is_user]

@@ -7,8 +7,6 @@ the columns of `item_kernel.relation`. All systems of a batch are solved at
 once, on the devices of the mesh in use.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -43,8 +41,9 @@ def columns(
     is_item = (chosen >= 0).astype(np.float32)
     return known[chosen], new[places], is_item
 
-  of_batch = functools.partial(_of_batch, sharpness, l2)
-  return mesh_lib.map_items(*near.shape, _BATCH, make, of_batch)
+  return mesh_lib.map_items(
+    *near.shape, _BATCH, make, _of_batch, np.float32(sharpness), np.float32(l2)
+  )
 
 
 def _of_batch(sharpness, l2, near_BxMxF, new_BxF, is_item_BxM):

@@ -8,7 +8,6 @@ but all systems of a batch are solved at once, on the devices of the mesh in
 use. Of X'X, only one half is held, sparse; no [V, V] matrix is ever made.
 """
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -173,8 +172,9 @@ def solve(
     pull = np.zeros((len(own), width)) if prior is None else prior[own]
     return pairs, diagonal.astype(np.float32), pull.astype(np.float32)
 
-  of_batch = functools.partial(_solve_batch, np.float32(l2))
-  return mesh_lib.map_items(len(chosen), width, _BATCH, make, of_batch)
+  return mesh_lib.map_items(
+    len(chosen), width, _BATCH, make, _solve_batch, np.float32(l2)
+  )
 
 
 def _solve_batch(l2, pairs_BxP, diagonal_BxW, pull_BxM):

@@ -17,7 +17,12 @@ from typing import Any
 from absl import app, flags
 
 from experiments import script
-from experiments.benchmarks import machine, power_laws, size_worker
+from experiments.benchmarks import (
+  machine,
+  power_laws,
+  size_quality,
+  size_worker,
+)
 from hyperrec.cost import memory
 
 _SIZES = script.define_whole_numbers(
@@ -25,6 +30,12 @@ _SIZES = script.define_whole_numbers(
   ['3125', '6250', '12500', '25000', '50000', '100000'],
   'Numbers of items, such as 12500,25000. They are measured from the smallest '
   'to the largest.',
+)
+_DATA = flags.DEFINE_list(
+  'quality_data',
+  ['steam', 'citeulike_a'],
+  'Text domains on which the local forms are compared with the dense ones, such '
+  'as citeulike_a. An empty list compares on none.',
 )
 _OUTPUT = flags.DEFINE_string(
   'output', 'results/benchmarks/size.json', 'JSON file that is written.'
@@ -36,6 +47,12 @@ def main(argv):
   del argv
   path = pathlib.Path(_OUTPUT.value)
   document = _read(path)
+  for name in _DATA.value:
+    if any(row['data'] == name for row in document['quality']):
+      print(f'{name}: compared before, in {path}')
+      continue
+    document['quality'] += run_module(size_quality.__name__, name)
+    script.write_document(document, path)
   for size in sorted({int(size) for size in _SIZES.value}):
     rows = document['rows']
     if any(row['items'] == size for row in rows):
@@ -49,7 +66,8 @@ def main(argv):
         f'the local closed forms on {size:,} items',
         'give smaller --catalogues',
       )
-    row = measure(size) | {'predicted': predicted}
+    (row,) = run_module(size_worker.__name__, str(size))
+    row['predicted'] = predicted
     rows.append(row)
     rows.sort(key=lambda row: row['items'])
     document |= {'threads': machine.threads(), **script.provenance()}
@@ -72,7 +90,7 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
   """
   settings = dict(size_worker.SETTINGS)
   if not path.exists():
-    return {'settings': settings, 'rows': []}
+    return {'settings': settings, 'quality': [], 'rows': []}
   document = json.loads(path.read_text(encoding='utf-8'))
   if document.get('settings') != settings:
     raise app.UsageError(
@@ -82,15 +100,16 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
   return document
 
 
-def measure(size: int) -> dict[str, Any]:
-  """Returns what `size_worker` measures on a catalogue of so many items."""
+def run_module(name: str, argument: str) -> list[dict[str, Any]]:
+  """Runs a module in a process of its own; returns the JSON lines it prints."""
   done = subprocess.run(
-    [sys.executable, '-m', size_worker.__name__, str(size)],
+    [sys.executable, '-m', name, argument],
     check=True,
     stdout=subprocess.PIPE,
     text=True,
   )
-  return json.loads(done.stdout.splitlines()[-1])
+  lines = done.stdout.splitlines()
+  return [json.loads(line) for line in lines if line.startswith('{')]
 
 
 def _said(predicted: dict[str, float] | None) -> str:

@@ -22,7 +22,7 @@ from hyperrec.training import mesh as mesh_lib
 Csr = scipy.sparse.csr_matrix
 
 # Systems that a device solves at once.
-_BATCH = 512
+_BATCH = 1024
 # Items whose rows of X'X are in memory at once, beside the half that is kept.
 _BLOCK = 4096
 
@@ -47,7 +47,14 @@ class Together(NamedTuple):
     """Number of users who share each of n pairs of different items."""
     first, second = self.ranks[first], self.ranks[second]
     low, high = np.minimum(first, second), np.maximum(first, second)
-    return sum(np.asarray(half[low, high]).ravel() for half in self.halves)
+    # Every look-up reads the whole matrix once: it gets only the rows in use.
+    is_used_V = np.zeros(len(self.ranks), bool)
+    is_used_V[low] = True
+    used = np.flatnonzero(is_used_V)
+    place_V = np.empty(len(self.ranks), np.int32)
+    place_V[used] = np.arange(len(used), dtype=np.int32)
+    low = place_V[low]
+    return sum(np.asarray(h[used][low, high]).ravel() for h in self.halves)
 
   def changed(self, before: Csr, after: Csr) -> 'Together':
     """The counts after some users have changed, in time of these users alone.
@@ -157,8 +164,8 @@ def solve(
   """
   num_items, width = near.shape
   chosen = np.arange(num_items) if chosen is None else chosen
-  # Pairs of neighbours, then the pairs of each neighbour and the item itself.
-  left, right = np.triu_indices(width + 1, 1)
+  # A system is that of the neighbours and the item itself, which comes last.
+  left, right = np.tril_indices(width + 1, -1)
 
   def make(places):
     own = chosen[places]
@@ -167,27 +174,27 @@ def solve(
     is_pair = (first >= 0) & (second >= 0)
     pairs = np.zeros(is_pair.shape, np.float32)
     pairs[is_pair] = counted.of_pairs(first[is_pair], second[is_pair])
+    lower = np.zeros((len(own), width + 1, width + 1), np.float32)
+    for row in range(1, width + 1):
+      lower[:, row, :row] = pairs[:, row * (row - 1) // 2 :][:, :row]
     # Where there is no neighbour, a diagonal of 1 keeps the system regular.
     diagonal = np.where(items >= 0, counted.counts[items], 1)
     pull = np.zeros((len(own), width)) if prior is None else prior[own]
-    return pairs, diagonal.astype(np.float32), pull.astype(np.float32)
+    return lower, diagonal.astype(np.float32), pull.astype(np.float32)
 
   return mesh_lib.map_items(
     len(chosen), width, _BATCH, make, _solve_batch, np.float32(l2)
   )
 
 
-def _solve_batch(l2, pairs_BxP, diagonal_BxW, pull_BxM):
-  """Solves the systems of a batch, given the pairs above the diagonal."""
-  width = diagonal_BxW.shape[1]
-  upper = np.triu_indices(width, 1)
+def _solve_batch(l2, lower_BxWxW, diagonal_BxW, pull_BxM):
+  """Solves the systems of a batch, given the pairs below the diagonal."""
 
-  def one(pairs_P, diagonal_W, pull_M):
-    a_WxW = jnp.zeros((width, width)).at[upper].set(pairs_P)
-    a_WxW = a_WxW + a_WxW.T + jnp.diag(diagonal_W + l2)
-    return scaled_solve(a_WxW[:-1, :-1], a_WxW[:-1, -1] + l2 * pull_M)
+  def one(lower_WxW, diagonal_W, pull_M):
+    a_WxW = lower_WxW + lower_WxW.T + jnp.diag(diagonal_W + l2)
+    return scaled_solve(a_WxW[:-1, :-1], a_WxW[-1, :-1] + l2 * pull_M)
 
-  return jax.vmap(one)(pairs_BxP, diagonal_BxW, pull_BxM)
+  return jax.vmap(one)(lower_BxWxW, diagonal_BxW, pull_BxM)
 
 
 def scaled_solve(

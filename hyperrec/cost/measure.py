@@ -75,7 +75,7 @@ def timing(
 
 
 class _First(NamedTuple):
-  """A first call: seconds, those of compiling in it, those saved, and joules."""
+  """A first call: seconds, those of compiling, those saved, and joules."""
 
   seconds: float
   compiling: float

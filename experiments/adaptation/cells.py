@@ -229,9 +229,10 @@ class _Learner(NamedTuple):
         if rehearsal is None:
           self.cache[tag] = laboratory.prepare(method, source, self.key)
         else:
-          # Its cost is not reported, and measuring memory takes time.
-          state = method.prepare(source, self.key).state
-          self.cache[tag] = laboratory.Prepared(state, {})
+          # Only its operations are reported: measuring memory takes time.
+          state, cost = method.prepare(source, self.key)
+          flops = {'flops': cost.operations}
+          self.cache[tag] = laboratory.Prepared(state, flops)
       return self.cache[tag]
 
     return prepare

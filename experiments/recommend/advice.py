@@ -15,6 +15,8 @@ Comparison = significance.Comparison
 # A method is nearly as good as the best one down to this share below it. With
 # few users even a much worse one may not be told apart.
 _NEAR = 0.03
+# Beyond this relative difference no percentage is told.
+_MANY_TIMES = 10
 
 
 class Rank(NamedTuple):
@@ -233,10 +235,15 @@ def _told_apart(found: Advice) -> list[str]:
 
 
 def percent(one: Comparison) -> str:
-  """A relative difference with its interval, as 12% [3%, 21%] better."""
+  """A relative difference with its interval, as 12% [3%, 21%] better.
+
+  Where the other one finds next to nothing, a percentage says nothing.
+  """
   word = 'worse' if one.relative < 0 else 'better'
   if not np.isfinite(one.relative):
     return word
+  if one.relative >= _MANY_TIMES:
+    return f'more than {_MANY_TIMES} times better'
   sign = -1 if one.relative < 0 else 1
   low, high = sorted((sign * one.low, sign * one.high))
   return f'{abs(one.relative):.1%} [{low:.1%}, {high:.1%}] {word}'

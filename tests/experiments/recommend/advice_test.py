@@ -120,6 +120,7 @@ def test_a_difference_that_chance_explains_says_so():
   [
     (0.12, 0.03, 0.21, '12.0% [3.0%, 21.0%] better'),
     (-0.12, -0.21, 0.03, '12.0% [-3.0%, 21.0%] worse'),
+    (692.0, 633.0, 751.0, 'more than 10 times better'),
   ],
 )
 def test_a_difference_is_said_with_its_interval(relative, low, high, text):

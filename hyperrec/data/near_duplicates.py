@@ -13,6 +13,18 @@ THRESHOLD = 0.9
 _ROWS_AT_A_TIME = 1024
 
 
+def of(
+  data: interactions_lib.Interactions, others: interactions_lib.Interactions
+) -> Bool[np.ndarray, ' V']:
+  """Tells which items have a text that nearly repeats one of other items.
+
+  Without item text, none has.
+  """
+  if data.item_text is None or others.item_text is None:
+    return np.zeros(data.num_items, bool)
+  return are_near(data.item_text, others.item_text)
+
+
 def are_near(
   texts: Sequence[str],
   others: Sequence[str],

@@ -160,8 +160,15 @@ def fixed(train: Interactions, test: Interactions) -> tuple[HeldOut, int]:
 def item_halves(
   data: Interactions, seed: int
 ) -> tuple[Interactions, Interactions]:
-  """Splits the catalogue into two random halves; both keep all users."""
-  order = np.random.default_rng(seed).permutation(data.num_items)
+  """Splits the catalogue into two halves; both keep all users.
+
+  The second half holds the items that appeared last, where times are known.
+  Elsewhere the halves are random.
+  """
+  if data.timestamps is None or data.is_order_only:
+    order = np.random.default_rng(seed).permutation(data.num_items)
+  else:
+    order = np.argsort(data.first_times(), kind='stable')
   half = data.num_items // 2
   return (
     data.take_items(np.sort(order[:half])),

@@ -1,11 +1,14 @@
 """The regime of a new catalogue: all of its items are new."""
 
+import numpy as np
+
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.data import splits
+from hyperrec.data import near_duplicates, splits
 from hyperrec.regimes import evidence_of_users, people
 from hyperrec.regimes import task as task_lib
 
 Interactions = interactions_lib.Interactions
+Judged = task_lib.Judged
 Task = task_lib.Task
 
 
@@ -18,10 +21,13 @@ def make_task(
 ) -> Task:
   """Items unseen in the source, and `budget` users' worth of evidence.
 
-  The catalogue is cut in two random halves. The source is what training users
-  did in one half; the evidence what the first `budget` of them (in a random
-  order, so that budgets are nested; users with at least one row) did in the
-  other. Held-out users appear in neither, and are judged on the other half.
+  The catalogue is cut in two halves: by first appearance where times are known,
+  else at random. The source is what training users did in one half; the
+  evidence what the first `budget` of them (in a random order, so that budgets
+  are nested; users with at least one row) did in the other. Held-out users
+  appear in neither, and are judged on the other half. Its items whose text
+  nearly repeats that of an item of the source are left out of the ranking that
+  counts, unless no target remains; the view "with near-duplicates" has them.
 
   Raises:
     DataError: the budget exceeds the training users.
@@ -36,9 +42,25 @@ def _make_task(
 ) -> Task:
   source, target = splits.item_halves(data, seed)
   source = source.take_users(users.train)
-  return evidence_of_users.make_task(
+  task = evidence_of_users.make_task(
     source, target, users, regime='new_catalogue', budget=budget, seed=seed
   )
+  is_near = near_duplicates.of(target, source)
+  if not is_near.any():
+    return task
+  return task._replace(
+    validation=_among(task.validation, ~is_near),
+    test=_among(task.test, ~is_near),
+    views={'with near-duplicates': task.test},
+  )
+
+
+def _among(judged: Judged, is_ranked: np.ndarray) -> Judged:
+  """Ranks some items only, if a target is among them."""
+  targets = judged.targets.rows(is_ranked[judged.targets.items])
+  if not len(targets):
+    return judged
+  return judged._replace(targets=targets, candidates=np.flatnonzero(is_ranked))
 
 
 def rehearse(task: Task, seed: int, num_domains: int = 0) -> tuple[Task]:

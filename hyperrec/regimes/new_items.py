@@ -107,7 +107,8 @@ def _make_task(
   known = data.take_users(np.sort(users.train))
   arrived = known.rows(is_new[known.items])
   evidence = arrived.rows(_place_in_item(arrived, seed) < budget)
-  others = _without_near_duplicates(data, new, old)
+  is_near = near_duplicates.of(data.take_items(new), data.take_items(old))
+  others = new[~is_near]
 
   def judged(numbers: np.ndarray) -> dict[str, Judged]:
     own = data.take_users(numbers)
@@ -220,16 +221,6 @@ def _is_old_target(
   most = (OLD_TARGET_SHARE * counts).astype(int)
   hidden = distinct[order[place < most[user[order]]]]
   return np.isin(pairs, hidden)
-
-
-def _without_near_duplicates(
-  data: Interactions, new: np.ndarray, old: np.ndarray
-) -> np.ndarray:
-  """The new items whose text does not nearly repeat that of an old one."""
-  if data.item_text is None:
-    return new
-  is_near = near_duplicates.are_near(data.item_text[new], data.item_text[old])
-  return new[~is_near]
 
 
 REGIME = task_lib.Regime(

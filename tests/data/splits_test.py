@@ -119,6 +119,21 @@ def test_item_halves_are_disjoint_and_complete():
   assert abs(len(a) - len(b)) <= 1
 
 
+def test_the_second_half_of_the_items_appeared_last():
+  data = make_data()
+  first, second = splits.item_halves(data, seed=3)
+  assert first.first_times().max() <= second.first_times().min()
+  assert second.item_ids.tolist() == (
+    splits.item_halves(data, seed=4)[1].item_ids.tolist()
+  )
+
+
+def test_without_times_the_halves_are_random():
+  data = make_data(timestamps=False)
+  halves = [splits.item_halves(data, seed)[1].item_ids for seed in (3, 4)]
+  assert set(halves[0].tolist()) != set(halves[1].tolist())
+
+
 def test_chronological_slices_never_look_ahead():
   data = make_data()
   slices = splits.chronological_slices(data, 4)

@@ -240,3 +240,27 @@ def test_what_a_user_repeats_is_never_history_and_target(regime):
       assert len(judged.targets) > 0
       assert not pairs(judged.targets) & pairs(judged.histories)
       assert not pairs(judged.targets) & pairs(judged.seen)
+
+
+def test_near_duplicates_of_the_source_are_not_ranked_in_a_new_catalogue():
+  data = make_data(timestamps=False)
+  texts = np.array([f'title {n} of its own {n * n}' for n in range(30)])
+  plain = dataclasses.replace(data, item_text=texts)
+  task = new_catalogue.make_task(plain, 5, seed=1, num_heldout=8)
+  assert task.test.candidates is None
+  assert not task.views
+  number = {str(i): n for n, i in enumerate(data.item_ids)}
+  of_targets = np.unique(task.test.targets.items)[:2]
+  repeated = task.test.targets.item_ids[of_targets]
+  texts = texts.copy()
+  for new, old in zip(repeated, task.source.item_ids, strict=False):
+    texts[number[str(new)]] = texts[number[str(old)]]
+  doubled = dataclasses.replace(data, item_text=texts)
+  task = new_catalogue.make_task(doubled, 5, seed=1, num_heldout=8)
+  ranked = task.test.histories.item_ids[task.test.candidates]
+  left_out = set(task.test.histories.item_ids) - set(ranked)
+  assert left_out == set(repeated)
+  assert set(task.test.targets.items) <= set(task.test.candidates)
+  everything = task.views['with near-duplicates']
+  assert everything.candidates is None
+  assert len(everything.targets) > len(task.test.targets) > 0

@@ -12,11 +12,10 @@ import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy import stats
 
 from experiments import catalogue, pictures
 from experiments.adaptation import stored_rows
-from hyperrec.evaluation import results
+from hyperrec.evaluation import results, significance
 
 Row = results.Row
 
@@ -137,10 +136,7 @@ def pooled(log_ratios: Sequence[float]) -> str:
 
 def pooled_ratio(log_ratios: Sequence[float]) -> pictures.Point:
   """The same as numbers; the interval is Student's t, 95%."""
-  values = np.array(log_ratios)
-  half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-  mean = values.mean()
-  return pictures.Point(*np.exp([mean, mean - half, mean + half]).tolist())
+  return pictures.Point(*significance.pooled(np.exp(log_ratios))[:3])
 
 
 def lines(

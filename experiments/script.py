@@ -23,7 +23,7 @@ from typing import Any
 import jax
 from absl import app, flags, logging
 
-from hyperrec import export, method, saved_folder, whole_file
+from hyperrec import export, folder_lock, method, saved_folder, whole_file
 from hyperrec.cost import memory
 from hyperrec.data import interactions
 from hyperrec.evaluation import results
@@ -41,6 +41,7 @@ EXPLAINED = (
   mesh.MeshError,
   export.ExportError,
   saved_folder.FolderError,
+  folder_lock.FolderInUse,
 )
 
 # Flags that only name places or devices of a machine: results do not depend on

@@ -40,17 +40,31 @@ class Stage(NamedTuple):
     parts: pairs of evidence to adapt to and users to evaluate on; users of all
       parts have equal weight.
     weight: weight of this stage relative to the other stages.
+    is_of_evidence: whether the users are folds of the evidence, so that the
+      stage is paid for again by every adaptation.
   """
 
   prepare: Callable[[method_lib.Method, int], 'Prepared']
   parts: tuple[regimes.Judged, ...]
   weight: float = 1.0
+  is_of_evidence: bool = False
 
 
 class Tuned(NamedTuple):
   """The chosen hyperparameters, and the cost of choosing them.
 
-  `validation` is the primary metric of the chosen trial, averaged over stages.
+  Attributes:
+    index: number of the chosen trial.
+    trial: its hyperparameters.
+    trials: number of trials.
+    seconds: time of all trials.
+    validation: primary metric of the chosen trial, averaged over stages; None
+      if nothing was evaluated.
+    flops: operations of all trials on rehearsals, which are paid once.
+    flops_of_evidence: operations of all trials on folds of the evidence, which
+      every adaptation pays for.
+    at_edge: numeric hyperparameters whose chosen value is the smallest or the
+      largest that was tried.
   """
 
   index: int
@@ -58,6 +72,9 @@ class Tuned(NamedTuple):
   trials: int
   seconds: float
   validation: float | None
+  flops: float = 0.0
+  flops_of_evidence: float = 0.0
+  at_edge: tuple[str, ...] = ()
 
 
 def judge(
@@ -100,11 +117,12 @@ def prepare(
 
 
 class TuningSet(NamedTuple):
-  """The source to prepare on, with the parts and weight of a `Stage`."""
+  """The source to prepare on, with the other fields of a `Stage`."""
 
   source: method_lib.Source
   parts: tuple[regimes.Judged, ...]
   weight: float = 1.0
+  is_of_evidence: bool = False
 
 
 def tuning_sets(
@@ -134,7 +152,7 @@ def tuning_sets(
   folds = regimes.evidence_folds(task, num_folds, seed)
   if folds:
     weight = task.test.evidence.num_users / EQUAL_SAY
-    sets.append(TuningSet(task.source, folds, weight))
+    sets.append(TuningSet(task.source, folds, weight, is_of_evidence=True))
   return sets
 
 
@@ -157,7 +175,7 @@ def tune_on(
 ) -> Tuned:
   """Returns the trial that is best over all stages.
 
-  A single trial is returned at once, without training.
+  A single trial without a stage is returned at once, without training.
 
   Args:
     build: fields of a trial -> the method that is tuned.
@@ -165,17 +183,44 @@ def tune_on(
     stages: at least one stage if there are several trials.
     key: a typed key.
   """
-  if len(trials) == 1:
+  if len(trials) == 1 and not stages:
     return Tuned(0, trials[0], 1, 0.0, None)
   start = time.perf_counter()
-  values = np.array(
-    [_trial_values(build(**trial), index, stages, key)
+  found = np.array(
+    [_try(build(**trial), index, stages, key)
      for index, trial in enumerate(trials)]
   )  # fmt: skip
-  best = best_trial(values, np.array([stage.weight for stage in stages]))
-  seconds = time.perf_counter() - start
-  value = float(values[best].mean())
-  return Tuned(best, trials[best], len(trials), seconds, value)
+  values_TxS, flops_TxS = found[..., 0], found[..., 1]
+  best = best_trial(values_TxS, np.array([stage.weight for stage in stages]))
+  is_of_evidence = np.array([stage.is_of_evidence for stage in stages])
+  return Tuned(
+    index=best,
+    trial=trials[best],
+    trials=len(trials),
+    seconds=time.perf_counter() - start,
+    validation=float(values_TxS[best].mean()),
+    flops=float(flops_TxS[:, ~is_of_evidence].sum()),
+    flops_of_evidence=float(flops_TxS[:, is_of_evidence].sum()),
+    at_edge=at_edge(trials, best),
+  )
+
+
+def at_edge(trials: Sequence[Trial], index: int) -> tuple[str, ...]:
+  """Numeric hyperparameters of a trial of which no lower or higher was tried.
+
+  One that has the same value in all trials is not among them.
+  """
+  found = []
+  for name, value in trials[index].items():
+    tried = {trial[name] for trial in trials if name in trial}
+    is_numeric = all(_is_number(one) for one in tried)
+    if is_numeric and len(tried) > 1 and value in (min(tried), max(tried)):
+      found.append(name)
+  return tuple(found)
+
+
+def _is_number(value: Any) -> bool:
+  return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def best_trial(
@@ -191,23 +236,26 @@ def best_trial(
   return int(np.argmax(relative @ weights))
 
 
-def _trial_values(
+def _try(
   method: method_lib.Method,
   index: int,
   stages: Sequence[Stage],
   key: jax.Array,
-) -> list[float]:
-  """The primary metric on each stage."""
-  values = []
+) -> list[tuple[float, float]]:
+  """The primary metric and the operations of a trial on each stage."""
+  found = []
   for stage in stages:
-    shared = stage.prepare(method, index).state
+    prepared = stage.prepare(method, index)
+    # On folds of the evidence, the state is the one that serves.
+    flops = 0.0 if stage.is_of_evidence else prepared.cost['flops']
     of_users = []
     for judged in stage.parts:
-      adapted = method.adapt(shared, judged.evidence, key)
+      adapted = method.adapt(prepared.state, judged.evidence, key)
+      flops += _total(adapted.cost, judged.evidence)
       evaluation = judge(method, adapted.state, judged, (PRIMARY,))
       of_users.append(evaluation.values[PRIMARY])
-    values.append(float(np.concatenate(of_users).mean()))
-  return values
+    found.append((float(np.concatenate(of_users).mean()), flops))
+  return found
 
 
 def run_cell(
@@ -270,6 +318,7 @@ def run_cell(
       HISTORY_EDGES,
     ),
     'per_user': [round(float(v), 4) for v in values[PRIMARY]],
+    'people': judged.targets.user_ids[evaluation.users].tolist(),
     'prepare': prepared.cost,
     'adapt': adapt,
     'score': _score_cost(method, adapted, judged, repeats, max_seconds),
@@ -338,15 +387,20 @@ def _total(cost: method_lib.Cost, evidence: method_lib.Interactions) -> float:
 def _timed(
   fn: Callable[[], Any], repeats: int, max_seconds: float
 ) -> tuple[Any, dict[str, float]]:
-  """Returns the value of fn(), and its time and memory as entries of a row."""
+  """Returns the value of fn(), and its costs as entries of a row.
+
+  There is an entry `joules` only where energy can be read.
+  """
   measured = measure.call(fn, repeats=repeats, max_seconds=max_seconds)
   timing = measured.timing
+  energy = {} if timing.joules is None else {'joules': timing.joules}
   return measured.value, {
     'seconds': timing.median_seconds,
     'seconds_iqr': timing.iqr_seconds,
     'compile_seconds': timing.compile_seconds,
     'repeats': timing.repeats,
     'peak_bytes': measured.peak_bytes,
+    **energy,
   }
 
 

@@ -2,6 +2,11 @@
 
 One file, the head, is JSON: it says what the folder is, and holds the SHA-256
 of the other files.
+
+A folder `made` is written as `.made-saving` beside it. An older one is moved to
+`.made-old` before the new one takes its place. If the process is killed between
+these two moves, readers find the older one there, and the next `write` puts the
+new one in its place. Nothing else that a killed process leaves behind is read.
 """
 
 import hashlib
@@ -9,11 +14,10 @@ import json
 import os
 import pathlib
 import shutil
-import tempfile
 from collections.abc import Mapping
 from typing import Any
 
-from hyperrec import ranker
+from hyperrec import folder_lock, ranker
 
 # Errors of JSON files that are incomplete, too deep, or lack a field.
 UNREADABLE = (ValueError, KeyError, TypeError, RecursionError)
@@ -39,7 +43,8 @@ def check(
       files, or a parent of it is a file.
   """
   folder = pathlib.Path(os.path.expanduser(folder)).absolute()
-  if not folder.exists():
+  present = _present(folder)
+  if not present.exists():
     above = next(path for path in folder.parents if path.exists())
     if not above.is_dir():
       raise FolderError(
@@ -50,7 +55,9 @@ def check(
     raise FolderError(
       f'{folder} is there already; choose another folder, or overwrite it'
     )
-  found = {path.name for path in folder.iterdir()} if folder.is_dir() else {''}
+  found = {''}
+  if present.is_dir():
+    found = {path.name for path in present.iterdir()}
   if found - names:
     raise FolderError(
       f'{folder} is no {what}, and is not overwritten; choose another folder'
@@ -71,35 +78,55 @@ def write(
     head_name: name of the head.
     head: its content; `sha256` is added.
     files: name -> content of the other files.
+
+  Raises:
+    FolderInUse: another process is writing the same folder.
   """
   sums = {name: hashlib.sha256(c).hexdigest() for name, c in files.items()}
   text = json.dumps({**head, 'sha256': sums}, indent=2) + '\n'
-  folder.parent.mkdir(parents=True, exist_ok=True)
-  made = pathlib.Path(tempfile.mkdtemp(prefix='.saving-', dir=folder.parent))
-  try:
-    for name, content in {**files, head_name: text.encode()}.items():
-      with (made / name).open('wb') as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    made.chmod(0o755)
-    _replace(folder, made)
-  finally:
-    shutil.rmtree(made, ignore_errors=True)
+  made = folder.with_name(f'.{folder.name}-saving')
+  with folder_lock.held(made):
+    _clear(made)
+    try:
+      for name, content in {**files, head_name: text.encode()}.items():
+        with (made / name).open('wb') as file:
+          file.write(content)
+          file.flush()
+          os.fsync(file.fileno())
+      _replace(folder, made)
+    except BaseException:
+      shutil.rmtree(made, ignore_errors=True)
+      raise
+
+
+def _clear(folder: pathlib.Path) -> None:
+  for path in folder.iterdir():
+    path.unlink()
+
+
+def _old(folder: pathlib.Path) -> pathlib.Path:
+  """Returns the place of a folder while a new one takes its place."""
+  return folder.with_name(f'.{folder.name}-old')
+
+
+def _present(folder: pathlib.Path) -> pathlib.Path:
+  """Returns the folder, or its older one if a killed process moved that."""
+  old = _old(folder)
+  return old if old.exists() and not folder.exists() else folder
 
 
 def _replace(folder: pathlib.Path, made: pathlib.Path) -> None:
-  if not folder.exists():
-    made.rename(folder)
-    return
-  old = made.with_name(made.name + '-old')
-  folder.rename(old)
+  old = _old(folder)
+  if folder.exists():
+    shutil.rmtree(old, ignore_errors=True)
+    folder.rename(old)
   try:
     made.rename(folder)
   except BaseException:
-    old.rename(folder)
+    if old.exists():
+      old.rename(folder)
     raise
-  shutil.rmtree(old)
+  shutil.rmtree(old, ignore_errors=True)
 
 
 def read_head(
@@ -110,7 +137,7 @@ def read_head(
   Raises:
     FolderError: there is no such folder or head, or it is no JSON object.
   """
-  folder = pathlib.Path(os.path.expanduser(folder))
+  folder = _present(pathlib.Path(os.path.expanduser(folder)))
   path = folder / head_name
   if not path.exists():
     raise FolderError(

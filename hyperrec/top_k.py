@@ -5,7 +5,11 @@ so results would differ between machines.
 """
 
 import numpy as np
+import scipy.sparse
 from jaxtyping import Float, Int
+
+# Padded numbers that `of_sparse` holds at once.
+_PADDED = 2**22
 
 
 def places(
@@ -54,3 +58,42 @@ def places(
     rank = rank_of[taken]
   sorted_by_loss = np.lexsort((rank, found), axis=1)
   return np.take_along_axis(taken, sorted_by_loss, axis=1)
+
+
+def of_sparse(
+  matrix: scipy.sparse.csr_matrix, k: int
+) -> tuple[Int[np.ndarray, 'B k'], Float[np.ndarray, 'B k']]:
+  """The `k` largest stored numbers of each row of a sparse matrix.
+
+  Rows of similar length are padded to the same power of two and selected
+  together, so the time grows with the stored numbers and not with the columns.
+
+  Args:
+    matrix: with sorted column indices; among equal numbers, the first columns
+      are taken. No number is -inf or NaN.
+    k: at least 1.
+
+  Returns:
+    Columns, the largest first, and their numbers; -1 and -inf where a row
+    stores fewer than `k` numbers.
+  """
+  num_rows = matrix.shape[0]
+  columns = np.full((num_rows, k), -1, np.int32)
+  numbers = np.full((num_rows, k), -np.inf, matrix.data.dtype)
+  lengths = np.diff(matrix.indptr)
+  sizes = np.maximum(
+    k, 1 << np.ceil(np.log2(np.maximum(lengths, 1))).astype(int)
+  )
+  for size in np.unique(sizes[lengths > 0]):
+    rows = np.flatnonzero((sizes == size) & (lengths > 0))
+    for start in range(0, len(rows), max(1, _PADDED // size)):
+      part = rows[start : start + max(1, _PADDED // size)]
+      place = np.arange(size)
+      is_own = place < lengths[part, None]
+      at = np.where(is_own, matrix.indptr[part, None] + place, 0)
+      padded = np.where(is_own, matrix.data[at], -np.inf)
+      best = places(padded, k)
+      numbers[part] = np.take_along_axis(padded, best, axis=1)
+      found = matrix.indices[np.take_along_axis(at, best, axis=1)]
+      columns[part] = np.where(best < lengths[part, None], found, -1)
+  return columns, numbers

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files and lines that are written whole or not at all."""
 
 import errno
 import os
@@ -36,3 +36,23 @@ def write_whole(path: str | os.PathLike, content: bytes) -> None:
     unfinished.replace(path)
   finally:
     unfinished.unlink(missing_ok=True)
+
+
+def append_line(path: str | os.PathLike, line: str) -> None:
+  """Appends a line to a file, after a last line that was cut is removed.
+
+  The lines that are there are never written again, so that a process that is
+  killed loses at most the line that it was adding.
+
+  Args:
+    path: path of the file; it and its folder are created if they do not exist.
+    line: the line, without its end.
+  """
+  path = pathlib.Path(path)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with path.open('ab+') as file:
+    file.seek(0)
+    content = file.read()
+    if not content.endswith(b'\n'):
+      file.truncate(content.rfind(b'\n') + 1)
+    file.write(line.encode() + b'\n')

@@ -48,6 +48,8 @@ class Settings(NamedTuple):
     evidence_folds: see `laboratory.tuning_sets`.
     repeats: number of times that an adaptation is timed.
     max_seconds: time limit for the repeats of one timing, in seconds.
+    validates_all: whether methods with a single setting are rehearsed too, for
+      their validation value.
   """
 
   num_heldout: int
@@ -56,6 +58,7 @@ class Settings(NamedTuple):
   evidence_folds: int = 0
   repeats: int = 1
   max_seconds: float = 0.2
+  validates_all: bool = False
 
 
 class Runner:
@@ -131,15 +134,15 @@ class Runner:
       jax.random.fold_in(key, 0),
     )
     sets = ()
-    if len(trials) > 1:
+    if len(trials) > 1 or settings.validates_all:
       sets = _tuning_sets(self._data, cell._replace(name=''), settings)
     stages = [
       laboratory.Stage(
         learner.on(source, None if source is task.source else place),
         tuple(_shown_to(system, judged) for judged in parts),
-        weight,
+        *others,
       )
-      for place, (source, parts, weight) in enumerate(sets)
+      for place, (source, parts, *others) in enumerate(sets)
     ]
     tuned = laboratory.tune_on(build, trials, stages, tune_key)
     method = build(**tuned.trial)
@@ -160,7 +163,13 @@ class Runner:
     return {
       **outcome,
       'hyperparameters': tuned.trial,
-      'tuning': {'trials': tuned.trials, 'seconds': tuned.seconds},
+      'tuning': {
+        'trials': tuned.trials,
+        'seconds': tuned.seconds,
+        'flops': tuned.flops,
+        'flops_of_evidence': tuned.flops_of_evidence,
+      },
+      'at_edge': list(tuned.at_edge),
       'validation': tuned.validation,
     }
 

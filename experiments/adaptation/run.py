@@ -23,7 +23,7 @@ from experiments import catalogue, needs, script, source_flags
 from experiments.adaptation import cells as cells_lib
 from experiments.adaptation import report
 from hyperrec import features as features_lib
-from hyperrec import regimes
+from hyperrec import folder_lock, regimes
 from hyperrec.data import item_features
 from hyperrec.evaluation import results
 from hyperrec.systems.linear import linear_autoencoder
@@ -83,6 +83,12 @@ _TRIALS = flags.DEFINE_integer(
   3,
   'Number of hyperparameter trials of every tuned arm.',
   lower_bound=1,
+)
+_VALIDATE_ALL = flags.DEFINE_bool(
+  'validate_all',
+  False,
+  'Also rehearse methods that have a single setting, for their validation '
+  'value; they are trained twice then.',
 )
 _ORACLE = flags.DEFINE_bool(
   'oracle', True, 'Also run the oracle arms, tuned on the target.'
@@ -146,7 +152,8 @@ def main(argv):
   for note in notes:
     print(f'note: {note}', file=sys.stderr)
   claim(data)
-  rows = run(data, cells, workdir / 'cells.jsonl')
+  with folder_lock.held(workdir):
+    rows = run(data, cells, workdir / 'cells.jsonl')
   results.write_json(rows, workdir / 'results.json')
   notes = [*(n for d in (data.target, *data.domains) for n in d.notes), *notes]
   advice = report.write_report(rows, workdir / 'report.html', notes)
@@ -307,6 +314,7 @@ def run(data: Data, cells: list[Cell], path: pathlib.Path) -> list[dict]:
       evidence_folds=_EVIDENCE_FOLDS.value,
       repeats=_REPEATS.value,
       max_seconds=_MAX_SECONDS.value,
+      validates_all=_VALIDATE_ALL.value,
     ),
   )
   head = {'flags': script.script_flags(), **script.provenance()}

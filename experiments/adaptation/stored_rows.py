@@ -13,7 +13,8 @@ _MAY_DIFFER = frozenset(
   (
     'regimes', 'methods', 'seeds', 'oracle', 'trials', 'evidence_folds',
     'rehearsal_domains', 'text_encoder', 'features', 'repeats', 'max_seconds',
-    'path', 'item_path', *(regime.flag for regime in regimes.WITH_EVIDENCE),
+    'validate_all', 'path', 'item_path',
+    *(regime.flag for regime in regimes.WITH_EVIDENCE),
   )
 )  # fmt: skip
 
@@ -65,12 +66,22 @@ def row_key(row: results.Row) -> tuple[str, str, str, int, int]:
 def check_alike(rows: Iterable[results.Row]) -> None:
   """Raises ResultError if rows of a task have different test users or data.
 
-  A task is a data set and a regime. A value that a row lacks, such as in older
-  rows, is not compared.
+  A task is a data set and a regime. A flag or checksum that a row lacks is not
+  compared. Rows made before they had `people` cannot stand beside newer ones,
+  whose test users are drawn in another way.
   """
-  known: dict[tuple[str, str, str], object] = {}
+  known: dict[tuple, object] = {}
   for row in rows:
     task = row['dataset'], row['regime']
+    if 'cannot' not in row:
+      split = (*task, row['seed'], row['budget'])
+      people = row.get('people')
+      if known.setdefault(split, people) != people:
+        raise results.ResultError(
+          f'{", ".join(task)}, budget {row["budget"]}, seed {row["seed"]}: '
+          f'{row["method"]} was judged on other test users than other methods; '
+          'run it again, or keep one kind of rows'
+        )
     for name, value in _facts(row).items():
       first = known.setdefault((*task, name), value)
       if first != value:

@@ -19,7 +19,9 @@ Csr = scipy.sparse.csr_matrix
 Interactions = interactions_lib.Interactions
 ScoreFn = Callable[[np.ndarray], np.ndarray]
 
-PACKAGES = ('torch', 'recbole', 'irspack')
+PACKAGES = (
+  'torch', 'recbole', 'irspack', 'implicit', 'transformers', 'pandas',
+)  # fmt: skip
 
 
 def has(package: str) -> bool:

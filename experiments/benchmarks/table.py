@@ -25,7 +25,8 @@ SHARDED_HEAD = (
   'error relative to LAPACK',
 )  # fmt: skip
 THROUGHPUT_HEAD = (
-  'input', 'method', 'kind', 'users/s by NumPy', 'users/s by the program',
+  'input', 'method', 'kind', 'users/s by the recommender',
+  'users/s exported, by NumPy', 'users/s exported, by the program',
 )  # fmt: skip
 
 
@@ -136,7 +137,7 @@ def sharded_section(result: dict[str, Any]) -> str:
 
 
 def throughput_section(result: dict[str, Any]) -> str:
-  """Exported recommenders: how many users per second each serves."""
+  """How many users per second each recommender serves, in each way."""
   lines = [
     '### throughput',
     '',
@@ -152,7 +153,8 @@ def throughput_section(result: dict[str, Any]) -> str:
 
 
 def _throughput_cells(row: dict[str, Any]) -> list[str]:
-  rates = [row['users_per_second'].get(side) for side in ('numpy', 'program')]
+  found = row['users_per_second']
+  rates = [found.get(side) for side in ('batches', 'numpy', 'program')]
   shown = [
     '' if rate is None else f'{float(f"{rate:.2g}"):,.0f}' for rate in rates
   ]

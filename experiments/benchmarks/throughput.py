@@ -1,12 +1,13 @@
-"""Measures how many users per second an exported recommender serves.
+"""Measures how many users per second a recommender serves.
 
   python -m experiments.benchmarks.throughput
 
 All users are asked for at once, and each gets the 20 best items of the whole
 catalogue. The weights are random, of the sizes and forms of fitted ones, since
-the time does not depend on their values. Every model is served as `export.load`
-serves it: linear kinds by NumPy and SciPy, networks by their program. Linear
-kinds are measured by their program as well.
+the time does not depend on their values. Every model is served in two or three
+ways: batch by batch by the fitted recommender (`Recommender.recommend_to_all`);
+exported, by its program; and for linear kinds exported, by NumPy and SciPy, as
+`export.load` serves them.
 """
 
 import pathlib
@@ -20,7 +21,7 @@ import scipy.sparse
 
 from experiments import script
 from experiments.benchmarks import inputs, measure
-from hyperrec import export, ranker, scorers
+from hyperrec import adapting, export, method, ranker, recommender, scorers
 from hyperrec.cost import memory
 from hyperrec.systems import exports
 from hyperrec.systems.baselines import popularity
@@ -58,12 +59,16 @@ def compare(users, repeats: int) -> list[dict[str, Any]]:
     4 * 4 * users.num_items**2, f'the weights of {users.num_items} items'
   )
   histories = [row.indices.tolist() for row in users.csr()]
+  counts = users.item_counts().astype(np.float32)
   rows = []
-  for name, model in made(users):
+  for name, model, state in made(users):
+    exported = exports.of(model, state, counts)
     sides = {
       side: lambda found=found: found.recommend(histories, K)
-      for side, found in served(model, users).items()
+      for side, found in served(exported, users).items()
     }
+    whole = fitted(model, state, users)
+    sides['batches'] = lambda whole=whole: list(whole.recommend_to_all(K))
     seconds = measure.interleave(sides, repeats)
     rate = {
       side: len(histories) / statistics.median(times)
@@ -72,7 +77,7 @@ def compare(users, repeats: int) -> list[dict[str, Any]]:
     row = {
       'case': inputs.describe(users),
       'method': name,
-      'kind': model.kind,
+      'kind': exported.kind,
       'seconds': seconds,
       'users_per_second': rate,
     }
@@ -81,12 +86,15 @@ def compare(users, repeats: int) -> list[dict[str, Any]]:
   return rows
 
 
-def made(users) -> Iterator[tuple[str, export.Model]]:
-  """Yields the name of each method, and its model of random weights."""
+def made(users) -> Iterator[tuple[str, method.Model, Any]]:
+  """Yields the name of each method, its model and a state of random weights."""
   size, random = users.num_items, np.random.default_rng(0)
-  counts = users.item_counts().astype(np.float32)
   key = jax.random.key(0)
-  yield 'popularity', exports.of(popularity.popularity(), counts)
+  yield (
+    'popularity',
+    popularity.popularity(),
+    users.item_counts().astype(np.float32),
+  )
   neighbours = min(NEIGHBOURS, size)
   columns = random.integers(0, size, size * neighbours, dtype=np.int32)
   sparse = scipy.sparse.csr_matrix(
@@ -98,11 +106,11 @@ def made(users) -> Iterator[tuple[str, export.Model]]:
     shape=(size, size),
   )
   model = ease_sparse.ease_sparse(l2=1.0, neighbours=neighbours)
-  yield 'sparse EASE', exports.of(model, sparse, counts)
+  yield 'sparse EASE', model, sparse
   weights = random.random((size, size), np.float32)
-  yield 'EASE', exports.of(ease.ease(l2=1.0), weights, counts)
+  yield 'EASE', ease.ease(l2=1.0), weights
   model = mult_vae.mult_vae(epochs=1)
-  yield 'Mult-VAE', exports.of(model, model.fit(users, key).state, counts)
+  yield 'Mult-VAE', model, model.fit(users, key).state
   model = hyperease_user.hyperease_user()
   params = hyperease_user.init(model.config, users.csr(), key)
   generators = hyperease_user.Generators(
@@ -111,7 +119,7 @@ def made(users) -> Iterator[tuple[str, export.Model]]:
     np.zeros((0, size), bool),
   )
   state = hyperease_user.UserState(weights, weights, generators)
-  yield 'HyperEASE for users', exports.of(model, state, counts)
+  yield 'HyperEASE for users', model, state
 
 
 def served(model: export.Model, users) -> dict[str, ranker.Ranker]:
@@ -135,6 +143,19 @@ def served(model: export.Model, users) -> dict[str, ranker.Ranker]:
     side: ranker.Ranker({'kind': model.kind}, items, score)
     for side, score in scores.items()
   }
+
+
+def fitted(model: method.Model, state: Any, users) -> recommender.Recommender:
+  """The recommender of a model's state, as if it had been fitted."""
+  parts = recommender.Fitted(
+    data=users,
+    num_fitted=(users.num_users, users.num_items, len(users)),
+    state=state,
+    adapted=None,
+    encoding=None,
+    seed=0,
+  )
+  return recommender.Recommender(lambda _: adapting.frozen(model), parts)
 
 
 if __name__ == '__main__':

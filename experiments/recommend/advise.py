@@ -28,7 +28,7 @@ from experiments.recommend import advice as advice_lib
 from experiments.recommend import cases as cases_lib
 from experiments.recommend import forecast, page
 from hyperrec import features as features_lib
-from hyperrec import regimes
+from hyperrec import folder_lock, regimes
 from hyperrec.data import description as description_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import item_features
@@ -119,7 +119,8 @@ def main(argv):
   )  # fmt: skip
   settings = cells_lib.Settings(num_heldout, trials=_TRIALS.value)
   runner = cells_lib.Runner(data, features, settings)
-  rows, unfinished = run(runner, jobs, workdir / 'cells.jsonl', left)
+  with folder_lock.held(workdir):
+    rows, unfinished = run(runner, jobs, workdir / 'cells.jsonl', left)
   write(workdir, about, cases, rows, [*data.target.notes, *notes, *unfinished])
   for note in unfinished:
     print(f'note: {note}', file=sys.stderr)

@@ -127,8 +127,8 @@ def best_value(
   task = regimes.find(case.regime).make_task(data, case.budget, seed, held)
   key = jax.random.key(seed)
   stages = [
-    laboratory.Stage(functools.partial(_prepare, source, key), parts, weight)
-    for source, parts, weight in laboratory.tuning_sets(task, False, seed)
+    laboratory.Stage(functools.partial(_prepare, source, key), *judged)
+    for source, *judged in laboratory.tuning_sets(task, False, seed)
   ]
   build = functools.partial(system.build, case.regime, features)
   return laboratory.tune_on(

@@ -1,4 +1,4 @@
-"""What a method costs: seconds, peak memory, stored bytes, break-even."""
+"""What a method costs: seconds, joules, memory, stored bytes, break-even."""
 
 import contextlib
 import gc
@@ -13,6 +13,12 @@ import jax
 import numpy as np
 import scipy.sparse
 
+from hyperrec.cost import energy
+
+# Counters of energy change about every millisecond (CPUs) or 20 ms (GPUs), so
+# that shorter work in seconds has no reading.
+_SHORTEST = 0.2
+
 
 class Timing(NamedTuple):
   """Compile and run times of a function.
@@ -25,12 +31,16 @@ class Timing(NamedTuple):
       compile time.
     iqr_seconds: interquartile range of the warm calls; 0 for a single call.
     repeats: number of warm calls, or 1.
+    joules: mean energy of a warm call, or that of the single call with its
+      compiling; None where it cannot be read, or the calls are too short for
+      the counters (`_SHORTEST`).
   """
 
   compile_seconds: float
   median_seconds: float
   iqr_seconds: float
   repeats: int
+  joules: float | None = None
 
 
 class Measured(NamedTuple):
@@ -65,20 +75,24 @@ def timing(
 
 
 class _First(NamedTuple):
-  """Seconds of a first call, those of compiling in it, and those saved."""
+  """A first call: seconds, those of compiling, those saved, and joules."""
 
   seconds: float
   compiling: float
   saved: float
+  joules: float | None
 
 
 def _first_call(fn: Callable[[], Any]) -> tuple[Any, _First]:
-  """fn() and its seconds."""
+  """fn() and what it took."""
+  before = energy.read()
   with _compile_durations() as (compiling, saved):
     start = time.perf_counter()
     value = jax.block_until_ready(fn())
     seconds = time.perf_counter() - start
-  return value, _First(seconds, min(seconds, sum(compiling)), sum(saved))
+  joules = _joules_since(before, seconds)
+  compiled = min(seconds, sum(compiling))
+  return value, _First(seconds, compiled, sum(saved), joules)
 
 
 def _timing(
@@ -86,17 +100,32 @@ def _timing(
 ) -> Timing:
   once = first.seconds - first.compiling
   if once > max_seconds:
-    return Timing(first.compiling + first.saved, once, 0.0, 1)
+    compiled = first.compiling + first.saved
+    return Timing(compiled, once, 0.0, 1, first.joules)
   seconds = []
+  before = energy.read()
   while len(seconds) < repeats and (
     not seconds or sum(seconds) + seconds[-1] < max_seconds
   ):
     start = time.perf_counter()
     jax.block_until_ready(fn())
     seconds.append(time.perf_counter() - start)
+  joules = _joules_since(before, sum(seconds))
   low, median, high = np.percentile(seconds, [25, 50, 75])
-  compiling = max(0.0, first.seconds - median) + first.saved
-  return Timing(compiling, median, high - low, len(seconds))
+  return Timing(
+    max(0.0, first.seconds - median) + first.saved,
+    median,
+    high - low,
+    len(seconds),
+    None if joules is None else joules / len(seconds),
+  )
+
+
+def _joules_since(before: dict[str, Any], seconds: float) -> float | None:
+  """Energy since a reading, unless the work took too few seconds for it."""
+  if not before or seconds < _SHORTEST:
+    return None
+  return energy.between(before, energy.read())
 
 
 @contextlib.contextmanager

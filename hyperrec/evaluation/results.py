@@ -156,13 +156,7 @@ def read_json_lines(path: str | pathlib.Path) -> list[Row]:
 
 def append_json_line(row: Row, path: str | pathlib.Path) -> None:
   """Appends a row to a file; an incomplete last line is removed first."""
-  path = pathlib.Path(path)
-  line = json.dumps(validate(row))
-  text = path.read_bytes() if path.exists() else b''
-  if text and not text.endswith(b'\n'):
-    path.write_bytes(text[: text.rfind(b'\n') + 1])
-  with path.open('a', encoding='utf-8') as file:
-    file.write(line + '\n')
+  whole_file.append_line(path, json.dumps(validate(row)))
 
 
 def write_json(rows: Iterable[Row], path: str | pathlib.Path) -> None:

@@ -1,4 +1,4 @@
-"""Paired bootstrap over users and seeds, Holm's correction, verdicts.
+"""Bootstrap over people, pooled effects, Holm's correction, verdicts.
 
 Wilcoxon and sign tests are not used, since their error is inflated with
 thousands of users (Ihemelandu & Ekstrand, SIGIR 2023, arXiv 2305.02461).
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
+from scipy import stats
 
 # Smallest relative difference that matters, and significance level.
 MIN_EFFECT = 0.01
@@ -88,6 +89,113 @@ def paired_bootstrap(
   return Comparison(
     mean, *(_ratio(float(x), base) for x in (mean, low, high)), p_value
   )
+
+
+class Pooled(NamedTuple):
+  """A mean effect with data sets as units; effects are ratios of quality.
+
+  Attributes:
+    ratio: the geometric mean of the ratios.
+    low: lower end of its 95% interval.
+    high: upper end.
+    p_better: one-sided p-value against "at most `MIN_EFFECT` better".
+    p_worse: one-sided p-value against "at most `MIN_EFFECT` worse".
+    count: number of data sets.
+  """
+
+  ratio: float
+  low: float
+  high: float
+  p_better: float
+  p_worse: float
+  count: int
+
+
+def pooled(ratios: Sequence[float]) -> Pooled:
+  """Pools one ratio of each data set by a mean of logarithms.
+
+  The data sets are the units, so the interval (Student's t) tells what to
+  expect of another data set like them. The noise of each ratio is a part of the
+  spread between data sets.
+
+  Args:
+    ratios: positive numbers, one for each of at least two data sets.
+
+  Raises:
+    ValueError: there are fewer than two, or one is not positive.
+  """
+  ratios = np.asarray(ratios, float)
+  if len(ratios) < 2 or not (np.isfinite(ratios) & (ratios > 0)).all():
+    raise ValueError(f'{ratios.tolist()} are not at least two positive ratios')
+  logs = np.log(ratios)
+  mean, error = float(logs.mean()), max(float(stats.sem(logs)), 1e-12)
+  freedom, least = len(logs) - 1, math.log1p(MIN_EFFECT)
+  half = float(stats.t.ppf(1 - ALPHA / 2, freedom)) * error
+  return Pooled(
+    *(math.exp(x) for x in (mean, mean - half, mean + half)),
+    p_better=float(stats.t.sf((mean - least) / error, freedom)),
+    p_worse=float(stats.t.cdf((mean + least) / error, freedom)),
+    count=len(logs),
+  )
+
+
+def people_bootstrap(
+  a: Sequence[np.ndarray],
+  b: Sequence[np.ndarray],
+  people: Sequence[Sequence],
+  *,
+  seed: int,
+  num_resamples: int = 2000,
+) -> Comparison:
+  """Compares two methods on one data set; people are resampled across seeds.
+
+  A person who is tested under several seeds is drawn with all of these results
+  or with none, since they are not independent. Seeds are taken as they are:
+  they divide the people, and do not stand for other people.
+
+  Args:
+    a: [U_s] values of the method, for each seed s.
+    b: values of the baseline for the same people.
+    people: who they are.
+    seed: seed of the resampling.
+    num_resamples: number of bootstrap samples.
+
+  Raises:
+    ValueError: the numbers of values or people differ, or a value is not
+      finite.
+  """
+  a, b = _by_seed(a), _by_seed(b)
+  sizes = [len(one) for one in people]
+  if sizes != [len(x) for x in a] or sizes != [len(x) for x in b]:
+    raise ValueError('the two methods were not judged on the same people')
+  names, index = np.unique(
+    np.concatenate([np.asarray(one).astype(str) for one in people]),
+    return_inverse=True,
+  )
+  places = np.split(index, np.cumsum(sizes)[:-1])
+  random = np.random.default_rng(seed)
+  at_a_time = max(1, 2**22 // len(names))
+  relative = []
+  for start in range(0, num_resamples, at_a_time):
+    count = min(at_a_time, num_resamples - start)
+    # How often each person is drawn [count, people].
+    drawn = random.multinomial(
+      len(names), np.full(len(names), 1 / len(names)), size=count
+    )
+    sums = np.zeros((2, count))
+    for place, *sides in zip(places, a, b, strict=True):
+      weights = drawn[:, place]
+      total = np.maximum(weights.sum(axis=1), 1)
+      for side, values in enumerate(sides):
+        sums[side] += weights @ values / total
+    relative.append((sums[0] - sums[1]) / np.where(sums[1], sums[1], np.nan))
+  relative = np.concatenate(relative)
+  base = float(np.mean([x.mean() for x in b]))
+  mean = float(np.mean([x.mean() for x in a])) - base
+  low, high = np.nanpercentile(relative, [2.5, 97.5])
+  tail = min((relative <= 0).mean(), (relative >= 0).mean())
+  p_value = min(1.0, max(2 * float(tail), 1 / num_resamples))
+  return Comparison(mean, _ratio(mean, base), float(low), float(high), p_value)
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:

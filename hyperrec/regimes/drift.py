@@ -1,11 +1,13 @@
 """The regime of drift: adapt after each slice of time, predict the next one."""
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import splits
+from hyperrec.regimes import people
 from hyperrec.regimes import task as task_lib
 
 DataError = interactions_lib.DataError
@@ -31,14 +33,29 @@ def make_task(
   held-out users are those with at least two rows in the following slice. Their
   histories are all their earlier rows and the first half of their rows in that
   slice; the new items in the second half are their targets. The whole
-  catalogue is ranked, including items without any interaction so far. The seed
-  decides which of these users are for validation and which are for test.
+  catalogue is ranked, including items without any interaction so far. Half of
+  these users are for the test at most, and a quarter for validation.
 
   Raises:
     DataError: no timestamps, a budget without a slice after it, or fewer than
       two users to judge.
   """
   del sources
+
+  def drawn(users: np.ndarray) -> people.Users:
+    num_test = min(num_heldout, len(users) // 2)
+    num_validation = min(num_heldout, max(1, len(users) // 4))
+    return people.drawn(data, seed, num_test, num_validation, users)
+
+  return _make_task(data, budget, drawn)
+
+
+def _make_task(
+  data: Interactions,
+  budget: int,
+  drawn: Callable[[np.ndarray], people.Users],
+) -> Task:
+  """The task; `drawn` chooses among the users who can be judged."""
   task_lib.check_budget(budget)
   past = NUM_SLICES // 2
   if budget >= NUM_SLICES - past:
@@ -63,28 +80,34 @@ def make_task(
       f'{data.name}: {len(users)} users have two rows or more in the slice '
       f'after {budget}, and validation and test need one each at least'
     )
-  order = np.random.RandomState(seed).permutation(users)
-  size = min(num_heldout, len(users) // 2)
+  chosen = drawn(users)
   known = evidence.take_users(np.unique(evidence.users))
 
-  def judged(chosen: np.ndarray) -> Judged:
-    histories = before.take_users(chosen)
-    return Judged(histories, targets.take_users(chosen), histories, known)
+  def judged(numbers: np.ndarray) -> Judged:
+    histories = before.take_users(numbers)
+    return Judged(histories, targets.take_users(numbers), histories, known)
 
   return Task(
     'drift',
     budget,
     source.take_users(np.unique(source.users)),
-    judged(order[:size]),
-    judged(order[-size:]),
+    judged(chosen.validation),
+    judged(chosen.test),
   )
 
 
 def rehearse(task: Task, seed: int, num_domains: int = 0) -> tuple[Task]:
-  """Time goes on inside the source, a quarter of whose users are judged."""
+  """Time goes on inside the source.
+
+  Of the users who can be judged, a quarter is, the same for all seeds.
+  """
   del num_domains
-  num_heldout = task_lib.quarter_of_users(task.source)
-  return (make_task(task.source, task.budget, seed, num_heldout),)
+  source = task.source
+
+  def drawn(users: np.ndarray) -> people.Users:
+    return people.rehearsing(source, seed, len(users), users)
+
+  return (_make_task(source, task.budget, drawn),)
 
 
 def _joined(slices: list[Interactions]) -> Interactions:

@@ -1,11 +1,10 @@
 """Tasks whose evidence is the interactions of some users in a new catalogue."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import splits
+from hyperrec.regimes import people
 from hyperrec.regimes import task as task_lib
 
 Interactions = interactions_lib.Interactions
@@ -13,28 +12,14 @@ Judged = task_lib.Judged
 Task = task_lib.Task
 
 
-class Users(NamedTuple):
-  """Training and held-out users of a data set, in a random order."""
-
-  train: np.ndarray
-  validation: np.ndarray
-  test: np.ndarray
-
-
-def drawn(data: Interactions, seed: int, num_heldout: int) -> Users:
+def drawn(data: Interactions, seed: int, num_heldout: int) -> people.Users:
   """Draws the held-out users.
 
   Raises:
     DataError: no user is held out, or none is left for training.
   """
-  cut = data.num_users - 2 * num_heldout
-  if num_heldout < 1 or cut < 1:
-    raise task_lib.DataError(
-      f'{data.name}: {data.num_users} users cannot hold out 2 x '
-      f'num_heldout={num_heldout}; {splits.heldout_remedy(data)}'
-    )
-  order = np.random.RandomState(seed).permutation(data.num_users)
-  return Users(order[:cut], order[cut:-num_heldout], order[-num_heldout:])
+  task_lib.check_held_out(data, num_heldout)
+  return people.drawn(data, seed, num_heldout, num_heldout)
 
 
 def with_rows(data: Interactions, users: np.ndarray) -> np.ndarray:
@@ -45,7 +30,7 @@ def with_rows(data: Interactions, users: np.ndarray) -> np.ndarray:
 def make_task(
   source,
   target: Interactions,
-  users: Users,
+  users: people.Users,
   *,
   regime: str,
   budget: int,

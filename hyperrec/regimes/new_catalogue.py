@@ -2,7 +2,7 @@
 
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import splits
-from hyperrec.regimes import evidence_of_users
+from hyperrec.regimes import evidence_of_users, people
 from hyperrec.regimes import task as task_lib
 
 Interactions = interactions_lib.Interactions
@@ -28,6 +28,12 @@ def make_task(
   """
   del sources
   users = evidence_of_users.drawn(data, seed, num_heldout)
+  return _make_task(data, users, budget, seed)
+
+
+def _make_task(
+  data: Interactions, users: people.Users, budget: int, seed: int
+) -> Task:
   source, target = splits.item_halves(data, seed)
   source = source.take_users(users.train)
   return evidence_of_users.make_task(
@@ -38,16 +44,15 @@ def make_task(
 def rehearse(task: Task, seed: int, num_domains: int = 0) -> tuple[Task]:
   """Half of the source's items are new to its other half.
 
-  A quarter of its users are held out twice. The budget is capped at the users
-  that remain.
+  A quarter of its users, the same for all seeds, are judged. The budget is
+  capped at the users that remain.
   """
   del num_domains
   source = task.source
-  num_heldout = task_lib.quarter_of_users(source)
-  users = evidence_of_users.drawn(source, seed, num_heldout)
+  users = people.rehearsing(source, seed, source.num_users)
   _, target = splits.item_halves(source, seed)
   most = len(evidence_of_users.with_rows(target, users.train))
-  return (make_task(source, min(task.budget, most), seed, num_heldout),)
+  return (_make_task(source, users, min(task.budget, most), seed),)
 
 
 REGIME = task_lib.Regime(

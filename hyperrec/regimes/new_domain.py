@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.regimes import evidence_of_users
+from hyperrec.regimes import evidence_of_users, people
 from hyperrec.regimes import task as task_lib
 
 DataError = interactions_lib.DataError
@@ -45,6 +45,16 @@ def make_task(
     )
   _check_disjoint(data, *sources)
   users = evidence_of_users.drawn(data, seed, num_heldout)
+  return _make_task(sources, data, users, budget, seed)
+
+
+def _make_task(
+  sources: tuple[Interactions, ...],
+  data: Interactions,
+  users: people.Users,
+  budget: int,
+  seed: int,
+) -> Task:
   return evidence_of_users.make_task(
     sources, data, users, regime='new_domain', budget=budget, seed=seed
   )
@@ -53,8 +63,9 @@ def make_task(
 def rehearse(task: Task, seed: int, num_domains: int) -> tuple[Task, ...]:
   """Each source domain in turn is the target, and the others its sources.
 
-  The first `num_domains` are. As many of their users are held out as in the
-  task, a quarter at most, and the budget is capped at the users that remain.
+  The first `num_domains` are. As many of their users are judged as in the task,
+  a quarter at most, the same for all seeds; the budget is capped at the users
+  that remain.
 
   Raises:
     DataError: one source domain alone, or no domain to rehearse on.
@@ -72,12 +83,9 @@ def rehearse(task: Task, seed: int, num_domains: int) -> tuple[Task, ...]:
 
 
 def _rehearsal(task: Task, target: Interactions, sources, seed: int) -> Task:
-  num_heldout = min(
-    task_lib.quarter_of_users(target), task.test.histories.num_users
-  )
-  users = evidence_of_users.drawn(target, seed, num_heldout)
+  users = people.rehearsing(target, seed, task.test.histories.num_users)
   most = len(evidence_of_users.with_rows(target, users.train))
-  return make_task(target, min(task.budget, most), seed, num_heldout, sources)
+  return _make_task(sources, target, users, min(task.budget, most), seed)
 
 
 def _check_disjoint(*domains: Interactions) -> None:

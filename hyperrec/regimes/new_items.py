@@ -7,13 +7,13 @@ text nearly repeats that of an old one (variants, sequels) say little about a
 new item, and are left out of the ranking that counts, unless no target remains.
 """
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import near_duplicates
+from hyperrec.regimes import people
 from hyperrec.regimes import task as task_lib
 
 DataError = interactions_lib.DataError
@@ -59,15 +59,21 @@ def make_task(
   """
   del sources
   is_new = _is_last(data) if _has_times(data) else _is_drawn(data, seed)
-  return _make_task(data, is_new, budget, seed, num_heldout)
+
+  def drawn(fit: np.ndarray) -> people.Users:
+    num_test = min(num_heldout, max(1, len(fit) // 2))
+    num_validation = min(num_heldout, max(1, len(fit) // 6))
+    return people.drawn(data, seed, num_test, num_validation, fit)
+
+  return _make_task(data, is_new, budget, seed, drawn)
 
 
 def rehearse(task: Task, seed: int, num_domains: int = 0) -> tuple[Task]:
   """Some of the source's items are new to the others.
 
   They are the last to appear, or a fixed random part that is the same for all
-  seeds and is never drawn for a test. A quarter of the source's users at most
-  are held out.
+  seeds and is never drawn for a test. A quarter of the source's users who have
+  both old and new items are judged, the same for all seeds.
   """
   del num_domains
   source = task.source
@@ -75,8 +81,11 @@ def rehearse(task: Task, seed: int, num_domains: int = 0) -> tuple[Task]:
     is_new = _is_last(source)
   else:
     is_new = _is_for_validation(source.item_ids)
-  num_heldout = task_lib.quarter_of_users(source)
-  return (_make_task(source, is_new, task.budget, seed, num_heldout),)
+
+  def drawn(fit: np.ndarray) -> people.Users:
+    return people.rehearsing(source, seed, len(fit), fit)
+
+  return (_make_task(source, is_new, task.budget, seed, drawn),)
 
 
 def _make_task(
@@ -84,8 +93,9 @@ def _make_task(
   is_new: np.ndarray,
   budget: int,
   seed: int,
-  num_heldout: int,
+  drawn: Callable[[np.ndarray], people.Users],
 ) -> Task:
+  """The task of some new items; `drawn` chooses the users it judges."""
   task_lib.check_budget(budget)
   new, old = np.flatnonzero(is_new), np.flatnonzero(~is_new)
   if not (len(new) and len(old)):
@@ -93,14 +103,14 @@ def _make_task(
       f'{data.name}: of {data.num_items} items {len(new)} are new; new_items '
       'needs old and new ones: give more items'
     )
-  train, validation, test = _drawn_users(data, is_new, seed, num_heldout)
-  known = data.take_users(train)
+  users = drawn(_can_be_judged(data, is_new))
+  known = data.take_users(np.sort(users.train))
   arrived = known.rows(is_new[known.items])
   evidence = arrived.rows(_place_in_item(arrived, seed) < budget)
   others = _without_near_duplicates(data, new, old)
 
-  def judged(users: np.ndarray) -> dict[str, Judged]:
-    own = data.take_users(users)
+  def judged(numbers: np.ndarray) -> dict[str, Judged]:
+    own = data.take_users(numbers)
     is_target = is_new[own.items] | _is_old_target(own, is_new, seed)
     histories = own.rows(~is_target)
     targets = own.rows(is_target)
@@ -118,13 +128,13 @@ def _make_task(
     }
     return {k: one for k, one in found.items() if len(one.targets)}
 
-  views = judged(test)
+  views = judged(users.test)
   first = _counting(views)
   return Task(
     'new_items',
     budget,
     known.take_items(old),
-    _counting(judged(validation)),
+    _counting(judged(users.validation)),
     first,
     views,
     len(new),
@@ -151,7 +161,7 @@ def _is_last(data: Interactions) -> np.ndarray:
 
 def _is_drawn(data: Interactions, seed: int) -> np.ndarray:
   """[V], whether an item is in the random fifth of a seed."""
-  places = _uniform(data.item_ids, str(seed))
+  places = people.uniform(data.item_ids, str(seed))
   places[_is_for_validation(data.item_ids)] = np.inf
   is_new = np.zeros(data.num_items, bool)
   is_new[np.argsort(places)[: int(NEW_SHARE * data.num_items)]] = True
@@ -159,24 +169,15 @@ def _is_drawn(data: Interactions, seed: int) -> np.ndarray:
 
 
 def _is_for_validation(item_ids: Iterable) -> np.ndarray:
-  return _uniform(item_ids, _VALIDATION) < NEW_SHARE
+  return people.uniform(item_ids, _VALIDATION) < NEW_SHARE
 
 
-def _uniform(names: Iterable, salt: str) -> np.ndarray:
-  """A number in [0, 1) of each name, whatever other names there are."""
-  numbers = [
-    int.from_bytes(
-      hashlib.blake2b(f'{salt}:{name}'.encode(), digest_size=6).digest(), 'big'
-    )
-    for name in np.asarray(names).tolist()
-  ]
-  return np.array(numbers, np.float64) / 2**48
+def _can_be_judged(data: Interactions, is_new: np.ndarray) -> np.ndarray:
+  """Users who have old items and a new one.
 
-
-def _drawn_users(
-  data: Interactions, is_new: np.ndarray, seed: int, num_heldout: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Users of training, of validation and of test."""
+  Raises:
+    DataError: there are fewer than two.
+  """
   num_new = np.bincount(
     data.users[is_new[data.items]], minlength=data.num_users
   )
@@ -187,13 +188,7 @@ def _drawn_users(
       f'{data.name}: {len(fit)} users have {FEWEST_OLD} old items and a new '
       'one, and new_items judges two at least; give more data'
     )
-  order = np.random.default_rng(seed).permutation(fit)
-  num_test = min(num_heldout, max(1, len(fit) // 2))
-  num_validation = min(num_heldout, max(1, len(fit) // 6))
-  test = order[:num_test]
-  validation = order[num_test : num_test + num_validation]
-  rest = np.setdiff1d(np.arange(data.num_users), np.append(test, validation))
-  return rest, np.sort(validation), np.sort(test)
+  return fit
 
 
 def _place_in_item(data: Interactions, seed: int) -> np.ndarray:

@@ -4,6 +4,7 @@ import numpy as np
 
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import splits
+from hyperrec.regimes import people
 from hyperrec.regimes import task as task_lib
 
 Interactions = interactions_lib.Interactions
@@ -20,33 +21,49 @@ def make_task(
 ) -> Task:
   """Users unseen in the source show `budget` interactions; rank the rest.
 
-  The split is strong generalization. A user's targets are the same at every
-  budget; what is shown is the first `budget` of a random order of the
-  fold-in, so that budgets are nested, and the rest of the fold-in is masked
-  from the ranking. The evidence is what all judged users have shown.
+  Held-out users are in no training data, and the catalogue holds the items of
+  the training users. A random fifth of a user's items are targets, the same at
+  every budget; what is shown is the first `budget` of a random order of the
+  others, so that budgets are nested, and the rest of the others is masked from
+  the ranking. The evidence is what all judged users have shown.
+
+  Raises:
+    DataError: there are too few users.
   """
   del sources
-  task_lib.check_budget(budget)
-  split = splits.strong_generalization(data, num_heldout, seed=seed)
+  task_lib.check_held_out(data, num_heldout)
+  users = people.drawn(data, seed, num_heldout, num_heldout)
+  return _make_task(data, users, budget, seed)
 
-  def judged(held: splits.HeldOut) -> Judged:
+
+def _make_task(
+  data: Interactions, users: people.Users, budget: int, seed: int
+) -> Task:
+  task_lib.check_budget(budget)
+  train = data.take_users(np.sort(users.train))
+  known = np.flatnonzero(train.item_counts())
+  catalogue = data.take_items(known)
+
+  def judged(numbers: np.ndarray) -> Judged:
+    held = splits.fold_in(catalogue.take_users(numbers), seed)
     shown = _first_rows_per_user(held.histories, budget, seed)
     return Judged(shown, held.targets, held.histories, shown)
 
   return Task(
     'new_users',
     budget,
-    split.train,
-    judged(split.validation),
-    judged(split.test),
+    train.take_items(known),
+    judged(users.validation),
+    judged(users.test),
   )
 
 
 def rehearse(task: Task, seed: int, num_domains: int = 0) -> tuple[Task]:
-  """Holds out a quarter of the source's users for validation and for test."""
+  """A quarter of the source's users, the same for all seeds, are new."""
   del num_domains
-  num_heldout = task_lib.quarter_of_users(task.source)
-  return (make_task(task.source, task.budget, seed, num_heldout),)
+  source = task.source
+  users = people.rehearsing(source, seed, source.num_users)
+  return (_make_task(source, users, task.budget, seed),)
 
 
 def interviewed(judged: Judged) -> Judged:

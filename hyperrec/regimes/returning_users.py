@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from hyperrec.data import interactions as interactions_lib
+from hyperrec.regimes import people
 from hyperrec.regimes import task as task_lib
 
 DataError = interactions_lib.DataError
@@ -55,19 +56,22 @@ def make_task(
     raise task_lib.BudgetError(
       f'budget={budget}: returning_users has no evidence; use budget=0'
     )
-  validation, test = _drawn_users(data, seed, num_heldout)
-  is_heldout = np.isin(data.users, np.concatenate([validation, test]))
+  users = _drawn_users(data, seed, num_heldout)
+  held_out = np.concatenate([users.validation, users.test])
+  is_heldout = np.isin(data.users, held_out)
   is_history, is_target = _cut(data, seed)
   source = data.rows(~is_heldout | is_history)
   targets = data.rows(is_heldout & is_target)
   nothing = data.rows(np.zeros(len(data), bool))
 
-  def judged(users: np.ndarray) -> Judged:
-    histories = source.take_users(users)
-    evidence = nothing.take_users(users)
-    return Judged(histories, targets.take_users(users), histories, evidence)
+  def judged(numbers: np.ndarray) -> Judged:
+    histories = source.take_users(numbers)
+    evidence = nothing.take_users(numbers)
+    return Judged(histories, targets.take_users(numbers), histories, evidence)
 
-  return Task('returning_users', 0, source, judged(validation), judged(test))
+  return Task(
+    'returning_users', 0, source, judged(users.validation), judged(users.test)
+  )
 
 
 def rehearse(task: Task, seed: int, num_domains: int = 0) -> tuple[Task]:
@@ -82,8 +86,8 @@ def rehearse(task: Task, seed: int, num_domains: int = 0) -> tuple[Task]:
 
 def _drawn_users(
   data: Interactions, seed: int, num_heldout: int
-) -> tuple[Int[np.ndarray, ' H'], Int[np.ndarray, ' H']]:
-  """Users of validation and of test, in ascending order."""
+) -> people.Users:
+  """Users of validation and of test who have enough items."""
   if num_heldout < 1:
     raise DataError(
       f'{data.name}: num_heldout={num_heldout} must be at least 1'
@@ -97,9 +101,8 @@ def _drawn_users(
       f'is {len(fit)}; returning_users needs one for validation and one for '
       'test: give more data'
     )
-  order = np.random.RandomState(seed).permutation(fit)
   size = min(num_heldout, len(fit) // 2)
-  return np.sort(order[-2 * size : -size]), np.sort(order[-size:])
+  return people.drawn(data, seed, size, size, fit)
 
 
 def _cut(

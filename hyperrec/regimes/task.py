@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import splits
 
 DataError = interactions_lib.DataError
 Interactions = interactions_lib.Interactions
@@ -117,6 +118,11 @@ def check_budget(budget: int) -> None:
     raise DataError(f'budget={budget} must not be negative')
 
 
-def quarter_of_users(data: Interactions) -> int:
-  """Number of users that a rehearsal holds out for validation, and for test."""
-  return max(1, data.num_users // 4)
+def check_held_out(data: Interactions, num_heldout: int) -> None:
+  """Raises DataError where no user is held out, or none left for training."""
+  if num_heldout < 1 or data.num_users <= 2 * num_heldout:
+    raise DataError(
+      f'{data.name}: {data.num_users} users cannot give '
+      f'num_heldout={num_heldout} validation users and as many test users and '
+      f'keep one for training; {splits.heldout_remedy(data)}'
+    )

@@ -10,7 +10,8 @@ import jax
 import orbax.checkpoint as ocp
 from absl import logging
 
-from hyperrec import whole_file
+from hyperrec import folder_lock, whole_file
+from hyperrec.training import mesh
 
 
 class CheckpointError(RuntimeError):
@@ -22,7 +23,7 @@ class Checkpoints:
 
   It is a context manager that waits for the last write when it is left. A
   write in progress never replaces a finished checkpoint, so a killed run keeps
-  its last one.
+  its last one. Only one run at a time can have a directory open.
   """
 
   def __init__(self, directory: str | pathlib.Path, max_to_keep: int = 2):
@@ -34,10 +35,14 @@ class Checkpoints:
 
     Raises:
       CheckpointError: the directory can be neither opened nor created.
+      FolderInUse: another run has it open.
     """
     self.directory = pathlib.Path(directory).absolute()
     options = ocp.CheckpointManagerOptions(max_to_keep=max_to_keep)
+    self._lock = contextlib.ExitStack()
     with self._explained():
+      if mesh.is_writer():
+        self._lock.enter_context(folder_lock.held(self.directory))
       self._manager = ocp.CheckpointManager(self.directory, options=options)
 
   def __enter__(self) -> 'Checkpoints':
@@ -45,7 +50,7 @@ class Checkpoints:
 
   def __exit__(self, *unused: Any) -> None:
     del unused
-    with self._explained():
+    with self._lock, self._explained():
       self._manager.close()
 
   @contextlib.contextmanager

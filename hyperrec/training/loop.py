@@ -181,6 +181,7 @@ def train(
       finite.
     CheckpointError: the workdir holds checkpoints of another model, or it
       cannot be written.
+    FolderInUse: another process trains in the workdir.
     Stopped: the process received SIGTERM; the step in progress was finished and
       saved.
     ValueError: `run.best_metric` is not a metric of `run.evaluate`.

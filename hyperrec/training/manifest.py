@@ -21,6 +21,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from hyperrec import whole_file
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data.sources import files as files_lib
 from hyperrec.training import mesh
@@ -386,8 +387,7 @@ def _note_resumption(workdir, manifest, description) -> None:
     },
     'data': {k: v for k, v in data.items() if k not in manifest['data']},
   }
-  with (workdir / _RESUMED).open('a', encoding='utf-8') as file:
-    file.write(json.dumps(line) + '\n')
+  whole_file.append_line(workdir / _RESUMED, json.dumps(line))
 
 
 def _resumptions(path: pathlib.Path) -> Iterator[dict[str, Any]]:

@@ -15,6 +15,7 @@ device.
 
 import contextlib
 import contextvars
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -146,6 +147,98 @@ def map_rows(
   """
   spec = _by_rows(mesh).spec
   return jax.shard_map(of_device, mesh=mesh, in_specs=spec, out_specs=spec)
+
+
+def map_items(
+  num_items: int,
+  width: int,
+  batch: int,
+  make: Callable[[np.ndarray], tuple[np.ndarray, ...]],
+  of_batch: Callable[..., jax.Array],
+  *shared: Any,
+) -> np.ndarray:
+  """Maps items in batches; each device of the mesh has a range of its own.
+
+  Every process makes the batches of its own devices alone. Without a mesh in
+  use, one device maps all items.
+
+  Args:
+    num_items: number of items, which are numbered from 0.
+    width: number of values of an item.
+    batch: number of items that a device maps at a time.
+    make: item numbers [batch] -> arrays of `batch` rows; a number may occur
+      again at the end of a range.
+    of_batch: (*shared, *arrays) -> float32 [batch, width]; its rows must not
+      depend on each other. A function of a module is compiled only once.
+    *shared: arguments that are the same for all batches, such as a ridge.
+
+  Returns:
+    float32 [num_items, width], whole in every process.
+  """
+  if not num_items:
+    return np.zeros((0, width), np.float32)
+  mesh = current() or jax.make_mesh(
+    (1, 1), ('data', 'items'), axis_types=(AxisType.Auto,) * 2,
+    devices=jax.local_devices()[:1],
+  )  # fmt: skip
+  steps = -(-num_items // (mesh.size * batch))
+  rows = _by_first_axis(mesh)
+  run = _on_own_rows(of_batch, mesh)
+  places = rows.addressable_devices_indices_map((mesh.size,))
+  own = {device: index[0].start or 0 for device, index in places.items()}
+  found = {place: [] for place in own.values()}
+  waiting = None
+
+  def take(result):
+    for shard in result.addressable_shards:
+      found[own[shard.device]].append(np.asarray(shard.data))
+
+  for step in range(steps):
+    made = []
+    for place in own.values():
+      first = (place * steps + step) * batch
+      chosen = np.minimum(np.arange(first, first + batch), num_items - 1)
+      made.append(make(chosen))
+    arrays = [
+      jax.make_array_from_single_device_arrays(
+        (mesh.size * batch, *parts[0].shape[1:]),
+        rows,
+        [jax.device_put(p, d) for p, d in zip(parts, own, strict=True)],
+      )
+      for parts in zip(*made, strict=True)
+    ]
+    result = run(shared, arrays)
+    # While a batch is computed, the next one is made.
+    if waiting is not None:
+      take(waiting)
+    waiting = result
+  take(waiting)
+  whole = jax.make_array_from_callback(
+    (mesh.size * steps * batch, width),
+    rows,
+    lambda index: np.concatenate(
+      found[(index[0].start or 0) // (steps * batch)]
+    ),
+  )
+  return np.asarray(collect(mesh, whole))[:num_items]
+
+
+@functools.cache
+def _on_own_rows(of_batch: Callable[..., jax.Array], mesh: Mesh) -> Callable:
+  """(shared, arrays) -> `of_batch` of each device's rows of the arrays."""
+  rows = _by_first_axis(mesh).spec
+  return jax.jit(
+    jax.shard_map(
+      lambda shared, arrays: of_batch(*shared, *arrays),
+      mesh=mesh,
+      in_specs=(PartitionSpec(), rows),
+      out_specs=rows,
+    )
+  )
+
+
+def _by_first_axis(mesh: Mesh) -> NamedSharding:
+  return NamedSharding(mesh, PartitionSpec(mesh.axis_names))
 
 
 def collect(mesh: Mesh, tree: Any) -> Any:

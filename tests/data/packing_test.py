@@ -50,7 +50,9 @@ def test_plain_numbers_are_held_as_numbers_until_another_text(
   column = packed(['1', '-20', None], ['9223372036854775807'])
   assert column.type == pa.int64()
   assert column.to_pylist() == [1, -20, None, 2**63 - 1]
-  for other in ('07', '7.0', '9223372036854775808', 'x'):
+  for other in (
+    '07', '7.0', '-0', '-07', '-', '0xFFFFFFFF', '9223372036854775808', 'x',
+  ):  # fmt: skip
     column = packed(['1', '2'], ['2', other], ['1'])
     assert pa.types.is_dictionary(column.type)
     (chunk,) = column.chunks

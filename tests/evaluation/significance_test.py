@@ -124,3 +124,81 @@ def test_a_baseline_of_zero_can_be_beaten():
 def test_values_that_are_no_numbers_are_named(values, message):
   with pytest.raises(ValueError, match=message):
     significance.bootstrap_interval(values, seed=0)
+
+
+def drawn_people(random, num_people, per_seed, effect=0.0, spread=0.08):
+  """Two methods on people of whom each seed tests some, as (a, b, people).
+
+  People differ in how well the method suits them, under every seed alike.
+  """
+  base = random.uniform(0.2, 0.5, num_people)
+  gain = effect * base.mean() + random.normal(0, spread, num_people)
+  people = [
+    random.choice(num_people, per_seed, replace=False) for _ in range(5)
+  ]
+  noise = lambda: random.normal(0, 0.02, per_seed)  # noqa: E731
+  b = [base[who] + noise() for who in people]
+  a = [base[who] + gain[who] + noise() for who in people]
+  return a, b, people
+
+
+def test_people_who_are_tested_again_are_no_new_evidence():
+  """Half of 80 people, drawn five times: the error rate stays at 5%."""
+  random = np.random.default_rng(6)
+  rejected = {'people': 0, 'seeds': 0}
+  for trial in range(200):
+    a, b, people = drawn_people(random, 80, 60)
+    found = significance.people_bootstrap(
+      a, b, people, seed=trial, num_resamples=400
+    )
+    rejected['people'] += found.p_value < 0.05
+    naive = significance.paired_bootstrap(a, b, seed=trial, num_resamples=400)
+    rejected['seeds'] += naive.p_value < 0.05
+  assert rejected['people'] / 200 < 0.10
+  assert rejected['seeds'] / 200 > 0.10
+
+
+def test_the_interval_over_people_covers_the_true_gain():
+  random = np.random.default_rng(7)
+  covered = 0
+  for trial in range(800):
+    a, b, people = drawn_people(random, 150, 60, effect=0.1)
+    found = significance.people_bootstrap(
+      a, b, people, seed=trial, num_resamples=200
+    )
+    covered += found.low <= 0.1 <= found.high
+  assert 0.90 < covered / 800 < 0.97
+
+
+def test_people_have_to_be_the_same():
+  values = [np.ones(3)]
+  with pytest.raises(ValueError, match='not judged on the same people'):
+    significance.people_bootstrap(values, values, [[1, 2]], seed=0)
+
+
+def test_the_pooled_interval_covers_and_its_tests_keep_their_level():
+  random = np.random.default_rng(8)
+  covered, wrong = 0, 0
+  least = np.log1p(significance.MIN_EFFECT)
+  for _ in range(1000):
+    # The true effect is the least one that matters: "better" would be wrong.
+    found = significance.pooled(np.exp(random.normal(least, 0.05, 5)))
+    covered += found.low <= 1 + significance.MIN_EFFECT <= found.high
+    wrong += found.p_better < significance.ALPHA
+  assert 0.93 < covered / 1000 < 0.97
+  assert 0.03 < wrong / 1000 < 0.07
+
+
+def test_pooled_ratios_are_symmetric():
+  better = significance.pooled([1.1, 1.2, 1.15])
+  worse = significance.pooled([1 / 1.1, 1 / 1.2, 1 / 1.15])
+  assert better.ratio == pytest.approx(1 / worse.ratio)
+  assert better.p_better == pytest.approx(worse.p_worse)
+  assert better.p_better < 0.05 < better.p_worse
+  assert better.count == 3
+
+
+@pytest.mark.parametrize('ratios', [[1.1], [1.1, 0.0], [1.0, float('nan')]])
+def test_what_cannot_be_pooled_is_refused(ratios):
+  with pytest.raises(ValueError, match='not at least two positive ratios'):
+    significance.pooled(ratios)

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from experiments.adaptation.report import tables
-from hyperrec import adapting, laboratory
+from hyperrec import adapting, laboratory, regimes
 from hyperrec import features as features_lib
 from hyperrec import method as method_lib
 from hyperrec.data import interactions, item_features
 from hyperrec.regimes import new_domain
+from hyperrec.systems.linear import ease
 from tests import makers
 
 
@@ -64,10 +65,9 @@ def test_fair_tuning_sees_no_more_of_the_target_than_its_evidence(
       lambda method, index, source=source: laboratory.prepare(
         method, source, key
       ),
-      parts,
-      weight,
+      *others,
     )
-    for source, parts, weight in laboratory.tuning_sets(
+    for source, *others in laboratory.tuning_sets(
       task, is_oracle, 0, num_folds=num_folds
     )
   ]
@@ -202,3 +202,69 @@ def test_text_that_says_nothing_leaves_methods_that_need_none(text, caplog):
   assert read.encoder is None
   with pytest.raises(method_lib.CannotServe, match='shop has no item text'):
     read.own(dull)
+
+
+def test_an_edge_of_the_grid_is_told():
+  trials = (
+    {'l2': 1.0, 'depth': 2, 'form': 'a', 'is_shared': True, 'rate': 0.1},
+    {'l2': 5.0, 'depth': 1, 'form': 'b', 'is_shared': False, 'rate': 0.1},
+    {'l2': 9.0, 'depth': 3, 'form': 'b', 'is_shared': False, 'rate': 0.1},
+  )
+  assert laboratory.at_edge(trials, 0) == ('l2',)
+  assert laboratory.at_edge(trials, 1) == ('depth',)
+  assert laboratory.at_edge(trials, 2) == ('l2', 'depth')
+  assert laboratory.at_edge(trials[:1], 0) == ()
+
+
+def test_a_single_setting_is_rehearsed_where_there_is_a_stage():
+  data = makers.make_data()
+  task = regimes.find('new_users').make_task(data, 3, 0, 6)
+  key = jax.random.key(0)
+  sets = laboratory.tuning_sets(task, False, 0)
+  stages = [
+    laboratory.Stage(
+      lambda method, index, source=source: laboratory.prepare(
+        method, source, key
+      ),
+      *others,
+    )
+    for source, *others in sets
+  ]
+  build = lambda **trial: adapting.frozen(ease.ease(**trial))  # noqa: E731
+  (trial,) = trials = ({'l2': 5.0},)
+  assert laboratory.tune_on(build, trials, (), key).validation is None
+  tuned = laboratory.tune_on(build, trials, stages, key)
+  ((source, (judged,), *_),) = sets
+  method = build(**trial)
+  prepared = method.prepare(source, key)
+  state = method.adapt(prepared.state, judged.evidence, key).state
+  evaluation = laboratory.judge(method, state, judged)
+  assert tuned.validation == evaluation.mean(laboratory.PRIMARY)
+  assert tuned.flops == prepared.cost.operations > 0
+
+
+def test_trials_on_the_evidence_are_paid_for_by_every_adaptation():
+  data = makers.make_data(num_users=60)
+  task = regimes.find('new_catalogue').make_task(data, 12, 0, 8)
+  key = jax.random.key(0)
+  rehearsed, folds = (
+    laboratory.tuning_sets(task, False, 0, num_folds=n) for n in (0, 2)
+  )
+
+  def tuned(sets):
+    stages = [
+      laboratory.Stage(
+        lambda method, index, source=source: laboratory.prepare(
+          method, source, key
+        ),
+        *others,
+      )
+      for source, *others in sets
+    ]
+    build = lambda **trial: adapting.retrained(ease.ease(**trial))  # noqa: E731
+    return laboratory.tune_on(build, ({'l2': 1.0}, {'l2': 9.0}), stages, key)
+
+  assert tuned(rehearsed).flops_of_evidence == 0
+  both = tuned(folds)
+  assert both.flops == tuned(rehearsed).flops > 0
+  assert both.flops_of_evidence > 0

@@ -20,6 +20,7 @@ from experiments.benchmarks import (
   throughput,
 )
 from hyperrec.data import sources
+from hyperrec.systems import exports
 
 DATA = inputs.skewed(120, 30, mean_length=8)
 
@@ -188,10 +189,13 @@ def test_throughput_serves_every_method_and_is_shown():
     'popularity', 'sparse', 'dense', 'network', 'network',
   ]  # fmt: skip
   for row in rows:
-    both = {'program'} if row['kind'] == 'network' else {'program', 'numpy'}
-    assert set(row['users_per_second']) == both
+    ways = {'batches', 'program'}
+    ways |= set() if row['kind'] == 'network' else {'numpy'}
+    assert set(row['users_per_second']) == ways
     assert min(row['users_per_second'].values()) > 0
-  rows[0]['users_per_second'] = {'numpy': 12_345.0, 'program': 87.6}
+  rows[0]['users_per_second'] = {
+    'batches': 4_321.0, 'numpy': 12_345.0, 'program': 87.6,
+  }  # fmt: skip
   text = table.throughput_section(
     {
       'k': 20,
@@ -202,20 +206,23 @@ def test_throughput_serves_every_method_and_is_shown():
       'versions': {'jax': '0.10.2'},
     }
   )
-  assert '| popularity | popularity | 12,000 | 88 |' in text
-  assert '| HyperEASE for users | network |  | ' in text
+  assert '| popularity | popularity | 4,300 | 12,000 | 88 |' in text
+  assert '| HyperEASE for users | network | ' in text
   assert '1.50 cores used by other processes' in text
 
 
-def test_both_ways_of_serving_recommend_the_same():
+def test_all_ways_of_serving_recommend_the_same():
   users = inputs.skewed(20, 30, mean_length=8)
   histories = [row.indices.tolist() for row in users.csr()]
-  for name, model in throughput.made(users):
-    found = throughput.served(model, users)
+  counts = users.item_counts().astype(np.float32)
+  for name, model, state in throughput.made(users):
+    found = throughput.served(exports.of(model, state, counts), users)
     lists = [
       [[item for item, _ in user] for user in side.recommend(histories, 5)]
       for side in found.values()
     ]
+    (whole,) = throughput.fitted(model, state, users).recommend_to_all(5)
+    lists.append(whole.items.astype(str).tolist())
     assert all(ids == lists[0] for ids in lists), name
 
 

@@ -151,7 +151,7 @@ def test_a_rehearsal_has_no_more_users_than_there_are():
   task = new_domain.make_task(target, 20, 0, 8, sources=(small, *sources))
   inner = regimes.rehearsals(task, seed=0)[0]
   assert inner.test.histories.num_users == 3
-  assert inner.budget == inner.test.evidence.num_users == 6
+  assert inner.budget == inner.test.evidence.num_users == 9
 
 
 def test_one_domain_alone_cannot_rehearse():

@@ -27,9 +27,11 @@ Plain = tuple[list[str], list[list[str]]]
 _COSTS = (
   ('prepare', 'seconds', 'prepare: time', words.seconds),
   ('prepare', 'flops', 'operations', words.operations),
+  ('prepare', 'joules', 'energy', words.energy),
   ('prepare', 'peak_bytes', 'peak memory', words.size),
   ('adapt', 'seconds', 'adapt: time', words.seconds),
   ('adapt', 'flops', 'operations', words.operations),
+  ('adapt', 'joules', 'energy', words.energy),
   ('adapt', 'peak_bytes', 'peak memory', words.size),
   ('adapt', 'stored_bytes', 'stored', words.size),
 )
@@ -52,6 +54,7 @@ def quality(cells: list[Cell]) -> str:
   """Quality by method and budget, and costs at each method's largest budget."""
   budgets = roles.budgets(cells)
   by_key = {(cell.method, cell.budget): cell for cell in cells}
+  costs = _measured(_COSTS, cells)
   own = roles.contenders(cells)
   leading = {
     roles.ranked(cell for cell in own if cell.budget == budget)[0][:2]
@@ -67,10 +70,10 @@ def quality(cells: list[Cell]) -> str:
       for cell, b in zip(own, budgets, strict=True)
     ]
     ran = [cell for cell in own if cell and cell.quality is not None]
-    row += _costs(ran[-1]) if ran else [td('')] * len(_COSTS)
+    row += _costs(ran[-1], costs) if ran else [td('')] * len(costs)
     rows.append(row)
   head = [words.METRIC, *(f'budget {b:,}' for b in budgets)]
-  return table([*head, *(name for *_, name, _ in _COSTS)], rows)
+  return table([*head, *(name for *_, name, _ in costs)], rows)
 
 
 def _quality(cell: Cell | None, most_seeds: int) -> str:
@@ -86,7 +89,17 @@ def _quality(cell: Cell | None, most_seeds: int) -> str:
   return text
 
 
-def _costs(cell: Cell, which=_COSTS) -> list[str]:
+def _measured(columns: tuple, cells: list[Cell]) -> tuple:
+  """The columns without those of energy, if it was measured in no cell."""
+  return tuple(
+    column
+    for column in columns
+    if column[1] != 'joules'
+    or any('joules' in getattr(cell, column[0]) for cell in cells)
+  )
+
+
+def _costs(cell: Cell, which: tuple) -> list[str]:
   return [
     td(show(getattr(cell, part)[name]) if name in getattr(cell, part) else '')
     for part, name, _, show in which
@@ -179,15 +192,16 @@ def everything(cells: list[Cell]) -> str:
   """All metrics and all costs, with one row for each method and budget."""
   ran = [cell for cell in cells if cell.quality is not None]
   metrics = list(dict.fromkeys(name for c in ran for name in c.metrics))
+  costs = _measured(_COSTS + _MORE_COSTS, ran)
   rows = [
     [td(escape(cell.method)), td(f'{cell.budget:,}'), td(len(cell.seeds))]
     + [td(f'{cell.metrics[m]:.4f}' if m in cell.metrics else '')
        for m in metrics]
-    + _costs(cell, _COSTS + _MORE_COSTS)
+    + _costs(cell, costs)
     for cell in ran
   ]  # fmt: skip
   head = ['method', 'budget', 'seeds', *metrics]
-  return table([*head, *(name for *_, name, _ in _COSTS + _MORE_COSTS)], rows)
+  return table([*head, *(name for *_, name, _ in costs)], rows)
 
 
 def refusals(cells: list[Cell]) -> str:

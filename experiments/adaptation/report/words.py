@@ -487,6 +487,12 @@ def seconds(value: float) -> str:
   return _with_unit(value, units)
 
 
+def energy(value: float) -> str:
+  """An energy in joules, with a unit that fits its size."""
+  units = {'MJ': 1e6, 'kJ': 1e3, 'J': 1.0, 'mJ': 1e-3, 'µJ': 1e-6}
+  return _with_unit(value, units)
+
+
 def operations(value: float) -> str:
   """A number of floating point operations, with a unit that fits it."""
   units = {'P': 1e15, 'T': 1e12, 'G': 1e9, 'M': 1e6, 'k': 1e3, '': 1.0}

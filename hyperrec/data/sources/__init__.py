@@ -219,7 +219,10 @@ def _warned(data: Interactions) -> Interactions:
       f'{data.name}: {number:,} of {len(data):,} ratings are below 0 and count '
       'as likes; leave them out by --min_rating',
     )
-  left = data.num_items - np.diff(data.csr().indptr)
+  # The fewest items that may be left, since a user may have repeats.
+  left = data.num_items - data.user_counts()
+  if np.median(left) < _FEW_LEFT:
+    left = data.num_items - np.diff(data.csr().indptr)
   if np.median(left) < _FEW_LEFT:
     data = _noted(
       data,

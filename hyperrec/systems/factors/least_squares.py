@@ -6,28 +6,35 @@ and h_j the factor of column j, it solves
     min_w sum_{j in S} (1 - w.h_j)^2 + alpha sum_j (w.h_j)^2 + r |w - m|^2
 
 exactly: (alpha H'H + sum_S h_j h_j' + r I) w = sum_S h_j + r m. The matrix H'H
-is the same for all rows. Rows of about the same length are solved together.
+is the same for all rows. `solve_rows` solves with LAPACK and compiles
+nothing; `solve_padded` is the same as one function of JAX.
 """
 
+import concurrent.futures
+import functools
+import os
 import threading
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.linalg
 import scipy.sparse
+import threadpoolctl
 from jaxtyping import Array, Bool, Float, Int
 
 from hyperrec.cost import counts
 
 Csr = scipy.sparse.csr_matrix
 
-# Rows are padded to powers of two from here on.
-_SHORTEST = 16
-# Padded entries that are solved together, which bounds the memory.
-_ENTRIES = 2**15
-# Scorers are called from several threads. On two cores, two factorizations that
-# JAX 0.10 runs at once may wait for each other's threads forever.
+_WORKERS = min(4, os.cpu_count() or 1)
+# Numbers of a block of rows that one thread solves at a time: they stay in the
+# cache.
+_NUMBERS = 2**18
+# Scorers are called from several threads, and the number of threads of BLAS,
+# which `solve_rows` sets, is one for the whole process.
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -46,31 +53,80 @@ def solve_rows(
     gram: alpha H'H.
     ridge: r of each row, above 0.
     mean: m of each row; None is 0.
+
+  Raises:
+    numpy.linalg.LinAlgError: the matrix of a row is not positive definite in
+      float32.
   """
-  num_rows, dim = x.shape[0], columns.shape[1]
-  found = np.zeros((num_rows, dim), np.float32)
-  # Columns are padded, too, so that the parts of a data set share programs.
-  padding = (1 << max(0, len(columns) - 1).bit_length()) - len(columns)
-  columns = jnp.asarray(np.pad(columns, ((0, padding), (0, 0))))
-  gram = jnp.asarray(gram)
-  lengths = np.diff(x.indptr)
-  for length, rows in _alike(lengths, dim):
-    # Places beyond the last row, and beyond a row's length, are masked.
-    used = np.append(rows, np.zeros(_block(length, dim) - len(rows), np.int64))
-    mask = np.arange(length) < lengths[used][:, None]
-    places = np.where(mask, x.indptr[used][:, None] + np.arange(length), 0)
-    items = x.indices[places] if x.nnz else np.zeros_like(places)
-    means = np.zeros((len(used), dim)) if mean is None else mean[used]
-    block = Rows(
-      items.astype(np.int32),
-      mask,
-      ridge[used].astype(np.float32),
-      means.astype(np.float32),
-    )
-    with _ONE_AT_A_TIME:
-      solved = np.asarray(solve_padded(columns, gram, block))
-    found[rows] = solved[: len(rows)]
+  columns, gram = (np.asarray(a, np.float32) for a in (columns, gram))
+  ridge = np.asarray(ridge, np.float32)
+  found = np.asarray(x @ columns, np.float32)  # the right sides, for now
+  if mean is not None:
+    found += ridge[:, None] * np.asarray(mean, np.float32)
+  dim = columns.shape[1]
+  # The last row stands for the places beyond a row's length.
+  columns = np.vstack([columns, np.zeros((1, dim), np.float32)])
+
+  def solve(block):
+    length, rows = block
+    h_BxLxD = columns[_padded_columns(x, rows, length)]
+    normal_BxDxD = h_BxLxD.transpose(0, 2, 1) @ h_BxLxD
+    normal_BxDxD += gram
+    normal_BxDxD.reshape(len(rows), -1)[:, :: dim + 1] += ridge[rows, None]
+    for normal, row in zip(normal_BxDxD, rows, strict=True):
+      _, found[row], is_bad = scipy.linalg.lapack.sposv(
+        normal.T, found[row], overwrite_a=1
+      )
+      if is_bad:
+        raise np.linalg.LinAlgError(
+          f'row {row} has no factor in float32: its matrix is not positive '
+          'definite; raise l2'
+        )
+
+  # These matrices are too small for several threads each.
+  with (
+    _ONE_AT_A_TIME,
+    _thread_pools().limit(limits=1, user_api='blas'),
+    concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool,
+  ):
+    list(pool.map(solve, _alike(np.diff(x.indptr), dim)))
   return found
+
+
+@functools.cache
+def _thread_pools() -> threadpoolctl.ThreadpoolController:
+  """The libraries with threads of their own that are loaded by now."""
+  return threadpoolctl.ThreadpoolController()
+
+
+def _alike(
+  lengths: Int[np.ndarray, ' M'], dim: int
+) -> Iterator[tuple[int, Int[np.ndarray, ' B']]]:
+  """Yields a padded length, and the rows of a block that are padded to it.
+
+  A row's padded length depends on its own length alone, so that its factor does
+  not depend on the other rows. Padding adds an eighth at most, beyond 64.
+  """
+  step = 2 ** np.floor(np.log2(np.maximum(lengths, 64))).astype(np.int64) // 8
+  padded = -(-np.maximum(lengths, 1) // step) * step
+  # The longest come first, so that the threads end together.
+  for length in np.unique(padded)[::-1]:
+    rows = np.flatnonzero(padded == length)
+    size = max(1, _NUMBERS // (dim * max(int(length), dim)))
+    for start in range(0, len(rows), size):
+      yield int(length), rows[start : start + size]
+
+
+def _padded_columns(
+  x: Csr, rows: Int[np.ndarray, ' B'], length: int
+) -> Int[np.ndarray, 'B L']:
+  """The columns of some rows of X; N beyond the length of a row."""
+  first_Bx1, last_Bx1 = x.indptr[rows, None], x.indptr[rows + 1, None]
+  place_BxL = first_Bx1 + np.arange(length)
+  if not x.nnz:
+    return np.full(place_BxL.shape, x.shape[1])
+  shown_BxL = x.indices[np.minimum(place_BxL, x.nnz - 1)]
+  return np.where(place_BxL < last_Bx1, shown_BxL, x.shape[1])
 
 
 def gram(
@@ -95,23 +151,11 @@ def flops(num_rows: int, num_columns: int, nnz: int, dim: int) -> float:
   return matrices + sides + num_rows * solves
 
 
-def _block(length: int, dim: int) -> int:
-  """How many rows of a padded length are solved together."""
-  return max(1, _ENTRIES // max(length, dim))
-
-
-def _alike(lengths: np.ndarray, dim: int):
-  """Yields a padded length, and the rows of a block that are padded to it."""
-  padded = np.maximum(lengths, _SHORTEST)
-  padded = 2 ** np.ceil(np.log2(padded)).astype(np.int64)
-  for length in np.unique(padded):
-    rows, size = np.flatnonzero(padded == length), _block(int(length), dim)
-    for start in range(0, len(rows), size):
-      yield int(length), rows[start : start + size]
-
-
 class Rows(NamedTuple):
-  """Rows that are solved together: their columns, and r and m."""
+  """Rows that are solved together: their columns, and r and m.
+
+  Columns beyond the length of a row are masked.
+  """
 
   columns: Int[Array, 'B L']
   mask: Bool[Array, 'B L']

@@ -9,11 +9,11 @@ each, and the batches are spread over the devices of a mesh in use.
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from hyperrec.cost import counts
+from hyperrec.systems.linear import local_kernel
 from hyperrec.training import mesh as mesh_lib
 
 # New items of one call: their neighbours' features are in memory at once.
@@ -75,12 +75,9 @@ def of_item(
   """The nearest old items of one new item, and its shares of them."""
   cosines_V = known @ new
   cosines_m, items_m = jax.lax.top_k(cosines_V, neighbours)
-  near_mxF = known[items_m]
-  k_mxm = jnp.exp(sharpness * (near_mxF @ near_mxF.T - 1))
-  k_mxm += l2 * jnp.eye(neighbours)
-  factor = jax.scipy.linalg.cho_factor(k_mxm, lower=True)
-  k_m = jnp.exp(sharpness * (cosines_m - 1))
-  return items_m, jax.scipy.linalg.cho_solve(factor, k_m)
+  return items_m, local_kernel.regression(
+    known[items_m], cosines_m, sharpness, l2
+  )
 
 
 @functools.partial(jax.jit, static_argnames='neighbours')

@@ -54,22 +54,11 @@ def watch(x: Csr, precision: Float[np.ndarray, 'V V']) -> tuple[Watched, float]:
     At most 500 users with two items or more, and the operations.
   """
   random = np.random.default_rng(0)
-  rows = random.permutation(np.flatnonzero(x.getnnz(1) > 1))[:_MOST_USERS]
-  x = x[np.sort(rows)]
-  counts_B = x.getnnz(1)
-  num_hidden_B = np.maximum(1, (_HIDDEN_SHARE * counts_B).astype(int))
-  user = np.repeat(np.arange(x.shape[0]), counts_B)
-  order = np.lexsort((random.random(x.nnz), user))
-  place = np.arange(x.nnz) - np.repeat(x.indptr[:-1], counts_B)
-  is_hidden = np.empty(x.nnz, bool)
-  is_hidden[order] = place < num_hidden_B[user]
-  shown = scipy.sparse.csr_matrix(
-    (x.data[~is_hidden], (user[~is_hidden], x.indices[~is_hidden])), x.shape
-  )
+  x = x[draw(random, x)]
+  shown, user, item = hide(random, x)
   scores_BxV = simulated_users.left_out_scores(
     precision, x, shown, x @ precision
   )
-  user, item = user[is_hidden], x.indices[is_hidden]
   scores_T = scores_BxV[user, item]
   scores_BxV[shown.nonzero()] = -np.inf
   ranks_T = np.array(
@@ -80,9 +69,42 @@ def watch(x: Csr, precision: Float[np.ndarray, 'V V']) -> tuple[Watched, float]:
   return Watched(shown, user, scores_T, ranks_T), operations
 
 
+def draw(
+  random: np.random.Generator, x: Csr, most: int = _MOST_USERS
+) -> Int[np.ndarray, ' B']:
+  """Rows of X of at most `most` users with two items or more, in order."""
+  rows = random.permutation(np.flatnonzero(x.getnnz(1) > 1))[:most]
+  return np.sort(rows)
+
+
+def hide(
+  random: np.random.Generator, x: Csr
+) -> tuple[Csr, Int[np.ndarray, ' T'], Int[np.ndarray, ' T']]:
+  """Hides a part of the items of each user.
+
+  Args:
+    random: draws the items.
+    x: [B, V], users with two items or more.
+
+  Returns:
+    What is shown [B, V]; the user and the item of each hidden one.
+  """
+  counts_B = x.getnnz(1)
+  num_hidden_B = np.maximum(1, (_HIDDEN_SHARE * counts_B).astype(int))
+  user = np.repeat(np.arange(x.shape[0]), counts_B)
+  order = np.lexsort((random.random(x.nnz), user))
+  place = np.arange(x.nnz) - np.repeat(x.indptr[:-1], counts_B)
+  is_hidden = np.empty(x.nnz, bool)
+  is_hidden[order] = place < num_hidden_B[user]
+  shown = scipy.sparse.csr_matrix(
+    (x.data[~is_hidden], (user[~is_hidden], x.indices[~is_hidden])), x.shape
+  )
+  return shown, user[is_hidden], x.indices[is_hidden]
+
+
 def longest(
   watched: Watched,
-  columns: Float[np.ndarray, 'V N'],
+  columns: Float[np.ndarray, 'V N'] | Csr,
   most_lost: float,
   limit: float,
 ) -> tuple[float, float]:
@@ -100,7 +122,10 @@ def longest(
   """
   if not len(watched.users):
     return 1.0, 0.0
-  scores_BxN = np.sort(watched.histories @ columns, axis=1)
+  scores_BxN = watched.histories @ columns
+  if scipy.sparse.issparse(scores_BxN):
+    scores_BxN = scores_BxN.toarray()
+  scores_BxN = np.sort(scores_BxN, axis=1)
   operations = 2.0 * watched.histories.nnz * columns.shape[1]
   operations += scores_BxN.size * np.log2(max(2, columns.shape[1]))
   order = np.argsort(watched.users, kind='stable')

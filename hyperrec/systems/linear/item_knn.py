@@ -1,6 +1,8 @@
 """ItemKNN: shrunk cosine similarity between items; keeps the nearest ones."""
 
+import concurrent.futures
 import dataclasses
+import os
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,8 @@ from hyperrec.systems.linear import item_item
 Cost = method_lib.Cost
 Model = method_lib.Model
 Outcome = method_lib.Outcome
+
+_WORKERS = min(4, os.cpu_count() or 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +63,8 @@ def cosine_neighbours(
   norms = np.sqrt(x.getnnz(0).astype(np.float32))
   x_VxU = x.T.tocsr()
   kept = min(neighbours, x.shape[1])
-  parts = []
-  for start in range(0, x.shape[1], block):
+
+  def nearest(start):
     similar = (x_VxU[start : start + block] @ x).toarray()
     rows = np.arange(start, start + len(similar))
     similar /= norms[rows, None] * norms + np.float32(shrink) + 1e-12
@@ -72,5 +76,9 @@ def cosine_neighbours(
       shape=similar.shape,
     )
     part.eliminate_zeros()
-    parts.append(part)
+    return part
+
+  # The product and the choice of the nearest release Python's lock.
+  with concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool:
+    parts = list(pool.map(nearest, range(0, x.shape[1], block)))
   return scipy.sparse.vstack(parts).T.tocsr()

@@ -369,3 +369,13 @@ def test_a_command_of_a_regime_without_evidence_names_no_budgets():
   (line,) = commands.commands(some)
   assert '--regimes=returning_users --seeds=1' in line
   assert 'budgets' not in line
+
+
+def test_energy_has_a_column_only_where_it_was_measured():
+  measured = row('ease', 0.3)
+  measured['adapt'] |= {'joules': 12.5}
+  for some, count in (([row('ease', 0.3)], 0), ([measured], 1)):
+    ((_, cells),) = results.by_task([*some, row('l3ae', 0.4)]).items()
+    for made in (tables.quality(cells), tables.everything(cells)):
+      assert made.count('>energy<') == count
+      assert made.count('12.5 J') == count

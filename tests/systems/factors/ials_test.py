@@ -32,10 +32,10 @@ def objective(x, users, items, *, l2, unobserved, exponent, **unused):
   return errors.sum() + l2 * penalty
 
 
-@pytest.mark.parametrize('entries', [2**15, 40])
-def test_rows_of_all_lengths_are_solved_exactly(monkeypatch, entries):
+@pytest.mark.parametrize('numbers', [2**18, 40])
+def test_rows_of_all_lengths_are_solved_exactly(monkeypatch, numbers):
   """Rows of 0 to 50 entries, in one block or in many."""
-  monkeypatch.setattr(least_squares, '_ENTRIES', entries)
+  monkeypatch.setattr(least_squares, '_NUMBERS', numbers)
   random = np.random.default_rng(0)
   x = np.arange(50)[None] < np.arange(0, 51, 3)[:, None]
   x = random.permuted(x, axis=1).astype(np.float32)
@@ -117,10 +117,29 @@ def test_an_empty_history_is_refused():
     method.adapt(shared.state, silent, KEY)
 
 
-def test_solves_compile_once_for_each_padded_length():
+def test_a_fit_compiles_no_solve():
   data = makers.make_data()
-  fit = ials.ials(**TRIAL).fit
-  fit(data, KEY)
   before = least_squares.solve_padded._cache_size()
-  fit(data, jax.random.key(1))
+  ials.ials(**TRIAL).fit(data, KEY)
   assert least_squares.solve_padded._cache_size() == before
+
+
+def test_the_factor_of_a_row_does_not_depend_on_other_rows():
+  random = np.random.default_rng(0)
+  x = least_squares.Csr((random.random((60, 400)) < 0.3).astype(np.float32))
+  columns = random.normal(size=(400, 8)).astype(np.float32)
+  gram, ridge = least_squares.gram(columns, 0.3), random.uniform(1, 2, 60)
+  together = least_squares.solve_rows(x, columns, gram, ridge)
+  alone = [
+    least_squares.solve_rows(x[u], columns, gram, ridge[u : u + 1])[0]
+    for u in range(60)
+  ]
+  np.testing.assert_array_equal(together, alone)
+
+
+def test_a_matrix_that_is_not_positive_definite_is_told():
+  x = least_squares.Csr(np.ones((3, 5), np.float32))
+  with pytest.raises(np.linalg.LinAlgError, match='row 0 has no factor'):
+    least_squares.solve_rows(
+      x, np.zeros((5, 4), np.float32), -np.eye(4), np.full(3, 0.5)
+    )

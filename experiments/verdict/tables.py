@@ -1,0 +1,161 @@
+"""Adds runs to the results of the verdict, and rewrites what they say.
+
+  python -m experiments.verdict.tables --take=WORKDIRS
+  python -m experiments.verdict.tables
+
+The first screen of the main README and the tables of this folder's README are
+made from the rows in results/.
+"""
+
+import collections
+import math
+import pathlib
+from collections.abc import Sequence
+
+from absl import flags
+
+from experiments import pooled, readme, script
+from experiments.adaptation import stored_rows
+from experiments.verdict import analysis, matrix, words
+from hyperrec.evaluation import results
+
+_TAKE = flags.DEFINE_string(
+  'take', None, 'Folder of the workdirs (--workdirs) whose rows are added.'
+)
+
+_FOLDER = pathlib.Path('experiments/verdict')
+_RESULTS = _FOLDER / 'results'
+
+
+def main(argv):
+  """Adds the rows of runs, and writes the tables."""
+  del argv
+  if _TAKE.value is not None:
+    for workdir in sorted(pathlib.Path(_TAKE.value).glob('*/*')):
+      regime = workdir.parent.name
+      pooled.take_in(stored_rows.read(workdir), _RESULTS / regime)
+  rows = committed(_RESULTS)
+  sets = analysis.by_set(rows)
+  whole = analysis.complete(sets)
+  file = _FOLDER / 'README.md'
+  claims = analysis.family(whole)
+  rivals = analysis.named_rivals(whole)
+  diagonal = analysis.zero_diagonal(whole)
+  for name, content in {
+    'progress': progress_table(analysis.progress(sets)),
+    'answer': words.answer(claims, rivals),
+    'claims': claims_table(claims),
+    'rivals': claims_table(rivals),
+    'diagonal': claims_table(diagonal),
+    'effects': effects_table(claims),
+    'quality': quality_tables(whole),
+    'left out': '\n'.join(f'- {reason}' for reason in matrix.LEFT_OUT),
+  }.items():
+    readme.replace_block(file, name, content)
+
+
+def committed(folder: pathlib.Path) -> list[results.Row]:
+  """All rows that are stored, one folder for each regime."""
+  return [
+    row for regime in sorted(folder.glob('*/')) for row in pooled.read(regime)
+  ]
+
+
+def progress_table(progress: dict[analysis.Key, tuple[int, int]]) -> str:
+  """The data sets of each regime, and how much of each is there."""
+  lines = [
+    '| regime | data set | role | rows | note |',
+    '|---|---|---|---:|---|',
+  ]
+  for (regime, name), (there, planned) in progress.items():
+    about = matrix.SETS[name]
+    told = f'{there:,}' if there == planned else f'{there:,} of {planned:,}'
+    lines.append(
+      f'| {words.title(regime)} | {name} | {about.role} | {told} | '
+      f'{about.note} |'
+    )
+  return '\n'.join(lines)
+
+
+def claims_table(claims: Sequence[analysis.Claim]) -> str:
+  """Each claim: its pooled effect, its cost and what follows."""
+  lines = [
+    '| | held against | data sets | ratio of NDCG@100 [95%] | p | so it is | '
+    'operations of an adaptation, carried over | with tuning |',
+    '|---|---|---:|---:|---:|---|---:|---:|',
+  ]
+  for claim in claims:
+    where = f'{words.title(claim.regime)}: ' if claim.regime else ''
+    sets = {one.dataset for one in claim.effects}
+    if claim.pooled is None:
+      ratio, p_value = 'not enough data sets', ''
+    else:
+      found = claim.pooled
+      ratio = f'{found.ratio:.3f} [{found.low:.3f}, {found.high:.3f}]'
+      p_value = f'{claim.p_value:.2g}'
+    carried, tuned = (
+      words.times([getattr(one, name) for one in claim.effects])
+      for name in ('cost', 'cost_tuned')
+    )
+    lines.append(
+      f'| {where}{claim.ours} | {claim.other} | {len(sets)} | {ratio} | '
+      f'{p_value} | {claim.word} | {carried} | {tuned} |'
+    )
+  return '\n'.join(lines)
+
+
+def effects_table(claims: Sequence[analysis.Claim]) -> str:
+  """Every effect behind the claims: who, against whom, how much, how dear."""
+  lines = [
+    '| regime | data set | evidence | generator | held against | ratio [95%] | '
+    'people | operations, carried over | with tuning |',
+    '|---|---|---:|---|---|---:|---:|---:|---:|',
+  ]
+  for claim in claims:
+    for one in claim.effects:
+      ratio = (
+        f'{one.ratio:.3f} [{one.low:.3f}, {one.high:.3f}]'
+        if math.isfinite(one.ratio)
+        else 'it finds nothing'
+      )
+      lines.append(
+        f'| {words.title(one.regime)} | {one.dataset} | {one.budget} | '
+        f'{one.ours} | {one.other} | {ratio} | {one.people:,} | '
+        f'{words.times([one.cost])} | {words.times([one.cost_tuned])} |'
+      )
+  return '\n'.join(lines)
+
+
+def quality_tables(sets: dict[analysis.Key, dict[int, analysis.Cells]]) -> str:
+  """For each regime: NDCG@100 by method, on each data set at each budget."""
+  by_regime = collections.defaultdict(dict)
+  for (regime, name), budgets in sets.items():
+    by_regime[regime][name] = budgets
+  parts = []
+  for regime, found in by_regime.items():
+    heads = [(name, budget) for name in found for budget in found[name]]
+    lines = [
+      f'**{words.title(regime)}**',
+      '',
+      f'| method | {" | ".join(f"{n}, {b}" for n, b in heads)} |',
+      f'|---|{"---:|" * len(heads)}',
+    ]
+    for method in matrix.PARTS[regime].methods:
+      cells = [found[name][budget].get(method) for name, budget in heads]
+      values = [_quality(rows) if rows else '' for rows in cells]
+      lines.append(f'| {method} | {" | ".join(values)} |')
+    parts.append('\n'.join(lines))
+  return '\n\n'.join(parts)
+
+
+def _quality(rows: Sequence[results.Row]) -> str:
+  """NDCG@100, such as .312; a star marks settings at an edge of their grid."""
+  if any('cannot' in row for row in rows):
+    return '-'
+  at_edge = any(row['at_edge'] for row in rows)
+  value = f'{pooled.mean_of(rows, results.PRIMARY):.3f}'
+  return f'{value.removeprefix("0")}{"*" if at_edge else ""}'
+
+
+if __name__ == '__main__':
+  script.run(main)

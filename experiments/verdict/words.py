@@ -1,0 +1,94 @@
+"""The words of the verdict, all of which follow from numbers."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from experiments.verdict import analysis
+from hyperrec import regimes
+
+
+def title(regime: str) -> str:
+  """The heading of a regime."""
+  return regimes.find(regime).title
+
+
+def times(ratios: Sequence[float]) -> str:
+  """The geometric mean of ratios of operations, such as "1/30" or "4.1".
+
+  Ratios to a method that needs no operations are told apart.
+  """
+  finite = [one for one in ratios if 0 < one < math.inf]
+  free = sum(one == 0 for one in ratios)
+  endless = sum(one == math.inf for one in ratios)
+  parts = []
+  if finite:
+    mean = math.exp(np.mean(np.log(finite)))
+    parts.append(f'1/{_two(1 / mean)}' if mean < 0.95 else _two(mean))
+  if free:
+    parts.append('none needed' if free == len(ratios) else f'none in {free}')
+  if endless:
+    told = 'the other needs none'
+    parts.append(told if endless == len(ratios) else f'{told} in {endless}')
+  return ', '.join(parts)
+
+
+def _two(value: float) -> str:
+  """Two significant digits, without an exponent."""
+  return f'{float(f"{value:.2g}"):,g}'
+
+
+def answer(
+  claims: Sequence[analysis.Claim], rivals: Sequence[analysis.Claim]
+) -> str:
+  """The answer to the question, in a sentence for each of its parts."""
+  parts = [
+    (
+      'Cheaper than retraining at equal quality?',
+      [c for c in claims if c.other == 'full retraining'],
+    ),
+    (
+      'Better than the cheaper ways of adapting?',
+      [c for c in claims if c.other != 'full retraining'],
+    ),
+  ]
+  lines = [f'- **{question}** {_told(own)}' for question, own in parts]
+  lines.append(f'- **Against each rival by name?** {_named(rivals)}')
+  return '\n'.join(lines)
+
+
+def _told(claims: Sequence[analysis.Claim]) -> str:
+  """One sentence for each claim that has enough data sets."""
+  found = [claim for claim in claims if claim.pooled is not None]
+  if not found:
+    return 'Not enough data sets have run yet.'
+  sentences = []
+  for claim in found:
+    cost = times([one.cost for one in claim.effects])
+    sentences.append(
+      f'{title(claim.regime)}: {claim.ours} ranks {_how(claim)} '
+      f'({len({e.dataset for e in claim.effects})} data sets), at {cost} times '
+      'the operations.'
+    )
+  return ' '.join(sentences)
+
+
+def _how(claim: analysis.Claim) -> str:
+  """Such as "better (1.071 times [1.020, 1.124])"."""
+  found = claim.pooled
+  size = f'{found.ratio:.3f} times [{found.low:.3f}, {found.high:.3f}]'
+  word = {
+    'better': 'better',
+    'worse': 'worse',
+    'level': 'as well',
+    'open': 'not clearly better or worse',
+  }[claim.word]
+  return f'{word}, {size}'
+
+
+def _named(rivals: Sequence[analysis.Claim]) -> str:
+  found = [claim for claim in rivals if claim.pooled is not None]
+  if not found:
+    return 'Not enough data sets have run yet.'
+  return ' '.join(f'{claim.other}: {_how(claim)}.' for claim in found)

@@ -1,0 +1,198 @@
+"""The matrix of the verdict, how it is run, and what follows from rows."""
+
+import numpy as np
+import pytest
+from absl import app, flags
+from absl.testing import flagsaver
+
+from experiments import catalogue
+from experiments.verdict import analysis, matrix, run, words
+from hyperrec import regimes
+from hyperrec.evaluation import results
+from tests.experiments import commands
+
+
+@pytest.fixture(autouse=True)
+def parsed_flags():
+  if not flags.FLAGS.is_parsed():
+    flags.FLAGS.mark_as_parsed()
+
+
+def test_every_method_of_the_matrix_runs_in_its_regime():
+  for regime, part in matrix.PARTS.items():
+    regimes.find(regime)
+    for method in part.methods:
+      assert regime in catalogue.BY_NAME[method].arms, (regime, method)
+    roles = {catalogue.BY_NAME[method].role for method in part.methods}
+    assert 'rival' in roles
+    assert roles & {'trained generator', 'transferred prior'}
+    assert roles & {'ablation', 'control'}
+
+
+def test_every_regime_has_untouched_sets_where_there_are_some():
+  for regime, part in matrix.PARTS.items():
+    assert set(part.sets) <= set(matrix.SETS)
+    roles = {matrix.SETS[name].role for name in part.sets}
+    assert roles == {'development', 'untouched'} or regime == 'drift'
+
+
+def test_no_target_is_among_its_sources():
+  for data in matrix.PARTS['new_domain'].sets:
+    (domains,) = (
+      flag.removeprefix('--domains=').split(',')
+      for flag in matrix.flags_of('new_domain', data)
+      if flag.startswith('--domains=')
+    )
+    assert data not in domains
+    assert len(domains) >= 3
+    assert {matrix.SETS[name].role for name in domains} == {'development'}
+
+
+def test_a_run_is_one_regime_and_data_set():
+  with flagsaver.flagsaver(workdirs='w', methods=['marec', 'ease'], seeds=2):
+    command = run.command_of('new_items', 'office')
+  assert command[2] == 'experiments.adaptation.run'
+  assert '--methods=marec' in command
+  assert '--seeds=2' in command
+  assert '--item_budgets=0,1,5,20' in command
+  assert '--workdir=w/new_items/office' in command
+  assert run.asked(['drift:online_retail']) == [('drift', 'online_retail')]
+  assert len(run.asked([])) == sum(
+    len(part.sets) for part in matrix.PARTS.values()
+  )
+
+
+def test_what_is_not_in_the_matrix_is_refused():
+  with pytest.raises(app.UsageError, match='new_items:nowhere is unknown'):
+    run.asked(['new_items:nowhere'])
+  with (
+    flagsaver.flagsaver(methods=['sasrec']),
+    pytest.raises(app.UsageError, match='none of them is in new_items'),
+  ):
+    run.command_of('new_items', 'office')
+
+
+def row(method, dataset, seed, values, *, budget=1, regime='new_items', **more):
+  """A row of the matrix; more operations are those of its adaptation."""
+  flops = more.pop('flops', 10.0)
+  return {
+    'dataset': dataset,
+    'regime': regime,
+    'budget': budget,
+    'method': method,
+    'seed': seed,
+    'metrics': {'ndcg@100': float(np.mean(values))},
+    'per_user': list(values),
+    'people': [f'u{seed * 7 + n}' for n in range(len(values))],
+    'prepare': {'flops': 0.0},
+    'adapt': {'flops': flops},
+    'tuning': {'flops_of_evidence': 0.0},
+    'validation': float(np.mean(values)),
+    'at_edge': [],
+    **more,
+  }
+
+
+def made_rows(gains, *, regime='new_items'):
+  """All rows of a regime; its trained generator gains as told on each set."""
+  random = np.random.default_rng(0)
+  part = matrix.PARTS[regime]
+  found = []
+  for name, gain in zip(part.sets, gains, strict=False):
+    for seed in range(matrix.SEEDS):
+      base = random.uniform(0.2, 0.4, 60)
+      for budget in part.budgets:
+        for method in part.methods:
+          scale = 1 - 0.01 * part.methods.index(method) / len(part.methods)
+          if method == 'hyperease_item_trained':
+            scale = gain
+          flops = 1000.0 if ':retrain' in method else 10.0
+          values = base * scale
+          found.append(
+            row(method, name, seed, values, budget=budget, flops=flops)
+          )
+  return found
+
+
+def test_a_data_set_with_a_hole_does_not_count():
+  rows = made_rows([1.1] * 4)
+  sets = analysis.by_set(rows)
+  assert len(analysis.complete(sets)) == 4
+  del rows[5]
+  sets = analysis.by_set(rows)
+  assert len(analysis.complete(sets)) == 3
+  there, planned = analysis.progress(sets)['new_items', 'msweb']
+  assert there == planned - 1
+
+
+def test_a_gain_on_all_sets_is_found_and_its_rival_chosen_on_validation():
+  whole = analysis.complete(analysis.by_set(made_rows([1.1, 1.12, 1.09, 1.1])))
+  claims = analysis.family(whole)
+  told = {(claim.ours, claim.other): claim for claim in claims}
+  trained = told[
+    analysis.KINDS['trained generator'], 'the cheaper ways of adapting'
+  ]
+  assert trained.word == 'better'
+  assert 1.08 < trained.pooled.low < trained.pooled.high < 1.13
+  assert {one.other for one in trained.effects} == {'content_knn'}
+  retrained = told[analysis.KINDS['trained generator'], 'full retraining']
+  assert {one.other for one in retrained.effects} == {'ease:retrain'}
+  assert {one.cost for one in retrained.effects} == {0.01}
+  assert words.times([0.01, 0.01]) == '1/100'
+
+
+def test_a_gain_on_some_sets_only_stays_open():
+  whole = analysis.complete(analysis.by_set(made_rows([1.2, 0.99, 1.0, 1.05])))
+  claims = analysis.family(whole)
+  assert {claim.word for claim in claims if 'trained' in claim.ours} == {'open'}
+
+
+def test_two_sets_are_not_pooled():
+  whole = analysis.complete(analysis.by_set(made_rows([1.2, 1.2])))
+  claims = analysis.family(whole)
+  assert claims
+  assert all(claim.pooled is None for claim in claims)
+  told = words.answer(claims, analysis.named_rivals(whole))
+  assert told.count('Not enough data sets have run yet.') == 3
+
+
+def test_other_people_are_refused():
+  rows = made_rows([1.1])
+  for one in rows:
+    if one['method'] == 'marec':
+      one['people'] = ['somebody'] * len(one['people'])
+  cells = analysis.by_set(rows)['new_items', 'msweb'][0]
+  with pytest.raises(results.ResultError, match='judged on different people'):
+    analysis.effect(('new_items', 'msweb', 0), cells, 'l3ae', 'marec')
+
+
+def test_a_method_that_refuses_is_not_chosen():
+  rows = made_rows([1.1])
+  for one in rows:
+    if one['method'] == 'content_knn' and one['seed'] == 3:
+      one.update(cannot='too short', validation=None)
+  cells = analysis.by_set(rows)['new_items', 'msweb'][0]
+  chosen = analysis.best(cells, 'new_items', analysis.is_adapted_cheaply)
+  assert chosen != 'content_knn'
+
+
+def test_words_for_ratios_of_operations():
+  inf = float('inf')
+  assert words.times([2.0, 8.0]) == '4'
+  assert words.times([0.0, 0.0]) == 'none needed'
+  assert words.times([inf]) == 'the other needs none'
+  assert words.times([0.1, 0.0, inf]) == (
+    '1/10, none in 1, the other needs none in 1'
+  )
+
+
+def test_the_readme_says_what_the_committed_rows_say():
+  folder = commands.ROOT / 'experiments' / 'verdict'
+  rows = [
+    one
+    for file in sorted(folder.glob('results/*/*.json'))
+    for one in results.read_json(file)
+  ]
+  whole = analysis.complete(analysis.by_set(rows))
+  told = words.answer(analysis.family(whole), analysis.named_rivals(whole))
+  assert told in (folder / 'README.md').read_text()

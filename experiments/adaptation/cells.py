@@ -229,9 +229,10 @@ class _Learner(NamedTuple):
         if rehearsal is None:
           self.cache[tag] = laboratory.prepare(method, source, self.key)
         else:
-          # Its cost is not reported, and measuring memory takes time.
-          state = method.prepare(source, self.key).state
-          self.cache[tag] = laboratory.Prepared(state, {})
+          # Its seconds and bytes are not reported, and measuring takes time.
+          outcome = method.prepare(source, self.key)
+          cost = {'flops': outcome.cost.operations}
+          self.cache[tag] = laboratory.Prepared(outcome.state, cost)
       return self.cache[tag]
 
     return prepare

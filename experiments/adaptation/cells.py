@@ -229,10 +229,10 @@ class _Learner(NamedTuple):
         if rehearsal is None:
           self.cache[tag] = laboratory.prepare(method, source, self.key)
         else:
-          # Only its operations are reported: measuring memory takes time.
-          state, cost = method.prepare(source, self.key)
-          flops = {'flops': cost.operations}
-          self.cache[tag] = laboratory.Prepared(state, flops)
+          # Its seconds and bytes are not reported, and measuring takes time.
+          outcome = method.prepare(source, self.key)
+          cost = {'flops': outcome.cost.operations}
+          self.cache[tag] = laboratory.Prepared(outcome.state, cost)
       return self.cache[tag]
 
     return prepare

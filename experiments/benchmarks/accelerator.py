@@ -9,21 +9,20 @@ ranking of a million items are timed, in float32 and in bfloat16. Their
 operations are set against the published peak of the device, where it is known.
 Parts run from the most to the least important; each result is written at once,
 and what --minutes leaves no room for is named. --small takes tiny inputs, to
-try the command on a CPU. If a model differs from the CPU's, the exit code is 1.
+try the command on a CPU. If a model differs from the CPU's or
+a part fails, the exit code is 1.
 """
 
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
 
 import jax
-from absl import flags
+from absl import app, flags
 
 from experiments import script
-from experiments.benchmarks import accelerator_parts, peaks
+from experiments.benchmarks import accelerator_budget, accelerator_parts
 
 _MINUTES = flags.DEFINE_float(
   'minutes', 8.0, 'Time limit of the whole run in minutes.', lower_bound=0.0
@@ -42,6 +41,7 @@ _OUTPUT = flags.DEFINE_string(
 def main(argv):
   """Runs the parts, and writes the JSON file after each row."""
   del argv
+  _check_cpu()
   start = time.monotonic()
   parts = accelerator_parts.all_of(small=_SMALL.value)
   _check_known([part.name for part in parts])
@@ -52,7 +52,7 @@ def main(argv):
   guard = threading.Timer(max(0.0, left()), _give_up)
   guard.daemon = True
   guard.start()
-  document = run(parts, left, write)
+  document = accelerator_budget.run(parts, left, write, small=_SMALL.value)
   guard.cancel()
   differing = [
     row['what']
@@ -61,16 +61,28 @@ def main(argv):
   ]
   if differing:
     print(f'other results than on the CPU: {", ".join(differing)}')
+  for name, error in document['failed'].items():
+    print(f'{name} failed: {error}')
   print(f'written to {_OUTPUT.value}')
-  return 1 if differing else 0
+  return 1 if differing or document['failed'] else 0
 
 
 def _check_known(names: list[str]) -> None:
   for name in _PARTS.value:
     if name not in names:
-      raise flags.IllegalFlagValueError(
+      raise app.UsageError(
         f'--parts={name} is unknown; use some of {", ".join(names)}'
       )
+
+
+def _check_cpu() -> None:
+  try:
+    jax.devices('cpu')
+  except RuntimeError as error:
+    raise app.UsageError(
+      'JAX was started without its CPU, with which the accelerator is '
+      'compared; unset JAX_PLATFORMS, or add cpu to it'
+    ) from error
 
 
 def _give_up() -> None:
@@ -81,59 +93,6 @@ def _give_up() -> None:
   print('the time limit ended the run; the results so far are written')
   sys.stdout.flush()
   os._exit(0)
-
-
-def run(
-  parts: list[accelerator_parts.Part],
-  left: Callable[[], float],
-  write: Callable[[dict[str, Any]], None],
-) -> dict[str, Any]:
-  """Runs the parts for which there is time.
-
-  Args:
-    parts: the most important ones first.
-    left: () -> seconds that are left.
-    write: receives the document after each row.
-
-  Returns:
-    The document: the device, its peaks, the rows of each part, and the parts
-    that have not run to their end.
-  """
-  device = jax.devices()[0]
-  peak = peaks.of(device.device_kind)
-  document = {
-    'device': device.device_kind,
-    'platform': device.platform,
-    'peak': peak or 'unknown',
-    'small': _SMALL.value,
-    'parts': {},
-    'not_finished': [part.name for part in parts],
-    **script.provenance(),
-  }
-  for part in parts:
-    if part.seconds > left() and not _SMALL.value:
-      continue
-    document['parts'][part.name] = rows = []
-    for row in part.run():
-      rows.append(row | _share(row, peak))
-      print(part.name, rows[-1], flush=True)
-      write(document)
-    document['not_finished'].remove(part.name)
-    write(document)
-  write(document)
-  return document
-
-
-def _share(
-  row: dict[str, Any], peak: dict[str, float] | None
-) -> dict[str, float]:
-  """Operations per second, and their share of the device's peak if known."""
-  if 'operations' not in row:
-    return {}
-  speed = row['operations'] / row['seconds']
-  known = (peak or {}).get(row['precision'])
-  share = {} if known is None else {'share_of_peak': speed / known}
-  return {'operations_per_second': speed, **share}
 
 
 if __name__ == '__main__':

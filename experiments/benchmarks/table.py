@@ -98,7 +98,8 @@ def accelerator_section(result: dict[str, Any]) -> str:
     '',
     f'{result["device"]}; published peak: {peak}.'
     + ' Tiny inputs: the times mean nothing.' * result['small']
-    + f' Not finished: {missing}.' * bool(missing),
+    + f' Not finished: {missing}.' * bool(missing)
+    + ''.join(f' {k} failed: {v}.' for k, v in result['failed'].items()),
     '',
     _row(ACCELERATOR_HEAD),
     _row(['---'] * len(ACCELERATOR_HEAD)),
@@ -132,6 +133,8 @@ def _accelerator_cells(row: dict[str, Any]) -> list[str]:
 
 def _step_cells(row: dict[str, Any]) -> list[str]:
   verdict = 'yes' if row['is_close'] else '**no**'
+  if 'error' in row:
+    return [row['what'], row['error'], verdict]
   return [row['what'], f'{row["difference"]:.1e}', verdict]
 
 

@@ -98,10 +98,11 @@ def torment(
     share = (done + moments.random()) / kills
     is_aimed = done % _AIMED == _AIMED - 1
     started = start(subject.command(killed))
-    _wait(subject, killed, started.process, share * total, is_aimed)
+    latest = (done + 1) / kills * total
+    _wait(subject, killed, started.process, (share * total, latest), is_aimed)
     time.sleep(moments.uniform(0, _JITTER_IN_WRITE if is_aimed else _JITTER))
     if started.process.poll() is not None:
-      started.end()
+      _output(started)
       if subject.kept:
         break
       total *= 0.9  # The run is faster than the undisturbed one.
@@ -142,23 +143,44 @@ def finish(command: list[str]) -> str:
   Raises:
     RuntimeError: it fails.
   """
-  code, output, errors = start(command).end()
+  return _output(start(command))
+
+
+def _output(started: Started) -> str:
+  code, output, errors = started.end()
   if code:
     raise RuntimeError(
-      f'{" ".join(command)} ended with code {code}: {errors[-2000:]}'
+      f'{started.process.args} ended with code {code}: {errors[-2000:]}'
     )
   return output
 
 
-def _wait(subject, folder, process, moment: float, is_aimed: bool) -> None:
-  """Waits for the moment of a kill, or until the process ends."""
+def _wait(
+  subject: Subject,
+  folder: pathlib.Path,
+  process: subprocess.Popen,
+  moments: tuple[float, float],
+  is_aimed: bool,
+) -> None:
+  """Waits for the moment of a kill, or until the process ends.
+
+  Args:
+    subject: what is killed.
+    folder: its folder.
+    process: its process.
+    moments: the earliest one, and the latest one of a kill in a write; in work
+      that is kept, or in seconds.
+    is_aimed: whether to wait for a write.
+  """
   began = time.monotonic()
 
   def reached() -> bool:
     if is_aimed and not subject.kept:
       return subject.is_writing(folder)
     now = subject.kept(folder) if subject.kept else time.monotonic() - began
-    return now >= moment and not (is_aimed and not subject.is_writing(folder))
+    if is_aimed and now < moments[1]:
+      return now >= moments[0] and subject.is_writing(folder)
+    return now >= moments[0]
 
   while process.poll() is None and not reached():
     time.sleep(0.0002 if is_aimed else 0.01)

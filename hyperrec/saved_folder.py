@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
-from hyperrec import folder_lock, ranker
+from hyperrec import folder_lock, ranker, whole_file
 
 # Errors of JSON files that are incomplete, too deep, or lack a field.
 UNREADABLE = (ValueError, KeyError, TypeError, RecursionError)
@@ -89,7 +89,7 @@ def write(
     _clear(made)
     try:
       for name, content in {**files, head_name: text.encode()}.items():
-        with (made / name).open('wb') as file:
+        with whole_file.named(folder), (made / name).open('wb') as file:
           file.write(content)
           file.flush()
           os.fsync(file.fileno())

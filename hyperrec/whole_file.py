@@ -1,9 +1,11 @@
 """Files and lines that are written whole or not at all."""
 
+import contextlib
 import errno
 import os
 import pathlib
 import uuid
+from collections.abc import Iterator
 
 # System errors of a path that cannot be written, because of a user's mistake or
 # a full disk.
@@ -20,6 +22,20 @@ DISK_ERRORS = (
 )
 
 
+@contextlib.contextmanager
+def named(path: str | os.PathLike) -> Iterator[None]:
+  """Adds the path to an error of the system that names no file.
+
+  Only the opening of a file names it, not a write to a full disk.
+  """
+  try:
+    yield
+  except OSError as error:
+    if error.errno is not None and error.filename is None:
+      error.filename = str(path)
+    raise
+
+
 def write_whole(path: str | os.PathLike, content: bytes) -> None:
   """Writes a file and creates its folder; no reader ever sees a partial file.
 
@@ -32,7 +48,8 @@ def write_whole(path: str | os.PathLike, content: bytes) -> None:
   # Several processes may write the same file at the same time.
   unfinished = path.with_name(f'.{uuid.uuid4().hex}.tmp')
   try:
-    unfinished.write_bytes(content)
+    with named(path):
+      unfinished.write_bytes(content)
     unfinished.replace(path)
   finally:
     unfinished.unlink(missing_ok=True)
@@ -50,7 +67,7 @@ def append_line(path: str | os.PathLike, line: str) -> None:
   """
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
-  with path.open('ab+') as file:
+  with named(path), path.open('ab+') as file:
     file.seek(0)
     content = file.read()
     if not content.endswith(b'\n'):

@@ -1,36 +1,41 @@
-"""Kills and resumes a training run many times, and checks its result.
+"""Kills commands many times, resumes them, and checks their results.
 
   python -m experiments.benchmarks.chaos --kills=25
 
-A Mult-VAE is trained with a checkpoint after every step, so that many kills
-(SIGKILL) happen during a save. After each kill the same command resumes the
-run. At the end the parameters must be bit-identical to those of an
-uninterrupted run; otherwise the exit code is 1.
+Four commands are killed (SIGKILL): a training with a checkpoint after every
+step, a sweep, the fit of a recommender, and its update. After each kill the
+same command runs again. At the end the result must be bit-identical to that of
+an undisturbed run, and nothing that was kept may be lost or half-written.
+Further mishaps follow: damaged checkpoints, full and read-only disks, SIGTERM,
+a clock that is set back, and two runs in one workdir. If anything ends
+otherwise than it should, the exit code is 1.
 """
 
+import concurrent.futures
 import pathlib
-import random
-import subprocess
-import sys
 import tempfile
-import time
 
 from absl import flags
 
 from experiments import script
-from experiments.benchmarks import chaos_training
+from experiments.benchmarks import (
+  chaos_kills,
+  chaos_mishaps,
+  chaos_subjects,
+  chaos_training,
+)
 
 _KILLS = flags.DEFINE_integer(
   'kills',
   25,
-  'Number of times that the run is killed.',
+  'Number of times that each command is killed.',
   lower_bound=1,
 )
 _STEPS = flags.DEFINE_integer(
-  'steps', 400, 'Training steps of the run.', lower_bound=1
+  'steps', 400, 'Training steps of the training.', lower_bound=1
 )
 _SEED = script.define_seed(
-  'seed', 'Seed of the moments at which the run is killed.'
+  'seed', 'Seed of the moments at which a command is killed.'
 )
 _OUTPUT = flags.DEFINE_string(
   'output', 'results/benchmarks/chaos.json', 'JSON file that is written.'
@@ -41,7 +46,6 @@ _WORKDIR = flags.DEFINE_string(
   'Only train in this folder, and print a checksum of the parameters.',
 )
 
-_MODULE = 'experiments.benchmarks.chaos'
 # What a resumed run finds in its workdir, with the version of its format.
 _KEEPS = {'checkpoints': 1, 'metrics.jsonl': 1}
 _FREE = {
@@ -51,7 +55,7 @@ _FREE = {
 
 
 def main(argv):
-  """Trains in --workdir; without it, starts and kills such runs."""
+  """Trains in --workdir; without it, disturbs commands and writes the JSON."""
   del argv
   if _WORKDIR.value:
     data = chaos_training.load()
@@ -59,76 +63,59 @@ def main(argv):
     print(chaos_training.train(data, _WORKDIR.value, _STEPS.value))
     return 0
   with tempfile.TemporaryDirectory() as folder:
-    document = torment(
+    document = disturb(
       pathlib.Path(folder), _KILLS.value, _STEPS.value, _SEED.value
     )
-  document |= script.provenance()
-  print(document)
-  script.write_document(document, _OUTPUT.value)
-  return 0 if document['is_identical'] else 1
+  script.write_document(document | script.provenance(), _OUTPUT.value)
+  print(f'written to {_OUTPUT.value}')
+  return 0 if is_as_wanted(document) else 1
 
 
 def claim(data) -> None:
   """Raises OtherRunError if the workdir belongs to another run."""
   script.claim(
-    _WORKDIR.value, _MODULE, {'data': data}, keeps=_KEEPS, free=_FREE
-  )
+    _WORKDIR.value, chaos_subjects.TRAINING, {'data': data},
+    keeps=_KEEPS, free=_FREE,
+  )  # fmt: skip
 
 
-def torment(folder: pathlib.Path, kills: int, steps: int, seed: int) -> dict:
-  """Trains once without and once with kills; returns the comparison.
+def disturb(folder: pathlib.Path, kills: int, steps: int, seed: int) -> dict:
+  """Disturbs every command in every way; returns how each ended.
 
   Args:
-    folder: folder for both workdirs.
-    kills: number of kills of the second run, if it does not finish before.
-    steps: number of training steps.
-    seed: seed of the times of the kills: up to two seconds after the first new
-      checkpoint.
+    folder: an empty folder.
+    kills: number of kills of each command.
+    steps: number of training steps of the training.
+    seed: seed of the moments of the kills.
   """
-  calm = _run(folder / 'calm', steps).communicate()[0].strip()
-  moments = random.Random(seed)
-  workdir = folder / 'killed'
-  done = in_save = 0
-  reached = []
-  while done < kills:
-    process = _run(workdir, steps)
-    before = _newest(workdir)
-    while process.poll() is None and _newest(workdir) == before:
-      time.sleep(0.01)
-    end = time.monotonic() + moments.uniform(0, 2)
-    while process.poll() is None and time.monotonic() < end:
-      time.sleep(0.001)
-    if process.poll() is not None:
-      break
-    process.kill()
-    process.communicate()
-    done += 1
-    in_save += bool(list((workdir / 'checkpoints').glob('*tmp*')))
-    reached.append(_newest(workdir))
-  last = _run(workdir, steps).communicate()[0].strip()
-  return {
-    'kills': done,
-    'in_the_middle_of_a_save': in_save,
-    'steps_reached': reached,
-    'steps': steps,
-    'is_identical': last == calm != '',
-    'sha256': calm,
-  }
+  chaos_subjects.write_tables(folder)
+  subjects = chaos_subjects.all_of(folder, steps)
 
+  def killed(subject):
+    found = chaos_kills.torment(subject, folder / subject.name, kills, seed)
+    print(
+      f'{subject.name}: {found["kills"]} kills, {found["in_a_write"]} in a '
+      f'write, identical: {found["is_identical"]}', *found['problems'],
+      sep='\n  ', flush=True,
+    )  # fmt: skip
+    return found
 
-def _run(workdir: pathlib.Path, steps: int) -> subprocess.Popen:
-  command = [sys.executable, '-m', _MODULE, f'--workdir={workdir}',
-             f'--steps={steps}']  # fmt: skip
-  return subprocess.Popen(
-    command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+  with concurrent.futures.ThreadPoolExecutor(len(subjects)) as pool:
+    commands = list(pool.map(killed, subjects.values()))
+  mishaps = chaos_mishaps.all_of(
+    chaos_subjects.training(steps // 4 or 1), subjects['fit'], folder / 'other'
   )
+  for found in mishaps:
+    print(f'{found["name"]}: {found["is_as_wanted"]}: {found["told"]}')
+  return {'steps': steps, 'commands': commands, 'mishaps': mishaps}
 
 
-def _newest(workdir: pathlib.Path) -> int:
-  """Returns the step of the newest complete checkpoint; -1 without one."""
-  found = (workdir / 'checkpoints').glob('[0-9]*')
-  steps = [int(path.name) for path in found if path.name.isdigit()]
-  return max(steps, default=-1)
+def is_as_wanted(document: dict) -> bool:
+  """Whether every command and every mishap that was tried ended well."""
+  return all(
+    found['is_identical'] and not found['problems']
+    for found in document['commands']
+  ) and all(found['is_as_wanted'] is not False for found in document['mishaps'])
 
 
 if __name__ == '__main__':

@@ -15,7 +15,17 @@ from experiments.benchmarks import measure
 
 HERE = pathlib.Path('experiments/benchmarks')
 HEAD = ('input', 'measured', 'hyperrec', 'compared with', '', 'ratio', 'goal')
-CHAOS_HEAD = ('kills', 'during a save', 'training steps', 'parameters')
+# Sections that say "not run" where there is no result.
+NAMED = ('accelerator', 'chaos')
+ACCELERATOR_HEAD = (
+  'part', 'measured', 'precision', 'time', 'operations/s', 'share of peak',
+  'energy',
+)  # fmt: skip
+STEPS_HEAD = ('model', 'largest difference of scores', 'as on the CPU')
+KILLS_HEAD = (
+  'command', 'kills', 'during a write', 'lost or half-written', 'result',
+)  # fmt: skip
+MISHAPS_HEAD = ('mishap', 'as it should be', 'what the command said')
 LARGE_HEAD = (
   'file', 'size', 'users', 'items', 'read', 'fit EASE', 'memory said before',
   'peak while reading', 'peak of the process',
@@ -37,16 +47,24 @@ def main(argv):
 
 
 def tables(folder: pathlib.Path) -> str:
-  """Returns one section for each file in the results of the folder."""
+  """Returns one section for each file in the results, and for each of `NAMED`.
+
+  Args:
+    folder: the folder of the benchmarks.
+  """
   sections = {
+    'accelerator': accelerator_section,
     'chaos': chaos_section,
     'large_log': large_section,
     'sharded_ease': sharded_section,
     'throughput': throughput_section,
   }
+  files = {file.stem: file for file in (folder / 'results').glob('*.json')}
   return '\n\n'.join(
-    sections.get(file.stem, section)(json.loads(file.read_text()))
-    for file in sorted((folder / 'results').glob('*.json'))
+    sections.get(name, section)(json.loads(files[name].read_text()))
+    if name in files
+    else f'### {name}\n\nNot run yet.'
+    for name in sorted({*files, *NAMED})
   )
 
 
@@ -68,26 +86,90 @@ def section(result: dict[str, Any]) -> str:
   return '\n'.join(lines)
 
 
-def chaos_section(result: dict[str, Any]) -> str:
-  """The training run that is killed: how often, and how it ended."""
-  end = 'identical' if result['is_identical'] else '**differ**'
+def accelerator_section(result: dict[str, Any]) -> str:
+  """The speed of an accelerator, and whether it computes what a CPU does."""
+  parts = dict(result['parts'])
+  steps = parts.pop('steps', [])
+  peak = result['peak']
+  if isinstance(peak, dict):
+    peak = ', '.join(f'{v / 1e12:g} TFLOP/s in {k}' for k, v in peak.items())
+  missing = ', '.join(result['not_finished'])
   lines = [
-    '### chaos',
+    '### accelerator',
     '',
-    _row(CHAOS_HEAD),
-    _row(['---'] * len(CHAOS_HEAD)),
-    _row(
-      [
-        str(result['kills']),
-        str(result['in_the_middle_of_a_save']),
-        str(result['steps']),
-        end,
-      ]
+    f'{result["device"]}; published peak: {peak}.'
+    + ' Tiny inputs: the times mean nothing.' * result['small']
+    + f' Not finished: {missing}.' * bool(missing)
+    + ''.join(f' {k} failed: {v}.' for k, v in result['failed'].items()),
+    '',
+    _row(ACCELERATOR_HEAD),
+    _row(['---'] * len(ACCELERATOR_HEAD)),
+    *(
+      _row([name, *_accelerator_cells(row)])
+      for name, rows in parts.items()
+      for row in rows
     ),
+    '',
+    _row(STEPS_HEAD),
+    _row(['---'] * len(STEPS_HEAD)),
+    *(_row(_step_cells(row)) for row in steps),
     '',
     f'Made by {_made_by(result)}.',
   ]
   return '\n'.join(lines)
+
+
+def _accelerator_cells(row: dict[str, Any]) -> list[str]:
+  share, joules = row.get('share_of_peak'), row.get('joules')
+  quality = ', '.join(f'{k} {v:.4f}' for k, v in row.get('metrics', {}).items())
+  return [
+    row['what'] + f' ({quality})' * bool(quality),
+    row['precision'],
+    measure.amount(row['seconds'], 's'),
+    f'{row["operations_per_second"] / 1e12:.3g} TFLOP/s',
+    'unknown' if share is None else f'{share:.1%}',
+    '' if joules is None else f'{joules:.3g} J',
+  ]
+
+
+def _step_cells(row: dict[str, Any]) -> list[str]:
+  verdict = 'yes' if row['is_close'] else '**no**'
+  if 'error' in row:
+    return [row['what'], row['error'], verdict]
+  return [row['what'], f'{row["difference"]:.1e}', verdict]
+
+
+def chaos_section(result: dict[str, Any]) -> str:
+  """Commands that are killed or disturbed otherwise, and how they ended."""
+  lines = [
+    '### chaos',
+    '',
+    _row(KILLS_HEAD),
+    _row(['---'] * len(KILLS_HEAD)),
+    *(_row(_killed_cells(found)) for found in result['commands']),
+    '',
+    _row(MISHAPS_HEAD),
+    _row(['---'] * len(MISHAPS_HEAD)),
+    *(_row(_mishap_cells(found)) for found in result['mishaps']),
+    '',
+    f'{result["steps"]} training steps; {_made_by(result)}.',
+  ]
+  return '\n'.join(lines)
+
+
+def _killed_cells(found: dict[str, Any]) -> list[str]:
+  return [
+    found['what'],
+    str(found['kills']),
+    str(found['in_a_write']),
+    '; '.join(found['problems']) or 'nothing',
+    'identical' if found['is_identical'] else '**differs**',
+  ]
+
+
+def _mishap_cells(found: dict[str, Any]) -> list[str]:
+  verdict = {True: 'yes', False: '**no**', None: 'not tried'}
+  return [found['name'], verdict[found['is_as_wanted']], found['told']]
 
 
 def large_section(result: dict[str, Any]) -> str:

@@ -11,12 +11,12 @@ a file that `experiments.vqrec.run --save=FILE` wrote.
 """
 
 import json
-import pathlib
 
 from absl import flags
 
 from experiments import script
 from experiments.vqrec import extension, item_tables, model_file
+from hyperrec import whole_file
 from hyperrec.data import interactions as interactions_lib
 
 _MODEL = flags.DEFINE_string(
@@ -77,7 +77,7 @@ def main(argv):
       json.dumps({'id': i, 'codes': c})
       for i, c in zip(ids.tolist(), codes.tolist(), strict=True)
     )
-    pathlib.Path(_OUTPUT.value).write_text('\n'.join(lines) + '\n')
+    whole_file.write_whole(_OUTPUT.value, ('\n'.join(lines) + '\n').encode())
   taken = extension.num_taken(codes, model.state.codes)
   print(f'{len(ids)} new items coded; {taken} share all codes with an old item')
   for item, score in best:

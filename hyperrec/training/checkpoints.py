@@ -3,10 +3,13 @@
 import contextlib
 import os
 import pathlib
+import textwrap
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 
@@ -84,7 +87,9 @@ class Checkpoints:
         or the folder is not writable.
     """
     args = ocp.args.Composite(
-      tree=ocp.args.StandardSave(tree), form=ocp.args.JsonSave(_form(tree))
+      tree=ocp.args.StandardSave(tree),
+      form=ocp.args.JsonSave(_form(tree)),
+      sums=ocp.args.JsonSave(_sums(tree)),
     )
     with self._explained():
       self._manager.save(step, args=args)
@@ -107,7 +112,8 @@ class Checkpoints:
       try:
         tree = self._restore(step, like)
       except Exception as error:  # Orbax raises many types.
-        unreadable[step] = f'{type(error).__name__}: {error}'.splitlines()[0]
+        reason = f'{type(error).__name__}: {error}'.splitlines()[0]
+        unreadable[step] = textwrap.shorten(reason, 120)
         continue
       for bad, reason in unreadable.items():
         logging.warning(
@@ -142,8 +148,23 @@ class Checkpoints:
           f'{wanted.get(name)} in this run'
         )
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-    tree = ocp.args.Composite(tree=ocp.args.StandardRestore(abstract))
-    return self._manager.restore(step, args=tree).tree
+    args = ocp.args.Composite(tree=ocp.args.StandardRestore(abstract))
+    tree = self._manager.restore(step, args=args).tree
+    self._check_sums(step, tree)
+    return tree
+
+  def _check_sums(self, step: int, tree: Any) -> None:
+    """Raises CheckpointError if a tensor is not the one that was saved.
+
+    Orbax notices a file that was cut, but not a byte that was changed.
+    """
+    if not (self.directory / str(step) / 'sums').exists():
+      return  # An earlier version wrote it.
+    args = ocp.args.Composite(sums=ocp.args.JsonRestore())
+    wanted = self._manager.restore(step, args=args).sums
+    for name, found in _sums(tree).items():
+      if wanted.get(name, found) != found:
+        raise CheckpointError(f'{name} differs from what was saved')
 
 
 def _no_space_or_access(error: BaseException | None) -> str | None:
@@ -166,3 +187,22 @@ def _form(tree: Any) -> dict[str, str]:
     jax.tree_util.keystr(path): f'{leaf.dtype}{list(leaf.shape)}'
     for path, leaf in leaves
   }
+
+
+def _sums(tree: Any) -> dict[str, int]:
+  """Path of each leaf -> CRC-32 of its values.
+
+  Leaves of which this process holds only a part are left out.
+  """
+  leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+  return {
+    jax.tree_util.keystr(path): zlib.crc32(_values(leaf).tobytes())
+    for path, leaf in leaves
+    if getattr(leaf, 'is_fully_addressable', True)
+  }
+
+
+def _values(leaf: Any) -> np.ndarray:
+  if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    leaf = jax.random.key_data(leaf)
+  return np.asarray(leaf)

@@ -228,11 +228,11 @@ def test_all_ways_of_serving_recommend_the_same():
 
 def test_every_committed_result_has_a_section_in_the_readme():
   content = table.tables(table.HERE)
-  names = sorted(file.stem for file in (table.HERE / 'results').glob('*.json'))
+  files = {file.stem for file in (table.HERE / 'results').glob('*.json')}
+  names = sorted({*files, *table.NAMED})
   assert [line for line in content.splitlines() if line[:4] == '### '] == [
     f'### {name}' for name in names
   ]
-  assert '| 25 | 14 | 400 | identical |' in content
   assert '| csv | 1.40 GiB | 1,980,012 | 20,000 |' in content
   assert '| newton-schulz | 23.56 s | 25 | 100 V^3 |' in content
   assert content in (table.HERE / 'README.md').read_text()

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from hyperrec import folder_lock
 from tests import makers
 from tests.experiments import commands
 
@@ -205,12 +206,30 @@ def test_two_runs_in_one_workdir(tmp_path, log):
     )
     for _ in range(2)
   ]  # fmt: skip
+  codes = []
   for process in both:
     _, told = process.communicate(timeout=120)
-    assert process.returncode == 0, told
+    codes.append(process.returncode)
+    if process.returncode:
+      assert f'another process is writing in {work}' in told
+  # Both finish only if the first one ended before the second one began.
+  assert sorted(codes) in ([0, 2], [0, 0])
   assert len((work / 'resumed.jsonl').read_text().splitlines()) == 1
+  assert len((work / 'cells.jsonl').read_text().splitlines()) == 1
   assert len(json.loads((work / 'results.json').read_text())) == 1
   assert {path.name for path in work.iterdir()} == {
     'cells.jsonl', 'manifest.json', 'report.html', 'results.json',
     'resumed.jsonl',
   }  # fmt: skip
+
+
+def test_a_run_is_refused_where_another_one_is_at_work(tmp_path, log):
+  work = tmp_path / 'work'
+  flags = (*log, *SCRIPTS['adaptation.run'][0])
+  with folder_lock.held(work):
+    done = commands.run(work, *flags)
+    assert done.returncode == 2
+    told = done.stderr.strip().splitlines()[-1]
+    assert told.startswith(f'error: another process is writing in {work};')
+    assert not (work / 'cells.jsonl').exists()
+  assert commands.run(work, *flags).returncode == 0

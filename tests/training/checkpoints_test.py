@@ -1,5 +1,6 @@
 """Tests of hyperrec.training.checkpoints."""
 
+import shutil
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hyperrec import folder_lock
 from hyperrec.training import checkpoints
 
 
@@ -63,6 +65,53 @@ def test_what_does_not_fit_is_refused_with_a_remedy(tmp_path):
     ):
       saved.restore_latest(_tree(1, size=5))
     assert saved.latest_step == 1
+
+
+def _change_a_byte(checkpoint):
+  files = [path for path in checkpoint.rglob('*') if path.is_file()]
+  path = max(files, key=lambda path: path.stat().st_size)
+  content = bytearray(path.read_bytes())
+  content[len(content) // 2] ^= 1
+  path.write_bytes(content)
+
+
+def test_a_changed_byte_is_noticed_and_the_checkpoint_before_is_taken(tmp_path):
+  trees = [
+    {'w': jax.random.normal(jax.random.key(step), (100, 100))}
+    for step in (1, 2)
+  ]
+  with checkpoints.Checkpoints(tmp_path) as saved:
+    for step, tree in enumerate(trees, 1):
+      saved.save(step, tree)
+  _change_a_byte(tmp_path / '2')
+  with checkpoints.Checkpoints(tmp_path) as saved:
+    found = saved.restore_latest(trees[0])
+    assert saved.latest_step == 1
+  np.testing.assert_array_equal(found['w'], trees[0]['w'])
+  _change_a_byte(tmp_path / '1')
+  with (
+    checkpoints.Checkpoints(tmp_path) as saved,
+    pytest.raises(checkpoints.CheckpointError, match='differs from what was'),
+  ):
+    saved.restore_latest(trees[0])
+
+
+def test_a_checkpoint_of_an_earlier_version_has_no_sums(tmp_path):
+  with checkpoints.Checkpoints(tmp_path) as saved:
+    saved.save(1, _tree(5))
+  shutil.rmtree(tmp_path / '1' / 'sums')
+  with checkpoints.Checkpoints(tmp_path) as saved:
+    assert float(saved.restore_latest(_tree(0))['w'][0]) == 5.0
+
+
+def test_a_directory_is_open_in_one_run_at_a_time(tmp_path):
+  with (
+    checkpoints.Checkpoints(tmp_path) as saved,
+    pytest.raises(folder_lock.FolderInUse, match='another process is writing'),
+  ):
+    checkpoints.Checkpoints(tmp_path)
+  with checkpoints.Checkpoints(tmp_path) as saved:
+    saved.save(1, _tree(1))
 
 
 READ = """

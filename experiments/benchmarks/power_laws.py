@@ -71,7 +71,7 @@ def predict(
       )
       for unit in ('seconds', 'core_seconds')
     },
-    'peak_bytes': smaller[-1]['imports_bytes']
+    'peak_bytes': smaller[-1]['base_bytes']
     + fit(sizes, [_growth(row) for row in smaller])(size),
   }
 
@@ -109,5 +109,5 @@ def is_met(predicted: float, found: float) -> bool:
 
 
 def _growth(row: Mapping[str, Any]) -> float:
-  """Peak bytes beyond those of the imported libraries."""
-  return row['peak_bytes'] - row['imports_bytes']
+  """Peak bytes beyond those of the libraries and the compiled programs."""
+  return row['peak_bytes'] - row['base_bytes']

@@ -191,9 +191,7 @@ def _size_picture(result: dict[str, Any]) -> str:
       laws['core_seconds'],
     ),
     'memory beyond the libraries (GiB)': (
-      {
-        r['items']: (r['peak_bytes'] - r['imports_bytes']) / 2**30 for r in rows
-      },
+      {r['items']: (r['peak_bytes'] - r['base_bytes']) / 2**30 for r in rows},
       laws['peak_bytes']._replace(factor=laws['peak_bytes'].factor / 2**30),
     ),
   }

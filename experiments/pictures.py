@@ -12,6 +12,7 @@ from experiments.adaptation.report import figures, labels
 # The colour of text and axes on each page.
 _INKS = {'light': '#1b1f24', 'dark': '#e4e8ec'}
 _FAINT = '#888888'
+_CURVE = '#2a7fb8'
 
 
 class Point(NamedTuple):
@@ -90,6 +91,41 @@ def ratios(
   axes.set_ylabel(y_title)
   _name_ends(axes, {n: list(line.items())[-1] for n, line in lines.items()},
              place)  # fmt: skip
+  return drawn
+
+
+def laws(
+  curves: Mapping[str, tuple[Mapping[int, float], Callable[[float], float]]],
+  x_title: str,
+) -> matplotlib.figure.Figure:
+  """Measurements and their power laws, one plot for each quantity.
+
+  Args:
+    curves: title of the quantity with its unit -> its values by size, and a law
+      with an `exponent`.
+    x_title: what a size counts.
+  """
+  drawn = matplotlib.figure.Figure(figsize=(8.4, 3.4), dpi=72)
+  width = 0.9 / len(curves)
+  for index, (title, (values, law)) in enumerate(curves.items()):
+    left = 0.08 + index * width
+    axes = figures.make_axes(drawn, (left, 0.15, width - 0.1, 0.8))
+    sizes = sorted(values)
+    axes.set_xscale('log')
+    axes.set_yscale('log')
+    axes.plot(
+      sizes, [law(size) for size in sizes], color=_FAINT, lw=1.2, ls='--'
+    )
+    axes.plot(
+      sizes, [values[size] for size in sizes], color=_CURVE, marker='o', ms=5,
+      lw=0,
+    )  # fmt: skip
+    axes.text(
+      0.05, 0.92, f'grows as V^{law.exponent:.2f}', size=figures.SMALL,
+      color=figures.INK, transform=axes.transAxes, parse_math=False,
+    )  # fmt: skip
+    axes.set_xlabel(x_title)
+    axes.set_ylabel(title)
   return drawn
 
 

@@ -105,6 +105,20 @@ retrain EASE:
     >>> 0 < grown['adapt_operations'] < refitted['adapt_operations']
     True
 
+Catalogues of up to a million items have the same models with weights at the
+nearest items only. They are solved in batches, and ranked without scores of all
+items:
+
+    >>> near = hr.updated(hr.ease_local(l2=20.0, neighbours=20))
+    >>> 0 < hr.evaluate(near, data)['adapt_operations']
+    True
+    >>> both = hr.l3ae_local(text.units, l2=30.0, neighbours=10, similar=10)
+    >>> 0 < hr.evaluate(hr.retrained(both), data, **new)['ndcg@100']
+    True
+    >>> sparse = hr.generated(hr.local_columns(text.units, similar=10))
+    >>> 0 < hr.evaluate(sparse, data, **items)['ndcg@100']
+    True
+
 Networks correct these columns; they are trained by hiding old items:
 
     >>> trained = hr.item_generator(
@@ -181,11 +195,13 @@ from hyperrec.systems.hyperease.hyperease import hyperease
 from hyperrec.systems.hyperease.hyperease_user import hyperease_user
 from hyperrec.systems.hyperease.item_columns import item_columns
 from hyperrec.systems.hyperease.item_generator import item_generator
+from hyperrec.systems.hyperease.local_columns import local_columns
 from hyperrec.systems.hypernetwork.generated_head import generated_head
 from hyperrec.systems.linear.content_knn import content_knn
 from hyperrec.systems.linear.dan import dan
 from hyperrec.systems.linear.ease import ease
 from hyperrec.systems.linear.ease_dynamic import ease_dynamic
+from hyperrec.systems.linear.ease_local import ease_local, l3ae_local
 from hyperrec.systems.linear.ease_sparse import ease_sparse
 from hyperrec.systems.linear.esler import elsa, esler
 from hyperrec.systems.linear.item_knn import item_knn

@@ -162,6 +162,9 @@ class Model:
     program: state -> Program. The same scores as one JAX function, by which a
       state is exported; raises `CannotServe` if this state has none. None where
       scores are no function of tensors and a history alone.
+    sparse_weights: state -> sparse weights [V, V] of which the scores are x B,
+      so that large catalogues are ranked without scores of all items; it
+      returns None if a state has none. None where no state has any.
     generates_catalogues: whether `generate` serves catalogues that `fit` has
       not seen.
     takes_domains: whether `fit` learns from several domains.
@@ -180,6 +183,7 @@ class Model:
   generate: Callable[[Any, Interactions, jax.Array], Outcome] | None = None
   grow: Callable[[Any, Interactions, np.ndarray], Outcome] | None = None
   program: Callable[[Any], Program] | None = None
+  sparse_weights: Callable[[Any], Any] | None = None
   generates_catalogues: bool = False
   takes_domains: bool = False
   needs_history: bool = False

@@ -21,7 +21,14 @@ import safetensors
 import safetensors.numpy
 from jaxtyping import Float, Int
 
-from hyperrec import adapting, ranker, saved_folder, stored_state, top_k
+from hyperrec import (
+  adapting,
+  ranker,
+  saved_folder,
+  sparse_ranking,
+  stored_state,
+  top_k,
+)
 from hyperrec import features as features_lib
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
@@ -41,6 +48,8 @@ _FILES = {_HEAD, _TENSORS}
 _WHAT = 'fitted recommender'
 # Maximum number of scores in memory at once.
 _BLOCK = 2**24
+# Users who are ranked at once by sparse weights.
+_SPARSE_USERS = 1024
 
 
 class Fitted(NamedTuple):
@@ -309,9 +318,41 @@ class Recommender:
     k = min(ranker.checked_k(k), len(self.item_ids))
     allowed = self._ranker.allowed(exclude or (), candidates, ignore_unknown)
     size = max(1, _BLOCK // len(self.item_ids))
+    weights = self._sparse_weights() if exclude_seen else None
+    if weights is not None:
+      size = _SPARSE_USERS
     for start in range(0, self.data.num_users, size):
-      stop = min(start + size, self.data.num_users)
-      yield self._best(np.arange(start, stop), k, allowed, exclude_seen)
+      users = np.arange(start, min(start + size, self.data.num_users))
+      if weights is None:
+        yield self._best(users, k, allowed, exclude_seen)
+      else:
+        yield self._best_sparse(users, k, allowed, weights)
+
+  def _sparse_weights(self):
+    """Sparse weights of which the scores are x B; None without any."""
+    of_state = self._method.model.sparse_weights
+    if of_state is None or isinstance(self._state, method_lib.Part):
+      return None
+    return of_state(self._state)
+
+  def _best_sparse(
+    self, users: np.ndarray, k: int, allowed: np.ndarray, weights: Any
+  ) -> Best:
+    """`_best` by sparse weights: most users need no scores of all items."""
+    histories = Histories.of(self._ordered, users).csr()
+    try:
+      items, scores = sparse_ranking.best(
+        histories, weights, k, self._popular, allowed
+      )
+    except ValueError as error:
+      raise RecommenderError(f'the recommender cannot rank: {error}') from error
+    short = np.flatnonzero((items < 0).any(axis=1))
+    size = max(1, _BLOCK // len(self.item_ids))
+    for start in range(0, len(short), size):
+      part = short[start : start + size]
+      found = self._best(users[part], k, allowed, exclude_seen=True)
+      items[part], scores[part] = found.items, found.scores
+    return Best(self.data.user_ids[users], items, scores)
 
   def _best(
     self, users: np.ndarray, k: int, allowed: np.ndarray, exclude_seen: bool

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from hyperrec import top_k
 
@@ -32,23 +32,33 @@ def best(
   weights: Csr,
   k: int,
   order: Int[np.ndarray, ' V'] | None = None,
+  allowed: Bool[np.ndarray, ' V'] | None = None,
 ) -> Best:
-  """The `k` best unseen items of each user with a positive score.
+  """The `k` best unseen items of each user that have a positive score.
 
   Where k items have a positive score, they are the items that a ranking of all
   scores x B would find.
 
   Args:
     x: histories [B, V], binary.
-    weights: B [V, V], with sorted indices after this call.
+    weights: B [V, V].
     k: length of the lists.
     order: all items, in the order in which equal scores are taken; None takes
       the items with lower numbers first.
+    allowed: whether each item may be listed; None allows all.
+
+  Raises:
+    ValueError: a score is NaN.
   """
-  scores = x @ weights
-  scores -= scores.multiply(x)  # seen items have a score of exactly 0
-  scores = scores.tocsr()
-  scores.data[scores.data <= 0] = 0
+  scores = (x @ weights).tocsr()
+  if np.isnan(scores.data).any():
+    raise ValueError('a score is NaN')
+  # The score of a seen item less itself is exactly 0.
+  scores = (scores - scores.multiply(x)).tocsr()
+  is_listed = scores.data > 0
+  if allowed is not None:
+    is_listed &= allowed[scores.indices]
+  scores.data[~is_listed] = 0
   scores.eliminate_zeros()
   if order is not None:
     rank_V = np.empty(len(order), np.int32)

@@ -73,6 +73,42 @@ def test_lists_for_all_users_equal_those_for_each(monkeypatch):
       )
 
 
+@pytest.mark.parametrize('neighbours', [2, 29])
+def test_sparse_weights_list_what_dense_scores_list(monkeypatch, neighbours):
+  monkeypatch.setattr(recommender, '_SPARSE_USERS', 13)
+  monkeypatch.setattr(recommender, '_BLOCK', 10 * 30)
+  model = hr.ease_local(l2=20.0, neighbours=neighbours)
+  made = recommender.Recommender.fit(hr.updated(model), whole())
+  dense = dataclasses.replace(model, sparse_weights=None)
+  other = recommender.Recommender.fit(hr.updated(dense), whole())
+  for options in ({}, {'exclude_seen': False}, {'candidates': ['1', '2', '3']}):
+    ours, theirs = (
+      [
+        np.concatenate(p)
+        for p in zip(*r.recommend_to_all(4, **options), strict=True)
+      ]
+      for r in (made, other)
+    )
+    for one, another in zip(ours, theirs, strict=True):
+      np.testing.assert_array_equal(one, another)
+
+
+def test_a_recommender_of_local_weights_grows_and_is_read_again(tmp_path):
+  data = makers.made_domain('shop', 0, num_users=80, num_items=30)
+  old = data.take_items(range(26))
+  build = lambda f: hr.generated(  # noqa: E731
+    hr.local_columns(f.units, similar=8, l2=20.0)
+  )
+  made = recommender.Recommender.fit(build, old, num_features=8)
+  grown = made.updated(data.rows(data.items >= 24))
+  grown.save(tmp_path / 'saved')
+  again = recommender.Recommender.load(tmp_path / 'saved', build)
+  assert len(grown.item_ids) == 30
+  history = grown.history(grown.data.user_ids[0])
+  np.testing.assert_array_equal(again.score([history]), grown.score([history]))
+  assert np.abs(grown.score([history])[0, 26:]).max() > 0
+
+
 def test_reasons_are_the_items_whose_weights_are_largest():
   data = whole()
   made = dynamic(data)

@@ -153,9 +153,14 @@ def write(name: str, run: Callable[[], Mapping[str, Any]]) -> None:
     'commit': origin['commit'],
     'versions': origin['versions'] | peers.versions(),
   }
-  path = pathlib.Path(_RESULTS_DIR.value) / f'{name}.json'
+  path = result_path(name)
   script.write_document(result, path)
   print(f'written to {path}')
+
+
+def result_path(name: str) -> pathlib.Path:
+  """Returns the file of a benchmark in --results_dir."""
+  return pathlib.Path(_RESULTS_DIR.value) / f'{name}.json'
 
 
 def line(comparison: Comparison) -> str:

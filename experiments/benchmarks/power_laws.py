@@ -14,6 +14,11 @@ import numpy as np
 FACTOR = 1.5
 # Sizes of which the exponents are said, and by which the next is predicted.
 _FITTED, _RECENT = 4, 3
+# The parts of a run that build the weights; the others rank and update.
+BUILD = (
+  'groups', 'neighbours', 'kernel columns', 'shared users', 'weights',
+  'sparse matrix',
+)  # fmt: skip
 
 
 class Law(NamedTuple):
@@ -66,7 +71,7 @@ def predict(
       )
       for unit in ('seconds', 'core_seconds')
     },
-    'peak_bytes': smaller[-1]['imports_bytes']
+    'peak_bytes': smaller[-1]['base_bytes']
     + fit(sizes, [_growth(row) for row in smaller])(size),
   }
 
@@ -90,6 +95,19 @@ def total(row: Mapping[str, Any], unit: str) -> float:
   return sum(phase[unit] for phase in row['phases'].values())
 
 
+def measured(row: Mapping[str, Any]) -> dict[str, float]:
+  """What a run took, by the names of a prediction."""
+  return {
+    **{unit: total(row, unit) for unit in ('seconds', 'core_seconds')},
+    'peak_bytes': row['peak_bytes'],
+  }
+
+
+def is_met(predicted: float, found: float) -> bool:
+  """Whether a prediction is within the factor of what was measured."""
+  return 1 / FACTOR <= found / predicted <= FACTOR
+
+
 def _growth(row: Mapping[str, Any]) -> float:
-  """Peak bytes beyond those of the imported libraries."""
-  return row['peak_bytes'] - row['imports_bytes']
+  """Peak bytes beyond those of the libraries and the compiled programs."""
+  return row['peak_bytes'] - row['base_bytes']

@@ -19,33 +19,27 @@ from absl import app, flags
 from experiments import script
 from experiments.benchmarks import (
   machine,
+  measure,
   power_laws,
   size_quality,
   size_worker,
 )
 from hyperrec.cost import memory
 
-_SIZES = script.define_whole_numbers(
-  'catalogues',
-  ['3125', '6250', '12500', '25000', '50000', '100000'],
-  'Numbers of items, such as 12500,25000. They are measured from the smallest '
-  'to the largest.',
-)
 _DATA = flags.DEFINE_list(
   'quality_data',
   ['steam', 'citeulike_a'],
-  'Text domains on which the local forms are compared with the dense ones, '
-  'such as citeulike_a. An empty list compares on none.',
+  'Data sets on which the local forms are compared with the dense ones, such '
+  'as citeulike_a. An empty list compares on none.',
 )
-_OUTPUT = flags.DEFINE_string(
-  'output', 'results/benchmarks/size.json', 'JSON file that is written.'
-)
+
+SIZES = (3125, 6250, 12_500, 25_000, 50_000, 100_000)
 
 
 def main(argv):
   """Measures each size that the result lacks, and writes after each."""
   del argv
-  path = pathlib.Path(_OUTPUT.value)
+  path = measure.result_path('size')
   document = _read(path)
   for name in _DATA.value:
     if any(row['data'] == name for row in document['quality']):
@@ -53,7 +47,7 @@ def main(argv):
       continue
     document['quality'] += run_module(size_quality.__name__, name)
     script.write_document(document, path)
-  for size in sorted({int(size) for size in _SIZES.value}):
+  for size in sorted(set(measure.catalogues(SIZES))):
     rows = document['rows']
     if any(row['items'] == size for row in rows):
       print(f'{size:,} items: measured before, in {path}')
@@ -94,8 +88,8 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
   document = json.loads(path.read_text(encoding='utf-8'))
   if document.get('settings') != settings:
     raise app.UsageError(
-      f'--output={path} was measured with other settings '
-      f'({document.get("settings")}, now {settings}); name another file'
+      f'--results_dir: {path} was measured with other settings '
+      f'({document.get("settings")}, now {settings}); name another folder'
     )
   return document
 
@@ -119,20 +113,16 @@ def _said(predicted: dict[str, float] | None) -> str:
 
 
 def _found(row: dict[str, Any]) -> str:
-  measured = {
-    'seconds': power_laws.total(row, 'seconds'),
-    'core_seconds': power_laws.total(row, 'core_seconds'),
-    'peak_bytes': row['peak_bytes'],
-  }
+  measured = power_laws.measured(row)
   told = f'measured were {_amounts(measured)}'
   if row['predicted'] is None:
     return told
-  is_met = all(
-    1 / power_laws.FACTOR <= measured[name] / value <= power_laws.FACTOR
+  missed = [
+    name
     for name, value in row['predicted'].items()
-    if name != 'seconds'
-  )
-  verdict = 'met' if is_met else 'MISSED'
+    if not power_laws.is_met(value, measured[name])
+  ]
+  verdict = f'MISSED by {", ".join(missed)}' if missed else 'met'
   return f'{told}; within a factor of {power_laws.FACTOR}: {verdict}'
 
 

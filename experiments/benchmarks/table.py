@@ -10,8 +10,8 @@ import pathlib
 import statistics
 from typing import Any
 
-from experiments import readme, script
-from experiments.benchmarks import measure
+from experiments import pictures, readme, script
+from experiments.benchmarks import measure, power_laws
 
 HERE = pathlib.Path('experiments/benchmarks')
 HEAD = ('input', 'measured', 'hyperrec', 'compared with', '', 'ratio', 'goal')
@@ -33,6 +33,17 @@ LARGE_HEAD = (
 SHARDED_HEAD = (
   'method', 'time', 'iterations', 'operations', 'residual',
   'error relative to LAPACK',
+)  # fmt: skip
+SIZE_HEAD = (
+  'items', 'users', 'interactions', 'time', 'predicted', 'time of cores',
+  'predicted', 'peak memory', 'predicted', 'users ranked/s',
+)  # fmt: skip
+ARRIVAL_HEAD = (
+  'items', 'build', 'new items', 'their columns', 'update by interactions',
+  'new users', 'columns solved again', 'update', 'NDCG@100', 'of popularity',
+)  # fmt: skip
+QUALITY_HEAD = (
+  'data', 'items', 'regime', 'form', 'local', 'dense', 'time of local', 'dense',
 )  # fmt: skip
 THROUGHPUT_HEAD = (
   'input', 'method', 'kind', 'users/s by the recommender',
@@ -57,6 +68,7 @@ def tables(folder: pathlib.Path) -> str:
     'chaos': chaos_section,
     'large_log': large_section,
     'sharded_ease': sharded_section,
+    'size': size_section,
     'throughput': throughput_section,
   }
   files = {file.stem: file for file in (folder / 'results').glob('*.json')}
@@ -216,6 +228,117 @@ def sharded_section(result: dict[str, Any]) -> str:
     f'{result["devices"]} devices; {_made_by(result)}.',
   ]
   return '\n'.join(lines)
+
+
+def size_section(result: dict[str, Any]) -> str:
+  """Local closed forms by size: predicted and measured, and their quality."""
+  laws = result['exponents']
+  seconds, peak = (laws[n]['exponent'] for n in ('core_seconds', 'peak_bytes'))
+  first, last = result['rows'][0]['items'], result['rows'][-1]['items']
+  threads = result['threads']
+  lines = [
+    '### size',
+    '',
+    _command('size'),
+    '',
+    f'From {first:,} to {last:,} items. Over the four largest sizes, the time '
+    f'of all cores grows as V^{seconds:.2f}, and the memory beyond that of the '
+    f'libraries as V^{peak:.2f}.',
+    '',
+    _size_picture(result),
+    '',
+    _row(SIZE_HEAD),
+    _row(['---'] * len(SIZE_HEAD)),
+    *(_row(_size_cells(row)) for row in result['rows']),
+    '',
+    f'A prediction is met within a factor of {power_laws.FACTOR}.',
+    '',
+    _row(ARRIVAL_HEAD),
+    _row(['---'] * len(ARRIVAL_HEAD)),
+    *(_row(_arrival_cells(row)) for row in result['rows']),
+    '',
+    *_quality_lines(result['quality']),
+    f'{threads["cores"]} CPU cores, BLAS threads: {threads["blas"]}; '
+    f'{_made_by(result)}.',
+  ]
+  return '\n'.join(lines)
+
+
+def _size_picture(result: dict[str, Any]) -> str:
+  """Time and memory over the number of items, with their laws."""
+  rows = result['rows']
+  laws = {n: power_laws.Law(**law) for n, law in result['exponents'].items()}
+  curves = {
+    'time of all cores (s)': (
+      {r['items']: power_laws.total(r, 'core_seconds') for r in rows},
+      laws['core_seconds'],
+    ),
+    'memory beyond the libraries (GiB)': (
+      {r['items']: (r['peak_bytes'] - r['base_bytes']) / 2**30 for r in rows},
+      laws['peak_bytes']._replace(factor=laws['peak_bytes'].factor / 2**30),
+    ),
+  }
+  return pictures.save(
+    HERE / 'results' / 'size',
+    lambda: pictures.laws(curves, 'items V'),
+    'Time and memory of the local closed forms over the number of items, with '
+    'fitted power laws',
+    HERE,
+  )
+
+
+def _size_cells(row: dict[str, Any]) -> list[str]:
+  ranking = row['phases']['ranking']['seconds']
+  cells = [f'{row[n]:,}' for n in ('items', 'users', 'interactions')]
+  for name, measured in power_laws.measured(row).items():
+    unit = 'bytes' if name == 'peak_bytes' else 's'
+    cells.append(measure.amount(measured, unit))
+    predicted = (row['predicted'] or {}).get(name)
+    if predicted is None:
+      cells.append('')
+      continue
+    mark = '' if power_laws.is_met(predicted, measured) else ' **missed**'
+    cells.append(measure.amount(predicted, unit) + mark)
+  rate = float(f'{row["ranked_users"] / ranking:.2g}')
+  return [*cells, f'{rate:,.0f}']
+
+
+def _arrival_cells(row: dict[str, Any]) -> list[str]:
+  seconds = {name: part['seconds'] for name, part in row['phases'].items()}
+  build = sum(seconds[name] for name in power_laws.BUILD)
+  told = lambda name: measure.amount(seconds[name], 's')  # noqa: E731
+  return [
+    f'{row["items"]:,}',
+    measure.amount(build, 's'),
+    f'{row["new_items"]:,}',
+    told('new items'),
+    told('interactions of new items'),
+    f'{row["changed_users"]:,}',
+    f'{row["changed_columns"]:,}',
+    told('new users'),
+    f'{row["ndcg"]:.3f}',
+    f'{row["ndcg_of_popularity"]:.3f}',
+  ]
+
+
+def _quality_lines(rows: list[dict[str, Any]]) -> list[str]:
+  """NDCG@100 of local and dense forms on real data, one line for each form."""
+  if not rows:
+    return []
+  found = {}
+  for row in rows:
+    name = row['data'], row['items'], row['regime'], row['form']
+    found.setdefault(name, {})[row['kind']] = row
+  lines = [_row(QUALITY_HEAD), _row(['---'] * len(QUALITY_HEAD))]
+  for (data, items, regime, form), kinds in found.items():
+    sides = [kinds.get(kind) for kind in ('local', 'dense')]
+    if not any(sides):
+      continue
+    cells = [data, f'{items:,}', regime.replace('_', ' '), form]
+    cells += [f'{s["ndcg@100"]:.4f}' if s else '' for s in sides]
+    cells += [measure.amount(s['seconds'], 's') if s else '' for s in sides]
+    lines.append(_row(cells))
+  return [*lines, '']
 
 
 def throughput_section(result: dict[str, Any]) -> str:

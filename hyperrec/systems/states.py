@@ -18,6 +18,7 @@ from hyperrec.systems.hyperease import (
   item_columns,
   item_generator,
   item_popularity,
+  local_columns,
   old_ranking,
   prior_generator,
   relation_transfer,
@@ -28,6 +29,7 @@ from hyperrec.systems.linear import (
   added_popularity,
   ease_dynamic,
   linear_autoencoder,
+  near_items,
 )
 from hyperrec.systems.p5 import p5, prefix_tree, tokenizer
 from hyperrec.systems.pref import pref, pref_interview, reward_factorization
@@ -62,6 +64,7 @@ STATES = (
   item_generator.Scale,
   item_generator.State,
   item_popularity.PopularityMap,
+  local_columns.Catalogue,
   old_ranking.Watched,
   prior_generator.Generator,
   relation_transfer.Anchors,
@@ -74,6 +77,7 @@ STATES = (
   linear_autoencoder.FactoredWeights,
   linear_autoencoder.Prior,
   linear_autoencoder.SubsetWeights,
+  near_items.Groups,
   # p5
   p5.Catalogue,
   p5.P5State,

@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from absl import flags
+from absl import app, flags
 
 from experiments.benchmarks import (
+  catalogues,
   ease_fit,
   ease_worker,
   evaluation,
@@ -16,6 +17,10 @@ from experiments.benchmarks import (
   measure,
   mult_vae_step,
   peers,
+  power_laws,
+  size,
+  size_quality,
+  size_worker,
   table,
   throughput,
 )
@@ -246,3 +251,150 @@ def test_results_are_written(tmp_path, monkeypatch):
   assert written['threads']['cores'] >= 1
   assert written['skipped'] == []
   assert 'jax' in written['versions']
+
+
+def test_made_catalogues_have_clusters_that_texts_share():
+  made = catalogues.made(1500, width=16, seed=3)
+  again = catalogues.made(1500, width=16, seed=3)
+  for field in ('users', 'items'):
+    one, other = getattr(made.data, field), getattr(again.data, field)
+    np.testing.assert_array_equal(one, other)
+  np.testing.assert_array_equal(made.features, again.features)
+  x = made.data.csr()
+  assert x.nnz == len(made.data)  # no pair occurs twice
+  lengths = np.sort(np.linalg.norm(made.features, axis=1))
+  np.testing.assert_allclose(lengths, 1, atol=1e-5)
+  popular = np.sort(made.data.item_counts())[::-1]
+  assert popular[:15].sum() > 3 * popular[-150:].sum()
+  same = made.clusters[:, None] == made.clusters
+  np.fill_diagonal(same, False)
+  cosines = made.features @ made.features.T
+  assert cosines[same].mean() > 0.4
+  assert abs(cosines[~same].mean()) < 0.1
+  together = (x.T @ x).toarray()
+  assert together[same].mean() > 2 * together[~same].mean()
+
+
+def row_of(size, *, factor=2.0, exponent=1.5, memory=30.0):
+  cost = factor * size**exponent
+  part = {'seconds': cost, 'core_seconds': cost}
+  return {
+    'items': size,
+    'base_bytes': 100.0,
+    'peak_bytes': 100.0 + memory * size,
+    'phases': {'weights': part, 'ranking': {'seconds': 3, 'core_seconds': 3}},
+  }
+
+
+def test_power_laws_are_found_and_predict_the_next_size():
+  rows = [row_of(size) for size in (10, 20, 40, 80, 160)]
+  law = power_laws.fit([1, 10, 100], [3, 30, 300])
+  assert law.exponent == pytest.approx(1)
+  assert law(1000) == pytest.approx(3000)
+  assert power_laws.predict(rows, 20) is None
+  found = power_laws.predict(rows, 320)
+  assert found['seconds'] == pytest.approx(2 * 320**1.5 + 3)
+  assert found['peak_bytes'] == pytest.approx(100 + 30 * 320)
+  assert power_laws.measured(row_of(320)) == pytest.approx(found)
+  laws = power_laws.exponents(rows)
+  assert laws['peak_bytes'].exponent == pytest.approx(1)
+  assert 1.3 < laws['core_seconds'].exponent < 1.5
+  with pytest.raises(ValueError, match='1 sizes do not tell'):
+    power_laws.fit([10], [1])
+  assert power_laws.is_met(10, 14.9)
+  assert not power_laws.is_met(10, 6)
+
+
+@pytest.fixture(scope='module')
+def size_row():
+  """The smallest catalogue that is measured as a large one is."""
+  found = size_worker.measure(catalogues.made(600, width=16))
+  return {
+    'items': 600,
+    'base_bytes': 2**20,
+    'peak_bytes': 2**30,
+    'predicted': None,
+    **found,
+  }
+
+
+def test_a_catalogue_is_built_ranked_and_updated(size_row):
+  assert set(power_laws.BUILD) < set(size_row['phases'])
+  assert size_row['ndcg'] > 0.1
+  assert size_row['recall_of_neighbours'] == 1
+  assert 0 < size_row['changed_columns'] <= 600
+  assert size_row['new_items'] == 6
+  assert 0 < size_row['new_interactions'] <= 5 * 6
+  assert size_row['new_column_entries'] > 0
+  for part in size_row['phases'].values():
+    assert min(part.values()) >= 0
+
+
+def test_sizes_are_measured_once_and_shown(
+  size_row, tmp_path, monkeypatch, capsys
+):
+  monkeypatch.setattr(flags.FLAGS['results_dir'], 'value', str(tmp_path))
+  monkeypatch.setattr(flags.FLAGS['catalogues'], 'value', ['600', '300', '900'])
+  monkeypatch.setattr(flags.FLAGS['quality_data'], 'value', ['some'])
+  asked = []
+
+  def run(module, argument):
+    asked.append(argument)
+    if module == size_quality.__name__:
+      same = {'data': 'some', 'items': 9, 'regime': 'new_users', 'form': 'EASE'}
+      return [
+        {**same, 'kind': 'local', 'ndcg@100': 0.25, 'seconds': 2.0},
+        {**same, 'kind': 'dense', 'ndcg@100': 0.26, 'seconds': 8.0},
+      ]
+    scale = int(argument) / 600
+    phases = {
+      name: {unit: value * scale for unit, value in part.items()}
+      for name, part in size_row['phases'].items()
+    }
+    peak = 2**20 + 2**30 * scale
+    return [
+      size_row | {'items': int(argument), 'phases': phases, 'peak_bytes': peak}
+    ]
+
+  monkeypatch.setattr(size, 'run_module', run)
+  size.main([])
+  assert asked == ['some', '300', '600', '900']
+  size.main([])
+  assert asked == ['some', '300', '600', '900']
+  said = capsys.readouterr().out
+  assert '900 items: measured before' in said
+  assert 'within a factor of 1.5: met' in said
+  assert 'core_seconds grow as V^1.00' in said
+  path = tmp_path / 'size.json'
+  result = json.loads(path.read_text())
+  assert [row['items'] for row in result['rows']] == [300, 600, 900]
+  assert result['rows'][-1]['predicted']['peak_bytes'] == pytest.approx(
+    result['rows'][-1]['peak_bytes']
+  )
+  monkeypatch.setattr(table, 'HERE', tmp_path)
+  (tmp_path / 'results').mkdir()
+  text = table.size_section(result)
+  assert 'grows as V^1.00, and the memory' in text
+  assert '| some | 9 | new users | EASE | 0.2500 | 0.2600 | 2.00 s |' in text
+  assert 'missed' not in text
+  assert (tmp_path / 'results' / 'size-dark.svg').exists()
+  result['rows'][-1]['predicted']['peak_bytes'] *= 2
+  assert '**missed**' in table.size_section(result)
+  path.write_text(json.dumps(result | {'settings': {'l2': 1}}))
+  with pytest.raises(app.UsageError, match='was measured with other settings'):
+    size.main([])
+
+
+def test_local_forms_are_compared_with_dense_ones_on_real_data():
+  rows = size_quality.compare(
+    sources.load('synthetic', num_users=150, num_items=40)
+  )
+  kinds = [(row['regime'], row['form'], row['kind']) for row in rows]
+  assert ('new_users', 'L3AE with a kernel', 'local') in kinds
+  assert len(kinds) == 7
+  of = {kind: row['ndcg@100'] for kind, row in zip(kinds, rows, strict=True)}
+  for regime, form, kind in kinds:
+    if kind == 'local':
+      # With 64 neighbours, the local form has all items but some pairs.
+      dense = of[regime, form, 'dense']
+      assert of[regime, form, kind] == pytest.approx(dense, rel=0.15)

@@ -129,7 +129,9 @@ def local_columns(features: CentredFeatures, **hyperparameters: Any) -> Model:
     operations += update_flops(x_UxV[:, new], rows_NxV.nnz)
     return Outcome(grown(state.weights, rows_NxV, known, new), Cost(operations))
 
-  return Model('local_columns', config, fit, score, grow=grow, program=program)
+  return Model('local_columns', config, fit, score, grow=grow, program=program,
+    sparse_weights=weights_of,
+  )  # fmt: skip
 
 
 def score(state: Catalogue | Csr, histories: method_lib.Histories):

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import scipy.sparse
+
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.systems.linear import linear_autoencoder, weights_program
@@ -40,6 +42,7 @@ def closed_form(
     fit_weights,
     score,
     program=weights_program.of_weights,
+    sparse_weights=sparse_weights,
     needs_history=True,
     needs_interactions=needs_interactions,
   )
@@ -48,3 +51,8 @@ def closed_form(
 def score(weights: Weights, histories: Histories):
   """Scores [B, V] = x B."""
   return linear_autoencoder.scores(histories.csr(), weights)
+
+
+def sparse_weights(weights: Weights) -> scipy.sparse.csr_matrix | None:
+  """The weights, if they are one sparse matrix."""
+  return weights if scipy.sparse.issparse(weights) else None

@@ -60,9 +60,7 @@ def main(argv):
     table.HERE / 'README.md', 'benchmarks', table.tables(table.HERE)
   )
   if failed:
-    sys.exit(
-      f'failed: {", ".join(failed)}; the README keeps their last results'
-    )
+    sys.exit(f'failed: {", ".join(failed)}; the README keeps the last ones')
 
 
 def command(name: str) -> list[str]:

@@ -63,10 +63,11 @@ def compare(path: pathlib.Path, repeats: int) -> list[Comparison]:
   for name, read in sides.items():
     for field, own, other in zip(Encoded._fields, ours, read(), strict=True):
       np.testing.assert_array_equal(own, other, f'{name}: {field}')
+  num_rows = len(ours.users)
   del ours
   seconds = measure.interleave(sides, repeats)
   size = path.stat().st_size / 2**20
-  case = f'log: {NUM_ROWS:,} rows, {size:,.0f} MiB'
+  case = f'log: {num_rows:,} rows, {size:,.0f} MiB'
   return [
     Comparison(
       case, 'file to arrays', name, 's', seconds['hyperrec'], found, '>= 1'

@@ -23,7 +23,8 @@ def main(system: str, path: str, l2: float) -> None:
     data = interactions_lib.Interactions(
       file['users'], file['items'], int(file['U']), int(file['V'])
     )
-  fit = {'hyperrec': _hyperrec, 'recbole': _recbole}[system](data, l2)
+  ways = {'hyperrec': _hyperrec, 'recbole': _recbole, 'irspack': _irspack}
+  fit = ways[system](data, l2)
   before = _memory('VmRSS')
   start = time.perf_counter()
   weights = fit()
@@ -51,6 +52,12 @@ def _recbole(data, l2):
   from experiments.benchmarks import peers
 
   return peers.recbole_ease(data, l2)
+
+
+def _irspack(data, l2):
+  from experiments.benchmarks import peers
+
+  return peers.irspack_ease(data, l2)
 
 
 def _sample(weights, num_items: int, size: int = 1000) -> list[float]:

@@ -1,21 +1,27 @@
-"""Compares full ranking with the bare score product, RecBole and irspack.
+"""Compares full ranking with the bare product, RecBole, irspack and RecTools.
 
-  python -m experiments.benchmarks.evaluation
+  python -m experiments.benchmarks.evaluation \
+    --rectools_python=rectools/bin/python
 
 All sides score the same users with the same B in batches of the same size,
 leave out what the users have seen, and take the same metrics at the same
 cut-offs. The definitions agree (Recall over |T|, binary NDCG with the ideal of
 min(K, |T|), hits) except for ties: in hyperrec they count against the
 method, in the others their order is that of the sort. The script fails if the
-metrics differ.
+metrics differ. RecTools runs in an environment of its own, once in each turn
+after a warm-up.
 """
 
 import functools
+import json
+import pathlib
+import subprocess
+import tempfile
 
 import numpy as np
 
 from experiments import script
-from experiments.benchmarks import inputs, measure, peers
+from experiments.benchmarks import inputs, measure, other_pythons, peers
 from hyperrec import method as method_lib
 from hyperrec.data import splits
 from hyperrec.evaluation import ranking
@@ -25,6 +31,7 @@ Comparison = measure.Comparison
 CUTOFFS = (20, 100)
 METRICS = tuple(f'{m}@{k}' for k in CUTOFFS for m in ('recall', 'ndcg', 'hr'))
 BATCH_SIZE = 512
+RECTOOLS = pathlib.Path(__file__).with_name('rectools_worker.py')
 PEERS = {
   'recbole': ('RecBole Collector + Evaluator', peers.recbole_evaluate),
   'irspack': ('irspack Evaluator', peers.irspack_evaluate),
@@ -41,11 +48,18 @@ def run(skipped: list[str]) -> list[Comparison]:
   """Returns the comparisons of every size with every installed peer."""
   names = [name for name in PEERS if peers.has(name)]
   skipped += [measure.skip(name) for name in PEERS if name not in names]
+  python = other_pythons.interpreter('rectools')
+  if python is None:
+    skipped.append(other_pythons.skip('rectools'))
   comparisons = []
   for num_items in measure.catalogues((3_000, 10_000, 20_000)):
     train = inputs.skewed(2 * num_items, num_items)
     judged = inputs.skewed(4_000, num_items, seed=1)
-    comparisons += compare(fit(train), judged, names, measure.repeats())
+    weights = fit(train)
+    comparisons += compare(weights, judged, names, measure.repeats())
+    if python is not None:
+      repeats = min(3, measure.repeats())
+      comparisons.append(against_rectools(weights, judged, python, repeats))
   return comparisons
 
 
@@ -83,6 +97,57 @@ def compare(weights, judged, names, repeats: int) -> list[Comparison]:
     )
     for name, peer, goal in others
   ]
+
+
+def against_rectools(
+  weights, judged, python: str, repeats: int
+) -> measure.Comparison:
+  """Compares with RecTools on the users who have a target.
+
+  Raises:
+    AssertionError: a metric differs.
+    CalledProcessError: RecTools failed.
+  """
+  held = splits.fold_in(judged, seed=0)
+  targets = held.targets.csr()
+  users = np.flatnonzero(np.diff(targets.indptr))
+  histories = held.histories.take_users(users).by_user_and_time()
+  seen, targets = histories.csr(), targets[users]
+  ours = functools.partial(evaluate, weights, histories, seen, targets)
+  parts = {
+    f'{name}_{part}': getattr(matrix, part)
+    for name, matrix in (('seen', seen), ('targets', targets))
+    for part in ('indptr', 'indices')
+  }
+  seconds, found = {'ours': [], 'rectools': []}, {}
+  with tempfile.TemporaryDirectory() as folder:
+    path = pathlib.Path(folder) / 'data.npz'
+    np.savez(path, weights=weights, **parts)
+    for _ in range(repeats):
+      seconds['ours'] += measure.interleave({'ours': ours}, 1)['ours']
+      found = run_rectools(python, path)
+      seconds['rectools'].append(found['seconds'])
+  check_agreement('rectools', ours(), found['metrics'])
+  return Comparison(
+    inputs.describe(judged),
+    'full ranking',
+    f'RecTools {other_pythons.version("rectools")} EASE and metrics',
+    's',
+    seconds['ours'],
+    seconds['rectools'],
+    '>= 1',
+  )
+
+
+def run_rectools(python: str, path: pathlib.Path) -> dict:
+  """Returns what `rectools_worker` measures."""
+  done = subprocess.run(
+    [python, str(RECTOOLS), str(path), ','.join(map(str, CUTOFFS))],
+    check=True,
+    stdout=subprocess.PIPE,
+    text=True,
+  )
+  return json.loads(done.stdout.splitlines()[-1])
 
 
 def evaluate(weights, histories, seen, targets) -> dict[str, float]:

@@ -68,6 +68,14 @@ def recbole_ease(data: Interactions, l2: float) -> Callable[[], np.ndarray]:
   return lambda: ease.EASE(config, _Dataset(data)).item_similarity
 
 
+def irspack_ease(data: Interactions, l2: float) -> Callable[[], np.ndarray]:
+  """Returns a function that fits irspack's EASE and returns its B [V, V]."""
+  from irspack import DenseSLIMRecommender
+
+  x_UxV = data.csr()
+  return lambda: DenseSLIMRecommender(x_UxV, reg=l2).learn().W
+
+
 def recbole_evaluate(
   score_fn: ScoreFn,
   seen: Csr,

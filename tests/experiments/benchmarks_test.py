@@ -1,6 +1,7 @@
 """The benchmarks' own arithmetic, on tiny inputs and without the peers."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -8,10 +9,14 @@ from absl import app, flags
 
 from experiments.benchmarks import (
   catalogues,
+  csv_reading,
   ease_fit,
   ease_worker,
   evaluation,
+  first_recommendation,
+  ials_fit,
   inputs,
+  item_knn_fit,
   large_log_worker,
   logs,
   measure,
@@ -23,11 +28,29 @@ from experiments.benchmarks import (
   size_worker,
   table,
   throughput,
+  transformer_step,
 )
+from experiments.benchmarks import run as run_all
 from hyperrec.data import sources
 from hyperrec.systems import exports
+from hyperrec.systems.p5 import t5
+from hyperrec.systems.sequential import sasrec
 
 DATA = inputs.skewed(120, 30, mean_length=8)
+SMALL_SASREC = sasrec.SasrecConfig(
+  length=12, dim=8, num_heads=2, batch_size=4, dropout=0.1
+)
+SMALL_T5 = t5.T5Config(
+  60, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_decoder_layers=1,
+  num_heads=2, num_whole_words=0,
+)  # fmt: skip
+
+
+def peer(package):
+  """Marks a test that needs another library."""
+  return pytest.mark.skipif(
+    not peers.has(package), reason=f'{package} is not installed'
+  )
 
 
 @pytest.fixture(autouse=True)
@@ -122,6 +145,141 @@ def test_mult_vae_step_learns_and_is_timed_alone(capsys, monkeypatch):
   monkeypatch.setattr(mult_vae_step, 'hyperrec_step', lambda items: np.sum)
   assert mult_vae_step.compare(DATA, has_torch=False, repeats=1) == []
   assert '| train step: ' in capsys.readouterr().out
+
+
+def test_steps_of_transformers_learn_and_are_timed_alone(capsys):
+  compared = transformer_step.compare_sasrec(
+    30, SMALL_SASREC, has_torch=False, repeats=1
+  )
+  compared += transformer_step.compare_t5(SMALL_T5, has_peer=False, repeats=1)
+  assert compared == []
+  printed = capsys.readouterr().out
+  assert 'SASRec, 30 items' in printed
+  assert 'T5, 1 + 1 layers' in printed
+
+
+@peer('torch')
+def test_sasrec_is_equal_in_pytorch(capsys):
+  (found,) = transformer_step.compare_sasrec(
+    30, SMALL_SASREC, has_torch=True, repeats=1
+  )
+  assert found.peer == 'PyTorch'
+  assert 'parameters, losses' in capsys.readouterr().out
+
+
+@peer('transformers')
+def test_t5_is_equal_in_transformers(capsys):
+  (found,) = transformer_step.compare_t5(SMALL_T5, has_peer=True, repeats=1)
+  assert found.peer == 'transformers'
+  assert 'parameters, losses' in capsys.readouterr().out
+
+
+def test_random_prompts_have_answers_shifted_right():
+  batch = transformer_step.random_prompts(SMALL_T5)
+  assert (batch.inputs[:, 1:] == batch.targets[:, :-1]).all()
+  assert (batch.inputs[:, 0] == 0).all()
+  assert batch.target_mask.any(axis=1).all()
+  assert (batch.tokens[~batch.mask] == 0).all()
+
+
+def test_ials_is_fitted_and_judged_alone():
+  assert ials_fit.compare(DATA, [], repeats=1) == []
+  with pytest.raises(AssertionError, match='more than 5%'):
+    ials_fit.check_agreement({'hyperrec': 0.2, 'implicit': 0.3})
+
+
+@peer('implicit')
+@pytest.mark.filterwarnings('ignore')
+def test_ials_agrees_with_implicit():
+  data = inputs.skewed(600, 100, mean_length=20)
+  found = ials_fit.compare(data, ['implicit'], repeats=1)
+  assert [c.peer for c in found] == [
+    'implicit (3 CG steps)', 'implicit (Cholesky)',
+  ]  # fmt: skip
+
+
+@peer('irspack')
+@pytest.mark.filterwarnings('ignore')
+def test_ials_agrees_with_irspack():
+  data = inputs.skewed(600, 100, mean_length=20)
+  assert len(ials_fit.compare(data, ['irspack'], repeats=1)) == 2
+
+
+def test_sums_of_similarities_leave_the_diagonal_out():
+  weights = item_knn_fit.Csr(np.array([[1.0, 0.25], [0.5, 1.0]]))
+  assert item_knn_fit.sums(weights).tolist() == [0.5, 0.25]
+  assert item_knn_fit.compare(DATA, [], repeats=1) == []
+
+
+@pytest.mark.parametrize(
+  'name', [pytest.param(n, marks=peer(n)) for n in item_knn_fit.PEERS]
+)
+@pytest.mark.filterwarnings('ignore')
+def test_item_knn_agrees_with_a_peer(name):
+  (found,) = item_knn_fit.compare(DATA, [name], repeats=1)
+  assert found.peer == name
+
+
+def test_a_csv_is_read_to_the_same_arrays(tmp_path):
+  path = tmp_path / 'log.csv'
+  logs.write(path, 500, num_users=60, num_items=20)
+  found = csv_reading.compare(path, 1)
+  expected = {'pandas', 'DuckDB'} if peers.has('pandas') else {'DuckDB'}
+  assert {c.peer for c in found} == expected
+
+
+def test_first_recommendations_of_an_own_file(tmp_path):
+  path = tmp_path / 'log.csv'
+  logs.write(path, 2000, num_users=60, num_items=400)
+  users = first_recommendation.first_users(path)
+  assert len(set(users)) == 10
+  pythons = {'hyperrec': sys.executable}
+  assert first_recommendation.compare(path, pythons, 1) == []
+  with pytest.raises(
+    RuntimeError, match=r'(?s)hyperrec failed: .*RecommenderError'
+  ):
+    first_recommendation.recommend('hyperrec', sys.executable, path, ['0'])
+
+
+def test_interpreters_that_are_not_given_are_told():
+  skipped = []
+  found = first_recommendation.interpreters(skipped)
+  assert next(iter(found)) == 'hyperrec'
+  assert {'rectools', 'lenskit'}.isdisjoint(found)
+  assert any('--rectools_python=' in reason for reason in skipped)
+
+
+def test_all_benchmarks_are_run_and_a_failure_is_told(monkeypatch, capsys):
+  monkeypatch.setattr(flags.FLAGS['only'], 'value', ['ials_fit', 'ease_fit'])
+  monkeypatch.setattr(
+    flags.FLAGS['rectools_python'], 'value', 'other/bin/python'
+  )
+  written = []
+  monkeypatch.setattr(
+    run_all.readme, 'replace_block', lambda *found: written.append(found)
+  )
+  code = {'ials_fit': 'raise SystemExit(3)', 'ease_fit': ''}
+  monkeypatch.setattr(
+    run_all, 'command', lambda name: [sys.executable, '-c', code[name]]
+  )
+  with pytest.raises(SystemExit, match=r'failed: ials_fit \(exit status 3\)'):
+    run_all.main([])
+  assert 'ease_fit: done' in capsys.readouterr().out
+  assert len(written) == 1
+  assert run_all.extra('evaluation') == ['--rectools_python=other/bin/python']
+  assert run_all.extra('ease_fit') == []
+
+
+def test_a_benchmark_that_takes_too_long_is_ended():
+  wait = [sys.executable, '-c', 'import time; time.sleep(60)']
+  assert run_all.run('made', wait, 0.5) == 'ended after 0 minutes'
+
+
+def test_every_benchmark_of_the_run_is_a_script_and_is_explained():
+  readme = (table.HERE / 'README.md').read_text()
+  for name in run_all.BENCHMARKS:
+    assert (table.HERE / f'{name}.py').exists()
+    assert f'- **{name}**' in readme, name
 
 
 def test_a_missing_peer_is_told(capsys):

@@ -1,0 +1,91 @@
+"""Runs all benchmarks one after another, and rewrites the README's table.
+
+  python -m experiments.benchmarks.run \
+    --rectools_python=rectools/bin/python --lenskit_python=lenskit/bin/python
+
+Run it in the root of the repository, on a machine that does nothing else; it
+takes less than an hour on two cores. Each benchmark is a process of its own.
+One that fails is told at the end; its section of the README keeps the last
+result.
+"""
+
+import subprocess
+import sys
+import time
+
+from absl import flags
+
+from experiments import readme, script
+from experiments.benchmarks import other_pythons, table
+
+# Modules that compare or measure, with what makes them short enough.
+BENCHMARKS = (
+  'ease_fit',
+  'ials_fit',
+  'item_knn_fit',
+  'evaluation',
+  'mult_vae_step',
+  'transformer_step',
+  'csv_reading',
+  'first_recommendation',
+  'throughput',
+  'size',
+)
+NEED_OTHER_PYTHONS = ('evaluation', 'first_recommendation')
+
+_ONLY = flags.DEFINE_list(
+  'only', list(BENCHMARKS), 'Benchmarks to run, such as ials_fit,csv_reading.'
+)
+_MINUTES = flags.DEFINE_integer(
+  'minutes', 15, 'Minutes after which a benchmark is ended.', lower_bound=1
+)
+flags.register_validator(
+  'only',
+  lambda names: set(names) <= set(BENCHMARKS),
+  f'--only must name some of {", ".join(BENCHMARKS)}',
+)
+
+
+def main(argv):
+  """Runs the benchmarks; the exit status is 1 if one of them failed."""
+  del argv
+  failed = []
+  for name in _ONLY.value:
+    start = time.perf_counter()
+    reason = run(name, [*command(name), *extra(name)], 60 * _MINUTES.value)
+    minutes = (time.perf_counter() - start) / 60
+    print(f'{name}: {reason or "done"}, {minutes:.1f} minutes', flush=True)
+    if reason:
+      failed.append(f'{name} ({reason})')
+  readme.replace_block(
+    table.HERE / 'README.md', 'benchmarks', table.tables(table.HERE)
+  )
+  if failed:
+    sys.exit(f'failed: {", ".join(failed)}; the README keeps the last ones')
+
+
+def command(name: str) -> list[str]:
+  """The command of a benchmark that writes to the committed results."""
+  module = f'experiments.benchmarks.{name}'
+  return [sys.executable, '-m', module, f'--results_dir={table.HERE}/results']
+
+
+def extra(name: str) -> list[str]:
+  """The user's flags that this benchmark has."""
+  return other_pythons.given_flags() if name in NEED_OTHER_PYTHONS else []
+
+
+def run(name: str, arguments: list[str], seconds: float) -> str:
+  """Runs a command; returns why it failed, or '' if it did not."""
+  print(f'{name}: {" ".join(arguments[1:])}', flush=True)
+  try:
+    subprocess.run(arguments, check=True, timeout=seconds)
+  except subprocess.CalledProcessError as error:
+    return f'exit status {error.returncode}'
+  except subprocess.TimeoutExpired:
+    return f'ended after {seconds / 60:.0f} minutes'
+  return ''
+
+
+if __name__ == '__main__':
+  script.run(main)

@@ -52,6 +52,9 @@ class Effect(NamedTuple):
     cost: its operations for an adaptation over the other's, with settings that
       are carried over; infinite where the other needs none.
     cost_tuned: the same with the trials on the evidence.
+    pays_back: number of adaptations after which the operations that are saved
+      make up for those of preparing and of tuning on rehearsals; infinite if
+      they never do.
   """
 
   regime: str
@@ -65,6 +68,7 @@ class Effect(NamedTuple):
   people: int
   cost: float
   cost_tuned: float
+  pays_back: float
 
 
 class Claim(NamedTuple):
@@ -246,7 +250,19 @@ def effect(
     1 + found.high,
     len(set().union(*people)),
     *(_over(*costs) for costs in (carried, tuned)),
+    _pays_back([np.mean([once(row) for row in side]) for side in sides], tuned),
   )
+
+
+def _pays_back(
+  paid_once: Sequence[float], adaptations: Sequence[float]
+) -> float:
+  """Number of adaptations; both arguments are (own, other) operations."""
+  more = paid_once[0] - paid_once[1]
+  saved = adaptations[1] - adaptations[0]
+  if saved <= 0:
+    return math.inf
+  return float(max(0.0, more / saved))
 
 
 def _over(own: float, other: float) -> float:
@@ -265,6 +281,11 @@ def with_tuning(row: Row) -> float:
   return row['adapt']['flops'] + row['tuning']['flops_of_evidence']
 
 
+def once(row: Row) -> float:
+  """Operations of preparing, and of all trials on rehearsals."""
+  return row['prepare']['flops'] + row['tuning']['flops']
+
+
 def pool(found: Sequence[Effect]) -> significance.Pooled | None:
   """Pools effects; each data set has the mean over its regimes and budgets."""
   logs = collections.defaultdict(lambda: collections.defaultdict(list))
@@ -276,6 +297,52 @@ def pool(found: Sequence[Effect]) -> significance.Pooled | None:
     for regimes in logs.values()
   ]
   return significance.pooled(ratios) if len(ratios) >= _FEWEST else None
+
+
+class Worth(NamedTuple):
+  """What generated parameters are worth in evidence.
+
+  Attributes:
+    regime: name of the regime.
+    dataset: name of the data set.
+    budget: the least evidence with which a generator serves.
+    ours: the best generator there.
+    until: the least evidence with which the best retrained model ranks as well;
+      None if it never does.
+    most: the most evidence that was tried.
+  """
+
+  regime: str
+  dataset: str
+  budget: int
+  ours: str
+  until: int | None
+  most: int
+
+
+def worth(sets: dict[Key, dict[int, Cells]]) -> list[Worth]:
+  """Evidence that retraining needs to rank as well as a generator at least."""
+  found = []
+  for (regime, name), budgets in sets.items():
+    for budget, cells in budgets.items():
+      ours = best(cells, regime, is_generator)
+      if ours is not None:
+        value = _quality(cells[ours])
+        until = [
+          b
+          for b, others in budgets.items()
+          if b >= budget
+          and (other := best(others, regime, is_retrained))
+          and _quality(others[other]) >= value
+        ]
+        first = min(until, default=None)
+        found.append(Worth(regime, name, budget, ours, first, max(budgets)))
+        break
+  return found
+
+
+def _quality(rows: Sequence[Row]) -> float:
+  return float(np.mean([row['metrics'][results.PRIMARY] for row in rows]))
 
 
 def family(sets: dict[Key, dict[int, Cells]]) -> list[Claim]:

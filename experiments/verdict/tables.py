@@ -47,6 +47,7 @@ def main(argv):
     'claims': claims_table(claims),
     'rivals': claims_table(rivals),
     'diagonal': claims_table(diagonal),
+    'worth': worth_table(analysis.worth(whole)),
     'effects': effects_table(claims),
     'quality': quality_tables(whole),
     'left out': '\n'.join(f'- {reason}' for reason in matrix.LEFT_OUT),
@@ -108,8 +109,8 @@ def effects_table(claims: Sequence[analysis.Claim]) -> str:
   """Every effect behind the claims: who, against whom, how much, how dear."""
   lines = [
     '| regime | data set | evidence | generator | held against | ratio [95%] | '
-    'people | operations, carried over | with tuning |',
-    '|---|---|---:|---|---|---:|---:|---:|---:|',
+    'people | operations, carried over | with tuning | pays back after |',
+    '|---|---|---:|---|---|---:|---:|---:|---:|---:|',
   ]
   for claim in claims:
     for one in claim.effects:
@@ -121,8 +122,24 @@ def effects_table(claims: Sequence[analysis.Claim]) -> str:
       lines.append(
         f'| {words.title(one.regime)} | {one.dataset} | {one.budget} | '
         f'{one.ours} | {one.other} | {ratio} | {one.people:,} | '
-        f'{words.times([one.cost])} | {words.times([one.cost_tuned])} |'
+        f'{words.times([one.cost])} | {words.times([one.cost_tuned])} | '
+        f'{words.adaptations(one.pays_back)} |'
       )
+  return '\n'.join(lines)
+
+
+def worth_table(found: Sequence[analysis.Worth]) -> str:
+  """The evidence that retraining needs to rank as well as a generator."""
+  lines = [
+    '| regime | data set | generator, evidence | retraining needs |',
+    '|---|---|---|---:|',
+  ]
+  for one in found:
+    until = f'> {one.most}' if one.until is None else one.until
+    lines.append(
+      f'| {words.title(one.regime)} | {one.dataset} | {one.ours}, {one.budget} '
+      f'| {until} |'
+    )
   return '\n'.join(lines)
 
 

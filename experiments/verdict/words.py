@@ -34,6 +34,13 @@ def times(ratios: Sequence[float]) -> str:
   return ', '.join(parts)
 
 
+def adaptations(number: float) -> str:
+  """A number of adaptations, such as "3", "at once" or "never"."""
+  if number == 0:
+    return 'at once'
+  return 'never' if number == math.inf else f'{math.ceil(number):,}'
+
+
 def _two(value: float) -> str:
   """Two significant digits, without an exponent."""
   return f'{float(f"{value:.2g}"):,g}'

@@ -1,5 +1,7 @@
 """The matrix of the verdict, how it is run, and what follows from rows."""
 
+import math
+
 import numpy as np
 import pytest
 from absl import app, flags
@@ -86,7 +88,7 @@ def row(method, dataset, seed, values, *, budget=1, regime='new_items', **more):
     'people': [f'u{seed * 7 + n}' for n in range(len(values))],
     'prepare': {'flops': 0.0},
     'adapt': {'flops': flops},
-    'tuning': {'flops_of_evidence': 0.0},
+    'tuning': {'flops': 0.0, 'flops_of_evidence': 0.0},
     'validation': float(np.mean(values)),
     'at_edge': [],
     **more,
@@ -139,6 +141,39 @@ def test_a_gain_on_all_sets_is_found_and_its_rival_chosen_on_validation():
   assert {one.other for one in retrained.effects} == {'ease:retrain'}
   assert {one.cost for one in retrained.effects} == {0.01}
   assert words.times([0.01, 0.01]) == '1/100'
+
+
+def test_operations_that_are_saved_pay_back_training():
+  rows = made_rows([1.1])
+  for one in rows:
+    if one['method'] == 'hyperease_item_trained':
+      one['prepare'] = {'flops': 3000.0}
+      one['tuning'] = {'flops': 960.0, 'flops_of_evidence': 0.0}
+  cells = analysis.by_set(rows)['new_items', 'msweb'][0]
+  place = 'new_items', 'msweb', 0
+  pair = 'hyperease_item_trained', 'ease:retrain'
+  # 3,960 operations once, and 1,000 - 10 saved each time.
+  assert analysis.effect(place, cells, *pair).pays_back == 4
+  assert analysis.effect(place, cells, *pair[::-1]).pays_back == math.inf
+  assert words.adaptations(3.2) == '4'
+  assert words.adaptations(math.inf) == 'never'
+
+
+def test_what_a_generator_is_worth_in_evidence():
+  rows = made_rows([0.9])
+  for one in rows:
+    generates = catalogue.BY_NAME[one['method']].is_hypernetwork
+    if one['budget'] < 20 and not generates:
+      one['metrics'] = {'ndcg@100': 0.0}
+      one['validation'] = 0.0
+  whole = analysis.complete(analysis.by_set(rows))
+  (found,) = analysis.worth(whole)
+  assert (found.budget, found.until, found.most) == (0, 20, 20)
+  for one in rows:
+    if one['method'] != 'hyperease_item':
+      one['metrics'] = {'ndcg@100': 0.0}
+  (found,) = analysis.worth(analysis.complete(analysis.by_set(rows)))
+  assert found.until is None
 
 
 def test_a_gain_on_some_sets_only_stays_open():

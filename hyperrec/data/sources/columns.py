@@ -328,7 +328,9 @@ def _distinct(
 
 def _encoded(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
   """The distinct values of a column without nulls, and each row's index."""
-  distinct, codes = _parts(column.dictionary_encode())
+  # In parts, each part would hold the distinct values once more.
+  whole = pa.chunked_array([column.combine_chunks()], column.type)
+  distinct, codes = _parts(whole.dictionary_encode())
   return distinct, codes.to_numpy()
 
 

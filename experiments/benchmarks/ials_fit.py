@@ -38,8 +38,8 @@ EPOCHS = 8
 CONFIG = ials.IalsConfig(
   dim=64, l2=3.0, unobserved=0.1, exponent=0.0, epochs=EPOCHS
 )
-# Recall of other factors, relative to hyperrec's; the starts are random.
-TOLERANCE = 0.05
+# Recall may differ by this from hyperrec's: all start at random.
+TOLERANCE = 0.02
 
 
 def main(argv):
@@ -174,8 +174,10 @@ def check_agreement(recalls: Mapping[str, float]) -> None:
   for name, value in recalls.items():
     print(f'{name}: {METRIC} {value:.4f}')
   ours = recalls['hyperrec']
-  if max(abs(value / ours - 1) for value in recalls.values()) > TOLERANCE:
-    raise AssertionError(f'{METRIC} differs by more than 5%: {recalls}')
+  if max(abs(value - ours) for value in recalls.values()) > TOLERANCE:
+    raise AssertionError(
+      f'{METRIC} differs by more than {TOLERANCE}: {recalls}'
+    )
 
 
 if __name__ == '__main__':

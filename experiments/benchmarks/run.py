@@ -9,6 +9,8 @@ One that fails is told at the end; its section of the README keeps the last
 result.
 """
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -78,13 +80,21 @@ def extra(name: str) -> list[str]:
 def run(name: str, arguments: list[str], seconds: float) -> str:
   """Runs a command; returns why it failed, or '' if it did not."""
   print(f'{name}: {" ".join(arguments[1:])}', flush=True)
+  process = subprocess.Popen(arguments, start_new_session=True)
   try:
-    subprocess.run(arguments, check=True, timeout=seconds)
-  except subprocess.CalledProcessError as error:
-    return f'exit status {error.returncode}'
+    status = process.wait(seconds)
   except subprocess.TimeoutExpired:
     return f'ended after {seconds / 60:.0f} minutes'
-  return ''
+  finally:
+    _end(process)
+  return f'exit status {status}' if status else ''
+
+
+def _end(process: subprocess.Popen) -> None:
+  """Ends a process, if it still runs, and those that it started."""
+  if process.poll() is None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 if __name__ == '__main__':

@@ -5,6 +5,7 @@ and 7.0 are not. As soon as a column has another text, each distinct text is
 held once, with an int32 for each row. Both forms give the texts back exactly.
 """
 
+import concurrent.futures
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -14,7 +15,7 @@ import pyarrow as pa
 # distinct texts, and more memory for the rows that are not packed yet.
 _GROUP_ROWS = 2**21
 _GROUP_BYTES = 2**28
-_ZERO, _MINUS = np.uint8(ord('0')), np.uint8(ord('-'))
+_MINUS, _ZERO, _NINE = b'-09'
 
 
 def packed(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
@@ -30,9 +31,14 @@ def packed(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
   columns = [
     _Texts() if is_text(field.type) else _Others(field.type) for field in schema
   ]
-  for group in _groups(batches):
-    for column, values in zip(columns, group.columns, strict=True):
-      column.append(values)
+  with concurrent.futures.ThreadPoolExecutor() as pool:
+    for group in _groups(batches):
+      appended = [
+        pool.submit(column.append, values)
+        for column, values in zip(columns, group.columns, strict=True)
+      ]
+      for done in appended:
+        done.result()
   return pa.table([column.finish() for column in columns], names=schema.names)
 
 
@@ -140,17 +146,20 @@ def _look_plain(text: pa.Array) -> bool:
     text: large_string, without an offset.
   """
   _, ends, content = text.buffers()
-  if content is None:
-    return True
   ends = np.frombuffer(ends, np.int64)[: len(text) + 1]
+  if content is None or not ends[-1]:
+    return True
   content = np.frombuffer(content, np.uint8)[: ends[-1]]
-  if not ((content - _ZERO < 10) | (content == _MINUS)).all():
+  if content.max() > _NINE:
     return False
-  starts, sizes = ends[:-1], np.diff(ends)
-  is_signed = np.zeros(len(text), bool)
-  some = np.flatnonzero(sizes)
-  is_signed[some] = content[starts[some]] == _MINUS
-  # Where the digits begin; a minus alone is not a number of Arrow's.
-  first = starts + is_signed
-  several = np.flatnonzero(ends[1:] - first > 1 - is_signed)
-  return not (content[first[several]] == _ZERO).any()
+  starts, least = ends[:-1], 1
+  if content.min() < _ZERO:
+    if not ((content >= _ZERO) | (content == _MINUS)).all():
+      return False
+    is_signed = np.zeros(len(text), bool)
+    some = np.flatnonzero(np.diff(ends))
+    is_signed[some] = content[starts[some]] == _MINUS
+    # Where the digits begin. Arrow refuses a minus at another place.
+    starts, least = starts + is_signed, 1 - is_signed
+  several = starts[ends[1:] - starts > least]
+  return not (content[several] == _ZERO).any()

@@ -15,7 +15,6 @@ from experiments.benchmarks import (
   inputs,
 )
 from hyperrec import adapting
-from hyperrec import features as features_lib
 from hyperrec import method as method_lib
 from hyperrec.cost import counts, measure
 from hyperrec.data import interactions as interactions_lib
@@ -154,7 +153,8 @@ def _ranking(num_items: int) -> Iterator[Row]:
 
 def _generators(small: bool) -> Iterator[Row]:
   """A short training of each generator, and what it generates."""
-  data, features = _with_text(small)
+  data, units = _with_features(small)
+  views = lambda part, known=None: [units(part, known)]  # noqa: E731
   width = {'steps': 2, 'members': 1, 'batch_size': 16, 'hidden_dim': 8}
   if not small:
     width = {'steps': 200, 'members': 1, 'batch_size': 512, 'hidden_dim': 512}
@@ -162,17 +162,15 @@ def _generators(small: bool) -> Iterator[Row]:
   key = jax.random.key(0)
   models = {
     'hyperease_item_trained': item_generator.item_generator(
-      features.units, features.views, l2=100.0, **width
+      units, views, l2=100.0, **width
     ),
-    'hyperease_user': hyperease_user.hyperease_user(
-      features.units, l2=1000.0, **width
-    ),
+    'hyperease_user': hyperease_user.hyperease_user(units, l2=1000.0, **width),
   }
   for name, model in models.items():
     fit = functools.partial(model.fit, data, key)
     for precision in PRECISIONS:
       yield _row(f'{name}: training', precision, fit, _spent)
-  model = catalogue_generator.catalogue_generator(features.views, **tasks)
+  model = catalogue_generator.catalogue_generator(views, **tasks)
   name = 'hyperease_catalogue'
   fitted = {}
 
@@ -189,23 +187,27 @@ def _generators(small: bool) -> Iterator[Row]:
   )  # fmt: skip
 
 
-def _with_text(
+def _with_features(
   small: bool,
-) -> tuple[interactions_lib.Interactions, features_lib.Features]:
-  """Interactions whose items have text, and the features of that text."""
-  users, items = (80, 40) if small else (10_000, 5_000)
-  data = sources.load('synthetic', num_users=users, num_items=items, seed=0)
-  features = features_lib.read(
-    [data], 'tfidf', cache_folder=None, num_features=8 if small else 128
-  )
-  return data, features
+) -> tuple[interactions_lib.Interactions, Callable[..., np.ndarray]]:
+  """Interactions, and random features of their items as of a text encoder."""
+  users, items, width = (80, 40, 8) if small else (10_000, 5_000, 512)
+  data = inputs.skewed(users, items, mean_length=8 if small else 50)
+  table_VxF = np.random.default_rng(0).normal(size=(items, width))
+  table_VxF /= np.linalg.norm(table_VxF, axis=1, keepdims=True)
+
+  def units(part, known=None):
+    del known
+    return table_VxF[np.asarray(part.item_ids, int)]
+
+  return data, units
 
 
 def _beauty(small: bool) -> interactions_lib.Interactions:
   """The data set Beauty, or data of its sizes where its files are missing."""
   if not small:
     with contextlib.suppress(interactions_lib.DataError):
-      return sources.load('amazon_2014', domain='Beauty')
+      return sources.load('amazon_2014', domain='Beauty', duplicates='keep')
   users, items = (60, 40) if small else (22_363, 12_101)
   made = inputs.skewed(users, items, mean_length=9)
   times = np.arange(len(made))

@@ -1,5 +1,6 @@
 """Kills a command many times, runs it again each time, and compares the end."""
 
+import math
 import os
 import pathlib
 import random
@@ -99,7 +100,9 @@ def torment(
     is_aimed = done % _AIMED == _AIMED - 1
     started = start(subject.command(killed))
     latest = (done + 1) / kills * total
-    _wait(subject, killed, started.process, (share * total, latest), is_aimed)
+    least = _wait(
+      subject, killed, started.process, (share * total, latest), is_aimed
+    )
     time.sleep(moments.uniform(0, _JITTER_IN_WRITE if is_aimed else _JITTER))
     if started.process.poll() is not None:
       _output(started)
@@ -112,9 +115,9 @@ def torment(
     in_write += subject.is_writing(killed)
     problem = subject.problem(killed)
     if subject.kept:
+      if kept and least < kept[-1]:
+        problem = f'{kept[-1] - least} of {kept[-1]} are lost'
       kept.append(subject.kept(killed))
-      if kept[-1] < max(kept):
-        problem = f'{max(kept) - kept[-1]} of {max(kept)} are lost'
     if problem:
       problems.append(f'kill {done}: {problem}')
   end = _finish(subject, killed)
@@ -161,7 +164,7 @@ def _wait(
   process: subprocess.Popen,
   moments: tuple[float, float],
   is_aimed: bool,
-) -> None:
+) -> float:
   """Waits for the moment of a kill, or until the process ends.
 
   Args:
@@ -171,19 +174,26 @@ def _wait(
     moments: the earliest one, and the latest one of a kill in a write; in work
       that is kept, or in seconds.
     is_aimed: whether to wait for a write.
+
+  Returns:
+    The least work that was seen to be kept meanwhile.
   """
   began = time.monotonic()
+  least = math.inf
 
   def reached() -> bool:
+    nonlocal least
     if is_aimed and not subject.kept:
       return subject.is_writing(folder)
     now = subject.kept(folder) if subject.kept else time.monotonic() - began
+    least = min(least, now)
     if is_aimed and now < moments[1]:
       return now >= moments[0] and subject.is_writing(folder)
     return now >= moments[0]
 
   while process.poll() is None and not reached():
     time.sleep(0.0002 if is_aimed else 0.01)
+  return least
 
 
 def kill(started: Started) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import matplotlib.figure
+import matplotlib.ticker
 
 from experiments.adaptation.report import figures, labels
 
@@ -113,6 +114,10 @@ def laws(
     sizes = sorted(values)
     axes.set_xscale('log')
     axes.set_yscale('log')
+    for axis, steps in ((axes.xaxis, (1, 3)), (axes.yaxis, (1, 2, 5))):
+      axis.set_major_locator(matplotlib.ticker.LogLocator(subs=steps))
+      axis.set_major_formatter(lambda value, place: f'{value:,.10g}')
+      axis.set_minor_locator(matplotlib.ticker.NullLocator())
     axes.plot(
       sizes, [law(size) for size in sizes], color=_FAINT, lw=1.2, ls='--'
     )

@@ -28,7 +28,7 @@ from hyperrec.cost import memory
 
 _DATA = flags.DEFINE_list(
   'quality_data',
-  ['steam', 'citeulike_a'],
+  ['steam', 'citeulike_a', 'games', 'diginetica'],
   'Data sets on which the local forms are compared with the dense ones, such '
   'as citeulike_a. An empty list compares on none.',
 )

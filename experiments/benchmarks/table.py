@@ -258,10 +258,19 @@ def size_section(result: dict[str, Any]) -> str:
     *(_row(_arrival_cells(row)) for row in result['rows']),
     '',
     *_quality_lines(result['quality']),
-    f'{threads["cores"]} CPU cores, BLAS threads: {threads["blas"]}; '
-    f'{_made_by(result)}.',
+    f'{threads["cores"]} CPU cores, BLAS threads: {threads["blas"]}, '
+    f'{_others_of(result["rows"])}; {_made_by(result)}.',
   ]
   return '\n'.join(lines)
+
+
+def _others_of(rows: list[dict[str, Any]]) -> str:
+  """The least and the most load by other processes during several runs."""
+  cores = [row['cores_used_by_others'] for row in rows]
+  if None in cores:
+    return 'load by other processes unknown'
+  least, most = min(cores), max(cores)
+  return f'{least:.2f} to {most:.2f} cores used by other processes'
 
 
 def _size_picture(result: dict[str, Any]) -> str:

@@ -398,6 +398,7 @@ def test_every_committed_result_has_a_section_in_the_readme():
   ]
   assert '| csv | 1.40 GiB | 1,980,012 | 20,000 |' in content
   assert '| newton-schulz | 23.56 s | 25 | 100 V^3 |' in content
+  assert '| 100,000 | 200,000 | 2,583,358 |' in content
   assert content in (table.HERE / 'README.md').read_text()
 
 
@@ -472,6 +473,7 @@ def size_row():
     'base_bytes': 2**20,
     'peak_bytes': 2**30,
     'predicted': None,
+    'cores_used_by_others': 0.5,
     **found,
   }
 
@@ -535,6 +537,7 @@ def test_sizes_are_measured_once_and_shown(
   assert 'grows as V^1.00, and the memory' in text
   assert '| some | 9 | new users | EASE | 0.2500 | 0.2600 | 2.00 s |' in text
   assert 'missed' not in text
+  assert '0.50 to 0.50 cores used by other processes' in text
   assert (tmp_path / 'results' / 'size-dark.svg').exists()
   result['rows'][-1]['predicted']['peak_bytes'] *= 2
   assert '**missed**' in table.size_section(result)

@@ -97,3 +97,25 @@ def test_two_processes_train_what_one_does_and_write_once(tmp_path, single):
 def test_devices_that_cannot_be_cut_are_told():
   with pytest.raises(mesh.MeshError, match='choose a divisor'), mesh.use(3):
     pass
+
+
+def squares(power, values_Bx2):
+  return values_Bx2**power
+
+
+@pytest.mark.parametrize('count', [0, 1, 7, 8, 20])
+def test_items_are_mapped_in_batches(count):
+  asked = []
+
+  def make(chosen):
+    asked.append(chosen)
+    return (np.stack([chosen, -chosen], axis=1).astype(np.float32),)
+
+  found = mesh.map_items(count, 2, 8, make, squares, 2.0)
+  expected = np.arange(count)[:, None].repeat(2, axis=1) ** 2.0
+  np.testing.assert_array_equal(found, expected)
+  assert all(len(chosen) == 8 for chosen in asked)
+  assert len(asked) == -(-count // 8)
+  with mesh.use():
+    again = mesh.map_items(count, 2, 8, make, squares, 2.0)
+  np.testing.assert_array_equal(again, expected)

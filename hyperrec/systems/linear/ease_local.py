@@ -54,6 +54,8 @@ class L3aeLocalConfig:
     l2: Total ridge, above 0.
     l2_features: Ridge of the kernel regression between items, above 0.
     trust: Share of the ridge that pulls towards this regression, from 0 to 1.
+      On few items each has a larger share than on all, so less trust is best
+      than in `l3ae`.
     sharpness: Sharpness of the kernel, above 0.
     neighbours: Neighbours of an item by shared users.
     similar: Neighbours of an item by features.
@@ -62,7 +64,7 @@ class L3aeLocalConfig:
 
   l2: float = config_lib.field(100.0, above=0)
   l2_features: float = config_lib.field(3.0, above=0)
-  trust: float = config_lib.field(0.7, least=0, most=1)
+  trust: float = config_lib.field(0.1, least=0, most=1)
   sharpness: float = config_lib.field(1.0, above=0)
   neighbours: int = config_lib.field(64, least=1)
   similar: int = config_lib.field(64, least=1)

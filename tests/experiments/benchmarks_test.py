@@ -396,6 +396,10 @@ def test_every_committed_result_has_a_section_in_the_readme():
   assert [line for line in content.splitlines() if line[:4] == '### '] == [
     f'### {name}' for name in names
   ]
+  assert (
+    '| trains a network, with a checkpoint after every step | 25 |' in content
+  )
+  assert '**differs**' not in content
   assert '| csv | 1.40 GiB | 1,980,012 | 20,000 |' in content
   assert '| newton-schulz | 23.56 s | 25 | 100 V^3 |' in content
   assert '| 100,000 | 200,000 | 2,583,358 |' in content

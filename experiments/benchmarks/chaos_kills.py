@@ -1,5 +1,6 @@
 """Kills a command many times, runs it again each time, and compares the end."""
 
+import contextlib
 import math
 import os
 import pathlib
@@ -8,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import IO, Any, NamedTuple
 
 # Of every five kills, the last one waits until a file is being written.
@@ -27,7 +28,8 @@ class Subject(NamedTuple):
     prepare: makes what the folder holds before the first start.
     kept: folder -> amount of work that a restart does not repeat, such as the
       step of the newest checkpoint; None for commands that start anew.
-    is_writing: folder -> whether a write is in progress, or was cut by a kill.
+    unfinished: folder -> the files of a write that is in progress, or was cut
+      by a kill, with their times.
     problem: folder -> what is half-written or lost after a kill, or None.
     digest: (folder, standard output) -> text that the same result gives.
   """
@@ -37,7 +39,7 @@ class Subject(NamedTuple):
   command: Callable[[pathlib.Path], list[str]]
   prepare: Callable[[pathlib.Path], Any]
   kept: Callable[[pathlib.Path], int] | None
-  is_writing: Callable[[pathlib.Path], bool]
+  unfinished: Callable[[pathlib.Path], frozenset]
   problem: Callable[[pathlib.Path], str | None]
   digest: Callable[[pathlib.Path, str], str]
 
@@ -98,10 +100,16 @@ def torment(
   while done < kills:
     share = (done + moments.random()) / kills
     is_aimed = done % _AIMED == _AIMED - 1
+    # What earlier kills left behind is no write of this run.
+    remains = subject.unfinished(killed)
     started = start(subject.command(killed))
     latest = (done + 1) / kills * total
     least = _wait(
-      subject, killed, started.process, (share * total, latest), is_aimed
+      subject,
+      killed,
+      started.process,
+      (share * total, latest),
+      remains if is_aimed else None,
     )
     time.sleep(moments.uniform(0, _JITTER_IN_WRITE if is_aimed else _JITTER))
     if started.process.poll() is not None:
@@ -112,7 +120,7 @@ def torment(
       continue
     kill(started)
     done += 1
-    in_write += subject.is_writing(killed)
+    in_write += bool(subject.unfinished(killed) - remains)
     problem = subject.problem(killed)
     if subject.kept:
       if kept and least < kept[-1]:
@@ -163,7 +171,7 @@ def _wait(
   folder: pathlib.Path,
   process: subprocess.Popen,
   moments: tuple[float, float],
-  is_aimed: bool,
+  remains: frozenset | None,
 ) -> float:
   """Waits for the moment of a kill, or until the process ends.
 
@@ -173,7 +181,8 @@ def _wait(
     process: its process.
     moments: the earliest one, and the latest one of a kill in a write; in work
       that is kept, or in seconds.
-    is_aimed: whether to wait for a write.
+    remains: what was unfinished before the start, to wait for another write;
+      None does not wait for a write.
 
   Returns:
     The least work that was seen to be kept meanwhile.
@@ -181,19 +190,33 @@ def _wait(
   began = time.monotonic()
   least = math.inf
 
+  is_aimed = remains is not None
+
+  def is_writing() -> bool:
+    return bool(subject.unfinished(folder) - remains)
+
   def reached() -> bool:
     nonlocal least
     if is_aimed and not subject.kept:
-      return subject.is_writing(folder)
+      return is_writing()
     now = subject.kept(folder) if subject.kept else time.monotonic() - began
     least = min(least, now)
     if is_aimed and now < moments[1]:
-      return now >= moments[0] and subject.is_writing(folder)
+      return now >= moments[0] and is_writing()
     return now >= moments[0]
 
   while process.poll() is None and not reached():
     time.sleep(0.0002 if is_aimed else 0.01)
   return least
+
+
+def stamps(paths: Iterable[pathlib.Path]) -> frozenset:
+  """Returns the paths with the times of their last change."""
+  found = set()
+  for path in paths:
+    with contextlib.suppress(FileNotFoundError):  # It was moved meanwhile.
+      found.add((str(path), path.stat().st_mtime_ns))
+  return frozenset(found)
 
 
 def kill(started: Started) -> None:

@@ -67,7 +67,9 @@ def training(steps: int) -> Subject:
     ),
     prepare=lambda folder: None,
     kept=newest_step,
-    is_writing=lambda folder: any((folder / 'checkpoints').glob('*tmp*')),
+    unfinished=lambda folder: chaos_kills.stamps(
+      (folder / 'checkpoints').glob('*tmp*')
+    ),
     problem=lambda folder: None,
     digest=lambda folder, output: output.strip(),
   )
@@ -90,7 +92,7 @@ def sweep() -> Subject:
     ),
     prepare=lambda folder: None,
     kept=lambda folder: len(_rows(folder)),
-    is_writing=_is_row_cut,
+    unfinished=_cut_rows,
     problem=_cut_document,
     digest=lambda folder, output: _digest_of(
       [_without_measured(row) for row in _rows(folder)]
@@ -103,11 +105,13 @@ def _rows(folder: Path) -> list[results.Row]:
   return [row for path in paths for row in results.read_json_lines(path)]
 
 
-def _is_row_cut(folder: Path) -> bool:
-  contents = [path.read_bytes() for path in folder.glob('*/cells.jsonl')]
-  return any(c and not c.endswith(b'\n') for c in contents) or any(
-    folder.glob('*/.*.tmp')
-  )
+def _cut_rows(folder: Path) -> frozenset:
+  cut = [
+    path
+    for path in folder.glob('*/cells.jsonl')
+    if (content := path.read_bytes()) and not content.endswith(b'\n')
+  ]
+  return chaos_kills.stamps([*cut, *folder.glob('*/.*.tmp')])
 
 
 def _cut_document(folder: Path) -> str | None:
@@ -137,7 +141,7 @@ def fit(data_folder: Path) -> Subject:
     command=lambda folder: _fit(data_folder, folder),
     prepare=lambda folder: None,
     kept=None,
-    is_writing=_is_saving,
+    unfinished=_being_saved,
     problem=lambda folder: _problem(folder, may_be_absent=True),
     digest=lambda folder, output: _digest_of_saved(folder),
   )
@@ -156,7 +160,7 @@ def update(data_folder: Path) -> Subject:
     ),
     prepare=lambda folder: chaos_kills.finish(_fit(data_folder, folder)),
     kept=None,
-    is_writing=_is_saving,
+    unfinished=_being_saved,
     problem=lambda folder: _problem(folder, may_be_absent=False),
     digest=lambda folder, output: _digest_of_saved(folder),
   )
@@ -175,8 +179,8 @@ def _recommend(name: str, table: Path, *flags: str) -> list[str]:
   )
 
 
-def _is_saving(folder: Path) -> bool:
-  return any(folder.glob('.model-*'))
+def _being_saved(folder: Path) -> frozenset:
+  return chaos_kills.stamps(folder.glob('.model-*'))
 
 
 def _saved(folder: Path) -> dict[str, bytes]:

@@ -173,7 +173,7 @@ def _killed_cells(found: dict[str, Any]) -> list[str]:
   return [
     found['what'],
     str(found['kills']),
-    str(found['in_a_write']),
+    'not counted' if found['in_a_write'] is None else str(found['in_a_write']),
     '; '.join(found['problems']) or 'nothing',
     'identical' if found['is_identical'] else '**differs**',
   ]

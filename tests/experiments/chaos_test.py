@@ -35,7 +35,7 @@ def subject(*arguments, **changed):
     ],
     prepare=lambda folder: None,
     kept=lambda folder: len(lines(folder)),
-    is_writing=lambda folder: False,
+    unfinished=lambda folder: frozenset(),
     problem=lambda folder: None,
     digest=lambda folder, output: hashlib.sha256(
       ' '.join(lines(folder)).encode()
@@ -72,6 +72,15 @@ def test_what_is_half_written_is_told(tmp_path):
   changed = {'problem': lambda folder: 'it is cut'}
   found = chaos_kills.torment(subject(**changed), tmp_path, 2, seed=0)
   assert found['problems'] == ['kill 1: it is cut', 'kill 2: it is cut']
+
+
+def test_what_an_earlier_kill_left_is_no_write_of_this_run(tmp_path):
+  (tmp_path / 'left').touch()
+  left = chaos_kills.stamps([tmp_path / 'left', tmp_path / 'absent'])
+  assert len(left) == 1
+  changed = {'unfinished': lambda folder: left}
+  found = chaos_kills.torment(subject(**changed), tmp_path, 3, seed=0)
+  assert found['in_a_write'] == 0
 
 
 def test_a_command_that_starts_anew_is_killed_over_its_time(tmp_path):

@@ -17,7 +17,7 @@ import time
 
 from absl import flags
 
-from experiments import readme, script
+from experiments import script
 from experiments.benchmarks import other_pythons, table
 
 # Modules that compare or measure, with what makes them short enough.
@@ -35,16 +35,16 @@ BENCHMARKS = (
 )
 NEED_OTHER_PYTHONS = ('evaluation', 'first_recommendation')
 
-_ONLY = flags.DEFINE_list(
-  'only', list(BENCHMARKS), 'Benchmarks to run, such as ials_fit,csv_reading.'
+_BENCHMARKS = flags.DEFINE_list(
+  'benchmarks', list(BENCHMARKS), 'Those to run, such as ials_fit,csv_reading.'
 )
 _MINUTES = flags.DEFINE_integer(
-  'minutes', 15, 'Minutes after which a benchmark is ended.', lower_bound=1
+  'most_minutes', 15, 'Minutes after which a benchmark is ended.', lower_bound=1
 )
 flags.register_validator(
-  'only',
+  'benchmarks',
   lambda names: set(names) <= set(BENCHMARKS),
-  f'--only must name some of {", ".join(BENCHMARKS)}',
+  f'--benchmarks must name some of {", ".join(BENCHMARKS)}',
 )
 
 
@@ -52,16 +52,14 @@ def main(argv):
   """Runs the benchmarks; the exit status is 1 if one of them failed."""
   del argv
   failed = []
-  for name in _ONLY.value:
+  for name in _BENCHMARKS.value:
     start = time.perf_counter()
     reason = run(name, [*command(name), *extra(name)], 60 * _MINUTES.value)
     minutes = (time.perf_counter() - start) / 60
     print(f'{name}: {reason or "done"}, {minutes:.1f} minutes', flush=True)
     if reason:
       failed.append(f'{name} ({reason})')
-  readme.replace_block(
-    table.HERE / 'README.md', 'benchmarks', table.tables(table.HERE)
-  )
+  table.main([])
   if failed:
     sys.exit(f'failed: {", ".join(failed)}; the README keeps the last ones')
 

@@ -6,6 +6,7 @@ it: what cannot be run in reasonable time is left out for all, and named in
 `LEFT_OUT`.
 """
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 SEEDS = 5
@@ -146,15 +147,49 @@ LEFT_OUT = (
 )
 
 
-def flags_of(regime: str, data: str) -> list[str]:
-  """The flags of `experiments.adaptation.run` for a regime on a data set."""
+def asked(names: Sequence[str]) -> list[tuple[str, str]]:
+  """Pairs of regime and data set of names such as "drift:online_retail".
+
+  Without names, they are those of the whole matrix.
+
+  Raises:
+    ValueError: a name is not in the matrix.
+  """
+  every = [(r, name) for r, part in PARTS.items() for name in part.sets]
+  if not names:
+    return every
+  known = {f'{regime}:{data}': (regime, data) for regime, data in every}
+  for name in names:
+    if name not in known:
+      raise ValueError(f'--only={name} is unknown; use {list(known)}')
+  return [known[name] for name in names]
+
+
+def flags_of(regime: str, data: str, methods: Sequence[str] = ()) -> list[str]:
+  """The flags of `experiments.adaptation.run` for a regime on a data set.
+
+  Args:
+    regime: a key of `PARTS`.
+    data: one of its data sets.
+    methods: some of its methods; by default all.
+
+  Raises:
+    ValueError: none of the methods is in the regime.
+  """
   part, about = PARTS[regime], SETS[data]
+  chosen = [m for m in part.methods if not methods or m in methods]
+  if not chosen:
+    raise ValueError(
+      f'--methods={",".join(methods)}: none of them is in {regime}; use '
+      f'{list(part.methods)}'
+    )
   heldout = part.num_heldout or about.num_heldout
   budget = {'new_users': 'user', 'new_items': 'item', 'drift': 'drift',
             'new_catalogue': 'catalogue', 'new_domain': 'domain'}  # fmt: skip
   found = [
     f'--source={data}',
     f'--regimes={regime}',
+    f'--methods={",".join(chosen)}',
     f'--{budget[regime]}_budgets={",".join(map(str, part.budgets))}',
     f'--num_heldout={heldout}',
     *_SHARED,

@@ -47,9 +47,16 @@ _CACHE_DIR = flags.DEFINE_string(
 def main(argv):
   """Runs one regime and data set after another."""
   del argv
+  try:
+    chosen = matrix.asked(_ONLY.value)
+    commands = [
+      [sys.executable, '-m', 'experiments.adaptation.run', *run_flags(*one)]
+      for one in chosen
+    ]
+  except ValueError as error:
+    raise app.UsageError(str(error)) from error
   failed = []
-  for regime, data in asked(_ONLY.value):
-    command = command_of(regime, data)
+  for (regime, data), command in zip(chosen, commands, strict=True):
     print(' '.join(command[1:]), flush=True)
     if subprocess.run(command, check=False).returncode:
       failed.append(f'{regime}:{data}')
@@ -57,40 +64,16 @@ def main(argv):
     raise app.UsageError(f'these runs failed, see above: {", ".join(failed)}')
 
 
-def asked(names: list[str]) -> list[tuple[str, str]]:
-  """Pairs of regime and data set; all of the matrix if none is named."""
-  every = [(r, s) for r, part in matrix.PARTS.items() for s in part.sets]
-  if not names:
-    return every
-  known = {f'{regime}:{data}': (regime, data) for regime, data in every}
-  for name in names:
-    if name not in known:
-      raise app.UsageError(f'--only={name} is unknown; use {list(known)}')
-  return [known[name] for name in names]
-
-
-def command_of(regime: str, data: str) -> list[str]:
-  """The command of one run."""
-  methods = [
-    method
-    for method in matrix.PARTS[regime].methods
-    if not _METHODS.value or method in _METHODS.value
-  ]
-  if not methods:
-    raise app.UsageError(
-      f'--methods={",".join(_METHODS.value)}: none of them is in {regime}; '
-      f'use {list(matrix.PARTS[regime].methods)}'
-    )
-  folder = pathlib.Path(_WORKDIRS.value) / regime / data
-  more = {'data_dir': _DATA_DIR.value, 'cache_dir': _CACHE_DIR.value}
+def run_flags(regime: str, data: str) -> list[str]:
+  """The flags of one run."""
+  more = {
+    'seeds': _SEEDS.value,
+    'workdir': pathlib.Path(_WORKDIRS.value) / regime / data,
+    'data_dir': _DATA_DIR.value,
+    'cache_dir': _CACHE_DIR.value,
+  }
   return [
-    sys.executable,
-    '-m',
-    'experiments.adaptation.run',
-    *matrix.flags_of(regime, data),
-    f'--methods={",".join(methods)}',
-    f'--seeds={_SEEDS.value}',
-    f'--workdir={folder}',
+    *matrix.flags_of(regime, data, _METHODS.value),
     *(f'--{name}={value}' for name, value in more.items() if value),
   ]
 

@@ -128,13 +128,13 @@ def pooled(ratios: Sequence[float]) -> Pooled:
   if len(ratios) < 2 or not (np.isfinite(ratios) & (ratios > 0)).all():
     raise ValueError(f'{ratios.tolist()} are not at least two positive ratios')
   logs = np.log(ratios)
-  mean, error = float(logs.mean()), max(float(stats.sem(logs)), 1e-12)
+  mean, error = float(logs.mean()), float(stats.sem(logs))
   freedom, least = len(logs) - 1, math.log1p(MIN_EFFECT)
   half = float(stats.t.ppf(1 - ALPHA / 2, freedom)) * error
   return Pooled(
     *(math.exp(x) for x in (mean, mean - half, mean + half)),
-    p_better=float(stats.t.sf((mean - least) / error, freedom)),
-    p_worse=float(stats.t.cdf((mean + least) / error, freedom)),
+    p_better=float(stats.t.sf((mean - least) / max(error, 1e-12), freedom)),
+    p_worse=float(stats.t.cdf((mean + least) / max(error, 1e-12), freedom)),
     count=len(logs),
   )
 

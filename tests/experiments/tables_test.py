@@ -22,6 +22,7 @@ SCRIPTS = {
   'experiments.pref.tables': 'experiments/pref/README.md',
   'experiments.sasrec.tables': 'experiments/sasrec/README.md',
   'experiments.systems': 'experiments/README.md',
+  'experiments.verdict.tables': 'experiments/verdict/README.md',
   'experiments.text_views.tables': 'experiments/text_views/README.md',
   'experiments.vqrec.tables': 'experiments/vqrec/README.md',
 }

@@ -4,20 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from absl import app, flags
-from absl.testing import flagsaver
 
 from experiments import catalogue
-from experiments.verdict import analysis, matrix, run, words
+from experiments.verdict import analysis, matrix, words
 from hyperrec import regimes
 from hyperrec.evaluation import results
 from tests.experiments import commands
-
-
-@pytest.fixture(autouse=True)
-def parsed_flags():
-  if not flags.FLAGS.is_parsed():
-    flags.FLAGS.mark_as_parsed()
 
 
 def test_every_method_of_the_matrix_runs_in_its_regime():
@@ -51,27 +43,25 @@ def test_no_target_is_among_its_sources():
 
 
 def test_a_run_is_one_regime_and_data_set():
-  with flagsaver.flagsaver(workdirs='w', methods=['marec', 'ease'], seeds=2):
-    command = run.command_of('new_items', 'office')
-  assert command[2] == 'experiments.adaptation.run'
-  assert '--methods=marec' in command
-  assert '--seeds=2' in command
-  assert '--item_budgets=0,1,5,20' in command
-  assert '--workdir=w/new_items/office' in command
-  assert run.asked(['drift:online_retail']) == [('drift', 'online_retail')]
-  assert len(run.asked([])) == sum(
+  flags = matrix.flags_of('new_items', 'office', ['marec', 'ease'])
+  assert '--methods=marec' in flags
+  assert '--source=office' in flags
+  assert '--item_budgets=0,1,5,20' in flags
+  assert matrix.asked(['drift:online_retail']) == [('drift', 'online_retail')]
+  assert len(matrix.asked([])) == sum(
     len(part.sets) for part in matrix.PARTS.values()
   )
 
 
 def test_what_is_not_in_the_matrix_is_refused():
-  with pytest.raises(app.UsageError, match='new_items:nowhere is unknown'):
-    run.asked(['new_items:nowhere'])
-  with (
-    flagsaver.flagsaver(methods=['sasrec']),
-    pytest.raises(app.UsageError, match='none of them is in new_items'),
-  ):
-    run.command_of('new_items', 'office')
+  done = commands.run(
+    None, '--only=new_items:nowhere', module='experiments.verdict.run'
+  )
+  assert done.returncode
+  assert '--only=new_items:nowhere is unknown' in done.stderr
+  assert 'Traceback' not in done.stderr
+  with pytest.raises(ValueError, match='none of them is in new_items'):
+    matrix.flags_of('new_items', 'office', ['sasrec'])
 
 
 def row(method, dataset, seed, values, *, budget=1, regime='new_items', **more):

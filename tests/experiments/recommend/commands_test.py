@@ -71,7 +71,7 @@ def test_a_file_becomes_advice_a_recommender_and_lists(shop):
   log = (folder / 'advice' / 'advise.log').read_text()
   assert 'ndcg@100' in log
   good(
-    'fit', *old, f'--advice={folder / "advice"}', '--case=returning_users',
+    'fit', *old, f'--advice={folder / "advice"}', '--case=new_items',
     f'--output={folder / "model"}',
   )  # fmt: skip
   told = good(

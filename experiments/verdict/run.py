@@ -68,12 +68,12 @@ def run_flags(regime: str, data: str) -> list[str]:
   """The flags of one run."""
   more = {
     'seeds': _SEEDS.value,
-    'workdir': pathlib.Path(_WORKDIRS.value) / regime / data,
     'data_dir': _DATA_DIR.value,
     'cache_dir': _CACHE_DIR.value,
   }
   return [
     *matrix.flags_of(regime, data, _METHODS.value),
+    f'--workdir={pathlib.Path(_WORKDIRS.value) / regime / data}',
     *(f'--{name}={value}' for name, value in more.items() if value),
   ]
 

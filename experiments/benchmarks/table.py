@@ -181,7 +181,9 @@ def _killed_cells(found: dict[str, Any]) -> list[str]:
 
 def _mishap_cells(found: dict[str, Any]) -> list[str]:
   verdict = {True: 'yes', False: '**no**', None: 'not tried'}
-  return [found['name'], verdict[found['is_as_wanted']], found['told']]
+  # As code, since a message may hold what Markdown takes for a link.
+  told = f'`{found["told"]}`' if found['told'] else ''
+  return [found['name'], verdict[found['is_as_wanted']], told]
 
 
 def large_section(result: dict[str, Any]) -> str:

@@ -232,22 +232,27 @@ def run(
   """
   done = {cells_lib.cell_of(row): row for row in results.read_json_lines(path)}
   head = {'flags': script.script_flags(), **script.provenance()}
-  rows, skipped = [], []
+  rows, skipped, pace = [], [], 1.0
   with _progress() as progress:
     bar = progress.add_task('', total=sum(job.seconds or 1.0 for job in jobs))
     try:
       for job in jobs:
         progress.update(bar, description=f'{job.case.title}: {job.method}')
         is_new = any(cell not in done for cell in job.cells())
-        if is_new and left is not None and (job.seconds or 0.0) > left():
+        foretold = pace * (job.seconds or 0.0)
+        if is_new and left is not None and foretold > left():
           skipped.append(job)
           continue
+        start = time.perf_counter()
         for cell in job.cells():
           if cell not in done:
             done[cell], is_kept = runner.run(cell, head)
             if is_kept:
               results.append_json_line(done[cell], path)
           rows.append(done[cell])
+        if is_new:
+          taken = time.perf_counter() - start
+          pace = forecast.next_pace(job.seconds, taken, pace)
         progress.advance(bar, job.seconds or 1.0)
     except KeyboardInterrupt:
       return rows, ['stopped early; the same command goes on from here']

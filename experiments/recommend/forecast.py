@@ -20,6 +20,8 @@ from hyperrec.data import interactions as interactions_lib
 from hyperrec.systems.linear import linear_autoencoder
 
 TIMES = pathlib.Path(__file__).with_name('results') / 'times.json'
+# A method that takes fewer seconds says nothing about the pace of a run.
+_TELLING = 5.0
 
 
 class Size(NamedTuple):
@@ -102,3 +104,20 @@ def announced(jobs: Iterable[Any], data: interactions_lib.Interactions) -> str:
     text += f' (and {len(jobs) - len(known)} of unknown time)'
   text += f'; up to {3 * needed / 2**30:.2f} GiB of memory'
   return text + ('' if free is None else f' ({free / 2**30:.1f} GiB are free)')
+
+
+def next_pace(foretold: float | None, taken: float, pace: float) -> float:
+  """How many times as long as foretold the next method will take.
+
+  The methods of a run come in the order of their forecasts, so the next one is
+  most like the last. A few seconds tell nothing, and a fast run is not taken for
+  a promise: no forecast becomes shorter.
+
+  Args:
+    foretold: seconds that were foretold of the last method; None if unknown.
+    taken: seconds that it took.
+    pace: the value so far.
+  """
+  if foretold is None or taken < _TELLING:
+    return pace
+  return max(1.0, taken / foretold)

@@ -69,3 +69,11 @@ def test_exponents_are_found_and_never_negative():
   falling = [measure_times.Point(v, n, 2.0 + 1e3 / v) for v, n in sizes]
   found = measure_times.fitted(falling)
   assert min(found['b'], found['c']) >= 0
+
+
+def test_a_run_that_is_slower_than_foretold_leaves_out_more():
+  assert forecast.next_pace(30.0, 114.0, 1.0) == 3.8
+  assert forecast.next_pace(30.0, 10.0, 3.8) == 1.0
+  # Too short to tell, or nothing was foretold.
+  assert forecast.next_pace(1.0, 4.0, 2.0) == 2.0
+  assert forecast.next_pace(None, 90.0, 2.0) == 2.0

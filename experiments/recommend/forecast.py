@@ -110,8 +110,8 @@ def next_pace(foretold: float | None, taken: float, pace: float) -> float:
   """How many times as long as foretold the next method will take.
 
   The methods of a run come in the order of their forecasts, so the next one is
-  most like the last. A few seconds tell nothing, and a fast run is not taken for
-  a promise: no forecast becomes shorter.
+  most like the last. A few seconds tell nothing, and no forecast becomes
+  shorter.
 
   Args:
     foretold: seconds that were foretold of the last method; None if unknown.

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments import catalogue
+from experiments import catalogue, pooled
 from experiments.verdict import matrix
 from hyperrec.evaluation import results, significance
 
@@ -327,22 +327,18 @@ def worth(sets: dict[Key, dict[int, Cells]]) -> list[Worth]:
     for budget, cells in budgets.items():
       ours = best(cells, regime, is_generator)
       if ours is not None:
-        value = _quality(cells[ours])
+        value = pooled.mean_of(cells[ours], results.PRIMARY)
         until = [
           b
           for b, others in budgets.items()
           if b >= budget
           and (other := best(others, regime, is_retrained))
-          and _quality(others[other]) >= value
+          and pooled.mean_of(others[other], results.PRIMARY) >= value
         ]
         first = min(until, default=None)
         found.append(Worth(regime, name, budget, ours, first, max(budgets)))
         break
   return found
-
-
-def _quality(rows: Sequence[Row]) -> float:
-  return float(np.mean([row['metrics'][results.PRIMARY] for row in rows]))
 
 
 def family(sets: dict[Key, dict[int, Cells]]) -> list[Claim]:

@@ -91,8 +91,7 @@ def claims_table(claims: Sequence[analysis.Claim]) -> str:
     if claim.pooled is None:
       ratio, p_value = 'not enough data sets', ''
     else:
-      found = claim.pooled
-      ratio = f'{found.ratio:.3f} [{found.low:.3f}, {found.high:.3f}]'
+      ratio = words.interval(claim.pooled)
       p_value = f'{claim.p_value:.2g}'
     carried, tuned = (
       words.times([getattr(one, name) for one in claim.effects])
@@ -115,9 +114,7 @@ def effects_table(claims: Sequence[analysis.Claim]) -> str:
   for claim in claims:
     for one in claim.effects:
       ratio = (
-        f'{one.ratio:.3f} [{one.low:.3f}, {one.high:.3f}]'
-        if math.isfinite(one.ratio)
-        else 'it finds nothing'
+        words.interval(one) if math.isfinite(one.ratio) else 'it finds nothing'
       )
       lines.append(
         f'| {words.title(one.regime)} | {one.dataset} | {one.budget} | '

@@ -7,6 +7,7 @@ import numpy as np
 
 from experiments.verdict import analysis
 from hyperrec import regimes
+from hyperrec.evaluation import significance
 
 
 def title(regime: str) -> str:
@@ -32,6 +33,11 @@ def times(ratios: Sequence[float]) -> str:
     told = 'the other needs none'
     parts.append(told if endless == len(ratios) else f'{told} in {endless}')
   return ', '.join(parts)
+
+
+def interval(found: significance.Pooled | analysis.Effect) -> str:
+  """A ratio with its 95% interval, such as "1.071 [1.020, 1.124]"."""
+  return f'{found.ratio:.3f} [{found.low:.3f}, {found.high:.3f}]'
 
 
 def adaptations(number: float) -> str:
@@ -82,16 +88,14 @@ def _told(claims: Sequence[analysis.Claim]) -> str:
 
 
 def _how(claim: analysis.Claim) -> str:
-  """Such as "better (1.071 times [1.020, 1.124])"."""
-  found = claim.pooled
-  size = f'{found.ratio:.3f} times [{found.low:.3f}, {found.high:.3f}]'
+  """Such as "better, 1.071 [1.020, 1.124] times"."""
   word = {
     'better': 'better',
     'worse': 'worse',
     'level': 'as well',
     'open': 'not clearly better or worse',
   }[claim.word]
-  return f'{word}, {size}'
+  return f'{word}, {interval(claim.pooled)} times'
 
 
 def _named(rivals: Sequence[analysis.Claim]) -> str:

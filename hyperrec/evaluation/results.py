@@ -161,7 +161,9 @@ def append_json_line(row: Row, path: str | pathlib.Path) -> None:
 
 def write_json(rows: Iterable[Row], path: str | pathlib.Path) -> None:
   """Writes all rows as one array, whole or not at all."""
-  lines = ',\n'.join(json.dumps(validate(row)) for row in rows)
+  lines = ',\n'.join(
+    json.dumps(validate(row), separators=(',', ':')) for row in rows
+  )
   whole_file.write_whole(path, f'[\n{lines}\n]\n'.encode())
 
 

@@ -12,6 +12,7 @@ of its own, and is resumed by the same command. The data are those of
 import pathlib
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from absl import app, flags
 
@@ -31,7 +32,7 @@ _METHODS = flags.DEFINE_list(
   'methods', [], 'Methods to run, such as marec; by default all.'
 )
 _SEEDS = flags.DEFINE_integer(
-  'seeds', matrix.SEEDS, 'Number of seeds: 0, 1, ...', lower_bound=1
+  'seeds', matrix.SEEDS, 'The most seeds: 0, 1, ...', lower_bound=1
 )
 _DATA_DIR = flags.DEFINE_string(
   'data_dir',
@@ -48,31 +49,33 @@ def main(argv):
   """Runs one regime and data set after another."""
   del argv
   try:
-    chosen = matrix.asked(_ONLY.value)
     commands = [
-      [sys.executable, '-m', 'experiments.adaptation.run', *run_flags(*one)]
-      for one in chosen
+      (f'{regime}:{data}', command(regime, data, names, seeds))
+      for regime, data in matrix.asked(_ONLY.value)
+      for names, seeds in matrix.runs(regime, _METHODS.value, _SEEDS.value)
     ]
   except ValueError as error:
     raise app.UsageError(str(error)) from error
   failed = []
-  for (regime, data), command in zip(chosen, commands, strict=True):
-    print(' '.join(command[1:]), flush=True)
-    if subprocess.run(command, check=False).returncode:
-      failed.append(f'{regime}:{data}')
+  for name, arguments in commands:
+    print(' '.join(arguments[1:]), flush=True)
+    if subprocess.run(arguments, check=False).returncode:
+      failed.append(name)
   if failed:
     raise app.UsageError(f'these runs failed, see above: {", ".join(failed)}')
 
 
-def run_flags(regime: str, data: str) -> list[str]:
-  """The flags of one run."""
-  more = {
-    'seeds': _SEEDS.value,
-    'data_dir': _DATA_DIR.value,
-    'cache_dir': _CACHE_DIR.value,
-  }
+def command(
+  regime: str, data: str, methods: Sequence[str], seeds: int
+) -> list[str]:
+  """The command of one run."""
+  more = {'data_dir': _DATA_DIR.value, 'cache_dir': _CACHE_DIR.value}
   return [
-    *matrix.flags_of(regime, data, _METHODS.value),
+    sys.executable,
+    '-m',
+    'experiments.adaptation.run',
+    *matrix.flags_of(regime, data, methods),
+    f'--seeds={seeds}',
     f'--workdir={pathlib.Path(_WORKDIRS.value) / regime / data}',
     *(f'--{name}={value}' for name, value in more.items() if value),
   ]

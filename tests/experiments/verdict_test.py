@@ -15,7 +15,7 @@ from tests.experiments import commands
 def test_every_method_of_the_matrix_runs_in_its_regime():
   for regime, part in matrix.PARTS.items():
     regimes.find(regime)
-    for method in part.methods:
+    for method in [*part.methods, *part.further]:
       assert regime in catalogue.BY_NAME[method].arms, (regime, method)
     roles = {catalogue.BY_NAME[method].role for method in part.methods}
     assert 'rival' in roles
@@ -34,7 +34,7 @@ def test_no_target_is_among_its_sources():
   for data in matrix.PARTS['new_domain'].sets:
     (domains,) = (
       flag.removeprefix('--domains=').split(',')
-      for flag in matrix.flags_of('new_domain', data)
+      for flag in matrix.flags_of('new_domain', data, ['ease'])
       if flag.startswith('--domains=')
     )
     assert data not in domains
@@ -43,14 +43,27 @@ def test_no_target_is_among_its_sources():
 
 
 def test_a_run_is_one_regime_and_data_set():
-  flags = matrix.flags_of('new_items', 'office', ['marec', 'ease'])
-  assert '--methods=marec' in flags
+  flags = matrix.flags_of('new_items', 'office', ['marec', 'cease'])
+  assert '--methods=marec,cease' in flags
   assert '--source=office' in flags
   assert '--item_budgets=0,1,5,20' in flags
   assert matrix.asked(['drift:online_retail']) == [('drift', 'online_retail')]
   assert len(matrix.asked([])) == sum(
     len(part.sets) for part in matrix.PARTS.values()
   )
+
+
+def test_methods_that_the_verdict_does_not_choose_from_have_fewer_seeds():
+  part = matrix.PARTS['new_items']
+  whole = [
+    (list(part.methods), matrix.SEEDS),
+    (list(part.further), matrix.FURTHER_SEEDS),
+  ]
+  assert matrix.runs('new_items') == whole
+  assert matrix.runs('new_items', ['marec', 'alpharec'], 4) == [
+    (['marec'], 4),
+    (['alpharec'], 3),
+  ]
 
 
 def test_what_is_not_in_the_matrix_is_refused():
@@ -61,7 +74,7 @@ def test_what_is_not_in_the_matrix_is_refused():
   assert '--only=new_items:nowhere is unknown' in done.stderr
   assert 'Traceback' not in done.stderr
   with pytest.raises(ValueError, match='none of them is in new_items'):
-    matrix.flags_of('new_items', 'office', ['sasrec'])
+    matrix.runs('new_items', ['sasrec'])
 
 
 def row(method, dataset, seed, values, *, budget=1, regime='new_items', **more):

@@ -6,6 +6,7 @@ set, budget and method; its seeds are averaged.
 
 import collections
 import itertools
+import json
 import math
 import pathlib
 import re
@@ -15,18 +16,19 @@ import numpy as np
 
 from experiments import catalogue, pictures
 from experiments.adaptation import stored_rows
+from hyperrec import whole_file
 from hyperrec.evaluation import results, significance
 
 Row = results.Row
 
 
+# Fields whose values many rows of a file share, and that are stored once.
+_SHARED = ('flags', 'versions', 'commit', 'data', 'people')
+
+
 def read(folder: pathlib.Path) -> list[Row]:
   """All rows that a folder holds, one JSON file for each data set."""
-  return [
-    row
-    for path in sorted(folder.glob('*.json'))
-    for row in results.read_json(path)
-  ]
+  return [row for path in sorted(folder.glob('*.json')) for row in _load(path)]
 
 
 def take_in(rows: Sequence[Row], folder: pathlib.Path) -> None:
@@ -37,10 +39,53 @@ def take_in(rows: Sequence[Row], folder: pathlib.Path) -> None:
     by_set[row['dataset']].append(row)
   for name, new in by_set.items():
     path = folder / (re.sub(r'\W+', '_', name) + '.json')
-    old = results.read_json(path) if path.exists() else []
+    old = _load(path) if path.exists() else []
     merged = {stored_rows.row_key(row): row for row in [*old, *new]}
     stored_rows.check_alike(merged.values())
-    results.write_json(merged.values(), path)
+    _save(list(merged.values()), path)
+
+
+def _save(rows: Sequence[Row], path: pathlib.Path) -> None:
+  """Writes rows; in place of a shared value, a row has its number."""
+  shared = {name: [] for name in _SHARED}
+  numbered = []
+  for row in map(results.validate, rows):
+    numbers = {}
+    for name in shared.keys() & row.keys():
+      if row[name] not in shared[name]:
+        shared[name].append(row[name])
+      numbers[name] = shared[name].index(row[name])
+    numbered.append({**row, **numbers})
+  lines = [json.dumps(row, separators=(',', ':')) for row in numbered]
+  text = json.dumps(shared, separators=(',', ':'))
+  rows_text = ',\n'.join(lines)
+  whole_file.write_whole(
+    path, f'{{"shared":{text},\n"rows":[\n{rows_text}\n]}}\n'.encode()
+  )
+
+
+def _load(path: pathlib.Path) -> list[Row]:
+  """Reads what `_save` wrote.
+
+  Raises:
+    ResultError: the file cannot be read, or a row is invalid.
+  """
+  try:
+    document = json.loads(path.read_text(encoding='utf-8'))
+    rows = [
+      {
+        **row,
+        **{n: v[row[n]] for n, v in document['shared'].items() if n in row},
+      }
+      for row in document['rows']
+    ]
+  except (OSError, ValueError, TypeError, LookupError) as error:
+    raise results.ResultError(
+      f'{path}: {error!r}; make it again by --take=WORKDIR'
+    ) from error
+  return [
+    results.validate(row, f'{path}, row {i}') for i, row in enumerate(rows)
+  ]
 
 
 def ran(rows: Sequence[Row]) -> list[Row]:

@@ -1,5 +1,6 @@
 """Tables that pool data sets: rivals, ratios, and rows that are taken in."""
 
+import json
 import math
 
 import pytest
@@ -53,11 +54,29 @@ def test_refusals_and_methods_that_have_not_run_leave_cells_empty():
   assert table.startswith('**5 shown items**')
 
 
+def test_what_rows_share_is_stored_once(tmp_path):
+  people = [[1, 2, 3], [1, 2, 3], [2, 3, 4]]
+  made = [
+    {**own, 'people': mine, 'seed': seed}
+    for own, mine, seed in zip(rows()[:3], people, (0, 0, 1), strict=True)
+  ]
+  pooled.take_in(made, tmp_path)
+  stored = json.loads((tmp_path / 'one.json').read_text())
+  assert stored['shared']['people'] == [[1, 2, 3], [2, 3, 4]]
+  assert [row['people'] for row in stored['rows']] == [0, 0, 1]
+  assert pooled.read(tmp_path) == made
+  (tmp_path / 'one.json').write_text('[]')
+  with pytest.raises(
+    results.ResultError, match=r'(?s)one\.json.*make it again'
+  ):
+    pooled.read(tmp_path)
+
+
 def test_rows_are_taken_in_by_data_set_and_replace_older_ones(tmp_path):
   pooled.take_in(rows(), tmp_path)
   pooled.take_in([of('two', 'ease', 0.31, 0.3)], tmp_path)
   assert sorted(p.name for p in tmp_path.iterdir()) == ['one.json', 'two.json']
-  found = {r['method']: r for r in results.read_json(tmp_path / 'two.json')}
+  found = {r['method']: r for r in pooled.read(tmp_path)[3:]}
   assert len(found) == 3
   assert found['ease']['metrics']['ndcg@100'] == pytest.approx(0.31)
   assert len(pooled.read(tmp_path)) == 6

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from experiments import catalogue
+from experiments import catalogue, pooled
 from experiments.verdict import analysis, matrix, words
 from hyperrec import regimes
 from hyperrec.evaluation import results
@@ -228,8 +228,8 @@ def test_the_readme_says_what_the_committed_rows_say():
   folder = commands.ROOT / 'experiments' / 'verdict'
   rows = [
     one
-    for file in sorted(folder.glob('results/*/*.json'))
-    for one in results.read_json(file)
+    for regime in sorted(folder.glob('results/*/'))
+    for one in pooled.read(regime)
   ]
   whole = analysis.complete(analysis.by_set(rows))
   told = words.answer(analysis.family(whole), analysis.named_rivals(whole))

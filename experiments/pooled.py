@@ -99,6 +99,28 @@ def mean_of(rows: Sequence[Row], name: str, view: str | None = None) -> float:
   return float(np.mean([each['metrics'][name] for each in found]))
 
 
+def ratio(
+  own: Sequence[Row], other: Sequence[Row], view: str | None = None
+) -> float | None:
+  """Mean NDCG@100 over that of another method, on the seeds that both have.
+
+  None if they have no seed in common, or if one of them finds nothing.
+
+  Args:
+    own: rows of a method on one data set at one budget.
+    other: those of the other method.
+    view: a view of the ranking; None is the ranking that counts.
+  """
+  seeds = {row['seed'] for row in own} & {row['seed'] for row in other}
+  if not seeds:
+    return None
+  mine, theirs = (
+    mean_of([r for r in rows if r['seed'] in seeds], results.PRIMARY, view)
+    for rows in (own, other)
+  )
+  return mine / theirs if mine and theirs else None
+
+
 def grouped(rows: Sequence[Row], *names: str) -> dict[tuple, list[Row]]:
   """Rows by the values of some of their fields."""
   groups = collections.defaultdict(list)
@@ -150,11 +172,8 @@ def pooled_table(
         if (data, b) == (name, budget)
       }
       rival = best_rival(cells) if ours in cells else None
-      if rival is not None:
-        found[f'{name}, {rival}'] = math.log(
-          mean_of(cells[ours], results.PRIMARY)
-          / mean_of(cells[rival], results.PRIMARY)
-        )
+      if rival and (found_ratio := ratio(cells[ours], cells[rival])):
+        found[f'{name}, {rival}'] = math.log(found_ratio)
     lines.append(f'| {ours} {_pooled_line(budget, found)}')
   return '\n'.join(lines)
 
@@ -202,12 +221,10 @@ def lines(
     line = {}
     for budget in sorted({key[1] for key in by_cell}):
       logs = [
-        math.log(
-          mean_of(own, results.PRIMARY) / mean_of(other, results.PRIMARY)
-        )
+        math.log(found_ratio)
         for own in _of(by_cell, method, budget)
         if (other := by_cell.get((over, budget, own[0]['dataset'])))
-        and mean_of(own, results.PRIMARY)
+        and (found_ratio := ratio(own, other))
       ]
       if len(logs) > 2:
         line[budget] = pooled_ratio(logs)
@@ -241,9 +258,8 @@ def against_table(rows: Sequence[Row], ours: str, evidence: str) -> str:
       ratios = []
       for own in _of(by_cell, method, budget):
         mine = by_cell.get((ours, budget, own[0]['dataset']))
-        theirs = mean_of(own, results.PRIMARY)
-        if mine and theirs:
-          ratios.append(math.log(mean_of(mine, results.PRIMARY) / theirs))
+        if mine and (found := ratio(mine, own)):
+          ratios.append(math.log(found))
       enough = len(ratios) > 1
       cells.append(f'{pooled(ratios)} ({len(ratios)})' if enough else '')
     lines.append(f'| {method} | {" | ".join(cells)} |')

@@ -180,12 +180,8 @@ def whole_table(rows: Sequence[Row]) -> str:
         is_new = view == 'whole, new'
         base = (_REFIT, budgets[-1]) if is_new else (_FROZEN, budgets[0])
         other = by_cell.get((*base, name))
-        values = [
-          pooled.mean_of(each, results.PRIMARY, view) if each else 0.0
-          for each in (own, other)
-        ]
-        if all(values):
-          ratios.append(math.log(values[0] / values[1]))
+        if other and (ratio := pooled.ratio(own, other, view)):
+          ratios.append(math.log(ratio))
     cells = [
       pooled.pooled(ratios) if len(ratios) > 1 else ''
       for ratios in found.values()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy.stats
 
 from experiments import catalogue, pooled
 from experiments.verdict import matrix
@@ -24,10 +25,11 @@ Cells = dict[str, list[Row]]
 # Whether a method may be chosen in a regime.
 Candidate = Callable[[str, str], bool]
 
-KINDS = {
-  'trained generator': 'a generator that is trained',
-  'transferred prior': 'a generator in closed form',
-}
+TRAINED = 'a generator that is trained'
+CLOSED_FORM = 'a generator in closed form'
+KINDS = {'trained generator': TRAINED, 'transferred prior': CLOSED_FORM}
+RETRAINING = 'full retraining'
+CHEAPER = 'the cheaper ways of adapting'
 # The rivals that the question names (hypothesis H2), by label.
 NAMED = ('PReF', 'VQ-Rec', 'P5', 'EASE', 'Dynamic EASE', 'L3AE')
 # Methods without weights: to look at all data again is no retraining.
@@ -341,16 +343,74 @@ def worth(sets: dict[Key, dict[int, Cells]]) -> list[Worth]:
   return found
 
 
+class Capacity(NamedTuple):
+  """How many parameters a method keeps, and how well it ranks.
+
+  Attributes:
+    parameters: bytes that are kept after an adaptation over four; the geometric
+      mean over cells.
+    quality: NDCG@100 over that of the best method of the cell; the mean.
+  """
+
+  parameters: float
+  quality: float
+
+
+def capacity(sets: dict[Key, dict[int, Cells]]) -> dict[str, Capacity]:
+  """Parameters and quality of each method, over all cells in which it serves.
+
+  Data sets, then regimes, have equal weight.
+  """
+  found = collections.defaultdict(lambda: collections.defaultdict(list))
+  for regime, cells in _served(sets):
+    best_value = max(quality for _, quality in cells.values())
+    for method, (parameters, quality) in cells.items():
+      found[method][regime].append((math.log(parameters), quality / best_value))
+  means = {
+    method: np.mean([np.mean(own, axis=0) for own in regimes.values()], axis=0)
+    for method, regimes in found.items()
+  }
+  return {m: Capacity(math.exp(size), q) for m, (size, q) in means.items()}
+
+
+def capacity_correlation(sets: dict[Key, dict[int, Cells]]) -> float | None:
+  """Spearman's correlation of parameters and quality, the mean over cells.
+
+  None without a cell.
+  """
+  found = []
+  for _, cells in _served(sets):
+    sizes, qualities = zip(*cells.values(), strict=True)
+    found.append(scipy.stats.spearmanr(sizes, qualities).statistic)
+  return float(np.mean(found)) if found else None
+
+
+def _served(sets: dict[Key, dict[int, Cells]]):
+  """Yields regime and method -> (parameters, NDCG@100), for each cell.
+
+  Methods that keep nothing, such as a table of popularity that is looked up,
+  have no number of parameters and are left out.
+  """
+  for (regime, _), budgets in sets.items():
+    for cells in budgets.values():
+      own = {}
+      for method, rows in cells.items():
+        if any('cannot' in row for row in rows):
+          continue
+        kept = np.mean([row['adapt']['stored_bytes'] for row in rows]) / 4
+        if kept:
+          own[method] = kept, pooled.mean_of(rows, results.PRIMARY)
+      if len(own) > 1:
+        yield regime, own
+
+
 def family(sets: dict[Key, dict[int, Cells]]) -> list[Claim]:
   """The claims of the first screen, corrected together.
 
   Of each regime and kind of generator: against retraining (H1), and against the
   best of the cheaper ways of adapting.
   """
-  others = {
-    'full retraining': is_retrained,
-    'the cheaper ways of adapting': is_adapted_cheaply,
-  }
+  others = {RETRAINING: is_retrained, CHEAPER: is_adapted_cheaply}
   claims = []
   for regime in matrix.PARTS:
     own = {key: value for key, value in sets.items() if key[0] == regime}

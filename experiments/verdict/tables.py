@@ -14,9 +14,9 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from experiments import pooled, readme, script
+from experiments import pictures, pooled, readme, script
 from experiments.adaptation import stored_rows
-from experiments.verdict import analysis, matrix, words
+from experiments.verdict import analysis, figures, matrix, words
 from hyperrec.evaluation import results
 
 _TAKE = flags.DEFINE_string(
@@ -43,10 +43,11 @@ def main(argv):
   diagonal = analysis.zero_diagonal(whole)
   for name, content in {
     'progress': progress_table(analysis.progress(sets)),
-    'answer': words.answer(claims, rivals),
+    'answer': f'{words.answer(claims, rivals)}\n\n{answer_picture(claims)}',
     'claims': claims_table(claims),
     'rivals': claims_table(rivals),
     'diagonal': claims_table(diagonal),
+    'capacity': capacity_picture(whole),
     'worth': worth_table(analysis.worth(whole)),
     'effects': effects_table(claims),
     'quality': quality_tables(whole),
@@ -76,6 +77,37 @@ def progress_table(progress: dict[analysis.Key, tuple[int, int]]) -> str:
       f'{about.note} |'
     )
   return '\n'.join(lines)
+
+
+def answer_picture(claims: Sequence[analysis.Claim]) -> str:
+  """The picture of the claims that have enough data sets."""
+  told = [claim for claim in claims if claim.pooled is not None]
+  if not told:
+    return ''
+  return pictures.save(
+    _RESULTS / 'answer',
+    lambda: figures.answer(told),
+    'Ranking quality of generated parameters over retraining and over the '
+    'cheaper ways of adapting, by regime, with intervals and operations',
+    _FOLDER,
+  )
+
+
+def capacity_picture(
+  sets: dict[analysis.Key, dict[int, analysis.Cells]],
+) -> str:
+  """Parameters against quality, with what follows."""
+  told = words.capacity(analysis.capacity_correlation(sets))
+  found = analysis.capacity(sets)
+  if not found:
+    return told
+  picture = pictures.save(
+    _RESULTS / 'capacity',
+    lambda: figures.capacity(found),
+    'Quality over the number of parameters, one point for each method',
+    _FOLDER,
+  )
+  return f'{told}\n\n{picture}'
 
 
 def claims_table(claims: Sequence[analysis.Claim]) -> str:

@@ -59,16 +59,31 @@ def answer(
   parts = [
     (
       'Cheaper than retraining at equal quality?',
-      [c for c in claims if c.other == 'full retraining'],
+      [c for c in claims if c.other == analysis.RETRAINING],
     ),
     (
       'Better than the cheaper ways of adapting?',
-      [c for c in claims if c.other != 'full retraining'],
+      [c for c in claims if c.other == analysis.CHEAPER],
     ),
   ]
   lines = [f'- **{question}** {_told(own)}' for question, own in parts]
   lines.append(f'- **Against each rival by name?** {_named(rivals)}')
   return '\n'.join(lines)
+
+
+def capacity(correlation: float | None) -> str:
+  """What the number of parameters says about the quality."""
+  if correlation is None:
+    return 'No data set is complete yet.'
+  if abs(correlation) < 0.2:
+    told = 'hardly tells how well a method ranks'
+  else:
+    more = 'more' if correlation > 0 else 'fewer'
+    told = f'goes with quality: methods with {more} parameters rank better'
+  return (
+    f'Within a cell, the number of parameters {told} (Spearman '
+    f'{correlation:+.2f}, the mean over cells).'
+  )
 
 
 def _told(claims: Sequence[analysis.Claim]) -> str:

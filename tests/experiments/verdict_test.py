@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from experiments import catalogue, pooled
-from experiments.verdict import analysis, matrix, words
+from experiments.adaptation.report import figures as report_figures
+from experiments.verdict import analysis, figures, matrix, words
 from hyperrec import regimes
 from hyperrec.evaluation import results
 from tests.experiments import commands
@@ -90,7 +91,7 @@ def row(method, dataset, seed, values, *, budget=1, regime='new_items', **more):
     'per_user': list(values),
     'people': [f'u{seed * 7 + n}' for n in range(len(values))],
     'prepare': {'flops': 0.0},
-    'adapt': {'flops': flops},
+    'adapt': {'flops': flops, 'stored_bytes': more.pop('stored_bytes', 400)},
     'tuning': {'flops': 0.0, 'flops_of_evidence': 0.0},
     'validation': float(np.mean(values)),
     'at_edge': [],
@@ -192,6 +193,33 @@ def test_two_sets_are_not_pooled():
   assert all(claim.pooled is None for claim in claims)
   told = words.answer(claims, analysis.named_rivals(whole))
   assert told.count('Not enough data sets have run yet.') == 3
+
+
+def test_parameters_and_quality_over_all_cells():
+  rows = made_rows([1.1])
+  order = matrix.PARTS['new_items'].methods
+  for one in rows:
+    # The better a method, the fewer parameters it keeps.
+    rank = order.index(one['method']) + 2
+    is_best = one['method'] == 'hyperease_item_trained'
+    one['adapt']['stored_bytes'] = 4 if is_best else 4 * rank
+  sets = analysis.complete(analysis.by_set(rows))
+  found = analysis.capacity(sets)
+  assert found['hyperease_item_trained'] == pytest.approx((1.0, 1.0))
+  assert found['content_knn'] == pytest.approx((2.0, 1 / 1.1))
+  assert analysis.capacity_correlation(sets) == pytest.approx(-1.0)
+  assert 'methods with fewer parameters rank better' in words.capacity(-0.5)
+  assert 'hardly tells' in words.capacity(0.1)
+  assert analysis.capacity_correlation({}) is None
+
+
+def test_the_picture_of_the_answer_shows_each_claim():
+  whole = analysis.complete(analysis.by_set(made_rows([1.1, 1.12, 1.09])))
+  claims = [c for c in analysis.family(whole) if c.pooled is not None]
+  picture = report_figures.svg(figures.answer(claims))
+  assert picture.count('over retraining') == 2
+  assert picture.count('over cheaper ways') == 2
+  assert '1/100' in picture
 
 
 def test_other_people_are_refused():

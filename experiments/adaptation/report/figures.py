@@ -80,9 +80,10 @@ def page_line(axes, x, y, **look) -> None:
 
 
 def page_text(axes, x: float, y: float, text: str, **look) -> None:
-  """Writes a small text at points of the page."""
+  """Writes a text, small unless `look` has a size, at points of the page."""
+  look = {'size': SMALL, **look}
   axes.text(
-    x, y, text, transform=_page(axes), size=SMALL, color=INK, va='center',
+    x, y, text, transform=_page(axes), color=INK, va='center',
     parse_math=False, **look,
   )  # fmt: skip
 

@@ -67,10 +67,13 @@ _EVIDENCE_FOLDS = flags.DEFINE_integer(
   lower_bound=0,
 )
 _SEEDS = flags.DEFINE_integer(
-  'seeds',
-  1,
-  'Number of random splits; they have the seeds 0, 1, ...',
-  lower_bound=1,
+  'seeds', 1, 'Number of random splits, one for each seed.', lower_bound=1
+)
+_FIRST_SEED = flags.DEFINE_integer(
+  'first_seed',
+  0,
+  'The first seed; --first_seed=3 --seeds=2 runs seeds 3 and 4.',
+  lower_bound=0,
 )
 _NUM_HELDOUT = flags.DEFINE_integer(
   'num_heldout',
@@ -131,7 +134,7 @@ _MANY_ITEMS = 20_000
 _CHOICE = 'it chooses which cells are run'
 _FREE = dict.fromkeys(
   (
-    'regimes', 'methods', 'seeds', 'oracle',
+    'regimes', 'methods', 'seeds', 'first_seed', 'oracle',
     *(regime.flag for regime in regimes.WITH_EVIDENCE),
   ),
   _CHOICE,
@@ -274,8 +277,10 @@ def plan() -> Iterator[Cell]:
   ]
   _check_known('methods', names, catalogue.BY_NAME)
   # Fair arms run first, since the verdict uses them only.
+  first = _FIRST_SEED.value
+  seeds = range(first, first + _SEEDS.value)
   for oracle in (False, True)[: 1 + _ORACLE.value]:
-    for regime, seed in itertools.product(asked, range(_SEEDS.value)):
+    for regime, seed in itertools.product(asked, seeds):
       for name in dict.fromkeys(names):
         arm = catalogue.BY_NAME[name].arms.get(regime)
         if arm is None or (oracle and not _has_oracle(regime, arm)):

@@ -11,9 +11,9 @@ from hyperrec.training import manifest
 # do not change the test users.
 _MAY_DIFFER = frozenset(
   (
-    'regimes', 'methods', 'seeds', 'oracle', 'trials', 'evidence_folds',
-    'rehearsal_domains', 'text_encoder', 'features', 'repeats', 'max_seconds',
-    'validate_all', 'path', 'item_path',
+    'regimes', 'methods', 'seeds', 'first_seed', 'oracle', 'trials',
+    'evidence_folds', 'rehearsal_domains', 'text_encoder', 'features',
+    'repeats', 'max_seconds', 'validate_all', 'path', 'item_path',
     *(regime.flag for regime in regimes.WITH_EVIDENCE),
   )
 )  # fmt: skip

@@ -8,6 +8,7 @@ made from the rows in results/.
 """
 
 import collections
+import json
 import math
 import pathlib
 from collections.abc import Sequence
@@ -51,9 +52,29 @@ def main(argv):
     'worth': worth_table(analysis.worth(whole)),
     'effects': effects_table(claims),
     'quality': quality_tables(whole),
+    'again': again_line(_RESULTS / 'again.json'),
     'left out': '\n'.join(f'- {reason}' for reason in matrix.LEFT_OUT),
   }.items():
     readme.replace_block(file, name, content)
+
+
+def again_line(file: pathlib.Path) -> str:
+  """How many of the cells that were run again gave the committed row."""
+  if not file.exists():
+    return 'No cell has been run again yet.'
+  document = json.loads(file.read_text(encoding='utf-8'))
+  cells = document['cells']
+  same = sum(cell['is_same'] for cell in cells)
+  within = sum(not c['is_same'] and c['is_within'] for c in cells)
+  others = len(cells) - same - within
+  text = (
+    f'{len(cells)} random cells were run again on a fresh clone '
+    f'({document["commit"][:7]}): {same} gave the committed row bit for bit, '
+    'but for seconds'
+  )
+  text += f', {within} a value within its interval' if within else ''
+  text += f', and {others} another value' if others else ''
+  return f'{text} ([list](results/again.json)).'
 
 
 def committed(folder: pathlib.Path) -> list[results.Row]:

@@ -11,7 +11,9 @@ from hyperrec.evaluation import results
 # Regime -> the flag of its budgets.
 _BUDGETS = {regime.name: regime.flag for regime in regimes.WITH_EVIDENCE}
 # Flags that choose the cells; their values are derived from the rows.
-_CHOICES = {'regimes', 'methods', 'seeds', 'oracle', *_BUDGETS.values()}
+_CHOICES = {
+  'regimes', 'methods', 'seeds', 'first_seed', 'oracle', *_BUDGETS.values(),
+}  # fmt: skip
 # Flags that only regimes with source domains use.
 _OF_DOMAINS = {'domains', 'rehearsal_domains'}
 _PACKAGED = 'movielens_small'
@@ -82,7 +84,10 @@ def _choices(rows: list[results.Row]) -> list[str]:
   if regime in _BUDGETS:
     budgets = sorted({row['budget'] for row in rows})
     chosen.append(f'--{_BUDGETS[regime]}={",".join(map(str, budgets))}')
-  chosen.append(f'--seeds={1 + max(row["seed"] for row in rows)}')
+  seeds = [row['seed'] for row in rows]
+  first = min(seeds)
+  chosen += [f'--first_seed={first}'] if first else []
+  chosen.append(f'--seeds={1 + max(seeds) - first}')
   if not any(roles.is_oracle(row['method']) for row in rows):
     chosen.append('--nooracle')
   return chosen

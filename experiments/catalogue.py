@@ -380,7 +380,7 @@ SYSTEMS = (
     {
       'returning_users': Arm(frozen, grids.EASE),
       'new_users': Arm(frozen, grids.EASE_USERS),
-      'new_items': Arm(frozen, grids.EASE),
+      'new_items': Arm(frozen, grids.EASE_NEW_ITEMS),
       'new_catalogue': Arm(retrained, grids.EASE),
       'new_domain': Arm(retrained, grids.EASE),
       'drift': Arm(frozen, grids.EASE),
@@ -392,7 +392,7 @@ SYSTEMS = (
     lambda f, **t: ease.ease(**t),
     {
       'new_users': Arm(retrained, grids.EASE_USERS),
-      'new_items': Arm(retrained, grids.EASE),
+      'new_items': Arm(retrained, grids.EASE_NEW_ITEMS),
       'drift': Arm(retrained, grids.EASE),
     },
   ),
@@ -502,11 +502,24 @@ SYSTEMS = (
     {
       'returning_users': Arm(frozen, grids.CEASE_USERS),
       'new_users': Arm(frozen, grids.CEASE_USERS),
-      'new_items': Arm(retrained, grids.CEASE),
+      'new_items': Arm(retrained, grids.CEASE_NEW_ITEMS),
       'new_catalogue': Arm(retrained, grids.CEASE),
       'new_domain': Arm(retrained, grids.CEASE),
     },
     look=(_GREEN, '^'),
+  ),
+  System(
+    'cease:retrain', 'CEASE', 'rival',
+    lambda f, **t: l3ae.cease(f.units, **t),
+    {'new_users': Arm(retrained, grids.CEASE_USERS)},
+  ),
+  System(
+    'cease:vae', 'CEASE', 'rival', _cease_vae,
+    {
+      'returning_users': Arm(frozen, grids.CEASE_VAE),
+      'new_users': Arm(frozen, grids.CEASE_VAE),
+    },
+    only_if_named=True,
   ),
   System(
     'cease:popularity', 'CEASE', 'rival', _cease_popularity,
@@ -518,7 +531,7 @@ SYSTEMS = (
     {
       'returning_users': Arm(frozen, grids.L3AE_USERS),
       'new_users': Arm(frozen, grids.L3AE_USERS),
-      'new_items': Arm(retrained, grids.L3AE),
+      'new_items': Arm(retrained, grids.L3AE_NEW_ITEMS),
       'new_catalogue': Arm(retrained, grids.L3AE),
       'new_domain': Arm(retrained, grids.L3AE),
       'drift': Arm(frozen, grids.L3AE),
@@ -537,18 +550,23 @@ SYSTEMS = (
     {
       'returning_users': Arm(frozen, grids.L3AE_KERNEL),
       'new_users': Arm(frozen, grids.L3AE_KERNEL_USERS),
-      'new_items': Arm(retrained, grids.L3AE_KERNEL),
+      'new_items': Arm(retrained, grids.L3AE_KERNEL_NEW_ITEMS),
       'new_catalogue': Arm(retrained, grids.L3AE_KERNEL),
       'new_domain': Arm(retrained, grids.L3AE_KERNEL),
       'drift': Arm(retrained, grids.L3AE_KERNEL),
     },
   ),
   System(
+    'l3ae:kernel:retrain', 'L3AE', 'rival',
+    lambda f, **t: l3ae.l3ae(f.units, **t),
+    {'new_users': Arm(retrained, grids.L3AE_KERNEL_USERS)},
+  ),
+  System(
     'marec', 'MARec', 'rival',
     lambda f, **t: marec.marec(f.views, **t),
     {
       'new_users': Arm(frozen, grids.MAREC_USERS),
-      'new_items': Arm(retrained, grids.MAREC),
+      'new_items': Arm(retrained, grids.MAREC_NEW_ITEMS),
       'new_catalogue': Arm(retrained, grids.MAREC),
       'new_domain': Arm(retrained, grids.MAREC),
       'drift': Arm(retrained, grids.MAREC),
@@ -827,7 +845,7 @@ SYSTEMS = (
     'ease:unconstrained', 'EASE', 'ablation',
     lambda f, **t: ease.ease(constrained=False, **t),
     {
-      'new_users': Arm(frozen, grids.EASE),
+      'new_users': Arm(frozen, grids.EASE_USERS),
       'new_catalogue': Arm(retrained, grids.EASE),
       'new_domain': Arm(retrained, grids.EASE),
       'drift': Arm(retrained, grids.EASE),
@@ -886,15 +904,6 @@ SYSTEMS = (
   _without('no_kernel', sharpness=0.0),
   _without('unconstrained', constrained=False),
   *(_told_of_items(what) for what in ('constant', 'shuffled')),
-  # What the blend with Mult-VAE gives without the generator.
-  System(
-    'hyperease_user:vae:no_generator', 'HyperEASE for users', 'ablation',
-    _cease_vae,
-    {
-      'returning_users': Arm(frozen, grids.CEASE_VAE),
-      'new_users': Arm(frozen, grids.CEASE_VAE),
-    },
-  ),
   *(
     _told(name, what, trials)
     for name, trials in (

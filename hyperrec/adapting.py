@@ -110,6 +110,7 @@ def retrained(model: Model) -> Method:
     if source is None:
       data = _on_other_catalogue(shared.source, evidence, everything)
       _check_interactions(model, data)
+      _check_arrived(model, data, evidence)
       return model.fit(data, key)
     _check_history(model, source, evidence)
     return model.fit(everything(source, evidence), key)
@@ -286,6 +287,16 @@ def _check_interactions(model: Model, evidence: Interactions) -> None:
   if model.needs_interactions and len(evidence) == 0:
     raise CannotServe(
       f'{model.name} has no weights for a catalogue without interactions'
+    )
+
+
+def _check_arrived(
+  model: Model, data: Interactions, evidence: Interactions
+) -> None:
+  """Refuses new items of which the model can know nothing."""
+  if model.needs_interactions and data is not evidence and len(evidence) == 0:
+    raise CannotServe(
+      f'{model.name} has no weights for new items without interactions'
     )
 
 

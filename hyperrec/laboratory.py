@@ -58,9 +58,10 @@ class Tuned(NamedTuple):
     trial: its hyperparameters.
     trials: number of trials.
     seconds: time of all trials.
-    validation: primary metric of the chosen trial, averaged over stages; None
-      if nothing was evaluated.
-    flops: operations of all trials on rehearsals, which are paid once.
+    validation: primary metric of the chosen trial, the weighted mean over
+      stages; None if nothing was evaluated.
+    flops: operations of all trials on rehearsals, and of preparing those that
+      were not chosen for the folds of the evidence; paid once.
     flops_of_evidence: operations of all trials on folds of the evidence, which
       every adaptation pays for.
     at_edge: numeric hyperparameters whose chosen value is the smallest or the
@@ -190,16 +191,19 @@ def tune_on(
     [_try(build(**trial), index, stages, key)
      for index, trial in enumerate(trials)]
   )  # fmt: skip
-  values_TxS, flops_TxS = found[..., 0], found[..., 1]
-  best = best_trial(values_TxS, np.array([stage.weight for stage in stages]))
+  values_TxS, flops_TxS, prepare_TxS = np.moveaxis(found, -1, 0)
+  weights_S = np.array([stage.weight for stage in stages])
+  best = best_trial(values_TxS, weights_S)
   is_of_evidence = np.array([stage.is_of_evidence for stage in stages])
+  # On folds of the evidence, the chosen state is the one that serves.
+  prepare_TxS[best, is_of_evidence] = 0
   return Tuned(
     index=best,
     trial=trials[best],
     trials=len(trials),
     seconds=time.perf_counter() - start,
-    validation=float(values_TxS[best].mean()),
-    flops=float(flops_TxS[:, ~is_of_evidence].sum()),
+    validation=float(np.average(values_TxS[best], weights=weights_S)),
+    flops=float(flops_TxS[:, ~is_of_evidence].sum() + prepare_TxS.sum()),
     flops_of_evidence=float(flops_TxS[:, is_of_evidence].sum()),
     at_edge=at_edge(trials, best),
   )
@@ -241,20 +245,22 @@ def _try(
   index: int,
   stages: Sequence[Stage],
   key: jax.Array,
-) -> list[tuple[float, float]]:
-  """The primary metric and the operations of a trial on each stage."""
+) -> list[tuple[float, float, float]]:
+  """The primary metric of a trial on each stage, and its operations.
+
+  These are those of adapting, and those of preparing.
+  """
   found = []
   for stage in stages:
     prepared = stage.prepare(method, index)
-    # On folds of the evidence, the state is the one that serves.
-    flops = 0.0 if stage.is_of_evidence else prepared.cost['flops']
-    of_users = []
+    of_users, flops = [], 0.0
     for judged in stage.parts:
       adapted = method.adapt(prepared.state, judged.evidence, key)
       flops += _total(adapted.cost, judged.evidence)
       evaluation = judge(method, adapted.state, judged, (PRIMARY,))
       of_users.append(evaluation.values[PRIMARY])
-    found.append((float(np.concatenate(of_users).mean()), flops))
+    value = float(np.concatenate(of_users).mean())
+    found.append((value, flops, prepared.cost['flops']))
   return found
 
 
@@ -268,6 +274,7 @@ def run_cell(
   max_seconds: float,
   views: Mapping[str, regimes.Judged] = types.MappingProxyType({}),
   num_arriving: int = 0,
+  validation: regimes.Judged | None = None,
 ) -> dict[str, Any]:
   """Measures the quality on the held-out users and the costs.
 
@@ -281,6 +288,8 @@ def run_cell(
       timed once.
     views: see `Task.views`.
     num_arriving: see `Task.num_arriving`.
+    validation: other users to evaluate on, whom no test draws; the row then
+      has the primary metric on them.
 
   Returns:
     The metrics, intervals and costs of a result row.
@@ -297,6 +306,7 @@ def run_cell(
   adapt['flops_of_text'] = spent.of_text
   adapt['flops_per_user'] = spent.per_user
   adapt['stored_bytes'] = measure.stored_bytes(adapted, shared)
+  adapt['state_bytes'] = measure.stored_bytes(adapted, None)
   evaluation = judge(method, adapted, judged)
   values = evaluation.values
   more = {}
@@ -306,6 +316,13 @@ def run_cell(
     }
   if num_arriving:
     more['num_arriving'] = num_arriving
+  if validation is not None:
+    state = adapted
+    if validation.evidence is not judged.evidence:
+      state = method.adapt(shared, validation.evidence, key).state
+    more['validation'] = judge(method, state, validation, (PRIMARY,)).mean(
+      PRIMARY
+    )
   return {
     'metrics': {name: evaluation.mean(name) for name in METRICS},
     'interval': {

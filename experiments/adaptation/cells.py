@@ -48,8 +48,7 @@ class Settings(NamedTuple):
     evidence_folds: see `laboratory.tuning_sets`.
     repeats: number of times that an adaptation is timed.
     max_seconds: time limit for the repeats of one timing, in seconds.
-    validates_all: whether methods with a single setting are rehearsed too, for
-      their validation value.
+    validates: whether each method is judged on validation users, too.
   """
 
   num_heldout: int
@@ -58,7 +57,7 @@ class Settings(NamedTuple):
   evidence_folds: int = 0
   repeats: int = 1
   max_seconds: float = 0.2
-  validates_all: bool = False
+  validates: bool = False
 
 
 class Runner:
@@ -134,7 +133,7 @@ class Runner:
       jax.random.fold_in(key, 0),
     )
     sets = ()
-    if len(trials) > 1 or settings.validates_all:
+    if len(trials) > 1:
       sets = _tuning_sets(self._data, cell._replace(name=''), settings)
     stages = [
       laboratory.Stage(
@@ -155,6 +154,9 @@ class Runner:
       max_seconds=settings.max_seconds,
       views=task.views,
       num_arriving=task.num_arriving,
+      validation=_shown_to(system, task.validation)
+      if settings.validates
+      else None,
     )
     if system.interviews:
       outcome['adapt'] |= laboratory.per_answer(
@@ -170,7 +172,7 @@ class Runner:
         'flops_of_evidence': tuned.flops_of_evidence,
       },
       'at_edge': list(tuned.at_edge),
-      'validation': tuned.validation,
+      'rehearsal': tuned.validation,
     }
 
 

@@ -87,11 +87,11 @@ _TRIALS = flags.DEFINE_integer(
   'Number of hyperparameter trials of every tuned arm.',
   lower_bound=1,
 )
-_VALIDATE_ALL = flags.DEFINE_bool(
-  'validate_all',
+_VALIDATE = flags.DEFINE_bool(
+  'validate',
   False,
-  'Also rehearse methods that have a single setting, for their validation '
-  'value; they are trained twice then.',
+  'Also judge each method, with its chosen hyperparameters, on validation '
+  'users, by whom methods may be chosen; what adapts to users adapts twice.',
 )
 _ORACLE = flags.DEFINE_bool(
   'oracle', True, 'Also run the oracle arms, tuned on the target.'
@@ -319,7 +319,7 @@ def run(data: Data, cells: list[Cell], path: pathlib.Path) -> list[dict]:
       evidence_folds=_EVIDENCE_FOLDS.value,
       repeats=_REPEATS.value,
       max_seconds=_MAX_SECONDS.value,
-      validates_all=_VALIDATE_ALL.value,
+      validates=_VALIDATE.value,
     ),
   )
   head = {'flags': script.script_flags(), **script.provenance()}

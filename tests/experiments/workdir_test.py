@@ -20,8 +20,8 @@ SCRIPTS = {
      '--max_seconds=0.01', '--regimes=new_users', '--user_budgets=1',
      '--catalogue_budgets=5'),
     ('regimes=new_users,new_catalogue', 'methods=itemknn', 'user_budgets=2',
-     'seeds=2', 'first_seed=1', 'oracle=false', 'catalogue_budgets=9', 'domain_budgets=1',
-     'drift_budgets=1', 'item_budgets=1'),
+     'seeds=2', 'first_seed=1', 'oracle=false', 'catalogue_budgets=9',
+     'domain_budgets=1', 'drift_budgets=1', 'item_budgets=1'),
   ),
   'recommend.advise': (
     ('--methods=popularity', '--cases=new_users', '--trials=1'),

@@ -136,6 +136,7 @@ def finetuned(model: Model, on: Data = evidence_alone) -> Method:
         raise _unknown(model, 'retrain it')
       data = _on_other_catalogue(shared.source, evidence, on)
       _check_interactions(model, data)
+      _check_arrived(model, data, evidence)
       start = model.carry(shared.state, data, key)
       fitted = model.fit(data, key, start.state)
       return Outcome(fitted.state, start.cost + fitted.cost)

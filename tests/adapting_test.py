@@ -277,10 +277,21 @@ def test_a_grown_catalogue_is_looked_up_refitted_or_carried_with_all_rows(
     state = method.adapt(shared, arrived, KEY).state
     assert pairs(state[1]) == everything, policy
     np.testing.assert_array_equal(state[1].item_ids, arrived.item_ids)
+
+
+def test_of_new_items_without_interactions_only_features_tell(small, arrived):
   nothing = arrived.rows([])
-  method = under('retrained')
+  method = under('retrained', model(needs_interactions=False))
   shared = method.prepare(small, KEY).state
   assert pairs(method.adapt(shared, nothing, KEY).state[1]) == pairs(small)
+  for policy, on in (
+    ('retrained', {}),
+    ('finetuned', {'on': adapting.everything}),
+  ):
+    method = under(policy, **on)
+    shared = method.prepare(small, KEY).state
+    with pytest.raises(adapting.CannotServe, match='no weights for new items'):
+      method.adapt(shared, nothing, KEY)
 
 
 def test_new_items_are_generated_where_a_model_can(small, arrived, source):

@@ -1,14 +1,12 @@
 """How long the trials take, from times measured on data of several sizes.
 
-`results/times.json` holds, for each case and method, the numbers f, a, b and c
-of seconds = f + exp(a) V^b N^c, where V is the number of items and N that of
-interactions, and the speed of the machine on which they were measured.
-`experiments.recommend.measure_times` makes it.
+`results/times.json` holds, for each case and method, the coefficients of
+`terms`, of which the time in seconds is the sum, and the speed of the machine
+on which they were measured. `experiments.recommend.measure_times` makes it.
 """
 
 import functools
 import json
-import math
 import pathlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -72,13 +70,34 @@ def seconds(
   )
   if found is None:
     return None
-  exponent = (
-    found['a']
-    + found['b'] * math.log(size.num_items)
-    + found['c'] * math.log(size.num_interactions)
-  )
-  grown = math.exp(exponent) * _fits(trials) / _fits(_measured()['trials'])
-  return (found['floor'] + grown) * _slowness()
+  parts = {
+    key: found[key] * value
+    for key, value in terms(size.num_items, size.num_interactions).items()
+  }
+  # The floor is mostly compilation, which all fits share.
+  floor = parts.pop('floor')
+  grown = sum(parts.values()) * _fits(trials) / _fits(_measured()['trials'])
+  return (floor + grown) * _slowness()
+
+
+def terms(num_items: int, num_interactions: int) -> dict[str, float]:
+  """What the time of a method is a sum of, by its coefficients.
+
+  Reading and training grow with the interactions, matrices of items with their
+  square, and their inverses with their cube.
+
+  Args:
+    num_items: V.
+    num_interactions: N.
+  """
+  thousands = num_items / 1e3
+  return {
+    'floor': 1.0,
+    'interactions': num_interactions / 1e5,
+    'items': thousands,
+    'items^2': thousands**2,
+    'items^3': thousands**3,
+  }
 
 
 def _fits(trials: int) -> int:

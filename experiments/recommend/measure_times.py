@@ -8,7 +8,6 @@ machine matters little. It resumes.
 """
 
 import json
-import math
 import pathlib
 import time
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from absl import flags
+from scipy import optimize
 
 from experiments import needs, script
 from experiments.adaptation import cells as cells_lib
@@ -39,6 +39,7 @@ SIZES = (
   (1500, 3000, 30),
   (6000, 1500, 15),
   (4000, 4000, 40),
+  (9000, 8000, 40),
 )
 TRIALS = 3
 _NUM_HELDOUT = 100
@@ -128,34 +129,20 @@ def point(row: dict[str, Any]) -> Point:
 
 
 def fitted(points: list[Point]) -> dict[str, float]:
-  """The floor f and a, b, c of seconds = f + exp(a) V^b N^c.
+  """The coefficients of the terms of `forecast.terms`, all at least 0.
 
-  The floor is the time on the smallest data, most of which is compilation. The
-  exponents are at least 0, and found by least squares of logarithms.
+  They minimise the squares of the relative errors. A cubic term is nearly
+  invisible on small data and decides on large ones, so the exponents are those
+  of the algebra and only the coefficients are fitted.
   """
-  points = sorted(points, key=lambda p: p.num_interactions)
-  floor = points[0].seconds
-  rest = points[1:]
-  # Below a tenth of the floor, differences are noise.
-  logs = np.log([max(p.seconds - floor, 0.1 * floor, 1e-3) for p in rest])
-  items = np.log([p.num_items for p in rest])
-  rows = np.log([p.num_interactions for p in rest])
-  best = None
-  for columns in ((items, rows), (items,), (rows,), ()):
-    table = np.stack([np.ones_like(logs), *columns], axis=1)
-    found, *_ = np.linalg.lstsq(table, logs, rcond=None)
-    error = float(np.square(table @ found - logs).sum())
-    is_new = best is None or error < best[0]
-    if (found[1:] >= 0).all() and is_new:
-      best = error, found, columns
-  _, found, columns = best
-  by_column = dict(zip(map(id, columns), found[1:], strict=True))
+  terms = [forecast.terms(p.num_items, p.num_interactions) for p in points]
+  table = np.array([list(t.values()) for t in terms])
+  seconds = np.array([p.seconds for p in points])
+  found, _ = optimize.nnls(table / seconds[:, None], np.ones(len(points)))
+  errors = np.log(table @ found / seconds)
   return {
-    'floor': floor,
-    'a': float(found[0]),
-    'b': float(by_column.get(id(items), 0.0)),
-    'c': float(by_column.get(id(rows), 0.0)),
-    'error': math.exp(math.sqrt(best[0] / len(rest))),
+    **dict(zip(terms[0], found.tolist(), strict=True)),
+    'error': float(np.exp(np.sqrt(np.square(errors).mean()))),
   }
 
 

@@ -1,7 +1,5 @@
 """The time of trials is foretold from times on data of several sizes."""
 
-import math
-
 import pytest
 
 from experiments import needs
@@ -52,23 +50,27 @@ def test_a_slower_machine_takes_longer(monkeypatch):
   assert forecast.seconds(CASE, 'ease', size, 3) == pytest.approx(4 * before)
 
 
-def test_exponents_are_found_and_never_negative():
+def test_the_parts_of_a_time_are_found_and_never_negative():
   from experiments.recommend import measure_times
 
   sizes = ((80, 1500), (400, 12_000), (1000, 40_000), (3000, 45_000),
-           (1500, 90_000), (4000, 160_000))  # fmt: skip
+           (1500, 90_000), (4000, 160_000), (8000, 320_000))  # fmt: skip
   points = [
-    measure_times.Point(v, n, 2.0 + 1e-6 * v**1.5 * n**0.5) for v, n in sizes
+    measure_times.Point(v, n, 2.0 + 3e-5 * n + 4e-11 * v**3) for v, n in sizes
   ]
-  points[0] = points[0]._replace(seconds=2.0)
   found = measure_times.fitted(points)
-  assert found['floor'] == 2.0
-  assert found['b'] == pytest.approx(1.5, abs=0.01)
-  assert found['c'] == pytest.approx(0.5, abs=0.01)
-  assert math.exp(found['a']) == pytest.approx(1e-6, rel=0.05)
+  assert found['floor'] == pytest.approx(2.0)
+  assert found['interactions'] == pytest.approx(3.0)
+  assert found['items^3'] == pytest.approx(0.04)
+  assert found['error'] == pytest.approx(1.0)
+  # Such a method takes 320 + 30 + 2 seconds on a size that was not measured.
+  large = sum(
+    found[key] * value
+    for key, value in forecast.terms(20_000, 1_000_000).items()
+  )
+  assert large == pytest.approx(352.0)
   falling = [measure_times.Point(v, n, 2.0 + 1e3 / v) for v, n in sizes]
-  found = measure_times.fitted(falling)
-  assert min(found['b'], found['c']) >= 0
+  assert min(measure_times.fitted(falling).values()) >= 0
 
 
 def test_a_run_that_is_slower_than_foretold_leaves_out_more():

@@ -1,9 +1,10 @@
 """What follows from the matrix: effects on data sets, pooled, with their tests.
 
 A cell is the rows of a regime, data set, budget and method, one for each seed.
-The methods of a claim are chosen on validation, for each data set and budget:
-the best generator of a kind, and the best of the methods that it is held
-against. A data set counts where all cells of its regime are there.
+The methods of a claim are chosen on validation users, for each data set and
+budget: the best generator of a kind, and the best of the methods that it is
+held against. Beside that stands the method that is best on the test users. A
+data set counts where all cells of its regime are there.
 """
 
 import collections
@@ -34,6 +35,9 @@ CHEAPER = 'the cheaper ways of adapting'
 NAMED = ('PReF', 'VQ-Rec', 'P5', 'EASE', 'Dynamic EASE', 'L3AE')
 # Methods without weights: to look at all data again is no retraining.
 _WITHOUT_WEIGHTS = ('content_knn', 'popularity')
+# Those that are fitted step by step. To fit the others again is one solve,
+# which is one of the cheaper ways as well as a retraining.
+_STEP_BY_STEP = ('mult_vae', 'sasrec', 'ials_features')
 # Fewest data sets that are pooled.
 _FEWEST = 3
 
@@ -56,7 +60,7 @@ class Effect(NamedTuple):
     cost_tuned: the same with the trials on the evidence.
     pays_back: number of adaptations after which the operations that are saved
       make up for those of preparing and of tuning on rehearsals; infinite if
-      they never do.
+      they never do. -n means that it needs fewer in all until adaptation n.
   """
 
   regime: str
@@ -76,14 +80,18 @@ class Effect(NamedTuple):
 class Claim(NamedTuple):
   """Effects of one comparison, pooled over data sets.
 
+  The p-values are one-sided and corrected over the family of claims (Holm).
+
   Attributes:
     regime: name of the regime; empty for all regimes together.
     ours: what is held against others, in words.
     other: what it is held against, in words.
-    effects: all of them.
+    effects: all of them, with the other method chosen on validation users.
     pooled: data sets are units; None below three of them.
-    p_value: of the nearer of two one-sided tests against the least effect that
-      matters, doubled, and corrected over the family of claims (Holm).
+    strict: the same with the other method that is best on the test users.
+    p_better: of "at most 1% better", the larger one of both comparisons.
+    p_no_worse: of "at least 1% worse", the larger one of both comparisons.
+    p_worse: of "at most 1% worse".
   """
 
   regime: str
@@ -91,18 +99,55 @@ class Claim(NamedTuple):
   other: str
   effects: tuple[Effect, ...]
   pooled: significance.Pooled | None
-  p_value: float = math.nan
+  strict: significance.Pooled | None = None
+  p_better: float = math.nan
+  p_no_worse: float = math.nan
+  p_worse: float = math.nan
 
   @property
   def word(self) -> str:
-    """What the numbers say: better, worse, level or open."""
-    if self.pooled is None:
-      return 'open'
-    if self.p_value < significance.ALPHA:
-      return 'better' if self.pooled.ratio > 1 else 'worse'
-    least = significance.MIN_EFFECT
-    is_level = self.pooled.low > 1 - least and self.pooled.high < 1 + least
-    return 'level' if is_level else 'open'
+    """What the numbers say."""
+    for word, p_value in (
+      ('better', self.p_better),
+      ('worse', self.p_worse),
+      ('no worse', self.p_no_worse),
+    ):
+      if p_value < significance.ALPHA:
+        return word
+    return 'undecided'
+
+  @property
+  def sets(self) -> list[str]:
+    """The data sets on which both serve."""
+    return list(dict.fromkeys(one.dataset for one in self.effects))
+
+
+def claim(
+  regime: str,
+  ours: str,
+  other: str,
+  found: Sequence[Effect],
+  strict: Sequence[Effect] | None = None,
+) -> Claim:
+  """A claim before the correction of its p-values.
+
+  Args:
+    regime: see `Claim`.
+    ours: see `Claim`.
+    other: see `Claim`.
+    found: the effects.
+    strict: those over the method that is best on the test users; by default the
+      same.
+  """
+  both = [pool(found), pool(found if strict is None else strict)]
+  if None in both:
+    return Claim(regime, ours, other, tuple(found), *both)
+  return Claim(
+    regime, ours, other, tuple(found), *both,
+    p_better=max(one.p_better for one in both),
+    p_no_worse=max(1 - one.p_worse for one in both),
+    p_worse=both[0].p_worse,
+  )  # fmt: skip
 
 
 def by_set(rows: Iterable[Row]) -> dict[Key, dict[int, Cells]]:
@@ -168,8 +213,13 @@ def is_retrained(method: str, regime: str) -> bool:
 
 
 def is_adapted_cheaply(method: str, regime: str) -> bool:
-  """Whether it is an established method that is not retrained."""
-  return is_rival(method, regime) and not is_retrained(method, regime)
+  """Whether it is an established method that is not retrained step by step.
+
+  Closed forms that are solved again belong here, as well as to retraining.
+  """
+  is_slow = method.partition(':')[0] in _STEP_BY_STEP
+  is_retrained_slowly = is_slow and is_retrained(method, regime)
+  return is_rival(method, regime) and not is_retrained_slowly
 
 
 def of_kind(kind: str) -> Candidate:
@@ -194,27 +244,60 @@ def of_label(label: str) -> Candidate:
 
 
 def effects(
-  sets: dict[Key, dict[int, Cells]], ours: Candidate, other: Candidate
+  sets: dict[Key, dict[int, Cells]],
+  ours: Candidate,
+  other: Candidate,
+  *,
+  is_strict: bool = False,
 ) -> list[Effect]:
-  """The chosen method against the chosen other one, wherever both serve."""
+  """The chosen method against the chosen other one, wherever both serve.
+
+  Args:
+    sets: the cells.
+    ours: whether a method may be the one that is held against others.
+    other: whether a method may be the one that it is held against.
+    is_strict: whether the other method is the best on the test users.
+  """
   found = []
   for (regime, name), budgets in sets.items():
     for budget, cells in budgets.items():
-      chosen = [best(cells, regime, each) for each in (ours, other)]
+      chosen = (
+        best(cells, regime, ours),
+        best(cells, regime, other, on_test=is_strict),
+      )
       if all(chosen) and chosen[0] != chosen[1]:
         place = regime, name, budget
         found.append(effect(place, cells, *chosen))
   return found
 
 
-def best(cells: Cells, regime: str, candidate: Candidate) -> str | None:
-  """The candidate with the best mean validation value; None without one."""
+def best(
+  cells: Cells, regime: str, candidate: Candidate, *, on_test: bool = False
+) -> str | None:
+  """The candidate with the best mean value; None if none serves.
+
+  Args:
+    cells: the cells of a data set and budget.
+    regime: name of the regime.
+    candidate: whether a method may be chosen.
+    on_test: whether the test users choose, instead of the validation users.
+  """
   values = {}
   for method, rows in cells.items():
-    served = all(row.get('validation') is not None for row in rows)
-    if served and candidate(method, regime):
-      values[method] = float(np.mean([row['validation'] for row in rows]))
+    if _served(rows) and candidate(method, regime):
+      values[method] = float(
+        np.mean(
+          [
+            row['metrics'][results.PRIMARY] if on_test else row['validation']
+            for row in rows
+          ]
+        )
+      )
   return max(values, key=values.__getitem__) if values else None
+
+
+def _served(rows: Sequence[Row]) -> bool:
+  return not any('cannot' in row for row in rows)
 
 
 def effect(
@@ -262,9 +345,10 @@ def _pays_back(
   """Number of adaptations; both arguments are (own, other) operations."""
   more = paid_once[0] - paid_once[1]
   saved = adaptations[1] - adaptations[0]
-  if saved <= 0:
-    return math.inf
-  return float(max(0.0, more / saved))
+  if saved > 0:
+    return float(max(0.0, more / saved))
+  is_ahead = more < 0 and saved < 0
+  return -float(more / saved) if is_ahead else math.inf
 
 
 def _over(own: float, other: float) -> float:
@@ -289,16 +373,21 @@ def once(row: Row) -> float:
 
 
 def pool(found: Sequence[Effect]) -> significance.Pooled | None:
-  """Pools effects; each data set has the mean over its regimes and budgets."""
+  """Pools effects; None below three data sets."""
+  ratios = list(ratios_of_sets(found).values())
+  return significance.pooled(ratios) if len(ratios) >= _FEWEST else None
+
+
+def ratios_of_sets(found: Sequence[Effect]) -> dict[str, float]:
+  """The mean ratio on each data set, over its regimes and budgets."""
   logs = collections.defaultdict(lambda: collections.defaultdict(list))
   for one in found:
     if math.isfinite(one.ratio) and one.ratio > 0:
       logs[one.dataset][one.regime].append(math.log(one.ratio))
-  ratios = [
-    math.exp(np.mean([np.mean(own) for own in regimes.values()]))
-    for regimes in logs.values()
-  ]
-  return significance.pooled(ratios) if len(ratios) >= _FEWEST else None
+  return {
+    name: math.exp(np.mean([np.mean(own) for own in regimes.values()]))
+    for name, regimes in logs.items()
+  }
 
 
 class Worth(NamedTuple):
@@ -308,10 +397,10 @@ class Worth(NamedTuple):
     regime: name of the regime.
     dataset: name of the data set.
     budget: the least evidence with which a generator serves.
-    ours: the best generator there.
-    until: the least evidence with which the best retrained model ranks as well;
-      None if it never does.
-    most: the most evidence that was tried.
+    ours: the best generator of its kind there.
+    until: the least evidence from which on the best retrained model ranks as
+      well, or less than 1% worse; None if it never does.
+    budgets: the amounts of evidence that were tried.
   """
 
   regime: str
@@ -319,36 +408,46 @@ class Worth(NamedTuple):
   budget: int
   ours: str
   until: int | None
-  most: int
+  budgets: tuple[int, ...]
 
 
 def worth(sets: dict[Key, dict[int, Cells]]) -> list[Worth]:
   """Evidence that retraining needs to rank as well as a generator at least."""
   found = []
   for (regime, name), budgets in sets.items():
-    for budget, cells in budgets.items():
-      ours = best(cells, regime, is_generator)
-      if ours is not None:
-        value = pooled.mean_of(cells[ours], results.PRIMARY)
-        until = [
-          b
-          for b, others in budgets.items()
-          if b >= budget
-          and (other := best(others, regime, is_retrained))
-          and pooled.mean_of(others[other], results.PRIMARY) >= value
-        ]
-        first = min(until, default=None)
-        found.append(Worth(regime, name, budget, ours, first, max(budgets)))
-        break
+    for kind in KINDS:
+      for budget, cells in budgets.items():
+        ours = best(cells, regime, of_kind(kind))
+        if ours is not None:
+          value = pooled.mean_of(cells[ours], results.PRIMARY)
+          until = _until(budgets, regime, budget, value)
+          found.append(Worth(regime, name, budget, ours, until, tuple(budgets)))
+          break
   return found
+
+
+def _until(
+  budgets: dict[int, Cells], regime: str, first: int, value: float
+) -> int | None:
+  """The least budget from which on the best retrained model has a value."""
+  until = None
+  for budget in sorted(budgets, reverse=True):
+    other = best(budgets[budget], regime, is_retrained)
+    least = (1 - significance.MIN_EFFECT) * value
+    if budget < first or other is None:
+      break
+    if pooled.mean_of(budgets[budget][other], results.PRIMARY) < least:
+      break
+    until = budget
+  return until
 
 
 class Capacity(NamedTuple):
   """How many parameters a method keeps, and how well it ranks.
 
   Attributes:
-    parameters: bytes that are kept after an adaptation over four; the geometric
-      mean over cells.
+    parameters: a fourth of the bytes that scoring needs after an adaptation;
+      the geometric mean over cells.
     quality: NDCG@100 over that of the best method of the cell; the mean.
   """
 
@@ -362,7 +461,7 @@ def capacity(sets: dict[Key, dict[int, Cells]]) -> dict[str, Capacity]:
   Data sets, then regimes, have equal weight.
   """
   found = collections.defaultdict(lambda: collections.defaultdict(list))
-  for regime, cells in _served(sets):
+  for regime, cells in _sizes(sets):
     best_value = max(quality for _, quality in cells.values())
     for method, (parameters, quality) in cells.items():
       found[method][regime].append((math.log(parameters), quality / best_value))
@@ -379,36 +478,33 @@ def capacity_correlation(sets: dict[Key, dict[int, Cells]]) -> float | None:
   None without a cell.
   """
   found = []
-  for _, cells in _served(sets):
+  for _, cells in _sizes(sets):
     sizes, qualities = zip(*cells.values(), strict=True)
     found.append(scipy.stats.spearmanr(sizes, qualities).statistic)
   return float(np.mean(found)) if found else None
 
 
-def _served(sets: dict[Key, dict[int, Cells]]):
-  """Yields regime and method -> (parameters, NDCG@100), for each cell.
-
-  Methods that keep nothing, such as a table of popularity that is looked up,
-  have no number of parameters and are left out.
-  """
+def _sizes(sets: dict[Key, dict[int, Cells]]):
+  """Yields regime and method -> (parameters, NDCG@100), for each cell."""
   for (regime, _), budgets in sets.items():
     for cells in budgets.values():
-      own = {}
-      for method, rows in cells.items():
-        if any('cannot' in row for row in rows):
-          continue
-        kept = np.mean([row['adapt']['stored_bytes'] for row in rows]) / 4
-        if kept:
-          own[method] = kept, pooled.mean_of(rows, results.PRIMARY)
+      own = {
+        method: (
+          np.mean([row['adapt']['state_bytes'] for row in rows]) / 4,
+          pooled.mean_of(rows, results.PRIMARY),
+        )
+        for method, rows in cells.items()
+        if _served(rows)
+      }
       if len(own) > 1:
         yield regime, own
 
 
 def family(sets: dict[Key, dict[int, Cells]]) -> list[Claim]:
-  """The claims of the first screen, corrected together.
+  """The claims by regime and kind of generator, not yet corrected.
 
-  Of each regime and kind of generator: against retraining (H1), and against the
-  best of the cheaper ways of adapting.
+  They are held against retraining (H1), and against the best of the cheaper
+  ways of adapting.
   """
   others = {RETRAINING: is_retrained, CHEAPER: is_adapted_cheaply}
   claims = []
@@ -416,76 +512,54 @@ def family(sets: dict[Key, dict[int, Cells]]) -> list[Claim]:
     own = {key: value for key, value in sets.items() if key[0] == regime}
     for kind, ours in KINDS.items():
       for name, other in others.items():
-        found = tuple(effects(own, of_kind(kind), other))
+        found, strict = (
+          effects(own, of_kind(kind), other, is_strict=is_strict)
+          for is_strict in (False, True)
+        )
         if found:
-          claims.append(Claim(regime, ours, name, found, pool(found)))
-  return corrected(claims)
-
-
-def corrected(claims: Sequence[Claim]) -> list[Claim]:
-  """The claims with p-values that are corrected over all of them."""
-  raw = [_p_value(claim.pooled) for claim in claims]
-  tested = [i for i, p in enumerate(raw) if not math.isnan(p)]
-  adjusted = np.full(len(raw), math.nan)
-  if tested:
-    adjusted[tested] = significance.holm([raw[i] for i in tested])
-  return [
-    claim._replace(p_value=float(p))
-    for claim, p in zip(claims, adjusted, strict=True)
-  ]
-
-
-def _p_value(found: significance.Pooled | None) -> float:
-  if found is None:
-    return math.nan
-  return min(1.0, 2 * min(found.p_better, found.p_worse))
+          claims.append(claim(regime, ours, name, found, strict))
+  return claims
 
 
 def named_rivals(sets: dict[Key, dict[int, Cells]]) -> list[Claim]:
   """H2: the best generator against each rival that the question names."""
   claims = []
   for label in NAMED:
-    found = tuple(effects(sets, is_generator, of_label(label)))
-    claims.append(Claim('', 'a generator', label, found, pool(found)))
-  return corrected(claims)
+    found, strict = (
+      effects(sets, is_generator, of_label(label), is_strict=is_strict)
+      for is_strict in (False, True)
+    )
+    claims.append(claim('', 'a generator', label, found, strict))
+  return claims
 
 
-def zero_diagonal(sets: dict[Key, dict[int, Cells]]) -> list[Claim]:
-  """H3: methods with a zero diagonal against the same without it."""
-  names = sorted({
-    method.partition(':')[0]
-    for part in matrix.PARTS.values()
-    for method in part.methods
-    if method.endswith(':unconstrained')
-  })  # fmt: skip
+def parts(sets: dict[Key, dict[int, Cells]]) -> list[Claim]:
+  """H3: methods against the same without a part, where both serve."""
   claims = []
-  for name in names:
-    free, found = f'{name}:unconstrained', []
-    for (regime, dataset), budgets in sets.items():
-      bound = _counterpart(name, free, regime)
-      for budget, cells in budgets.items():
-        if _all_served(cells, bound, free):
-          place = regime, dataset, budget
-          found.append(effect(place, cells, bound, free))
-    claims.append(
-      Claim('', name, f'{name} without its zero diagonal', tuple(found),
-            pool(found))
-    )  # fmt: skip
+  for regimes, whole, without, what in matrix.PAIRS:
+    found = [
+      effect((regime, name, budget), cells, whole, without)
+      for (regime, name), budgets in sets.items()
+      if regime in regimes
+      for budget, cells in budgets.items()
+      if all(
+        method in cells and _served(cells[method])
+        for method in (whole, without)
+      )
+    ]
+    claims.append(claim('', f'{whole} over {without}', what, found))
   return corrected(claims)
 
 
-def _counterpart(name: str, free: str, regime: str) -> str:
-  """The arm of a method that is adapted as its ablation is."""
-  arms = catalogue.BY_NAME[free].arms
-  if regime in arms and is_refitted(free, regime):
-    retrain = f'{name}:retrain'
-    if retrain in matrix.PARTS[regime].methods:
-      return retrain
-  return name
-
-
-def _all_served(cells: Cells, *methods: str) -> bool:
-  return all(
-    method in cells and not any('cannot' in row for row in cells[method])
-    for method in methods
-  )
+def corrected(claims: Sequence[Claim]) -> list[Claim]:
+  """The claims with p-values that are corrected over all of them (Holm)."""
+  names = ('p_better', 'p_no_worse', 'p_worse')
+  tested = [c for c in claims if c.pooled is not None and c.strict is not None]
+  raw = [getattr(one, name) for one in tested for name in names]
+  adjusted = iter(significance.holm(raw).tolist())
+  return [
+    one._replace(**{name: next(adjusted) for name in names})
+    if any(one is other for other in tested)
+    else one
+    for one in claims
+  ]

@@ -13,8 +13,8 @@ from hyperrec.evaluation import significance
 _COLOURS = {
   'better': '#2a9d5c',
   'worse': '#c8553d',
-  'level': '#2a7fb8',
-  'open': '#888888',
+  'no worse': '#2a7fb8',
+  'undecided': '#888888',
 }
 # Size of text: the picture is also read on a phone.
 _SIZE = 15
@@ -95,9 +95,12 @@ def _other(claim: analysis.Claim) -> str:
 
 
 def _cost(claim: analysis.Claim) -> str:
-  """Such as "1/33"; empty where either way needs no operations."""
+  """Such as "1/33"."""
   finite = [one.cost for one in claim.effects if 0 < one.cost < math.inf]
-  return words.times(finite) if finite else ''
+  if finite:
+    return words.times(finite)
+  is_free = all(one.cost == math.inf for one in claim.effects)
+  return 'other: none' if is_free else 'none'
 
 
 def _write(axes, x: float, y: float, text: str, **look) -> None:
@@ -118,7 +121,7 @@ def capacity(
   axes.set_ylim(min(y) - 0.06, max(y) + 0.06)
   axes.xaxis.set_major_formatter(lambda value, place: f'{value:,.0f}')
   axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
-  axes.set_xlabel('parameters that are kept after an adaptation')
+  axes.set_xlabel('parameters that scoring needs after an adaptation')
   axes.set_ylabel('NDCG@100 over that of the best method of the cell')
   drawn.canvas.draw()
   points = axes.transData.transform(list(zip(x, y, strict=True)))

@@ -155,6 +155,31 @@ PARTS = {
     flags=('--evidence_folds=3',),
   ),
 }  # fmt: skip
+# Regimes, a method, the same without a part, and what the part is.
+PAIRS = (
+  (('new_items',), 'hyperease_item_trained', 'hyperease_item',
+   'training, beside a closed form'),
+  (('new_items',), 'hyperease_item_trained', 'hyperease_item_trained:constant',
+   'what the network is told of an item'),
+  (('new_items',), 'hyperease_item', 'hyperease_item:no_weights',
+   'the weights of the old catalogue'),
+  (('new_users',), 'hyperease_user:text', 'cease:popularity',
+   'the correction of a user'),
+  (('new_users',), 'hyperease_user:text', 'hyperease_user:text:size',
+   'what the network is told beside the length of a history'),
+  (('new_users',), 'hyperease_user:text', 'hyperease_user:text:constant',
+   'what the network is told of a user'),
+  (('new_users',), 'hyperease_user:vae', 'cease:vae',
+   'the correction of a user, in a blend with Mult-VAE'),
+  (('new_catalogue', 'new_domain'), 'hyperease', 'l3ae:kernel',
+   'what the source teaches'),
+  (('new_users', 'new_catalogue', 'new_domain'), 'ease', 'ease:unconstrained',
+   'the zero diagonal of EASE'),
+  (('drift',), 'ease:retrain', 'ease:unconstrained',
+   'the zero diagonal of EASE, with time'),
+  (('new_catalogue', 'new_domain'), 'hyperease', 'hyperease:unconstrained',
+   'the zero diagonal of HyperEASE'),
+)  # fmt: skip
 # Domains that the regime new_domain learns from, without its target.
 _SOURCES = ('lastfm', 'online_retail', 'office', 'movielens_small')
 

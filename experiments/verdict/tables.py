@@ -3,8 +3,7 @@
   python -m experiments.verdict.tables --take=WORKDIRS
   python -m experiments.verdict.tables
 
-The first screen of the main README and the tables of this folder's README are
-made from the rows in results/.
+The tables of this folder's README are made from the rows in results/.
 """
 
 import collections
@@ -41,13 +40,17 @@ def main(argv):
   file = _FOLDER / 'README.md'
   claims = analysis.family(whole)
   rivals = analysis.named_rivals(whole)
-  diagonal = analysis.zero_diagonal(whole)
+  together = analysis.corrected([*claims, *rivals])
+  claims, rivals = together[: len(claims)], together[len(claims) :]
+  parts = analysis.parts(whole)
   for name, content in {
     'progress': progress_table(analysis.progress(sets)),
-    'answer': f'{words.answer(claims, rivals)}\n\n{answer_picture(claims)}',
+    'answer': '\n\n'.join(
+      [words.answer(claims, rivals, parts), answer_picture(claims)]
+    ),
     'claims': claims_table(claims),
     'rivals': claims_table(rivals),
-    'diagonal': claims_table(diagonal),
+    'parts': parts_table(parts),
     'capacity': capacity_picture(whole),
     'worth': worth_table(analysis.worth(whole)),
     'effects': effects_table(claims),
@@ -134,27 +137,53 @@ def capacity_picture(
 def claims_table(claims: Sequence[analysis.Claim]) -> str:
   """Each claim: its pooled effect, its cost and what follows."""
   lines = [
-    '| | held against | data sets | ratio of NDCG@100 [95%] | p | so it is | '
-    'operations of an adaptation, carried over | with tuning |',
-    '|---|---|---:|---:|---:|---|---:|---:|',
+    '| | held against | data sets | ratio of NDCG@100 [95%] | over the best on '
+    'the test | untouched sets | result | operations of an adaptation, carried '
+    'over | with tuning |',
+    '|---|---|---:|---:|---:|---:|---|---:|---:|',
   ]
   for claim in claims:
     where = f'{words.title(claim.regime)}: ' if claim.regime else ''
-    sets = {one.dataset for one in claim.effects}
-    if claim.pooled is None:
-      ratio, p_value = 'not enough data sets', ''
-    else:
-      ratio = words.interval(claim.pooled)
-      p_value = f'{claim.p_value:.2g}'
     carried, tuned = (
       words.times([getattr(one, name) for one in claim.effects])
       for name in ('cost', 'cost_tuned')
     )
     lines.append(
-      f'| {where}{claim.ours} | {claim.other} | {len(sets)} | {ratio} | '
-      f'{p_value} | {claim.word} | {carried} | {tuned} |'
+      f'| {where}{claim.ours} | {claim.other} | {" | ".join(_ratios(claim))} | '
+      f'{carried} | {tuned} |'
     )
   return '\n'.join(lines)
+
+
+def parts_table(parts: Sequence[analysis.Claim]) -> str:
+  """Each part: the ratio of the method with it to that without it."""
+  lines = [
+    '| part | | data sets | ratio of NDCG@100 [95%] | untouched sets | '
+    'result |',
+    '|---|---|---:|---:|---:|---|',
+  ]
+  for claim in parts:
+    sets, ratio, _, untouched, result = _ratios(claim)
+    lines.append(
+      f'| {claim.other} | {claim.ours} | {sets} | {ratio} | {untouched} | '
+      f'{result} |'
+    )
+  return '\n'.join(lines)
+
+
+def _ratios(claim: analysis.Claim) -> tuple[str, ...]:
+  """Data sets, both pooled ratios, that of untouched sets, and the result."""
+  pooled_ratio, strict = (
+    'too few data sets' if found is None else words.interval(found)
+    for found in (claim.pooled, claim.strict)
+  )
+  untouched = {
+    name: ratio
+    for name, ratio in analysis.ratios_of_sets(claim.effects).items()
+    if matrix.SETS[name].role == 'untouched'
+  }
+  told = '; '.join(f'{name} {ratio:.3f}' for name, ratio in untouched.items())
+  return str(len(claim.sets)), pooled_ratio, strict, told, claim.word
 
 
 def effects_table(claims: Sequence[analysis.Claim]) -> str:
@@ -181,14 +210,18 @@ def effects_table(claims: Sequence[analysis.Claim]) -> str:
 def worth_table(found: Sequence[analysis.Worth]) -> str:
   """The evidence that retraining needs to rank as well as a generator."""
   lines = [
-    '| regime | data set | generator, evidence | retraining needs |',
-    '|---|---|---|---:|',
+    '| regime | data set | generator, evidence | retraining needs | tried |',
+    '|---|---|---|---:|---|',
   ]
   for one in found:
-    until = f'> {one.most}' if one.until is None else one.until
+    if one.until is None:
+      told = f'> {one.budgets[-1]}'
+    else:
+      told = 'no more' if one.until == one.budget else one.until
+    tried = ', '.join(map(str, one.budgets))
     lines.append(
       f'| {words.title(one.regime)} | {one.dataset} | {one.ours}, {one.budget} '
-      f'| {until} |'
+      f'| {told} | {tried} |'
     )
   return '\n'.join(lines)
 

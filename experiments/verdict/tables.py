@@ -1,6 +1,7 @@
 """Adds runs to the results of the verdict, and rewrites what they say.
 
   python -m experiments.verdict.tables --take=WORKDIRS
+  python -m experiments.verdict.tables --take_large=WORKDIR,...
   python -m experiments.verdict.tables
 
 The tables of this folder's README are made from the rows in results/.
@@ -12,6 +13,7 @@ import math
 import pathlib
 from collections.abc import Sequence
 
+import numpy as np
 from absl import flags
 
 from experiments import pictures, pooled, readme, script
@@ -22,9 +24,17 @@ from hyperrec.evaluation import results
 _TAKE = flags.DEFINE_string(
   'take', None, 'Folder of the workdirs (--workdirs) whose rows are added.'
 )
+_TAKE_LARGE = flags.DEFINE_list(
+  'take_large',
+  [],
+  'Workdirs of runs with large_items.flags, whose rows are added.',
+)
 
 _FOLDER = pathlib.Path('experiments/verdict')
 _RESULTS = _FOLDER / 'results'
+_LARGE = _RESULTS / 'large_items'
+# What an operation count is held against.
+_REFIT = 'ease:retrain'
 
 
 def main(argv):
@@ -34,6 +44,8 @@ def main(argv):
     for workdir in sorted(pathlib.Path(_TAKE.value).glob('*/*')):
       regime = workdir.parent.name
       pooled.take_in(stored_rows.read(workdir), _RESULTS / regime)
+  for workdir in _TAKE_LARGE.value:
+    pooled.take_in(stored_rows.read(workdir), _LARGE)
   rows = committed(_RESULTS)
   sets = analysis.by_set(rows)
   whole = analysis.complete(sets)
@@ -52,6 +64,7 @@ def main(argv):
     'rivals': claims_table(rivals),
     'parts': parts_table(parts),
     'capacity': capacity_picture(whole),
+    'large': large_table(pooled.read(_LARGE)),
     'worth': worth_table(analysis.worth(whole)),
     'effects': effects_table(claims),
     'quality': quality_tables(whole),
@@ -81,9 +94,9 @@ def again_line(file: pathlib.Path) -> str:
 
 
 def committed(folder: pathlib.Path) -> list[results.Row]:
-  """All rows that are stored, one folder for each regime."""
+  """All rows of the matrix that are stored, one folder for each regime."""
   return [
-    row for regime in sorted(folder.glob('*/')) for row in pooled.read(regime)
+    row for regime in matrix.PARTS for row in pooled.read(folder / regime)
   ]
 
 
@@ -224,6 +237,40 @@ def worth_table(found: Sequence[analysis.Worth]) -> str:
       f'| {told} | {tried} |'
     )
   return '\n'.join(lines)
+
+
+def large_table(rows: Sequence[results.Row]) -> str:
+  """New items of large catalogues: quality by budget, and operations."""
+  by_cell = pooled.grouped(rows, 'dataset', 'method', 'budget')
+  if not by_cell:
+    return 'Not run yet.'
+  budgets = sorted({key[2] for key in by_cell})
+  lines = [
+    f'| data set | method | {" | ".join(f"NDCG@100, {b}" for b in budgets)} | '
+    f'all items, {budgets[-1]} | operations for each new item | over a refit |',
+    f'|---|---|{"---:|" * (len(budgets) + 3)}',
+  ]
+  for name, method in dict.fromkeys(key[:2] for key in by_cell):
+    cells = [by_cell.get((name, method, budget)) for budget in budgets]
+    found = [
+      f'{pooled.mean_of(own, results.PRIMARY):.3f}' if own else '-'
+      for own in cells
+    ]
+    last, refit = cells[-1], by_cell.get((name, _REFIT, budgets[-1]))
+    flops = _per_item(last)
+    share = words.times([flops / _per_item(refit)]) if refit else ''
+    whole = pooled.mean_of(last, results.PRIMARY, 'whole')
+    lines.append(
+      f'| {name} | {method} | {" | ".join(found)} | {whole:.3f} | '
+      f'{flops:.1e} | {share} |'
+    )
+  return '\n'.join(lines)
+
+
+def _per_item(rows: Sequence[results.Row]) -> float:
+  return float(
+    np.mean([row['adapt']['flops'] / row['num_arriving'] for row in rows])
+  )
 
 
 def quality_tables(sets: dict[analysis.Key, dict[int, analysis.Cells]]) -> str:

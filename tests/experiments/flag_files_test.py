@@ -20,6 +20,7 @@ MODULES = {
   'p5/*.flags': 'experiments.p5.run',
   'pref/*.flags': 'experiments.pref.run',
   'sasrec/*.flags': 'experiments.sasrec.run',
+  'verdict/*.flags': 'experiments.adaptation.run',
   'vqrec/*_trials.flags': 'experiments.vqrec.trials',
   'vqrec/*.flags': 'experiments.vqrec.run',
 }

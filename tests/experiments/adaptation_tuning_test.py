@@ -12,7 +12,7 @@ from hyperrec import features as features_lib
 from hyperrec import method as method_lib
 from hyperrec.data import interactions, item_features
 from hyperrec.regimes import new_domain
-from hyperrec.systems.linear import ease
+from hyperrec.systems.linear import ease, ease_dynamic
 from tests import makers
 
 
@@ -268,3 +268,59 @@ def test_trials_on_the_evidence_are_paid_for_by_every_adaptation():
   both = tuned(folds)
   assert both.flops == tuned(rehearsed).flops > 0
   assert both.flops_of_evidence > 0
+
+
+def test_what_was_prepared_in_vain_is_paid_for_once():
+  data = makers.make_data(num_users=60)
+  task = regimes.find('new_catalogue').make_task(data, 12, 0, 8)
+  key = jax.random.key(0)
+  *rehearsals, folds = laboratory.tuning_sets(task, False, 0, num_folds=2)
+  assert folds.is_of_evidence
+  # Preparing costs as told; adapting is free, and serves by the same state.
+  method = method_lib.Method(
+    'told',
+    ease.ease(l2=1.0),
+    lambda source, key: method_lib.Outcome(None, method_lib.Cost(7.0)),
+    lambda shared, evidence, key: method_lib.Outcome(None),
+  )
+  method = dataclasses.replace(
+    method, model=dataclasses.replace(method.model, score=_by_number)
+  )
+  stages = [
+    laboratory.Stage(
+      lambda method, index, source=source: laboratory.prepare(
+        method, source, key
+      ),
+      *others,
+    )
+    for source, *others in (*rehearsals, folds)
+  ]
+  found = laboratory.tune_on(
+    lambda **trial: method, ({'l2': 1.0}, {'l2': 2.0}, {'l2': 3.0}), stages, key
+  )
+  # Three trials on each rehearsal, and two that the folds did not choose.
+  assert found.flops == 7.0 * (3 * len(rehearsals) + 2)
+
+
+def _by_number(state, histories):
+  """The same scores for every user: later items rank higher."""
+  del state
+  scores = np.arange(histories.num_items, dtype=np.float32)
+  return np.tile(scores, (len(histories.items), 1))
+
+
+def test_a_row_has_the_value_on_validation_users():
+  data = makers.make_data()
+  task = regimes.find('new_users').make_task(data, 3, 0, 6)
+  key = jax.random.key(0)
+  method = adapting.updated(ease_dynamic.ease_dynamic(l2=5.0))
+  prepared = laboratory.prepare(method, task.source, key)
+  row = laboratory.run_cell(
+    method, prepared, task.test, key, repeats=1, max_seconds=0.0,
+    validation=task.validation,
+  )  # fmt: skip
+  state = method.adapt(prepared.state, task.validation.evidence, key).state
+  found = laboratory.judge(method, state, task.validation)
+  assert row['validation'] == found.mean(laboratory.PRIMARY)
+  assert row['metrics'][laboratory.PRIMARY] != row['validation']
+  assert row['adapt']['state_bytes'] >= row['adapt']['stored_bytes'] > 0

@@ -185,7 +185,12 @@ def test_random_prompts_have_answers_shifted_right():
 def test_ials_is_fitted_and_judged_alone():
   assert ials_fit.compare(DATA, [], repeats=1) == []
   with pytest.raises(AssertionError, match='differs by more than'):
-    ials_fit.check_agreement({'hyperrec': 0.2, 'implicit': 0.3})
+    ials_fit.check_agreement(
+      {
+        ials_fit.Side('hyperrec', 'Cholesky'): 0.2,
+        ials_fit.Side('implicit', 'Cholesky'): 0.3,
+      }
+    )
 
 
 @peer('implicit')

@@ -33,7 +33,6 @@ from hyperrec import features as features_lib
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import item_features
-from hyperrec.systems import states
 
 Features = features_lib.Features
 Histories = method_lib.Histories
@@ -452,6 +451,8 @@ class Recommender:
         another format.
       RecommenderError: the method is another one than the one that was fitted.
     """
+    from hyperrec.systems import states  # imports all of them
+
     folder, head = _read_head(folder)
     files = saved_folder.read_files(folder, _HEAD, head, {_TENSORS})
     try:

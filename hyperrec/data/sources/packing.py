@@ -88,7 +88,8 @@ class _Texts:
   def __init__(self):
     self._are_numbers = True
     self._numbers: list[pa.Array] = []
-    self._distinct = pa.array([], pa.large_string())
+    # `pa.array` would import pandas where it is installed.
+    self._distinct = pa.nulls(0, pa.large_string())
     self._codes: list[pa.Array] = []
 
   def append(self, values: pa.ChunkedArray) -> None:

@@ -65,8 +65,7 @@ def coded_ids(rows: Rows, name: str) -> original_ids.Coded:
       'whole numbers: write one id in each row'
     )
   if _is_int64(column):
-    whole, codes = _encoded(column)
-    return original_ids.Coded(_values(whole).astype(np.int64), codes)
+    return _whole_ids(column)
   if pa.types.is_floating(kind):
     column = pa.chunked_array([_float_ids(rows, name, column)])
     whole, codes = _encoded(column)
@@ -86,6 +85,31 @@ def coded_ids(rows: Rows, name: str) -> original_ids.Coded:
   is_short = max(map(len, distinct)) <= original_ids.LONGEST_SHORT
   distinct = np.asarray(distinct, str if is_short else object)
   return original_ids.Coded(distinct, codes)
+
+
+def _whole_ids(column: pa.ChunkedArray) -> original_ids.Coded:
+  """Ids of a column of whole numbers.
+
+  Ids that are close together are looked up in a table of all numbers between
+  them, which is faster than to look for each of them among those before it.
+  """
+  edges = pc.min_max(column).as_py()
+  least = edges['min'] if len(column) else 0
+  width = edges['max'] - least + 1 if len(column) else 1
+  if width > 4 * len(column):
+    whole, codes = _encoded(column)
+    return original_ids.Coded(_values(whole).astype(np.int64), codes)
+  occurs = np.zeros(width, bool)
+  for chunk in column.chunks:
+    occurs[np.subtract(_values(chunk), least, dtype=np.int64)] = True
+  code_of = np.cumsum(occurs, dtype=np.int32) - 1
+  codes = np.empty(len(column), np.int32)
+  start = 0
+  for chunk in column.chunks:
+    places = np.subtract(_values(chunk), least, dtype=np.int64)
+    codes[start : start + len(chunk)] = code_of[places]
+    start += len(chunk)
+  return original_ids.Coded(np.flatnonzero(occurs) + least, codes)
 
 
 def _float_ids(rows: Rows, name: str, column) -> np.ndarray:

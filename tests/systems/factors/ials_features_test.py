@@ -152,3 +152,16 @@ def test_without_any_interaction_a_map_cannot_be_fitted():
   model = ials_features.ials_features(features, **TRIAL)
   with pytest.raises(method_lib.CannotServe, match='without interactions'):
     model.fit(makers.make_data().rows([]), KEY)
+
+
+def test_many_steps_of_conjugate_gradients_find_the_exact_turns():
+  """The steps start from the factors of each domain, and heed the map."""
+  sources = makers.make_data(), makers.make_data(seed=1)
+  exact, stepped = (
+    ials_features.ials_features(features, epochs=3, cg_steps=cg_steps, **TRIAL)
+    .fit(sources, KEY)
+    .state.map
+    for cg_steps in (0, 20)
+  )
+  np.testing.assert_allclose(stepped, exact, atol=1e-4)
+  assert np.abs(exact).max() > 0.01

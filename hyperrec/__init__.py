@@ -13,70 +13,86 @@ import importlib
 
 __version__ = '0.1.0'
 
-__all__ = [
-  'CannotServe',
-  'Histories',
-  'Interactions',
-  'Recommender',
-  'alpharec',
-  'catalogue_generator',
-  'cease',
-  'cheby_cf',
-  'content_knn',
-  'dan',
-  'dropoutnet',
-  'ease',
-  'ease_dynamic',
-  'ease_local',
-  'ease_sparse',
-  'elsa',
-  'esler',
-  'evaluate',
-  'features',
-  'finetuned',
-  'fit',
-  'frozen',
-  'generated',
-  'generated_head',
-  'gf_cf',
-  'hyperease',
-  'hyperease_user',
-  'ials',
-  'ials_features',
-  'item_columns',
-  'item_generator',
-  'item_knn',
-  'l3ae',
-  'l3ae_local',
-  'load',
-  'local_columns',
-  'marec',
-  'mult_dae',
-  'mult_vae',
-  'p5',
-  'popularity',
-  'pref',
-  'pref_interview',
-  'random_scores',
-  'retrained',
-  'sasrec',
-  'slim',
-  'turbo_cf',
-  'two_tower',
-  'updated',
-  'vqrec',
-]
+# The module of each name. `face` has the same names, with examples.
+_NAMES = {
+  'adapting': (
+    'finetuned',
+    'frozen',
+    'generated',
+    'retrained',
+    'updated',
+  ),
+  'data.interactions': ('Interactions',),
+  'data.sources': ('load',),
+  'laboratory': ('evaluate',),
+  'method': (
+    'CannotServe',
+    'Histories',
+  ),
+  'recommender': (
+    'Recommender',
+    'fit',
+  ),
+  'systems.baselines.popularity': ('popularity',),
+  'systems.baselines.random_scores': ('random_scores',),
+  'systems.baselines.two_tower': ('two_tower',),
+  'systems.factors.dropoutnet': ('dropoutnet',),
+  'systems.factors.ials': ('ials',),
+  'systems.factors.ials_features': ('ials_features',),
+  'systems.graph.alpharec': ('alpharec',),
+  'systems.graph.cheby_cf': ('cheby_cf',),
+  'systems.graph.gf_cf': ('gf_cf',),
+  'systems.graph.turbo_cf': ('turbo_cf',),
+  'systems.hyperease.catalogue_generator': ('catalogue_generator',),
+  'systems.hyperease.hyperease': ('hyperease',),
+  'systems.hyperease.hyperease_user': ('hyperease_user',),
+  'systems.hyperease.item_columns': ('item_columns',),
+  'systems.hyperease.item_generator': ('item_generator',),
+  'systems.hyperease.local_columns': ('local_columns',),
+  'systems.hypernetwork.generated_head': ('generated_head',),
+  'systems.linear.content_knn': ('content_knn',),
+  'systems.linear.dan': ('dan',),
+  'systems.linear.ease': ('ease',),
+  'systems.linear.ease_dynamic': ('ease_dynamic',),
+  'systems.linear.ease_local': (
+    'ease_local',
+    'l3ae_local',
+  ),
+  'systems.linear.ease_sparse': ('ease_sparse',),
+  'systems.linear.esler': (
+    'elsa',
+    'esler',
+  ),
+  'systems.linear.item_knn': ('item_knn',),
+  'systems.linear.l3ae': (
+    'cease',
+    'l3ae',
+  ),
+  'systems.linear.marec': ('marec',),
+  'systems.linear.slim': ('slim',),
+  'systems.mult_vae.mult_vae': (
+    'mult_dae',
+    'mult_vae',
+  ),
+  'systems.p5.p5': ('p5',),
+  'systems.pref.pref': ('pref',),
+  'systems.pref.pref_interview': ('pref_interview',),
+  'systems.sequential.sasrec': ('sasrec',),
+  'systems.vqrec.vqrec': ('vqrec',),
+}
+_MODULES = {name: home for home, names in _NAMES.items() for name in names}
+
+__all__ = sorted(['features', *_MODULES])  # noqa: PLE0605 - all are texts
 
 
 def __getattr__(name: str):
-  """A name of `face`, which is imported when the first of them is used.
+  """A public name, whose module is imported when the name is first used.
 
-  So a server that reads an exported recommender never imports a model's code.
+  So a process imports the code of the models that it uses, and a server that
+  reads an exported recommender imports none.
   """
-  if name not in __all__:
-    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
   if name == 'features':  # a module, which the modules of models import
     return importlib.import_module('hyperrec.features')
-  from hyperrec import face
-
-  return getattr(face, name)
+  if name not in _MODULES:
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+  return getattr(importlib.import_module(f'hyperrec.{_MODULES[name]}'), name)

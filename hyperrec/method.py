@@ -24,14 +24,14 @@ from jaxtyping import Float
 from hyperrec import program as program_lib
 from hyperrec.cost import counts
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.training import loop
+from hyperrec.training import run as run_lib
 
 Cost = counts.Cost
 Interactions = interactions_lib.Interactions
 Program = program_lib.Program
 # One domain, or one for each source domain.
 Source = Interactions | tuple[Interactions, ...]
-Run = loop.Run
+Run = run_lib.Run
 # Interactions -> features of the items of their catalogue, float [V, F].
 Features = Callable[[Interactions], np.ndarray]
 # The same, centred; (interactions, known=None), where `known` are the items

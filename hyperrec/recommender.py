@@ -11,6 +11,7 @@ update or by generated weights.
 """
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -33,7 +34,6 @@ from hyperrec import features as features_lib
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import item_features
-from hyperrec.systems import states
 
 Features = features_lib.Features
 Histories = method_lib.Histories
@@ -167,7 +167,7 @@ class Recommender:
       num_features=num_features,
     )
     method = build(features)
-    key, adapt_key = jax.random.split(jax.random.key(seed))
+    key, adapt_key = _keys(seed)
     shared = method.prepare(data, key).state
     nothing = data.rows(np.zeros(len(data), bool))
     adapted = method.adapt(shared, nothing, adapt_key).state
@@ -204,7 +204,7 @@ class Recommender:
     evidence = data.rows(since)
     if len(evidence):
       evidence = evidence.take_users(np.unique(evidence.users))
-    _, adapt_key = jax.random.split(jax.random.key(old.seed))
+    _, adapt_key = _keys(old.seed)
     shared = adapting.Shared(old.state, source)
     adapted = method.adapt(shared, evidence, adapt_key).state
     kept = None if adapted is old.state else adapted
@@ -452,6 +452,8 @@ class Recommender:
         another format.
       RecommenderError: the method is another one than the one that was fitted.
     """
+    from hyperrec.systems import states  # imports all of them
+
     folder, head = _read_head(folder)
     files = saved_folder.read_files(folder, _HEAD, head, {_TENSORS})
     try:
@@ -477,6 +479,13 @@ class Recommender:
         f'{asked[1]}; give the method that was fitted'
       )
     return made
+
+
+@functools.partial(jax.jit, static_argnames='seed')
+def _keys(seed: int) -> tuple[jax.Array, jax.Array]:
+  """The keys of `prepare` and of `adapt`, by one small program."""
+  key, adapt_key = jax.random.split(jax.random.key(seed))
+  return key, adapt_key
 
 
 def check_folder(folder: str | pathlib.Path, *, overwrite: bool) -> None:

@@ -46,3 +46,24 @@ def test_ci_runs_the_command_that_the_readme_prints():
   readme = (ROOT / 'README.md').read_text()
   assert 'pip install -q ".[test]" && .venv/bin/python -m pytest' in readme
   assert '.[test]' in (ROOT / '.ci' / 'run').read_text()
+
+
+def test_a_closed_form_imports_no_code_of_networks():
+  code = (
+    'import hyperrec as hr, sys; hr.load, hr.fit, hr.ease, hr.Recommender;'
+    'heavy = {"flax", "optax", "orbax", "matplotlib", "pandas", "scipy.stats"};'
+    'print(sorted(heavy & set(sys.modules)))'
+  )
+  assert python(code) == '[]\n'
+
+
+def test_reading_a_table_imports_no_pandas(tmp_path):
+  pytest.importorskip('pandas')
+  path = tmp_path / 't.csv'
+  path.write_text('user,item,time\n1,a,5\n2,b,6\n')
+  code = (
+    'import hyperrec as hr, sys;'
+    f'hr.load("table", path={str(path)!r}, timestamp_column="time");'
+    'print("pandas" in sys.modules)'
+  )
+  assert python(code).split() == ['False']

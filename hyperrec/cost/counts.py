@@ -66,7 +66,7 @@ def svd(m: int, n: int) -> float:
 
 def triangular_solve(n: int, num_rhs: int) -> float:
   """LAPACK trtrs: n^2 a right-hand side."""
-  return float(n**2 * num_rhs)
+  return 1.0 * n**2 * num_rhs
 
 
 def gram(row_counts: np.ndarray) -> float:

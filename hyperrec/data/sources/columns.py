@@ -27,6 +27,8 @@ _DATE = (
   r'( ?(Z|UTC|GMT|[-+]\d\d(:?\d\d)?|[A-Z]\w+/\w+(/\w+)?))?)?$'
 )
 # Names of time zones with one meaning; PST, IST and CET have several.
+# A value that is missing, as `reading.MISSING` has them.
+_MISSING = f'(?i)^({"|".join(reading.MISSING)})$'
 _ZONE = r'(^|[^A-Za-z])(Z|UTC|GMT|[A-Z]\w+/\w+)([^A-Za-z]|$)'
 _COMMON_FORMATS = (
   '%d.%m.%Y', '%m/%d/%Y', '%d/%m/%Y', '%d-%m-%Y', '%d.%m.%y', '%m/%d/%y',
@@ -63,12 +65,11 @@ def coded_ids(rows: Rows, name: str) -> original_ids.Coded:
       'whole numbers: write one id in each row'
     )
   if _is_int64(column):
-    whole, codes = _encoded(column)
-    return original_ids.Coded(whole.to_numpy().astype(np.int64), codes)
+    return _whole_ids(column)
   if pa.types.is_floating(kind):
     column = pa.chunked_array([_float_ids(rows, name, column)])
     whole, codes = _encoded(column)
-    return original_ids.Coded(whole.to_numpy(), codes)
+    return original_ids.Coded(_values(whole), codes)
   text, codes = _distinct(rows, name, column)
   _check_present(rows, name, text, codes)
   broken = pc.match_substring(text, '\n')
@@ -78,12 +79,37 @@ def coded_ids(rows: Rows, name: str) -> original_ids.Coded:
   if _all_match(text, _WHOLE):
     whole = pc.replace_substring_regex(text, r'\.0+$', '')
     with contextlib.suppress(pa.ArrowInvalid):  # longer numbers stay text
-      return original_ids.Coded(whole.cast(pa.int64()).to_numpy(), codes)
+      return original_ids.Coded(_values(whole.cast(pa.int64())), codes)
   distinct = text.to_pylist()
   # NumPy's own text type needs memory for the longest text in every row.
   is_short = max(map(len, distinct)) <= original_ids.LONGEST_SHORT
   distinct = np.asarray(distinct, str if is_short else object)
   return original_ids.Coded(distinct, codes)
+
+
+def _whole_ids(column: pa.ChunkedArray) -> original_ids.Coded:
+  """Ids of a column of whole numbers.
+
+  Ids that are close together are looked up in a table of all numbers between
+  them, which is faster than to look for each of them among those before it.
+  """
+  edges = pc.min_max(column).as_py()
+  least = edges['min'] if len(column) else 0
+  width = edges['max'] - least + 1 if len(column) else 1
+  if width > 4 * len(column):
+    whole, codes = _encoded(column)
+    return original_ids.Coded(_values(whole).astype(np.int64), codes)
+  occurs = np.zeros(width, bool)
+  for chunk in column.chunks:
+    occurs[np.subtract(_values(chunk), least, dtype=np.int64)] = True
+  code_of = np.cumsum(occurs, dtype=np.int32) - 1
+  codes = np.empty(len(column), np.int32)
+  start = 0
+  for chunk in column.chunks:
+    places = np.subtract(_values(chunk), least, dtype=np.int64)
+    codes[start : start + len(chunk)] = code_of[places]
+    start += len(chunk)
+  return original_ids.Coded(np.flatnonzero(occurs) + least, codes)
 
 
 def _float_ids(rows: Rows, name: str, column) -> np.ndarray:
@@ -123,7 +149,7 @@ def numbers(rows: Rows, name: str, decimal: str = '.') -> np.ndarray:
   if pa.types.is_boolean(kind):
     column = column.cast(pa.int8())
   if _is_int64(column):
-    return column.to_numpy().astype(np.int64, copy=False)
+    return _values(column).astype(np.int64, copy=False)
   if not pa.types.is_floating(kind):
     found = _cast(column)
     if found is not None:
@@ -152,7 +178,7 @@ def _cast(text: pa.ChunkedArray | pa.Array) -> np.ndarray | None:
   if pa.types.is_dictionary(text.type):
     distinct, codes = _parts(text)
     found = None if codes.null_count else _cast(distinct)
-    return None if found is None else found[codes.to_numpy()]
+    return None if found is None else found[_values(codes)]
   # Arrow would read 0x1F as a number.
   if packing.is_text(text.type) and _any_match(text, 'x'):
     return None
@@ -202,7 +228,7 @@ def times(rows: Rows, name: str, form: str | None = None) -> np.ndarray:
         f'{rows.files}: column {name!r} holds times that are too far away '
         f'({error}); mend or drop those rows'
       ) from error
-    return column.cast(pa.int64()).to_numpy()
+    return _values(column.cast(pa.int64()))
   is_text = pa.types.is_dictionary(kind)
   found = _cast(column) if is_text and form is None else None
   if found is None and (is_text or form is not None):
@@ -323,7 +349,17 @@ def _distinct(
     distinct = pa.concat_arrays([distinct, pa.array([''], distinct.type)])
   distinct = pc.utf8_trim_whitespace(distinct)
   distinct = pc.replace_substring_regex(distinct, r'^="(.*)"$', r'\1')
-  return distinct, codes.to_numpy()
+  return distinct, _values(codes)
+
+
+def _values(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+  """Numbers, none of which is missing.
+
+  `to_numpy` would import pandas where it is installed.
+  """
+  if isinstance(column, pa.ChunkedArray):
+    column = column.combine_chunks()
+  return np.from_dlpack(column)
 
 
 def _encoded(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
@@ -331,7 +367,7 @@ def _encoded(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
   # In parts, each part would hold the distinct values once more.
   whole = pa.chunked_array([column.combine_chunks()], column.type)
   distinct, codes = _parts(whole.dictionary_encode())
-  return distinct, codes.to_numpy()
+  return distinct, _values(codes)
 
 
 def _parts(coded: pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
@@ -354,15 +390,14 @@ def _any_match(text: pa.Array, pattern: str) -> bool:
 
 def _check_present(rows: Rows, name: str, text, codes: np.ndarray) -> None:
   """Raises DataError if a value is missing."""
-  missing = pc.is_in(pc.utf8_lower(text), pa.array(reading.MISSING))
+  missing = pc.match_substring_regex(text, _MISSING)
   _check(rows, name, missing, codes, f'is missing{_OR_DROP}')
 
 
 def _check(rows: Rows, name: str, bad: Any, codes: np.ndarray, what: str):
   """Raises DataError for the first row whose text is bad, if there is one."""
-  bad = np.asarray(bad)
-  if bad.any():
-    _fail(rows, name, bad[codes], what)
+  if pc.any(bad).as_py():
+    _fail(rows, name, np.asarray(bad)[codes], what)
 
 
 def _fail(rows: Rows, name: str, bad: Any, what: str) -> NoReturn:

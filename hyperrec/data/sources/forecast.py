@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet
 from absl import logging
 
 from hyperrec.cost import memory
@@ -120,7 +119,9 @@ def forecast(files: reading.Files, columns: Iterable[str]) -> Forecast | None:
 def _num_rows(path: pathlib.Path, layout: Layout | None) -> int | None:
   """The number of rows in a file; of text, by the length of the first lines."""
   if layout is None and text_files.kind_of(path) == text_files.PARQUET:
-    return pyarrow.parquet.read_metadata(path).num_rows
+    from pyarrow import parquet  # imports file systems of clouds
+
+    return parquet.read_metadata(path).num_rows
   start = text_files.start(path, _SAMPLE_BYTES)
   lines = start.count(b'\n')
   if lines < 2 or (layout is not None and layout.is_of_sequences):

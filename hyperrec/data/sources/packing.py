@@ -13,8 +13,8 @@ import pyarrow as pa
 
 # Rows that are packed together. More rows at a time mean fewer passes over the
 # distinct texts, and more memory for the rows that are not packed yet.
-_GROUP_ROWS = 2**21
-_GROUP_BYTES = 2**28
+_GROUP_ROWS = 2**20
+_GROUP_BYTES = 2**27
 _MINUS, _ZERO, _NINE = b'-09'
 
 
@@ -32,13 +32,16 @@ def packed(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
     _Texts() if is_text(field.type) else _Others(field.type) for field in schema
   ]
   with concurrent.futures.ThreadPoolExecutor() as pool:
-    for group in _groups(batches):
+    appended = []
+    for group in _groups(batches):  # while the last one is packed
+      for done in appended:
+        done.result()
       appended = [
         pool.submit(column.append, values)
         for column, values in zip(columns, group.columns, strict=True)
       ]
-      for done in appended:
-        done.result()
+    for done in appended:
+      done.result()
   return pa.table([column.finish() for column in columns], names=schema.names)
 
 
@@ -88,7 +91,8 @@ class _Texts:
   def __init__(self):
     self._are_numbers = True
     self._numbers: list[pa.Array] = []
-    self._distinct = pa.array([], pa.large_string())
+    # `pa.array` would import pandas where it is installed.
+    self._distinct = pa.nulls(0, pa.large_string())
     self._codes: list[pa.Array] = []
 
   def append(self, values: pa.ChunkedArray) -> None:

@@ -25,7 +25,7 @@ from jaxtyping import Array, Float
 
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
-from hyperrec.systems.factors import ials
+from hyperrec.systems.factors import ials, row_blocks
 from hyperrec.training import loop, optimizers
 from hyperrec.training import step as step_lib
 
@@ -217,7 +217,8 @@ class _Inputs(NamedTuple):
 def _inputs(config, data, factors: ials.Factors, text) -> _Inputs:
   x_UxV = data.csr()
   x_UxV = x_UxV[np.flatnonzero(x_UxV.getnnz(1))]
-  users, _ = ials.half_sweep(config, x_UxV, factors.items)
+  by_user = row_blocks.of(x_UxV, config.dim)
+  users, _ = ials.half_sweep(config, by_user, factors.items)
   means = (x_UxV @ factors.items) / x_UxV.getnnz(1)[:, None]
   known = np.flatnonzero(x_UxV.getnnz(0))
   return _Inputs(

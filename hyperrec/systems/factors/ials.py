@@ -7,8 +7,10 @@ Koren (arXiv 2110.14037, eq. 3 to 5). Over factors w of users and h of items,
       + l2 sum_u (|I_u| + alpha V)^nu |w_u|^2
       + l2 sum_i (|U_i| + alpha U)^nu |h_i|^2
 
-is minimised by turns, each turn exactly. A user who was not in the training has
-the factor that the same sum gives for the user's items: one exact solve.
+is minimised by turns, each turn exactly, or by a few steps of conjugate
+gradients from the last factors (`cg_steps`), which cost less. A user who was
+not in the training has the factor that the same sum gives for the user's items:
+one exact solve.
 """
 
 import dataclasses
@@ -17,15 +19,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec import program as program_lib
-from hyperrec.systems.factors import least_squares
+from hyperrec.systems.factors import least_squares, row_blocks
 
+Blocks = row_blocks.Blocks
 Cost = method_lib.Cost
-Csr = least_squares.Csr
 Histories = method_lib.Histories
 Interactions = method_lib.Interactions
 Model = method_lib.Model
@@ -46,6 +48,8 @@ class IalsConfig:
     deviation: Standard deviation of a factor's length at the start.
     epochs: Turns of users and items in a training from scratch.
     finetune_epochs: Turns in fine-tuning.
+    cg_steps: Steps of conjugate gradients of a turn, such as 3; 0 solves
+      each turn exactly.
   """
 
   dim: int = config_lib.field(64, least=1)
@@ -55,6 +59,7 @@ class IalsConfig:
   deviation: float = config_lib.field(0.1, above=0)
   epochs: int = config_lib.field(16, least=1)
   finetune_epochs: int = config_lib.field(4, least=1)
+  cg_steps: int = config_lib.field(0, least=0)
 
   def __post_init__(self):
     config_lib.check(self)
@@ -86,12 +91,14 @@ def ials(**hyperparameters: Any) -> Model:
   def fit(data, key, start=None, run=None):
     del run
     x_UxV, operations = data.csr(), 0.0
-    x_VxU = x_UxV.T.tocsr()
+    by_user = row_blocks.of(x_UxV, config.dim)
+    by_item = row_blocks.of(x_UxV.T.tocsr(), config.dim)
     epochs = config.epochs if start is None else config.finetune_epochs
     items = first_items(config, key, data) if start is None else start.items
+    users = np.zeros((data.num_users, config.dim), np.float32)
     for _ in range(epochs):
-      users, spent_on_users = half_sweep(config, x_UxV, items)
-      items, spent_on_items = half_sweep(config, x_VxU, users)
+      users, spent_on_users = half_sweep(config, by_user, items, users)
+      items, spent_on_items = half_sweep(config, by_item, users, items)
       operations += spent_on_users + spent_on_items
     gram = least_squares.gram(items, config.unobserved)
     return Outcome(Factors(items, gram, len(items)), Cost(operations))
@@ -117,37 +124,54 @@ def first_items(
 
 
 def ridge(
-  config: IalsConfig, x: Csr, num_columns: int
+  config: IalsConfig, lengths: Int[np.ndarray, ' M'], num_columns: int
 ) -> Float[np.ndarray, ' M']:
-  """The strength of the penalty of each row of X, of so many columns' loss."""
-  entries = np.diff(x.indptr) + config.unobserved * num_columns
+  """The strength of the penalty of rows of so many entries and columns."""
+  entries = lengths + config.unobserved * num_columns
   return config.l2 * entries**config.exponent
 
 
 def half_sweep(
   config: IalsConfig,
-  x: Csr,
+  x: Blocks,
   columns: Float[np.ndarray, 'N D'],
+  start: Float[np.ndarray, 'M D'] | None = None,
   mean: Float[np.ndarray, 'M D'] | None = None,
 ) -> tuple[Float[np.ndarray, 'M D'], float]:
-  """The factors of the rows of X, given those of its columns; operations."""
-  found = least_squares.solve_rows(
-    x,
-    columns,
-    least_squares.gram(columns, config.unobserved),
-    ridge(config, x, x.shape[1]),
-    mean,
+  """The factors of the rows of X, given those of its columns; operations.
+
+  Args:
+    config: with `cg_steps`, they are improved by steps and not solved exactly.
+    x: the rows of X.
+    columns: factors of the columns.
+    start: the last factors of the rows, where the steps start. Without them,
+      rows are solved exactly.
+    mean: what the penalty pulls the factor of each row towards; None is 0.
+  """
+  gram = least_squares.gram(columns, config.unobserved)
+  strength = ridge(config, x.lengths, x.num_columns)
+  if start is None or not config.cg_steps:
+    found = least_squares.solve_rows(x, columns, gram, strength, mean)
+    return found, least_squares.flops(x.lengths, config.dim, x.num_columns)
+  found = least_squares.step_rows(
+    x, columns, gram, strength, start, steps=config.cg_steps, mean=mean
   )
-  return found, least_squares.flops(*x.shape, x.nnz, config.dim)
+  return found, least_squares.step_flops(
+    x.lengths, config.dim, x.num_columns, config.cg_steps
+  )
 
 
 def users_of(
   config: IalsConfig, state: Factors, histories: Histories
 ) -> Float[np.ndarray, 'B D']:
   """The factors of users whose items are known; 0 where there are none."""
-  x_BxV = histories.csr()
+  x = row_blocks.of(histories.csr(), config.dim)
   return least_squares.solve_rows(
-    x_BxV, state.items, state.gram, ridge(config, x_BxV, state.num_trained)
+    x,
+    state.items,
+    state.gram,
+    ridge(config, x.lengths, state.num_trained),
+    turn_all=False,
   )
 
 
@@ -196,7 +220,6 @@ def fold_in(
   config: IalsConfig, state: Factors, evidence: Interactions
 ) -> Outcome:
   """The same state; scoring spends one solve on each user of the evidence."""
-  operations = least_squares.flops(
-    evidence.num_users, 0, len(evidence), config.dim
-  )
+  lengths = np.diff(evidence.csr().indptr)
+  operations = least_squares.flops(lengths, config.dim)
   return Outcome(state, Cost(per_user=operations / max(1, evidence.num_users)))

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.cost import counts
-from hyperrec.systems.factors import ials, least_squares
+from hyperrec.systems.factors import ials, least_squares, row_blocks
 
 Cost = method_lib.Cost
 Features = method_lib.Features
@@ -67,13 +67,13 @@ class _Part(NamedTuple):
   """One domain: its N items that have interactions, and their features.
 
   Attributes:
-    by_user: [U, N].
-    by_item: [N, U].
+    by_user: rows of X [U, N].
+    by_item: rows of X' [N, U].
     table: [N, F + 1].
   """
 
-  by_user: least_squares.Csr
-  by_item: least_squares.Csr
+  by_user: row_blocks.Blocks
+  by_item: row_blocks.Blocks
   table: Float[np.ndarray, 'N F+1']
 
 
@@ -104,7 +104,7 @@ def ials_features(features: Features, **hyperparameters: Any) -> Model:
         )
       return _looked_up(config, tables[0], start.map)
     parts = [
-      _part(domain, table, trained)
+      _part(config, domain, table, trained)
       for domain, table, trained in zip(domains, tables, touched, strict=True)
     ]
     prior = _no_map(config, tables[0]) if start is None else start.map
@@ -157,11 +157,17 @@ def ials_features(features: Features, **hyperparameters: Any) -> Model:
 def _train(config, parts, items, prior, epochs):
   """Item factors of each domain, the map they share, and the operations."""
   weights, operations = prior, 0.0
+  users = [
+    np.zeros((len(part.by_user.lengths), config.dim), np.float32)
+    for part in parts
+  ]
   for _ in range(epochs):
     for place, part in enumerate(parts):
-      users, of_users = ials.half_sweep(config, part.by_user, items[place])
+      users[place], of_users = ials.half_sweep(
+        config, part.by_user, items[place], users[place]
+      )
       items[place], of_items = ials.half_sweep(
-        config, part.by_item, users, part.table @ weights
+        config, part.by_item, users[place], items[place], part.table @ weights
       )
       operations += of_users + of_items
       operations += counts.matmul(*part.table.shape, config.dim)
@@ -182,7 +188,9 @@ def fit_map(
   target, operations = np.zeros((width, dim)), 0.0
   for part, found in zip(parts, items, strict=True):
     table = part.table.astype(np.float64)
-    strength = ials.ridge(config, part.by_item, part.by_item.shape[1])
+    strength = ials.ridge(
+      config, part.by_item.lengths, part.by_item.num_columns
+    )
     weighted = table * strength[:, None]
     normal += weighted.T @ table
     target += weighted.T @ (found - table @ prior)
@@ -219,9 +227,11 @@ def _completed(
   return MappedFactors(items, gram, len(found), weights, config.l2)
 
 
-def _part(data, table, is_trained) -> _Part:
+def _part(config, data, table, is_trained) -> _Part:
   x_UxN = data.csr()[:, np.flatnonzero(is_trained)]
-  return _Part(x_UxN, x_UxN.T.tocsr(), table[is_trained])
+  by_user = row_blocks.of(x_UxN, config.dim)
+  by_item = row_blocks.of(x_UxN.T.tocsr(), config.dim)
+  return _Part(by_user, by_item, table[is_trained])
 
 
 def _with_constant(table):

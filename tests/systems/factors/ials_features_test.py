@@ -116,13 +116,16 @@ def test_fine_tuning_keeps_to_the_map_of_the_source_where_it_is_trusted():
   """A high ridge of the map leaves it; a low one gives it up."""
   source, _ = kind_data(60, 0)
   target, _ = kind_data(41, 9)
+  given = 1 + 0.1 * np.random.default_rng(0).normal(size=(5, 8))
   moved = []
   for l2_map in (1e6, 1e-3):
-    model = ials_features.ials_features(kinds, dim=8, l2_map=l2_map)
-    start = model.fit(source, KEY).state._replace(map=np.ones((5, 8)))
+    model = ials_features.ials_features(
+      kinds, dim=8, l2_map=l2_map, finetune_epochs=12
+    )
+    start = model.fit(source, KEY).state._replace(map=given)
     carried = model.carry(start, target, KEY).state
     state = model.fit(target, KEY, carried).state
-    moved.append(np.abs(state.map - 1).max())
+    moved.append(np.abs(state.map - given).max())
   assert moved[0] < 0.01
   assert moved[1] > 0.5
 
@@ -149,3 +152,16 @@ def test_without_any_interaction_a_map_cannot_be_fitted():
   model = ials_features.ials_features(features, **TRIAL)
   with pytest.raises(method_lib.CannotServe, match='without interactions'):
     model.fit(makers.make_data().rows([]), KEY)
+
+
+def test_many_steps_of_conjugate_gradients_find_the_exact_turns():
+  """The steps start from the factors of each domain, and heed the map."""
+  sources = makers.make_data(), makers.make_data(seed=1)
+  exact, stepped = (
+    ials_features.ials_features(features, epochs=3, cg_steps=cg_steps, **TRIAL)
+    .fit(sources, KEY)
+    .state.map
+    for cg_steps in (0, 20)
+  )
+  np.testing.assert_allclose(stepped, exact, atol=1e-4)
+  assert np.abs(exact).max() > 0.01

@@ -10,7 +10,7 @@ CODE = """
 import concurrent.futures
 import numpy as np
 import scipy.sparse
-from hyperrec.systems.factors import least_squares
+from hyperrec.systems.factors import least_squares, row_blocks
 
 columns = np.random.default_rng(0).normal(size=(280, 64)).astype(np.float32)
 gram = least_squares.gram(columns, 0.1)
@@ -18,8 +18,11 @@ rows = scipy.sparse.random(
   256, 280, density=0.02, format='csr', random_state=0, dtype=np.float32
 )
 
+ridge = np.ones(256, np.float32)
+blocks = row_blocks.of(rows, 64)
+
 def solve(_):
-  return least_squares.solve_rows(rows, columns, gram, np.ones(256, np.float32))
+  return least_squares.solve_rows(blocks, columns, gram, ridge)
 
 expected = solve(None)
 with concurrent.futures.ThreadPoolExecutor(4) as pool:

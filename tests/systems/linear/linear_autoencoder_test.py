@@ -216,6 +216,23 @@ def test_gram_in_blocks():
   np.testing.assert_array_equal(lae.gram(x, block=7), (x.T @ x).toarray())
 
 
+@pytest.mark.parametrize('pairs', [1, 50, 2**20])
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+def test_the_gram_matrix_adds_as_a_sparse_product_does(
+  monkeypatch, pairs, dtype
+):
+  """Bit for bit, for entries other than 1, and for empty rows and columns."""
+  monkeypatch.setattr(lae, '_PAIRS', pairs)
+  random = np.random.default_rng(0)
+  x = random.normal(size=(40, 30)) * (random.random((40, 30)) < 0.3)
+  x[5], x[:, 9] = 0, 0
+  x = scipy.sparse.csr_matrix(x.astype(dtype))
+  found = lae.gram(x, dtype, block=8)
+  lower = np.tril((x.T.tocsr() @ x).toarray())
+  np.testing.assert_array_equal(np.tril(found), lower)
+  np.testing.assert_allclose(found, found.T, rtol=1e-6)
+
+
 @pytest.mark.parametrize(('l2', 'dropout'), [(0, 0.0), (-1, 0.0), (1, 1.0)])
 def test_bad_strengths_are_named(l2, dropout):
   with pytest.raises(ValueError, match=r'l2=|dropout='):

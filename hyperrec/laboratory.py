@@ -216,10 +216,9 @@ def at_edge(trials: Sequence[Trial], index: int) -> tuple[str, ...]:
   """
   found = []
   for name, value in trials[index].items():
-    tried = {trial[name] for trial in trials if name in trial}
-    is_numeric = all(_is_number(one) for one in tried)
-    if is_numeric and len(tried) > 1 and value in (min(tried), max(tried)):
-      found.append(name)
+    tried = [trial[name] for trial in trials if name in trial]
+    if all(map(_is_number, tried)) and min(tried) < max(tried):
+      found += [name] if value in (min(tried), max(tried)) else []
   return tuple(found)
 
 

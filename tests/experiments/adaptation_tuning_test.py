@@ -214,6 +214,8 @@ def test_an_edge_of_the_grid_is_told():
   assert laboratory.at_edge(trials, 1) == ('depth',)
   assert laboratory.at_edge(trials, 2) == ('l2', 'depth')
   assert laboratory.at_edge(trials[:1], 0) == ()
+  nested = ({'base': {'epochs': 5}}, {'base': {'epochs': 9}})
+  assert laboratory.at_edge(nested, 0) == ()
 
 
 def test_a_single_setting_is_rehearsed_where_there_is_a_stage():

@@ -85,6 +85,8 @@ def _verb(claim: analysis.Claim) -> str:
   """Such as "ranks better (+7.1%, +2.0% to +12.4%, 4 data sets)"."""
   if claim.pooled is None or claim.strict is None:
     number = len(claim.sets)
+    if not number:
+      return 'has no complete data set yet'
     sets = f'{number} data set{"" if number == 1 else "s"}'
     return f'cannot be judged by {sets}'
   verb = {

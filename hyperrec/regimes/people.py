@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+from absl import logging
 from jaxtyping import Float, Int
 
 from hyperrec.data import interactions as interactions_lib
@@ -39,7 +40,8 @@ def drawn(
   """Users of validation, who are fixed, and of a test, whom the seed draws.
 
   A quarter of the users follows those of validation in the fixed order, and is
-  reserved for rehearsals; where too few are left for the test, none is.
+  reserved for rehearsals; where too few are left for the test, none is, and a
+  warning says so.
 
   Args:
     data: the data set.
@@ -52,7 +54,14 @@ def drawn(
   rest = order[num_validation:]
   open_ = rest[len(order) // RESERVED :]
   random = np.random.default_rng(seed)
-  test = random.permutation(open_ if len(open_) >= num_test else rest)
+  if len(open_) < num_test:
+    logging.warning(
+      '%s: %d test users are too many to leave a quarter of the users to '
+      'rehearsals, so some users serve for both',
+      data.name, num_test,
+    )  # fmt: skip
+    open_ = rest
+  test = random.permutation(open_)
   return _of(data, order[:num_validation], test[:num_test], random)
 
 

@@ -50,7 +50,7 @@ class Advice(NamedTuple):
       and not told apart from it. None if there is none.
     over_popularity: `use` compared with popularity.
     over_cheaper: (method, comparison) of `use` with the best cheaper method.
-    not_better: (method, comparison) of the dearer methods that are not told
+    not_better: (method, comparison) of the costlier methods that are not told
       apart from `use`, with `use`.
     others: budget -> the methods that serve there, where few do.
     unserved: budget -> why methods refused it, where none serves.
@@ -110,7 +110,7 @@ def advise(case: Case, cells: Iterable[Cell]) -> Advice:
     return nothing
   use = _cheapest_good(ranks)
   cheaper = [r for r in ranks if r.operations < use.operations]
-  dearer = [r for r in ranks if r.operations > use.operations]
+  costlier = [r for r in ranks if r.operations > use.operations]
   popular = next((r for r in ranks if r.method == 'popularity'), None)
   return nothing._replace(
     use=use,
@@ -122,7 +122,7 @@ def advise(case: Case, cells: Iterable[Cell]) -> Advice:
     else None,
     not_better=tuple(
       (rank.method, compare(rank, use))
-      for rank in dearer
+      for rank in costlier
       if rank.quality > use.quality
     ),
   )

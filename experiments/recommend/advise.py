@@ -38,7 +38,7 @@ _MINUTES = flags.DEFINE_float(
   'minutes',
   None,
   'Time limit in minutes, such as 10. Methods that do not fit into it are left '
-  'out, the dearest first. The default has no limit.',
+  'out, the costliest first. The default has no limit.',
   lower_bound=0.0,
 )
 _CASES = flags.DEFINE_list(

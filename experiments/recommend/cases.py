@@ -3,7 +3,7 @@
 A case is a regime in the words of someone with a file. Its methods are those
 that have won or come close in the experiments of this repository and that a
 machine without an accelerator fits in minutes, from the cheapest to the
-dearest.
+costliest.
 """
 
 from typing import NamedTuple

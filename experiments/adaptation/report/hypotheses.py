@@ -93,12 +93,14 @@ def _cheaper(tasks, family: str) -> Finding:
   ]
   claim = f'at equal quality, fewer operations than retraining {family}'
   met = {(case.task, case.judged.cell.budget) for case in cases}
-  dearer = sum(
+  costlier = sum(
     (task, budget) not in met
     for task, cells in tasks.items()
     for budget in _both(cells, is_champion)
   )
-  return _finding(f'H1, {family}', claim, cases, ('win', 'tie'), misses=dearer)
+  return _finding(
+    f'H1, {family}', claim, cases, ('win', 'tie'), misses=costlier
+  )
 
 
 def _both(cells: list[Cell], is_champion: Callable[[Cell], bool]) -> set[int]:

@@ -152,16 +152,16 @@ def _on_cost(analyses: dict[Task, Analysis]) -> str:
   if cheaper:
     good = _count(cheaper, 'win', 'tie')
     text += f' (it ranks at least as well in {good}, {_rest(cheaper)})'
-  dearer = [
+  costlier = [
     one
     for found in analyses.values()
     for one in found.generated
     if one.cell.budget not in {c.cell.budget for c in found.generated_cheaper}
   ]
-  if dearer:
+  if costlier:
     text += (
-      f'; in the other {_cases(len(dearer))} it needs more '
-      f'({_median(dearer)}) and ranks better in {_count(dearer, "win")}'
+      f'; in the other {_cases(len(costlier))} it needs more '
+      f'({_median(costlier)}) and ranks better in {_count(costlier, "win")}'
     )
   return f'{text}.'
 

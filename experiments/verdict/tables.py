@@ -200,7 +200,7 @@ def _ratios(claim: analysis.Claim) -> tuple[str, ...]:
 
 
 def effects_table(claims: Sequence[analysis.Claim]) -> str:
-  """Every effect behind the claims: who, against whom, how much, at which cost."""
+  """Every effect behind the claims: against whom, how large, at which cost."""
   lines = [
     '| regime | data set | evidence | generator | held against | ratio [95%] | '
     'people | operations, carried over | with tuning | pays back after |',

@@ -295,7 +295,8 @@ def _check_arrived(
   model: Model, data: Interactions, evidence: Interactions
 ) -> None:
   """Refuses new items of which the model can know nothing."""
-  if model.needs_interactions and data is not evidence and len(evidence) == 0:
+  knows_nothing = model.needs_interactions and not model.scores_new_items
+  if knows_nothing and data is not evidence and len(evidence) == 0:
     raise CannotServe(
       f'{model.name} has no weights for new items without interactions'
     )

@@ -101,7 +101,8 @@ retrain EASE:
     >>> items = {'regime': 'new_items', 'budget': 0}
     >>> columns = hr.generated(hr.item_columns(text.units, l2=20.0))
     >>> grown = hr.evaluate(columns, data, **items)
-    >>> refitted = hr.evaluate(hr.retrained(hr.ease(l2=20.0)), data, **items)
+    >>> refit = hr.retrained(hr.ease(l2=20.0))  # it needs interactions
+    >>> refitted = hr.evaluate(refit, data, regime='new_items', budget=1)
     >>> 0 < grown['adapt_operations'] < refitted['adapt_operations']
     True
 

@@ -171,6 +171,9 @@ class Model:
     needs_history: whether users with empty histories cannot be scored.
     needs_interactions: whether a catalogue without any interaction cannot be
       served.
+    scores_new_items: whether items without interactions have scores of their
+      own, by their features, where other items have interactions. All models
+      that need no interactions have them.
   """
 
   name: str
@@ -188,6 +191,7 @@ class Model:
   takes_domains: bool = False
   needs_history: bool = False
   needs_interactions: bool = True
+  scores_new_items: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

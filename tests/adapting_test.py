@@ -281,9 +281,10 @@ def test_a_grown_catalogue_is_looked_up_refitted_or_carried_with_all_rows(
 
 def test_of_new_items_without_interactions_only_features_tell(small, arrived):
   nothing = arrived.rows([])
-  method = under('retrained', model(needs_interactions=False))
-  shared = method.prepare(small, KEY).state
-  assert pairs(method.adapt(shared, nothing, KEY).state[1]) == pairs(small)
+  for known in ({'needs_interactions': False}, {'scores_new_items': True}):
+    method = under('retrained', model(**known))
+    shared = method.prepare(small, KEY).state
+    assert pairs(method.adapt(shared, nothing, KEY).state[1]) == pairs(small)
   for policy, on in (
     ('retrained', {}),
     ('finetuned', {'on': adapting.everything}),

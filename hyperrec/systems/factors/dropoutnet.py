@@ -159,6 +159,7 @@ def dropoutnet(features: Features, **hyperparameters: Any) -> Model:
     update=update,
     program=lambda state: program(config, networks, state),
     needs_history=True,
+    scores_new_items=True,
   )
 
 

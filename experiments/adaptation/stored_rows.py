@@ -13,7 +13,7 @@ _MAY_DIFFER = frozenset(
   (
     'regimes', 'methods', 'seeds', 'first_seed', 'oracle', 'trials',
     'evidence_folds', 'rehearsal_domains', 'text_encoder', 'features',
-    'repeats', 'max_seconds', 'validate', 'validate_all', 'path', 'item_path',
+    'repeats', 'max_seconds', 'validate', 'path', 'item_path',
     *(regime.flag for regime in regimes.WITH_EVIDENCE),
   )
 )  # fmt: skip

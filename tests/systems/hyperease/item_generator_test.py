@@ -68,14 +68,14 @@ def test_the_network_starts_at_the_closed_form():
   params = {'net': net.init(KEY, known)['params']}
   items = np.array([1, 4])
   found = item_generator.columns_of(config, params, tables, items)
-  np.testing.assert_array_equal(found, tables.columns[:, items])
+  np.testing.assert_array_equal(found, tables.columns[items].T)
   moved = jax.tree.map(lambda leaf: leaf + 0.1, params)
   whole = item_generator.columns_of(config, moved, tables, items)
   made = net.apply({'params': moved['net']}, known)
-  expected = tables.columns * np.exp(made.scale)
-  expected = expected + np.einsum('kvn,nk->vn', tables.mixed, made.mixing)
-  expected = expected + tables.loadings @ made.coefficients.T
-  np.testing.assert_allclose(whole, expected[:, items], rtol=1e-4, atol=1e-5)
+  expected = tables.columns * np.exp(made.scale)[:, None]
+  expected = expected + np.einsum('knv,nk->nv', tables.mixed, made.mixing)
+  expected = expected + made.coefficients @ tables.loadings.T
+  np.testing.assert_allclose(whole, expected[items].T, rtol=1e-4, atol=1e-5)
   assert not np.allclose(whole, found)
 
 

@@ -309,13 +309,10 @@ def fit(
   raw = facts(hidden, log_counts, nearest)
   scale = Scale(raw.mean(axis=0), raw.std(axis=0) + 1e-6)
   known = tell(config, table, facts(hidden, log_counts, nearest, scale))
-  tables = Tables(
-    known,
-    np.ascontiguousarray(columns.T),
-    np.ascontiguousarray(np.swapaxes(mixed, 1, 2)),
-    loadings,
-  )
-  del mixed
+  # One at a time and in place, since a copy of all takes much memory.
+  for one_VxV in mixed:
+    one_VxV[...] = one_VxV.T.copy()
+  tables = Tables(known, np.ascontiguousarray(columns.T), mixed, loadings)
   tasks = hidden_items.distinct(nearest)
   members, changes, of_members = [], [], 0.0
   for member, member_key in enumerate(jax.random.split(key, config.members)):

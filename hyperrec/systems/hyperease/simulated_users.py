@@ -14,6 +14,8 @@ Csr = scipy.sparse.csr_matrix
 
 # The largest share of a user's items that is shown.
 _LARGEST_SHARE = 0.8
+# Bytes that are always spared to compute X P only once.
+_FITS = 2**30
 
 
 class Users(NamedTuple):
@@ -23,7 +25,7 @@ class Users(NamedTuple):
     x: X.
     precision: P = (X'X + l2 I)^-1.
     gram: X'X of all users; None if co-occurrences are not read.
-    moved: X P; None if it would need more memory than P.
+    moved: X P; None if it would need more memory than P, and than `_FITS`.
   """
 
   x: Csr
@@ -38,8 +40,9 @@ def of(
   gram: Float[np.ndarray, 'V V'] | None = None,
 ) -> Users:
   """The users of X; for the arguments see `Users`."""
-  moved = x @ precision if x.shape[0] <= x.shape[1] else None
-  return Users(x, precision, gram, moved)
+  fits = max(precision.nbytes, _FITS)
+  is_kept = x.shape[0] * precision.itemsize * x.shape[1] <= fits
+  return Users(x, precision, gram, x @ precision if is_kept else None)
 
 
 class Batch(NamedTuple):

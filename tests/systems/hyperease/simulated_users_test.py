@@ -83,12 +83,14 @@ def test_what_is_shown_is_not_asked_for():
   assert (users.shown != other.shown).any()
 
 
-def test_what_is_kept_of_few_users_changes_nothing():
+def test_what_is_kept_where_it_fits_changes_nothing(monkeypatch):
   x = made()
+  assert simulated_users.of(x, precision(x)).moved is not None
+  monkeypatch.setattr(simulated_users, '_FITS', 0)
+  assert simulated_users.of(x, precision(x)).moved is None
   few = x[: V - 2]
   kept = simulated_users.of(few, precision(x), linear_autoencoder.gram(x))
   assert kept.moved is not None
-  assert simulated_users.of(x, precision(x)).moved is None
   rows = np.array([4, 1, 4])
   found = simulated_users.simulate(kept, rows, seed=5)
   again = simulated_users.simulate(kept._replace(moved=None), rows, seed=5)

@@ -35,6 +35,7 @@ def main(argv):
     everything += rows
     readme.replace_block(place, block, pooled_table(rows))
     readme.replace_block(place, f'{block}_sets', sets_table(rows))
+    readme.replace_block(place, f'{block}_worth', worth_table(rows))
     readme.replace_block(place, f'{block}_costs', costs_table(rows))
   readme.replace_block(place, 'picture', picture(everything))
 
@@ -123,6 +124,35 @@ def sets_table(rows: list[dict]) -> str:
         f'{100 * np.expm1(g[target, budget]):+.1f}%' for g in gains.values()
       ) if fixed else ''  # fmt: skip
       cells.append(f'{np.mean(fixed):.3f}: {two}' if fixed else '')
+    lines.append(f'| {target} | {" | ".join(cells)} |')
+  return '\n'.join(lines)
+
+
+def worth_table(rows: list[dict]) -> str:
+  """The users of evidence with which `fixed` ranks as well as `generated`.
+
+  Without evidence both are the same.
+  """
+  values = collections.defaultdict(list)
+  for row in rows:
+    place = row['target'], row['method'], row['budget']
+    values[place].append(row['ndcg@100'])
+  mean = {place: np.mean(found) for place, found in values.items()}
+  budgets = sorted({row['budget'] for row in rows})
+  lines = [
+    f'| target | {" | ".join(f"{k} users" for k in budgets[1:])} |',
+    f'|---|{"---:|" * len(budgets[1:])}',
+  ]
+  for target in sorted({row['target'] for row in rows}):
+    cells = []
+    for budget in budgets[1:]:
+      ours = mean.get((target, 'generated', budget))
+      enough = (
+        str(k)
+        for k in budgets
+        if mean.get((target, _REFERENCE, k), -np.inf) >= ours
+      )
+      cells.append('' if ours is None else next(enough, f'> {budgets[-1]}'))
     lines.append(f'| {target} | {" | ".join(cells)} |')
   return '\n'.join(lines)
 

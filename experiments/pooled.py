@@ -21,6 +21,9 @@ from hyperrec.evaluation import results, significance
 
 Row = results.Row
 
+# The largest loss to the best rival that counts as none.
+CLOSE = 0.01
+
 
 # Fields whose values many rows of a file share, and that are stored once.
 _SHARED = ('flags', 'versions', 'commit', 'data', 'people')
@@ -201,6 +204,84 @@ def pooled(log_ratios: Sequence[float]) -> str:
 def pooled_ratio(log_ratios: Sequence[float]) -> pictures.Point:
   """The same as numbers; the interval is Student's t, 95%."""
   return pictures.Point(*significance.pooled(np.exp(log_ratios))[:3])
+
+
+def best_table(
+  rows: Sequence[Row], methods: Sequence[str], evidence: str
+) -> str:
+  """Methods over the rival that is best on the test users themselves.
+
+  This is stricter than over the rival that validation prefers.
+
+  Args:
+    rows: all rows.
+    methods: names of the methods that are held against the rivals.
+    evidence: what a budget counts.
+  """
+  by_cell = grouped(rows, 'dataset', 'budget', 'method')
+  tasks = list(dict.fromkeys(key[:2] for key in by_cell))
+  lines = [
+    f'| data set, {evidence} | best rival | {" | ".join(methods)} |',
+    f'|---|---|{"---:|" * len(methods)}',
+  ]
+  for task in tasks:
+    values = {
+      key[2]: mean_of(own, results.PRIMARY)
+      for key, own in by_cell.items()
+      if key[:2] == task
+    }
+    rivals = {
+      name: value
+      for name, value in values.items()
+      if catalogue.BY_NAME[name].role == 'rival'
+    }
+    best = max(rivals, key=rivals.__getitem__)
+    cells = [
+      _ratio(values[name] / rivals[best]) if name in values else ''
+      for name in methods
+    ]
+    lines.append(
+      f'| {task[0]}, {task[1]} | {best} {rivals[best]:.4f} | '
+      f'{" | ".join(cells)} |'
+    )
+  return '\n'.join(lines)
+
+
+def _ratio(value: float) -> str:
+  """A ratio, in bold where the goal is met."""
+  return f'**{value:.3f}**' if value >= 1 - CLOSE else f'{value:.3f}'
+
+
+def worth_table(
+  rows: Sequence[Row], methods: Sequence[str], refits: Sequence[str]
+) -> str:
+  """The evidence with which a refit ranks as well as a method at the least.
+
+  Args:
+    rows: all rows.
+    methods: names of the methods, at the smallest budget.
+    refits: names of models that are fitted anew, at any budget.
+  """
+  by_cell = grouped(rows, 'method', 'budget', 'dataset')
+  sets = list(dict.fromkeys(key[2] for key in by_cell))
+  budgets = sorted({key[1] for key in by_cell})
+  lines = [
+    f'| method | fitted anew | {" | ".join(sets)} |',
+    f'|---|---|{"---:|" * len(sets)}',
+  ]
+  for method, refit in itertools.product(methods, refits):
+    cells = []
+    for name in sets:
+      value = mean_of(by_cell[method, budgets[0], name], results.PRIMARY)
+      enough = (
+        str(budget)
+        for budget in budgets
+        if (own := by_cell.get((refit, budget, name)))
+        and mean_of(own, results.PRIMARY) >= value
+      )
+      cells.append(next(enough, f'> {budgets[-1]}'))
+    lines.append(f'| {method} | {refit} | {" | ".join(cells)} |')
+  return '\n'.join(lines)
 
 
 def lines(

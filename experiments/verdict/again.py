@@ -19,7 +19,7 @@ from absl import flags
 from experiments import pooled, script
 from experiments.adaptation import stored_rows
 from experiments.adaptation.report import commands
-from experiments.verdict import analysis, tables
+from experiments.verdict import analysis, stored
 from hyperrec.evaluation import results
 
 _NUM_CELLS = flags.DEFINE_integer(
@@ -36,7 +36,7 @@ _CACHE_DIR = flags.DEFINE_string(
   'cache_dir', None, 'Folder that keeps embeddings of item text for later runs.'
 )
 
-OUTPUT = pathlib.Path('experiments/verdict/results/again.json')
+OUTPUT = stored.FOLDER / 'again.json'
 # What a row says besides seconds and bytes of memory.
 _SAME = ('metrics', 'per_user', 'people', 'hyperparameters', 'validation')
 
@@ -44,7 +44,7 @@ _SAME = ('metrics', 'per_user', 'people', 'hyperparameters', 'validation')
 def main(argv):
   """Runs the cells and writes the file."""
   del argv
-  sets = analysis.complete(analysis.by_set(tables.committed(OUTPUT.parent)))
+  sets = analysis.complete(analysis.by_set(stored.every_row()))
   rows = pooled.ran(
     [
       row

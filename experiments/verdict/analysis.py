@@ -4,7 +4,8 @@ A cell is the rows of a regime, data set, budget and method, one for each seed.
 The methods of a claim are chosen on validation users, for each data set and
 budget: the best generator of a kind, and the best of the methods that it is
 held against. Beside that stands the method that is best on the test users. A
-data set counts where all cells of its regime are there.
+data set counts with the seeds for which all cells of its regime are there, if
+these are enough.
 """
 
 import collections
@@ -168,28 +169,58 @@ def by_set(rows: Iterable[Row]) -> dict[Key, dict[int, Cells]]:
   }
 
 
-def progress(sets: dict[Key, dict[int, Cells]]) -> dict[Key, tuple[int, int]]:
-  """(regime, data set) -> number of cells and seeds that are there, and all."""
+class Progress(NamedTuple):
+  """How much of a regime is there on a data set.
+
+  Attributes:
+    rows: number of cells and seeds that are there.
+    planned: number of those that the matrix asks for.
+    seeds: the seeds with which every method has run with every budget.
+  """
+
+  rows: int
+  planned: int
+  seeds: frozenset[int]
+
+  @property
+  def is_enough(self) -> bool:
+    """Whether the data set counts."""
+    return len(self.seeds) >= matrix.FEWEST_SEEDS
+
+
+def progress(sets: dict[Key, dict[int, Cells]]) -> dict[Key, Progress]:
+  """(regime, data set) -> how much of it is there, for the whole matrix."""
   found = {}
   for regime, part in matrix.PARTS.items():
-    planned = len(part.methods) * len(part.budgets) * matrix.SEEDS
     for name in part.sets:
       budgets = sets.get((regime, name), {})
-      there = sum(
-        len(rows) for cells in budgets.values() for rows in cells.values()
+      seeds = [
+        {row['seed'] for row in budgets.get(budget, {}).get(method, ())}
+        for budget in part.budgets
+        for method in part.methods
+      ]
+      found[regime, name] = Progress(
+        sum(map(len, seeds)),
+        len(seeds) * matrix.SEEDS,
+        frozenset.intersection(*map(frozenset, seeds)),
       )
-      found[regime, name] = there, planned
   return found
 
 
 def complete(
   sets: dict[Key, dict[int, Cells]],
 ) -> dict[Key, dict[int, Cells]]:
-  """The data sets without a hole."""
+  """The data sets with enough seeds, without the seeds that have a hole."""
   return {
-    key: sets[key]
-    for key, (there, planned) in progress(sets).items()
-    if there == planned
+    key: {
+      budget: {
+        method: [row for row in rows if row['seed'] in there.seeds]
+        for method, rows in cells.items()
+      }
+      for budget, cells in sets[key].items()
+    }
+    for key, there in progress(sets).items()
+    if there.is_enough
   }
 
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 SEEDS = 5
+# A data set counts from this many seeds on.
+FEWEST_SEEDS = 3
 # Seeds of the methods that only the experiment of their regime shows.
 FURTHER_SEEDS = 3
 # Hyperparameter settings that each tuned method tries, of its own grid.

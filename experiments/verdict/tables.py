@@ -18,7 +18,7 @@ from absl import flags
 
 from experiments import pictures, pooled, readme, script
 from experiments.adaptation import stored_rows
-from experiments.verdict import analysis, figures, matrix, words
+from experiments.verdict import analysis, figures, matrix, stored, words
 from hyperrec.evaluation import results
 
 _TAKE = flags.DEFINE_string(
@@ -31,7 +31,7 @@ _TAKE_LARGE = flags.DEFINE_list(
 )
 
 _FOLDER = pathlib.Path('experiments/verdict')
-_RESULTS = _FOLDER / 'results'
+_RESULTS = stored.FOLDER
 _LARGE = _RESULTS / 'large_items'
 # What an operation count is held against.
 _REFIT = 'ease:retrain'
@@ -46,7 +46,7 @@ def main(argv):
       pooled.take_in(stored_rows.read(workdir), _RESULTS / regime)
   for workdir in _TAKE_LARGE.value:
     pooled.take_in(stored_rows.read(workdir), _LARGE)
-  rows = committed(_RESULTS)
+  rows = stored.every_row()
   sets = analysis.by_set(rows)
   whole = analysis.complete(sets)
   file = _FOLDER / 'README.md'
@@ -93,24 +93,22 @@ def again_line(file: pathlib.Path) -> str:
   return f'{text} ([list](results/again.json)).'
 
 
-def committed(folder: pathlib.Path) -> list[results.Row]:
-  """All rows of the matrix that are stored, one folder for each regime."""
-  return [
-    row for regime in matrix.PARTS for row in pooled.read(folder / regime)
-  ]
-
-
-def progress_table(progress: dict[analysis.Key, tuple[int, int]]) -> str:
+def progress_table(
+  progress: dict[analysis.Key, analysis.Progress],
+) -> str:
   """The data sets of each regime, and how much of each is there."""
   lines = [
-    '| regime | data set | role | rows | note |',
-    '|---|---|---|---:|---|',
+    '| regime | data set | role | rows | seeds that count | note |',
+    '|---|---|---|---:|---:|---|',
   ]
-  for (regime, name), (there, planned) in progress.items():
+  for (regime, name), there in progress.items():
     about = matrix.SETS[name]
-    told = f'{there:,}' if there == planned else f'{there:,} of {planned:,}'
+    told = f'{there.rows:,}'
+    if there.rows < there.planned:
+      told += f' of {there.planned:,}'
+    seeds = len(there.seeds) if there.is_enough else 'too few'
     lines.append(
-      f'| {words.title(regime)} | {name} | {about.role} | {told} | '
+      f'| {words.title(regime)} | {name} | {about.role} | {told} | {seeds} | '
       f'{about.note} |'
     )
   return '\n'.join(lines)

@@ -1,5 +1,6 @@
 """The matrix of the verdict, how it is run, and what follows from rows."""
 
+import itertools
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from experiments import catalogue, pooled
 from experiments.adaptation.report import figures as report_figures
-from experiments.verdict import analysis, figures, matrix, words
+from experiments.verdict import analysis, figures, matrix, stored, words
 from hyperrec import regimes
 from hyperrec.evaluation import results
 from tests.experiments import commands
@@ -120,15 +121,68 @@ def made_rows(gains, *, regime='new_items'):
   return found
 
 
-def test_a_data_set_with_a_hole_does_not_count():
+def test_a_seed_with_a_hole_does_not_count():
   rows = made_rows([1.1] * 4)
+  first = rows[0]['dataset']
+  of_first = lambda sets: sets['new_items', first][0]['marec']  # noqa: E731
+  whole = analysis.complete(analysis.by_set(rows))
+  assert len(whole) == 4
+  assert len(of_first(whole)) == matrix.SEEDS
+  rows = [
+    one
+    for one in rows
+    if (one['dataset'], one['method'], one['budget'], one['seed'])
+    != (first, 'cease', 20, 3)
+  ]
   sets = analysis.by_set(rows)
-  assert len(analysis.complete(sets)) == 4
-  del rows[5]
-  sets = analysis.by_set(rows)
-  assert len(analysis.complete(sets)) == 3
-  there, planned = analysis.progress(sets)['new_items', 'msweb']
-  assert there == planned - 1
+  there = analysis.progress(sets)['new_items', first]
+  assert there.rows == there.planned - 1
+  assert there.seeds == {0, 1, 2, 4}
+  assert [one['seed'] for one in of_first(analysis.complete(sets))] == [
+    0, 1, 2, 4
+  ]  # fmt: skip
+
+
+def test_a_data_set_with_few_seeds_does_not_count():
+  rows = made_rows([1.1] * 4)
+  few = [
+    one for one in rows if one['dataset'] != rows[0]['dataset']
+    or one['seed'] < matrix.FEWEST_SEEDS - 1
+  ]  # fmt: skip
+  sets = analysis.complete(analysis.by_set(few))
+  assert len(sets) == 3
+  assert ('new_items', rows[0]['dataset']) not in sets
+  sets = analysis.complete(analysis.by_set([]))
+  assert sets == {}
+
+
+def test_an_experiment_has_all_methods_on_the_same_seeds(monkeypatch):
+  part = matrix.PARTS['new_items']
+  rows = made_rows([1.1] * 3)
+  rows += [
+    row(method, name, seed, [0.2, 0.3], budget=budget)
+    for name in part.sets[:3]
+    for seed in range(matrix.FURTHER_SEEDS)
+    for budget in part.budgets
+    for method in part.further
+  ]
+  del rows[-1]
+  monkeypatch.setattr(pooled, 'read', lambda folder: rows)
+  found = stored.of_experiment('new_items')
+  assert {one['dataset'] for one in found} == set(part.sets[:2])
+  for name in part.sets[:2]:
+    cells = {
+      (one['method'], one['budget'], one['seed'])
+      for one in found
+      if one['dataset'] == name
+    }
+    assert cells == set(
+      itertools.product(
+        [*part.methods, *part.further],
+        part.budgets,
+        range(matrix.FURTHER_SEEDS),
+      )
+    )
 
 
 def judged(rows):

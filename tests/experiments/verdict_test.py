@@ -202,7 +202,7 @@ def test_a_gain_on_all_sets_is_found_and_its_rival_chosen_on_validation():
   assert {one.other for one in retrained.effects} == {'ease:retrain'}
   assert {one.cost for one in retrained.effects} == {0.01}
   assert words.times([0.01, 0.01]) == '1/100'
-  assert ' and needs 1/100 of the operations' in words.operations(retrained)
+  assert words.operations(retrained) == ', at 1/100 of the operations'
 
 
 def test_a_rival_that_only_validation_prefers_does_not_make_a_gain():
@@ -298,7 +298,8 @@ def test_two_sets_are_not_pooled():
   assert claims
   assert all(claim.pooled is None for claim in claims)
   told = words.answer(claims, analysis.named_rivals(whole), [])
-  assert told.count('cannot be judged by 2 data sets') >= 4
+  assert told.count('Too few data sets are complete for new items.') == 2
+  assert 'Too few data sets are complete for PReF, VQ-Rec,' in told
 
 
 def test_parameters_and_quality_over_all_cells():
@@ -350,6 +351,20 @@ def test_a_method_that_refuses_is_not_chosen():
   cells = analysis.by_set(rows)['new_items', 'msweb'][0]
   chosen = analysis.best(cells, 'new_items', analysis.is_adapted_cheaply)
   assert chosen != 'content_knn'
+
+
+def test_the_answer_groups_what_is_better_and_worse():
+  whole = analysis.complete(analysis.by_set(made_rows([1.2, 1.21, 1.19, 1.2])))
+  claims = analysis.corrected(analysis.family(whole))
+  retraining, cheaper, parts = words.answer(claims, [], []).splitlines()
+  start = (
+    '- **Cheaper than retraining at equal quality?** Generated parameters rank '
+    'better for new items when trained (+2'
+  )
+  assert retraining.startswith(start)
+  assert '4 data sets, at ' in retraining
+  assert 'rank better for new items when trained' in cheaper
+  assert parts.endswith('Not enough data sets are complete yet.')
 
 
 def test_words_for_ratios_of_operations():

@@ -4,7 +4,6 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
@@ -108,12 +107,11 @@ def cease(features: Features, **hyperparameters: Any) -> Model:
   config = CeaseConfig(**hyperparameters)
 
   def fit(data):
-    rows = scipy.sparse.csr_matrix(config.alpha * features(data).T)
-    stacked = scipy.sparse.vstack([data.csr(), rows], format='csr')
+    x_UxV, rows_FxV = data.csr(), config.alpha * features(data).T
     ridge = np.full(data.num_items, float(config.l2))
-    operations = linear_autoencoder.solve_flops(
-      stacked.getnnz(1), data.num_items
-    )
-    return Outcome(linear_autoencoder.solve(stacked, ridge), Cost(operations))
+    lengths = np.append(x_UxV.getnnz(1), np.count_nonzero(rows_FxV, axis=1))
+    operations = linear_autoencoder.solve_flops(lengths, data.num_items)
+    weights = linear_autoencoder.solve(x_UxV, ridge, stacked=rows_FxV)
+    return Outcome(weights, Cost(operations))
 
   return item_item.closed_form('cease', config, fit, needs_interactions=False)

@@ -288,9 +288,10 @@ def solve_primal(
   ridge: np.ndarray,
   prior: Prior | None = None,
   dtype=np.float32,
+  stacked: Float[np.ndarray, 'F V'] | None = None,
 ) -> Float[np.ndarray, 'V V']:
   """The general closed form by a V x V inverse: O(V^3 + V^2 r)."""
-  p_VxV = precision(x, ridge, dtype)
+  p_VxV = precision(x, ridge, dtype, stacked)
   return weights_from_precision(p_VxV, ridge=ridge, prior=prior)
 
 
@@ -306,11 +307,12 @@ def solve_dual(
   ridge: np.ndarray,
   prior: Prior | None = None,
   dtype=np.float32,
+  stacked: Float[np.ndarray, 'F V'] | None = None,
 ) -> FactoredWeights:
   """The same closed form by a U x U system, O(V (U + r)^2); B has factors."""
   ridge = np.asarray(ridge, np.float64)
   active = np.flatnonzero(np.diff(x.indptr))
-  w_UxV = woodbury.dual_factor(x[active], ridge)
+  w_UxV = woodbury.dual_factor(x[active], ridge, stacked)
   p_diag = 1 / ridge - np.einsum('uv,uv->v', w_UxV, w_UxV)
   left, right, product_diag = w_UxV.T, w_UxV, 0.0
   if prior is not None:
@@ -372,12 +374,22 @@ def solve(
   ridge: np.ndarray,
   prior: Prior | None = None,
   dtype=np.float32,
+  stacked: Float[np.ndarray, 'F V'] | None = None,
 ) -> Weights:
-  """The general closed form by the cheaper of the two ways."""
+  """The general closed form by the cheaper of the two ways.
+
+  Args:
+    x: X.
+    ridge: [V].
+    prior: B0 in factors; None is 0.
+    dtype: of the weights.
+    stacked: dense rows that stand under those of X, if any.
+  """
   rank = 0 if prior is None else prior.left.shape[1]
-  if is_dual_cheaper(x.shape[0], x.shape[1], rank):
-    return solve_dual(x, ridge, prior, dtype)
-  return solve_primal(x, ridge, prior, dtype)
+  num_rows = x.shape[0] + (0 if stacked is None else len(stacked))
+  if is_dual_cheaper(num_rows, x.shape[1], rank):
+    return solve_dual(x, ridge, prior, dtype, stacked)
+  return solve_primal(x, ridge, prior, dtype, stacked)
 
 
 def feature_prior(

@@ -91,25 +91,45 @@ def update_flops(num_items: int, rank: int, row_counts: np.ndarray) -> float:
   return 2 * entries * (num_items + rank) + solve + 2 * num_items**2 * rank
 
 
-def dual_factor(x: Csr, ridge: np.ndarray) -> Float[np.ndarray, 'U V']:
+def dual_factor(
+  x: Csr,
+  ridge: np.ndarray,
+  stacked: Float[np.ndarray, 'F V'] | None = None,
+) -> Float[np.ndarray, 'U V']:
   """W [U, V] with (X'X + Lambda)^-1 = Lambda^-1 - W'W, in float64.
 
   W = L^-1 X Lambda^-1 for L L' = I + X Lambda^-1 X' (Woodbury).
+
+  Args:
+    x: X.
+    ridge: the diagonal of Lambda, [V].
+    stacked: dense rows that stand under those of X, if any; W then has U + F
+      rows.
 
   Raises:
     InsufficientMemoryError: the matrices do not fit into memory; nothing has
       been computed yet.
   """
+  num_rows = x.shape[0] + (0 if stacked is None else len(stacked))
   memory.check_memory(
-    dual_peak_bytes(*x.shape),
-    f'the dual solution for {x.shape[1]} items and {x.shape[0]} users',
+    dual_peak_bytes(num_rows, x.shape[1]),
+    f'the dual solution for {x.shape[1]} items and {num_rows} users',
   )
   scaled = (x.astype(np.float64) @ scipy.sparse.diags(1 / ridge)).tocsr()
-  inner = (scaled @ x.T).toarray()
+  inner, scaled_UxV = (scaled @ x.T).toarray(), scaled.toarray()
+  if stacked is not None:
+    # As sparse rows they would take many times as long.
+    rows_FxV = stacked.astype(np.float64)
+    across_UxF = scaled @ rows_FxV.T
+    below_FxV = rows_FxV / ridge
+    inner = np.block(
+      [[inner, across_UxF], [across_UxF.T, below_FxV @ rows_FxV.T]]
+    )
+    scaled_UxV = np.concatenate([scaled_UxV, below_FxV])
   inner[np.diag_indices(len(inner))] += 1
   lower = scipy.linalg.cholesky(inner, lower=True, overwrite_a=True)
   return scipy.linalg.solve_triangular(
-    lower, scaled.toarray(), lower=True, overwrite_b=True, check_finite=False
+    lower, scaled_UxV, lower=True, overwrite_b=True, check_finite=False
   )
 
 

@@ -116,6 +116,24 @@ def test_without_the_constraint_the_solution_is_the_ridge_around_the_prior(
   np.testing.assert_allclose(ours, expected, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize('num_users', [3, 20])
+def test_dense_rows_are_stacked_under_those_of_users(num_users):
+  x, ridge = make_x(num_users), ridge_vector()
+  rows = np.random.default_rng(6).normal(size=(4, NUM_ITEMS))
+  both = scipy.sparse.vstack([x, scipy.sparse.csr_matrix(rows)], format='csr')
+  found = lae.solve(x, ridge, dtype=np.float64, stacked=rows)
+  expected = lae.solve(both, ridge, dtype=np.float64)
+  assert type(found) is type(expected)
+  assert isinstance(found, lae.FactoredWeights) == (num_users == 3)
+  histories = make_x(5, seed=9)
+  np.testing.assert_allclose(
+    lae.scores(histories, found),
+    lae.scores(histories, expected),
+    rtol=1e-9,
+    atol=1e-10,
+  )
+
+
 def test_prior_alone_serves_a_catalogue_without_interactions():
   x = scipy.sparse.csr_matrix((0, NUM_ITEMS), dtype=np.float32)
   prior = make_prior()

@@ -96,10 +96,12 @@ def log_together(
     own: the users' rows of X, which are left out of the counts; None for users
       who are not in X.
   """
-  counts_BxV = shown @ gram
+  counts_BxV = np.asarray(shown @ gram, np.float32)
   if own is not None:
-    counts_BxV = counts_BxV - own.multiply(shown.sum(axis=1)).toarray()
-  return np.log1p(np.maximum(counts_BxV, 0)).astype(np.float32)
+    shown_B = np.asarray(shown.sum(axis=1), np.float32).ravel()
+    counts_BxV[own.nonzero()] -= np.repeat(shown_B, own.getnnz(axis=1))
+  np.maximum(counts_BxV, 0, out=counts_BxV)
+  return np.log1p(counts_BxV, out=counts_BxV)
 
 
 def shown_part(x: Csr, random: np.random.Generator) -> Csr:
@@ -134,12 +136,23 @@ def left_out_scores(
     shown: [B, V], the part of each row from which scores are made.
     px_BxV: P x of each row.
   """
-  leverage_B = _row_dot(x, px_BxV)
-  gain_B = 1 / (1 - leverage_B)
+  gain_B = 1 / (1 - _row_dot(x, px_BxV))
   along_B = gain_B * _row_dot(shown, px_BxV)
-  product_BxV = shown @ precision + along_B[:, None] * px_BxV
-  diagonal_BxV = np.diagonal(precision) + gain_B[:, None] * px_BxV**2
-  return (shown.toarray() - product_BxV / diagonal_BxV).astype(np.float32)
+  gain_Bx1, along_Bx1 = (
+    part.astype(np.float32)[:, None] for part in (gain_B, along_B)
+  )
+  # In single precision and in place, since training waits for it.
+  px_BxV = np.asarray(px_BxV, np.float32)
+  scores_BxV = np.asarray(shown @ precision, np.float32)
+  scores_BxV += along_Bx1 * px_BxV
+  diagonal_BxV = np.square(px_BxV)
+  diagonal_BxV *= gain_Bx1
+  # The copy lies in adjacent memory, which is read once for each user.
+  diagonal_BxV += np.diagonal(precision).copy()
+  scores_BxV /= diagonal_BxV
+  np.negative(scores_BxV, out=scores_BxV)
+  scores_BxV[shown.nonzero()] += 1
+  return scores_BxV
 
 
 def _row_dot(x: Csr, dense: np.ndarray) -> np.ndarray:

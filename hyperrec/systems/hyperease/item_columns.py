@@ -12,10 +12,14 @@ B lets it speak for items like those that it is consumed with. A column costs
 two triangular solves and a product, O(V^2), where a refit costs O(V^3).
 
 The interactions that the item has then update its column by ridge regression
-around the generated one. Only the users who took the item up count, since the
-others may not have seen it yet:
+around the generated one. Users who did not take the item up may not have seen
+it yet, so they have a smaller weight g, or none:
 
-    min_w  sum_u (1 - x_u w)^2 + l2_update ||w - c_j||^2
+    min_w  sum_(u took it) (1 - x_u w)^2 + g sum_(other u) (x_u w)^2
+           + l2_update ||w - c_j||^2
+
+The update is exact. With (g X'X + l2_update I)^-1 at hand, it takes a product
+and a system as large as the number of the item's interactions.
 
 Last, all new columns are made as long as the ranking of the old items allows
 (`old_ranking`), so that the whole catalogue can be ranked.
@@ -65,6 +69,8 @@ class ItemColumnsConfig:
       column is that of the kernel regression alone.
     updates: Whether interactions of new items update their columns.
     l2_update: Ridge of that update, above 0.
+    absent_weight: Weight in that update of users who did not take the item up;
+      0 leaves them out, 1 counts them as EASE does.
     scale: Length of generated columns when interactions update them, as a
       multiple of the median length of old columns; both lengths are medians.
     most_lost: Share of the NDCG@100 of old targets that new items may cost in
@@ -80,6 +86,7 @@ class ItemColumnsConfig:
   use_weights: bool = True
   updates: bool = True
   l2_update: float = config_lib.field(100.0, above=0)
+  absent_weight: float = config_lib.field(0.0, least=0, most=1)
   scale: float = config_lib.field(1.0, above=0)
   most_lost: float = config_lib.field(0.025, least=0, below=1)
   neighbours: int = config_lib.field(0, least=0)
@@ -96,11 +103,14 @@ class Catalogue(NamedTuple):
     factor: [V, V], lower Cholesky factor of K + l2 I; None where a column is
       made from a few neighbours.
     watched: users by whom the length of new columns is chosen.
+    absent: (g X'X + l2_update I)^-1, with g the weight of absent users; None
+      if that is 0 or nothing is updated.
   """
 
   weights: Float[np.ndarray, 'V V']
   factor: Float[np.ndarray, 'V V'] | None
   watched: old_ranking.Watched
+  absent: Float[np.ndarray, 'V V'] | None = None
 
 
 class Grown(NamedTuple):
@@ -167,13 +177,22 @@ def catalogue(
     precision: that of `fit_precision`; overwritten.
     table: features of the items.
   """
-  watched, operations = old_ranking.watch(data.csr(), precision)
+  x_UxV = data.csr()
+  watched, operations = old_ranking.watch(x_UxV, precision)
   weights = linear_autoencoder.weights_from_precision(precision)
-  if config.neighbours:
-    return Catalogue(weights, None, watched), operations
-  factor = kernel_factor(table, config.sharpness, config.l2_kernel)
-  operations += kernel_flops(*table.shape)
-  return Catalogue(weights, factor, watched), operations
+  factor = absent = None
+  if not config.neighbours:
+    factor = kernel_factor(table, config.sharpness, config.l2_kernel)
+    operations += kernel_flops(*table.shape)
+  if config.updates and config.absent_weight:
+    absent = linear_autoencoder.precision_cheapest(
+      x_UxV * np.float32(np.sqrt(config.absent_weight)),
+      np.full(data.num_items, float(config.l2_update)),
+    )
+    operations += linear_autoencoder.precision_flops(
+      x_UxV.getnnz(1), data.num_items
+    )
+  return Catalogue(weights, factor, watched, absent), operations
 
 
 def score(state: Catalogue | Grown, histories: method_lib.Histories):
@@ -327,9 +346,13 @@ def take_in(
   operations = 0.0
   if config.updates:
     x_UxV = data.csr()
-    operations = update(
-      columns, x_UxV[:, known], x_UxV[:, new], config.l2_update
-    )
+    x_known, x_new = x_UxV[:, known], x_UxV[:, new]
+    if state.absent is None:
+      operations = update(columns, x_known, x_new, config.l2_update)
+    else:
+      operations = update_with_absent(
+        config, columns, x_known, x_new, state.absent
+      )
   factor, of_factor = old_ranking.longest(
     state.watched, columns, config.most_lost, _LONGEST
   )
@@ -441,6 +464,48 @@ def update(
     dual = scipy.linalg.solve(gram, missing, assume_a='pos')
     columns[:, item] += rows.T @ dual
     operations += 2.0 * len(users) * rows.nnz + counts.cholesky(len(users))
+  return operations
+
+
+def update_with_absent(
+  config: ItemColumnsConfig,
+  columns: Float[np.ndarray, 'V N'],
+  x_known: scipy.sparse.csr_matrix,
+  x_new: scipy.sparse.csr_matrix,
+  absent: Float[np.ndarray, 'V V'],
+) -> float:
+  """The same where users who did not take an item up have a weight g, too.
+
+  The system is that of all users with the weight g, of which the inverse is
+  known, plus 1 - g for each of the n users who took the item up (Woodbury).
+
+  Args:
+    config: hyperparameters.
+    columns: generated; overwritten where items have interactions.
+    x_known: [U, V] interactions with known items.
+    x_new: [U, N] interactions with new items.
+    absent: see `Catalogue`.
+
+  Returns:
+    The operations.
+  """
+  by_item, more = x_new.tocsc(), 1 - config.absent_weight
+  updated = np.flatnonzero(np.diff(by_item.indptr))
+  start_VxN = absent @ (np.float32(config.l2_update) * columns[:, updated])
+  operations = counts.matmul(len(absent), len(updated), len(absent))
+  for item, start_V in zip(updated, start_VxN.T, strict=True):
+    users = by_item.indices[by_item.indptr[item] : by_item.indptr[item + 1]]
+    rows = x_known[users]
+    own_nxV = rows @ absent
+    column_V = start_V + own_nxV.sum(axis=0)
+    if more:
+      inner = (rows @ own_nxV.T).astype(np.float64)
+      inner[np.diag_indices(len(users))] += 1 / more
+      dual = scipy.linalg.solve(inner, rows @ column_V, assume_a='pos')
+      column_V = column_V - dual @ own_nxV
+    columns[:, item] = column_V
+    operations += 2.0 * rows.nnz * (len(absent) + len(users))
+    operations += counts.cholesky(len(users)) + 3.0 * own_nxV.size
   return operations
 
 

@@ -110,6 +110,40 @@ def test_an_update_is_ridge_regression_around_the_column(data, features):
     np.testing.assert_allclose(columns[:, place], expected, atol=1e-6)
 
 
+@pytest.mark.parametrize('weight', [0.1, 1.0])
+def test_absent_users_weigh_less_in_an_update(data, features, weight):
+  l2 = 4.0
+  task = task_of(data, budget=3)
+  shared, outcome, _ = grown(
+    features, task, absent_weight=weight, l2_update=l2, most_lost=0.9
+  )
+  evidence = task.test.evidence
+  joined = interactions.join_users(
+    interactions.over_catalogue(task.source, evidence), evidence
+  )
+  known, new, before = dense_columns(features, task)
+  x = joined.csr(np.float64).toarray()
+  columns = np.array(before)
+  item_columns.update_with_absent(
+    item_columns.ItemColumnsConfig(absent_weight=weight, l2_update=l2),
+    columns,
+    joined.csr()[:, known],
+    joined.csr()[:, new],
+    shared.state.state.absent,
+  )
+  for place, item in enumerate(new):
+    weights = np.where(x[:, item] > 0, 1.0, weight)
+    system = x[:, known].T @ (weights[:, None] * x[:, known])
+    system += l2 * np.eye(len(known))
+    right = x[:, known].T @ x[:, item] + l2 * before[:, place]
+    expected = np.linalg.solve(system, right)
+    if not x[:, item].any():
+      expected = before[:, place]
+    np.testing.assert_allclose(columns[:, place], expected, atol=1e-5)
+  _, plain, _ = grown(features, task, l2_update=l2, most_lost=0.9)
+  assert outcome.cost.operations > plain.cost.operations
+
+
 def test_interactions_cost_an_update_and_move_only_their_columns(
   data, features
 ):

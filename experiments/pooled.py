@@ -272,14 +272,15 @@ def worth_table(
   for method, refit in itertools.product(methods, refits):
     cells = []
     for name in sets:
-      value = mean_of(by_cell[method, budgets[0], name], results.PRIMARY)
+      ours = by_cell.get((method, budgets[0], name))
+      value = mean_of(ours, results.PRIMARY) if ours else math.nan
       enough = (
         str(budget)
         for budget in budgets
         if (own := by_cell.get((refit, budget, name)))
         and mean_of(own, results.PRIMARY) >= value
       )
-      cells.append(next(enough, f'> {budgets[-1]}'))
+      cells.append(next(enough, f'> {budgets[-1]}') if ours else '')
     lines.append(f'| {method} | {refit} | {" | ".join(cells)} |')
   return '\n'.join(lines)
 

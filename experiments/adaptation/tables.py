@@ -59,7 +59,7 @@ def main(argv):
     t: numbers.analyse(cells, has_evidence=words.has_evidence(t.regime))
     for t, cells in tasks.items()
   }
-  readme.replace_block('README.md', 'answer', answer(analyses))
+  readme.replace_block(_DETAILS, 'answer', answer(analyses))
   readme.replace_block(_DETAILS, 'guide', words.guide(analyses))
   readme.replace_block(_DETAILS, 'hypotheses', hypotheses(tasks))
   readme.replace_block(_DETAILS, 'verdict', verdict(tasks, analyses))
@@ -108,13 +108,13 @@ def committed() -> list[results.Row]:
 
 
 def answer(analyses) -> str:
-  """Returns the answer for the main README: sentences and a figure."""
+  """Returns the answer of these cases: sentences and a figure."""
   told = '\n'.join(f'- {s}' for s in words.answer(analyses))
   drawn = pictures.save(
     _RESULTS / 'answer',
     lambda: figures.answer(analyses),
     'Gain in quality over cost of an adaptation, one point per case',
-    pathlib.Path(),
+    pathlib.Path(_DETAILS).parent,
   )
   return (
     f'{told}\n\n{drawn}\n\n{words.CASES} In the figure, hollow points mark '

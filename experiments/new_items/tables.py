@@ -2,7 +2,7 @@
 
   python -m experiments.new_items.tables
 
-With --take=WORKDIR,... the rows of runs are added to results/ first.
+The rows are those of the regime in experiments/verdict, and of citeulike.py.
 """
 
 import json
@@ -11,15 +11,10 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-from absl import flags
 
 from experiments import pictures, pooled, readme, script
-from experiments.adaptation import stored_rows
+from experiments.verdict import stored
 from hyperrec.evaluation import results
-
-_TAKE = flags.DEFINE_list(
-  'take', [], 'Folders of runs (--workdir) whose rows are added.'
-)
 
 _FOLDER = pathlib.Path('experiments/new_items')
 _RESULTS = _FOLDER / 'results'
@@ -28,6 +23,8 @@ _EVIDENCE = 'known interactions'
 OURS = ('hyperease_item', 'hyperease_item_trained')
 # EASE as it was before the items arrived, and fitted anew with them.
 _FROZEN, _REFIT = 'ease', 'ease:retrain'
+# Models that are fitted anew; how many interactions do they need?
+_REFITS = (_REFIT, 'cease', 'l3ae:kernel', 'marec')
 # Lines of the picture, and the method to which they are ratios.
 _DRAWN = (*OURS, 'content_knn', 'alpharec', 'ease:retrain', 'l3ae:kernel')
 _OVER = 'marec'
@@ -51,20 +48,21 @@ Row = results.Row
 
 
 def main(argv):
-  """Adds the rows of runs, and writes the tables."""
+  """Writes the tables."""
   del argv
-  for workdir in _TAKE.value:
-    pooled.take_in(stored_rows.read(workdir), _RESULTS)
-  rows = pooled.read(_RESULTS)
+  rows = stored.of_experiment('new_items')
   file = _FOLDER / 'README.md'
   readme.replace_block(file, 'sets', sets_table(rows))
   ratios = pooled.pooled_table(rows, OURS, f'{_EVIDENCE} of an item')
   readme.replace_block(file, 'pooled', ratios)
+  best = pooled.best_table(rows, OURS, _EVIDENCE)
+  readme.replace_block(file, 'best', best)
   readme.replace_block(file, 'picture', picture(rows))
   for ours, block in zip(OURS, ('against', 'against trained'), strict=True):
     against = pooled.against_table(rows, ours, 'interactions')
     readme.replace_block(file, block, against)
-  readme.replace_block(file, 'worth', worth_table(rows))
+  worth = pooled.worth_table(rows, OURS, _REFITS)
+  readme.replace_block(file, 'worth', worth)
   readme.replace_block(file, 'whole pooled', whole_table(rows))
   quality = pooled.quality_tables(rows, f'{_EVIDENCE} of each new item')
   readme.replace_block(file, 'quality', quality)
@@ -79,6 +77,8 @@ def main(argv):
 def picture(rows: Sequence[Row]) -> str:
   """The generated columns and their rivals over the most used rival."""
   found = pooled.lines(rows, _DRAWN, _OVER)
+  if not found:
+    return 'Three data sets are needed.'
   return pictures.save(
     _RESULTS / 'ratios',
     lambda: pictures.ratios(
@@ -132,31 +132,6 @@ def near_table(rows: Sequence[Row]) -> str:
     ]
     lines.append(f'| {name} | {" | ".join(pairs)} |')
   return '\n'.join(lines)
-
-
-def worth_table(rows: Sequence[Row]) -> str:
-  """Interactions after which a refit of EASE ranks as well as we do at none."""
-  by_cell = pooled.grouped(rows, 'method', 'budget', 'dataset')
-  sets = sorted({key[2] for key in by_cell})
-  budgets = sorted({key[1] for key in by_cell})
-  lines = [f'| method | {" | ".join(sets)} |', f'|---|{"---:|" * len(sets)}']
-  for ours in OURS:
-    cells = []
-    for name in sets:
-      own = by_cell.get((ours, 0, name))
-      cells.append(_worth(by_cell, own, budgets, name) if own else '')
-    lines.append(f'| {ours} | {" | ".join(cells)} |')
-  return '\n'.join(lines)
-
-
-def _worth(by_cell, own: Sequence[Row], budgets, name: str) -> str:
-  """The first budget at which the refit is as good, such as "5" or "> 20"."""
-  value = pooled.mean_of(own, results.PRIMARY)
-  for budget in budgets:
-    refit = by_cell.get((_REFIT, budget, name))
-    if refit and pooled.mean_of(refit, results.PRIMARY) >= value:
-      return str(budget)
-  return f'> {budgets[-1]}'
 
 
 def whole_table(rows: Sequence[Row]) -> str:

@@ -2,51 +2,47 @@
 
   python -m experiments.new_users.tables
 
-With --take=WORKDIR,... the rows of runs are added to results/ first.
+The rows are those of the regime in experiments/verdict, and of forms.py.
 """
 
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-from absl import flags
 
-from experiments import catalogue, pictures, pooled, readme, script
-from experiments.adaptation import stored_rows
+from experiments import pictures, pooled, readme, script
 from experiments.new_users import forms_table
+from experiments.verdict import stored
 from hyperrec.evaluation import results
-
-_TAKE = flags.DEFINE_list(
-  'take', [], 'Folders of runs (--workdir) whose rows are added.'
-)
 
 _FOLDER = pathlib.Path('experiments/new_users')
 _RESULTS = _FOLDER / 'results'
 _SHOWN = 'shown items'
 # The methods that are held against the rivals.
 OURS = ('hyperease_user', 'hyperease_user:text', 'hyperease_user:vae')
+# Models that are fitted anew with what new users show.
+_REFITS = (
+  'ease:retrain', 'cease:retrain', 'l3ae:kernel:retrain', 'mult_vae:retrain',
+)  # fmt: skip
 # Lines of the picture, and the method to which they are ratios.
 _DRAWN = (*OURS[1:], 'ease:popularity', 'mult_vae', 'l3ae:kernel', 'ease')
 _OVER = 'cease'
-# The largest loss to the best method that the goal allows.
-_CLOSE = 0.01
 
 Row = results.Row
 
 
 def main(argv):
-  """Adds the rows of runs, and writes the tables."""
+  """Writes the tables."""
   del argv
-  for workdir in _TAKE.value:
-    pooled.take_in(stored_rows.read(workdir), _RESULTS)
-  rows = pooled.read(_RESULTS)
+  rows = stored.of_experiment('new_users')
   blocks = {
     'sets': sets_table(rows),
     'picture': picture(rows),
     'pooled': pooled.pooled_table(rows, OURS, _SHOWN),
-    'best': best_table(rows),
+    'best': pooled.best_table(rows, OURS, _SHOWN),
     'against text': pooled.against_table(rows, OURS[1], _SHOWN),
     'against vae': pooled.against_table(rows, OURS[2], _SHOWN),
+    'worth': pooled.worth_table(rows, OURS, _REFITS),
     'quality': pooled.quality_tables(rows, _SHOWN),
     'cost': pooled.cells_table(rows, cost, (1, 5, 20), _SHOWN),
     'forms': forms_table.table(forms_table.read(_RESULTS / 'forms')),
@@ -85,45 +81,6 @@ def sets_table(rows: Sequence[Row]) -> str:
       f'{len({row["method"] for row in own})} |'
     )
   return '\n'.join(lines)
-
-
-def best_table(rows: Sequence[Row]) -> str:
-  """Each of our methods over the best rival on the test users themselves.
-
-  This is stricter than over the rival that validation prefers.
-  """
-  by_cell = pooled.grouped(rows, 'dataset', 'budget', 'method')
-  tasks = list(dict.fromkeys(key[:2] for key in by_cell))
-  lines = [
-    f'| data set, {_SHOWN} | best rival | {" | ".join(OURS)} |',
-    f'|---|---|{"---:|" * len(OURS)}',
-  ]
-  for task in tasks:
-    values = {
-      key[2]: pooled.mean_of(own, results.PRIMARY)
-      for key, own in by_cell.items()
-      if key[:2] == task
-    }
-    rivals = {
-      name: value
-      for name, value in values.items()
-      if catalogue.BY_NAME[name].role == 'rival'
-    }
-    best = max(rivals, key=rivals.__getitem__)
-    cells = [
-      _ratio(values[name] / rivals[best]) if name in values else ''
-      for name in OURS
-    ]
-    lines.append(
-      f'| {task[0]}, {task[1]} | {best} {rivals[best]:.4f} | '
-      f'{" | ".join(cells)} |'
-    )
-  return '\n'.join(lines)
-
-
-def _ratio(value: float) -> str:
-  """A ratio, in bold where the goal is met."""
-  return f'**{value:.3f}**' if value >= 1 - _CLOSE else f'{value:.3f}'
 
 
 def cost(cell: Sequence[Row]) -> str:

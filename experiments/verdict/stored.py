@@ -1,5 +1,6 @@
 """The committed rows of the matrix."""
 
+import collections
 import pathlib
 
 from experiments import pooled
@@ -19,26 +20,28 @@ def every_row() -> list[results.Row]:
 def of_experiment(regime: str) -> list[results.Row]:
   """The rows of the experiment of a regime, further methods included.
 
-  All methods have the same seeds there. A data set is left out until each of
-  them has run on it with every budget and seed.
+  All methods have the same seeds there, and every budget. A data set is left
+  out until each method of the verdict has run on it, and a further method until
+  it has.
 
   Args:
     regime: a key of `matrix.PARTS`.
   """
   part = matrix.PARTS[regime]
-  methods = (*part.methods, *part.further)
-  planned = len(methods) * len(part.budgets) * matrix.FURTHER_SEEDS
-  by_set = {name: [] for name in part.sets}
+  cells = collections.defaultdict(list)
   for row in pooled.read(FOLDER / regime):
-    is_asked = row['method'] in methods and row['budget'] in part.budgets
-    if is_asked and row['seed'] < matrix.FURTHER_SEEDS:
-      by_set[row['dataset']].append(row)
-  return [
-    row
-    for rows in by_set.values()
-    if len(rows) == planned
-    for row in sorted(
-      rows,
-      key=lambda r: (methods.index(r['method']), r['budget'], r['seed']),
-    )
-  ]
+    if row['seed'] < matrix.FURTHER_SEEDS and row['budget'] in part.budgets:
+      cells[row['dataset'], row['method']].append(row)
+  planned = len(part.budgets) * matrix.FURTHER_SEEDS
+  found = []
+  for name in part.sets:
+    has_run = {
+      method: len(cells[name, method]) == planned
+      for method in (*part.methods, *part.further)
+    }
+    if all(has_run[method] for method in part.methods):
+      for method in filter(has_run.get, has_run):
+        found += sorted(
+          cells[name, method], key=lambda r: (r['budget'], r['seed'])
+        )
+  return found

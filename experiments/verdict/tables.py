@@ -4,7 +4,8 @@
   python -m experiments.verdict.tables --take_large=WORKDIR,...
   python -m experiments.verdict.tables
 
-The tables of this folder's README are made from the rows in results/.
+The tables of this folder's README, and the answer in that of the project, are
+made from the rows in results/.
 """
 
 import collections
@@ -30,7 +31,8 @@ _TAKE_LARGE = flags.DEFINE_list(
   'Workdirs of runs with large_items.flags, whose rows are added.',
 )
 
-_FOLDER = pathlib.Path('experiments/verdict')
+# Folders of the READMEs: of the project, and of the verdict.
+_ROOT, _FOLDER = pathlib.Path(), pathlib.Path('experiments/verdict')
 _RESULTS = stored.FOLDER
 _LARGE = _RESULTS / 'large_items'
 # What an operation count is held against.
@@ -55,11 +57,13 @@ def main(argv):
   together = analysis.corrected([*claims, *rivals])
   claims, rivals = together[: len(claims)], together[len(claims) :]
   parts = analysis.parts(whole)
+  told = words.answer(claims, rivals, parts)
+  readme.replace_block(
+    'README.md', 'answer', f'{told}\n\n{answer_picture(claims, _ROOT)}'
+  )
   for name, content in {
     'progress': progress_table(analysis.progress(sets)),
-    'answer': '\n\n'.join(
-      [words.answer(claims, rivals, parts), answer_picture(claims)]
-    ),
+    'answer': f'{told}\n\n{answer_picture(claims, _FOLDER)}',
     'claims': claims_table(claims),
     'rivals': claims_table(rivals),
     'parts': parts_table(parts),
@@ -114,8 +118,15 @@ def progress_table(
   return '\n'.join(lines)
 
 
-def answer_picture(claims: Sequence[analysis.Claim]) -> str:
-  """The picture of the claims that have enough data sets."""
+def answer_picture(
+  claims: Sequence[analysis.Claim], folder: pathlib.Path
+) -> str:
+  """The picture of the claims that have enough data sets.
+
+  Args:
+    claims: all claims.
+    folder: that of the README that shows it.
+  """
   told = [claim for claim in claims if claim.pooled is not None]
   if not told:
     return ''
@@ -124,7 +135,7 @@ def answer_picture(claims: Sequence[analysis.Claim]) -> str:
     lambda: figures.answer(told),
     'Ranking quality of generated parameters over retraining and over the '
     'cheaper ways of adapting, by regime, with intervals and operations',
-    _FOLDER,
+    folder,
   )
 
 

@@ -147,7 +147,7 @@ def operations(claim: analysis.Claim) -> str:
   told = f', at {ratio} {of} the operations'
   free = len([one for one in claim.effects if one.cost == math.inf])
   if free:
-    told += f' (in {free} of {len(claim.effects)} cells the rival needs none)'
+    told += f'; in {free} of {len(claim.effects)} cells the rival needs none'
   return told
 
 

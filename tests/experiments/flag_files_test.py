@@ -15,8 +15,6 @@ MODULES = {
   'ease/diginetica.flags': 'experiments.ease.large',
   'ease/*.flags': 'experiments.ease.run',
   'graph/*.flags': 'experiments.graph.run',
-  'new_items/*.flags': 'experiments.adaptation.run',
-  'new_users/*.flags': 'experiments.adaptation.run',
   'p5/*.flags': 'experiments.p5.run',
   'pref/*.flags': 'experiments.pref.run',
   'sasrec/*.flags': 'experiments.sasrec.run',

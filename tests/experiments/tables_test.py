@@ -10,7 +10,7 @@ import pytest
 from tests.experiments import commands
 
 SCRIPTS = {
-  'experiments.adaptation.tables': 'README.md',
+  'experiments.adaptation.tables': 'experiments/adaptation/README.md',
   'experiments.benchmarks.table': 'experiments/benchmarks/README.md',
   'experiments.catalogues.tables': 'experiments/catalogues/README.md',
   'experiments.ease.tables': 'experiments/ease/README.md',

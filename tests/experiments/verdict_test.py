@@ -156,7 +156,7 @@ def test_a_data_set_with_few_seeds_does_not_count():
   assert sets == {}
 
 
-def test_an_experiment_has_all_methods_on_the_same_seeds(monkeypatch):
+def test_an_experiment_has_whole_methods_on_the_same_seeds(monkeypatch):
   part = matrix.PARTS['new_items']
   rows = made_rows([1.1] * 3)
   rows += [
@@ -166,11 +166,15 @@ def test_an_experiment_has_all_methods_on_the_same_seeds(monkeypatch):
     for budget in part.budgets
     for method in part.further
   ]
+  # The last further method lacks a row on the third set.
   del rows[-1]
+  # A method of the verdict lacks one on the first set.
+  del rows[0]
   monkeypatch.setattr(pooled, 'read', lambda folder: rows)
   found = stored.of_experiment('new_items')
-  assert {one['dataset'] for one in found} == set(part.sets[:2])
-  for name in part.sets[:2]:
+  assert {one['dataset'] for one in found} == set(part.sets[1:3])
+  for name, missing in zip(part.sets[1:3], (0, 1), strict=True):
+    methods = [*part.methods, *part.further]
     cells = {
       (one['method'], one['budget'], one['seed'])
       for one in found
@@ -178,7 +182,7 @@ def test_an_experiment_has_all_methods_on_the_same_seeds(monkeypatch):
     }
     assert cells == set(
       itertools.product(
-        [*part.methods, *part.further],
+        methods[: len(methods) - missing],
         part.budgets,
         range(matrix.FURTHER_SEEDS),
       )

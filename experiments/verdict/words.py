@@ -1,7 +1,7 @@
 """The words of the verdict, all of which follow from numbers."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def times(ratios: Sequence[float]) -> str:
   endless = sum(one == math.inf for one in ratios)
   parts = []
   if finite:
-    mean = math.exp(np.mean(np.log(finite)))
+    mean = _mean(finite)
     parts.append(f'1/{_two(1 / mean)}' if mean < 0.95 else _two(mean))
   if free:
     parts.append('none needed' if free == len(ratios) else f'none in {free}')
@@ -34,6 +34,11 @@ def times(ratios: Sequence[float]) -> str:
     told = 'the other needs none'
     parts.append(told if endless == len(ratios) else f'{told} in {endless}')
   return ', '.join(parts)
+
+
+def _mean(ratios: Sequence[float]) -> float:
+  """The geometric mean."""
+  return math.exp(np.mean(np.log(ratios)))
 
 
 def interval(found: significance.Pooled | analysis.Effect) -> str:
@@ -62,6 +67,14 @@ _VERBS = {
   'worse': 'rank worse',
   'undecided': 'are neither clearly better nor clearly worse',
 }
+# The regimes, within a sentence.
+_CASES = {
+  'new_items': 'new items',
+  'new_users': 'new users',
+  'new_catalogue': 'a new catalogue',
+  'drift': 'drift',
+  'new_domain': 'a new domain',
+}
 
 
 def answer(
@@ -72,7 +85,7 @@ def answer(
   """The answer to the question, one line for each of its parts."""
   retraining = [c for c in claims if c.other == analysis.RETRAINING]
   cheaper = [c for c in claims if c.other == analysis.CHEAPER]
-  named = _grouped('The best generators', rivals, _rival)
+  named = _grouped('The best generators', rivals, 'than')
   lines = (
     ('Cheaper than retraining at equal quality?', _generated(retraining)),
     (
@@ -85,25 +98,32 @@ def answer(
 
 
 def _generated(claims: Sequence[analysis.Claim]) -> str:
-  return _grouped('Generated parameters', claims, _regime)
+  return _grouped('Generated parameters', claims, 'for')
 
 
 def _grouped(
   subject: str,
   claims: Sequence[analysis.Claim],
-  about: Callable[[analysis.Claim], str],
+  preposition: str,
 ) -> str:
-  """A sentence that groups claims by what they say, and one on the others."""
+  """A sentence that groups claims by what they say, and one on the others.
+
+  Claims that say something are told with their figures. Of those that stay
+  undecided, the range of the effects is told once; the tables have each.
+  """
   judged = [c for c in claims if c.pooled is not None and c.strict is not None]
   groups = []
   for word, verb in _VERBS.items():
-    own = [about(claim) for claim in judged if claim.word == word]
-    if own:
-      groups.append(f'{verb} {report_words.listed(own)}')
+    own = [claim for claim in judged if claim.word == word]
+    if not own:
+      continue
+    if word == 'undecided' and len(own) > 1:
+      told = f'{report_words.listed(map(_about, own))} ({_effects(own)})'
+    else:
+      told = report_words.listed(f'{_about(c)} ({_figures(c)})' for c in own)
+    groups.append(f'{verb} {preposition} {told}')
   others = dict.fromkeys(
-    title(c.regime).lower() if c.regime else c.other
-    for c in claims
-    if c not in judged
+    _CASES[c.regime] if c.regime else c.other for c in claims if c not in judged
   )
   sentences = []
   if groups:
@@ -115,16 +135,43 @@ def _grouped(
   return ' '.join(sentences) or 'Too few data sets are complete.'
 
 
-def _regime(claim: analysis.Claim) -> str:
-  """Such as "for new items in closed form (+4.0%, 1.1% to 7.0%, ...)"."""
+def _about(claim: analysis.Claim) -> str:
+  """Such as "new items in closed form", or the name of a rival."""
+  if not claim.regime:
+    return claim.other
   kind = 'when trained' if claim.ours == analysis.TRAINED else 'in closed form'
-  told = f'{gain(claim.pooled)}, {len(claim.sets)} data sets'
-  return f'for {title(claim.regime).lower()} {kind} ({told}{operations(claim)})'
+  return f'{_CASES[claim.regime]} {kind}'
 
 
-def _rival(claim: analysis.Claim) -> str:
+def _figures(claim: analysis.Claim) -> str:
+  """Such as "+4.0%, +1.1% to +7.0%, 8 data sets, at 1/14 of the operations"."""
   told = f'{gain(claim.pooled)}, {len(claim.sets)} data sets'
-  return f'than {claim.other} ({told})'
+  return told + operations(claim) if claim.regime else told
+
+
+def _effects(claims: Sequence[analysis.Claim]) -> str:
+  """Such as "mean effects of -1.5% to +7.6%, 3 data sets".
+
+  Of regimes, the range of the operations is told, too.
+  """
+  ratios = [claim.pooled.ratio for claim in claims]
+  counts = [len(claim.sets) for claim in claims]
+  low, high = (f'{100 * (r - 1):+.1f}%' for r in (min(ratios), max(ratios)))
+  sets = f'{min(counts)} to {max(counts)}'
+  if min(counts) == max(counts):
+    sets = f'{min(counts)}'
+  told = f'mean effects of {low} to {high}, {sets} data sets'
+  costs = [
+    [one.cost for one in claim.effects if 0 < one.cost < math.inf]
+    for claim in claims
+    if claim.regime
+  ]
+  ordered = sorted((one for one in costs if one), key=_mean)
+  if ordered:
+    told += (
+      f', {times(ordered[0])} to {times(ordered[-1])} times the operations'
+    )
+  return told
 
 
 def gain(found: significance.Pooled) -> str:

@@ -294,6 +294,11 @@ def test_a_gain_on_some_sets_only_stays_undecided():
   told = judged(made_rows([1.2, 0.93, 1.0, 1.05]))
   for other in (analysis.RETRAINING, analysis.CHEAPER):
     assert told[analysis.TRAINED, other].word == 'undecided'
+  claim = told[analysis.TRAINED, analysis.RETRAINING]
+  both = [claim, claim._replace(regime='drift')]
+  first, *_ = words.answer(both, [], []).splitlines()
+  assert 'for new items when trained and drift when trained (mean' in first
+  assert first.endswith(', 4 data sets, 1/100 to 1/100 times the operations).')
 
 
 def test_two_sets_are_not_pooled():

@@ -23,7 +23,8 @@ Row = results.Row
 
 # The largest loss to the best rival that counts as none.
 CLOSE = 0.01
-
+# Fewest data sets over which ratios are pooled.
+FEWEST_SETS = 3
 
 # Fields whose values many rows of a file share, and that are stored once.
 _SHARED = ('flags', 'versions', 'commit', 'data', 'people')
@@ -183,8 +184,8 @@ def pooled_table(
 
 def _pooled_line(budget: int, found: dict[str, float]) -> str:
   """One budget: the pooled ratio, and the sets with the extreme ones."""
-  if len(found) < 2:
-    return f'| {budget} | {len(found)} | not enough sets | | |'
+  if not found:
+    return f'| {budget} | 0 | too few sets | | |'
   ends = [
     f'{math.exp(found[name]):.3f} ({name})'
     for name in (min(found, key=found.get), max(found, key=found.get))
@@ -197,6 +198,8 @@ def _pooled_line(budget: int, found: dict[str, float]) -> str:
 
 def pooled(log_ratios: Sequence[float]) -> str:
   """The mean ratio with data sets as units, and its interval."""
+  if len(log_ratios) < FEWEST_SETS:
+    return 'too few sets'
   found = pooled_ratio(log_ratios)
   return f'{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]'
 
@@ -308,7 +311,7 @@ def lines(
         if (other := by_cell.get((over, budget, own[0]['dataset'])))
         and (found_ratio := ratio(own, other))
       ]
-      if len(logs) > 2:
+      if len(logs) >= FEWEST_SETS:
         line[budget] = pooled_ratio(logs)
     if line:
       found[method] = line
@@ -342,8 +345,7 @@ def against_table(rows: Sequence[Row], ours: str, evidence: str) -> str:
         mine = by_cell.get((ours, budget, own[0]['dataset']))
         if mine and (found := ratio(mine, own)):
           ratios.append(math.log(found))
-      enough = len(ratios) > 1
-      cells.append(f'{pooled(ratios)} ({len(ratios)})' if enough else '')
+      cells.append(f'{pooled(ratios)} ({len(ratios)})' if ratios else '')
     lines.append(f'| {method} | {" | ".join(cells)} |')
   return '\n'.join(lines)
 

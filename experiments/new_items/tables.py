@@ -139,10 +139,10 @@ def whole_table(rows: Sequence[Row]) -> str:
   by_cell = pooled.grouped(rows, 'method', 'budget', 'dataset')
   budgets = sorted({key[1] for key in by_cell})
   lines = [
-    f'| method, {_EVIDENCE} | sets | all targets, over the old model | '
+    f'| method, {_EVIDENCE} | all targets, over the old model | '
     'old targets, over the old model | new targets, over a refit at '
     f'{budgets[-1]} |',
-    '|---|---:|---:|---:|---:|',
+    '|---|---:|---:|---:|',
   ]
   for method, budget in dict.fromkeys(key[:2] for key in by_cell):
     if method == _FROZEN or budget not in (budgets[0], budgets[-1]):
@@ -158,12 +158,10 @@ def whole_table(rows: Sequence[Row]) -> str:
         if other and (ratio := pooled.ratio(own, other, view)):
           ratios.append(math.log(ratio))
     cells = [
-      pooled.pooled(ratios) if len(ratios) > 1 else ''
+      f'{pooled.pooled(ratios)} ({len(ratios)})' if ratios else ''
       for ratios in found.values()
     ]
-    lines.append(
-      f'| {method}, {budget} | {len(found["whole"])} | {" | ".join(cells)} |'
-    )
+    lines.append(f'| {method}, {budget} | {" | ".join(cells)} |')
   return '\n'.join(lines)
 
 

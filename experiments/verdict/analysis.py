@@ -39,8 +39,6 @@ _WITHOUT_WEIGHTS = ('content_knn', 'popularity')
 # Those that are fitted step by step. To fit the others again is one solve,
 # which is one of the cheaper ways as well as a retraining.
 _STEP_BY_STEP = ('mult_vae', 'sasrec', 'ials_features')
-# Fewest data sets that are pooled.
-_FEWEST = 3
 
 
 class Effect(NamedTuple):
@@ -59,6 +57,7 @@ class Effect(NamedTuple):
     cost: its operations for an adaptation over the other's, with settings that
       are carried over; infinite where the other needs none.
     cost_tuned: the same with the trials on the evidence.
+    cost_alone: the same as `cost`, where one user or one item arrives alone.
     pays_back: number of adaptations after which the operations that are saved
       make up for those of preparing and of tuning on rehearsals; infinite if
       they never do. -n means that it needs fewer in all until adaptation n.
@@ -75,6 +74,7 @@ class Effect(NamedTuple):
   people: int
   cost: float
   cost_tuned: float
+  cost_alone: float
   pays_back: float
 
 
@@ -353,9 +353,9 @@ def effect(
     )
   values = [[np.array(row['per_user']) for row in side] for side in sides]
   found = significance.people_bootstrap(*values, people, seed=0)
-  carried, tuned = (
+  carried, tuned, alone = (
     [np.mean([cost(row) for row in side]) for side in sides]
-    for cost in (carried_over, with_tuning)
+    for cost in (carried_over, with_tuning, of_one)
   )
   return Effect(
     *place,
@@ -365,7 +365,7 @@ def effect(
     1 + found.low,
     1 + found.high,
     len(set().union(*people)),
-    *(_over(*costs) for costs in (carried, tuned)),
+    *(_over(*costs) for costs in (carried, tuned, alone)),
     _pays_back([np.mean([once(row) for row in side]) for side in sides], tuned),
   )
 
@@ -398,6 +398,24 @@ def with_tuning(row: Row) -> float:
   return row['adapt']['flops'] + row['tuning']['flops_of_evidence']
 
 
+def of_one(row: Row) -> float:
+  """Operations where a single new user or new item arrives.
+
+  A model that is fitted anew is paid for in full. All others cost as much for
+  each user or item of a batch, but for fine-tuning, which then costs more.
+  """
+  if is_refitted(row['method'], row['regime']):
+    return carried_over(row)
+  return carried_over(row) / batch_size(row)
+
+
+def batch_size(row: Row) -> int:
+  """How many users or items an adaptation of a row is for."""
+  if row['regime'] == 'new_users':
+    return len(row['per_user'])
+  return row.get('num_arriving', 1)
+
+
 def once(row: Row) -> float:
   """Operations of preparing, and of all trials on rehearsals."""
   return row['prepare']['flops'] + row['tuning']['flops']
@@ -406,7 +424,9 @@ def once(row: Row) -> float:
 def pool(found: Sequence[Effect]) -> significance.Pooled | None:
   """Pools effects; None below three data sets."""
   ratios = list(ratios_of_sets(found).values())
-  return significance.pooled(ratios) if len(ratios) >= _FEWEST else None
+  return (
+    significance.pooled(ratios) if len(ratios) >= pooled.FEWEST_SETS else None
+  )
 
 
 def ratios_of_sets(found: Sequence[Effect]) -> dict[str, float]:
@@ -419,6 +439,68 @@ def ratios_of_sets(found: Sequence[Effect]) -> dict[str, float]:
     name: math.exp(np.mean([np.mean(own) for own in regimes.values()]))
     for name, regimes in logs.items()
   }
+
+
+def typical_spread(claims: Sequence[Claim]) -> float:
+  """The median standard deviation of a claim's log ratios over data sets."""
+  logs = [np.log([*ratios_of_sets(one.effects).values()]) for one in claims]
+  return float(np.median([own.std(ddof=1) for own in logs]))
+
+
+def least_shown(spread: float, num_sets: int, num_tests: int) -> float:
+  """The least mean ratio that the strictest test of a family calls better.
+
+  Args:
+    spread: standard deviation of the log ratios over data sets.
+    num_sets: number of data sets.
+    num_tests: number of tests in the family.
+  """
+  level = significance.ALPHA / num_tests
+  quantile = scipy.stats.t.ppf(1 - level, num_sets - 1)
+  least = np.log1p(significance.MIN_EFFECT)
+  return float(np.exp(least + quantile * spread / np.sqrt(num_sets)))
+
+
+class WholeCatalogue(NamedTuple):
+  """New items ranked together with the old ones, on a data set.
+
+  Attributes:
+    dataset: name of the data set.
+    ours: kind of the generator, in words.
+    ratio: its NDCG@100 over that of the rival that validation users of the
+      ranking of new items prefer, as a geometric mean over budgets.
+    strict: the same over the rival that is best in the whole catalogue.
+  """
+
+  dataset: str
+  ours: str
+  ratio: float
+  strict: float
+
+
+def whole_catalogue(
+  sets: dict[Key, dict[int, Cells]],
+) -> list[WholeCatalogue]:
+  """Generators against all rivals in the whole catalogue, by data set."""
+  found = []
+  for (regime, name), budgets in sets.items():
+    if regime != 'new_items':
+      continue
+    for kind, ours in KINDS.items():
+      ratios = []
+      for cells in budgets.values():
+        value = {
+          method: pooled.mean_of(rows, results.PRIMARY, 'whole')
+          for method, rows in cells.items()
+          if _served(rows)
+        }
+        own = value[best(cells, regime, of_kind(kind))]
+        rivals = [method for method in value if is_rival(method, regime)]
+        chosen = value[best(cells, regime, is_rival)]
+        ratios.append((own / chosen, own / max(value[one] for one in rivals)))
+      means = np.exp(np.mean(np.log(ratios), axis=0)).tolist()
+      found.append(WholeCatalogue(name, ours, *means))
+  return found
 
 
 class Worth(NamedTuple):

@@ -1,7 +1,7 @@
 """The words of the verdict, all of which follow from numbers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -77,6 +77,11 @@ _CASES = {
 }
 
 
+def cases(regimes_: Iterable[str]) -> str:
+  """Several regimes within a sentence, such as "new items and drift"."""
+  return report_words.listed(_CASES[regime] for regime in regimes_)
+
+
 def answer(
   claims: Sequence[analysis.Claim],
   rivals: Sequence[analysis.Claim],
@@ -87,7 +92,10 @@ def answer(
   cheaper = [c for c in claims if c.other == analysis.CHEAPER]
   named = _grouped('The best generators', rivals, 'than')
   lines = (
-    ('Cheaper than retraining at equal quality?', _generated(retraining)),
+    (
+      'Cheaper than retraining at equal quality?',
+      f'{_generated(retraining)} {_single(retraining)}'.strip(),
+    ),
     (
       'Better than the cheaper ways of adapting?',
       f'{_generated(cheaper)} {named}',
@@ -108,8 +116,8 @@ def _grouped(
 ) -> str:
   """A sentence that groups claims by what they say, and one on the others.
 
-  Claims that say something are told with their figures. Of those that stay
-  undecided, the range of the effects is told once; the tables have each.
+  Claims that say something are told with all of their figures. Of those that
+  stay undecided, the picture and the tables have the intervals.
   """
   judged = [c for c in claims if c.pooled is not None and c.strict is not None]
   groups = []
@@ -117,10 +125,8 @@ def _grouped(
     own = [claim for claim in judged if claim.word == word]
     if not own:
       continue
-    if word == 'undecided' and len(own) > 1:
-      told = f'{report_words.listed(map(_about, own))} ({_effects(own)})'
-    else:
-      told = report_words.listed(f'{_about(c)} ({_figures(c)})' for c in own)
+    figures = _brief if word == 'undecided' else _figures
+    told = report_words.listed(f'{_about(c)} ({figures(c)})' for c in own)
     groups.append(f'{verb} {preposition} {told}')
   others = dict.fromkeys(
     _CASES[c.regime] if c.regime else c.other for c in claims if c not in judged
@@ -130,7 +136,7 @@ def _grouped(
     sentences.append(f'{subject} {"; they ".join(groups)}.')
   if others:
     sentences.append(
-      f'Too few data sets are complete for {report_words.listed(others)}.'
+      f'Too few data sets have results for {report_words.listed(others)}.'
     )
   return ' '.join(sentences) or 'Too few data sets are complete.'
 
@@ -149,29 +155,26 @@ def _figures(claim: analysis.Claim) -> str:
   return told + operations(claim) if claim.regime else told
 
 
-def _effects(claims: Sequence[analysis.Claim]) -> str:
-  """Such as "mean effects of -1.5% to +7.6%, 3 data sets".
+def _brief(claim: analysis.Claim) -> str:
+  """Such as "+4.0%, at 1/14 of the operations"."""
+  told = f'{100 * (claim.pooled.ratio - 1):+.1f}%'
+  return told + operations(claim) if claim.regime else told
 
-  Of regimes, the range of the operations is told, too.
-  """
-  ratios = [claim.pooled.ratio for claim in claims]
-  counts = [len(claim.sets) for claim in claims]
-  low, high = (f'{100 * (r - 1):+.1f}%' for r in (min(ratios), max(ratios)))
-  sets = f'{min(counts)} to {max(counts)}'
-  if min(counts) == max(counts):
-    sets = f'{min(counts)}'
-  told = f'mean effects of {low} to {high}, {sets} data sets'
-  costs = [
-    [one.cost for one in claim.effects if 0 < one.cost < math.inf]
-    for claim in claims
-    if claim.regime
-  ]
-  ordered = sorted((one for one in costs if one), key=_mean)
-  if ordered:
-    told += (
-      f', {times(ordered[0])} to {times(ordered[-1])} times the operations'
-    )
-  return told
+
+def _single(claims: Sequence[analysis.Claim]) -> str:
+  """A sentence on the operations where one user or one item arrives alone."""
+  told = []
+  for claim in claims:
+    costs = [one.cost_alone for one in claim.effects]
+    finite = [cost for cost in costs if 0 < cost < math.inf]
+    if claim.pooled and finite and claim.regime in ('new_items', 'new_users'):
+      told.append(f'{times(finite)} for {_about(claim)}')
+  if not told:
+    return ''
+  return (
+    'Retraining is shared by all that arrive together; where a single item or '
+    f'user arrives, the share of its operations is {report_words.listed(told)}.'
+  )
 
 
 def gain(found: significance.Pooled) -> str:

@@ -36,14 +36,27 @@ def test_the_rival_is_the_one_that_validation_prefers():
 
 
 def test_ratios_are_pooled_with_data_sets_as_units():
-  table = pooled.pooled_table(rows(), ['hyperease_user'], 'shown items')
-  expected = math.sqrt(1.1 * 1.2)
-  assert f'| hyperease_user | 5 | 2 | {expected:.3f} [' in table
+  made = [
+    *rows(),
+    of('three', 'hyperease_user', 0.3, 0.2),
+    of('three', 'ease', 0.25, 0.3),
+    of('three', 'cease', 0.3, 0.1),
+  ]
+  table = pooled.pooled_table(made, ['hyperease_user'], 'shown items')
+  expected = math.cbrt(1.1 * 1.2 * 1.2)
+  assert f'| hyperease_user | 5 | 3 | {expected:.3f} [' in table
   assert '1.100 (one, ease)' in table
   assert '1.200 (two, ease)' in table
-  against = pooled.against_table(rows(), 'hyperease_user', 'shown items')
+  against = pooled.against_table(made, 'hyperease_user', 'shown items')
   assert f'| ease | {expected:.3f} [' in against
-  assert f'| cease | {math.sqrt(0.88 * 1.8):.3f} [' in against
+  assert f'| cease | {math.cbrt(0.88 * 1.8):.3f} [' in against
+
+
+def test_two_data_sets_are_not_pooled():
+  table = pooled.pooled_table(rows(), ['hyperease_user'], 'shown items')
+  assert '| hyperease_user | 5 | 2 | too few sets | 1.100 (one, ease)' in table
+  against = pooled.against_table(rows(), 'hyperease_user', 'shown items')
+  assert '| ease | too few sets (2) |' in against
 
 
 def test_refusals_and_methods_that_have_not_run_leave_cells_empty():

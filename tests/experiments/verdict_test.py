@@ -297,8 +297,40 @@ def test_a_gain_on_some_sets_only_stays_undecided():
   claim = told[analysis.TRAINED, analysis.RETRAINING]
   both = [claim, claim._replace(regime='drift')]
   first, *_ = words.answer(both, [], []).splitlines()
-  assert 'for new items when trained and drift when trained (mean' in first
-  assert first.endswith(', 4 data sets, 1/100 to 1/100 times the operations).')
+  gained = '(+4.1%, at 1/100 of the operations)'
+  assert f'for new items when trained {gained} and drift when' in first
+
+
+def test_a_single_arrival_pays_for_a_refit_alone():
+  rows = made_rows([1.1, 1.1, 1.1])
+  for one in rows:
+    one['num_arriving'] = 50
+  told = judged(rows)
+  retrained = told[analysis.TRAINED, analysis.RETRAINING]
+  assert {one.cost for one in retrained.effects} == {0.01}
+  assert {one.cost_alone for one in retrained.effects} == {0.01 / 50}
+  first, *_ = words.answer([*told.values()], [], []).splitlines()
+  assert 'the share of its operations is 1/5,000 for new items' in first
+
+
+def test_new_items_among_all_items():
+  rows = made_rows([1.1, 1.1, 1.1])
+  for one in rows:
+    value = {'content_knn': 0.5, 'marec': 0.8}.get(one['method'], 0.4)
+    one['views'] = {'whole': {'metrics': {'ndcg@100': value}}}
+  found = analysis.whole_catalogue(analysis.complete(analysis.by_set(rows)))
+  assert {one.dataset for one in found} == set(
+    matrix.PARTS['new_items'].sets[:3]
+  )
+  for one in found:
+    assert one.strict == pytest.approx(0.5)
+    assert one.ratio == pytest.approx(0.8)
+
+
+def test_the_least_gain_that_could_be_shown_falls_with_data_sets():
+  gains = [analysis.least_shown(0.03, count, 24) for count in (3, 5, 8)]
+  assert gains == sorted(gains, reverse=True)
+  assert 1.03 < gains[-1] < 1.06
 
 
 def test_two_sets_are_not_pooled():
@@ -307,8 +339,8 @@ def test_two_sets_are_not_pooled():
   assert claims
   assert all(claim.pooled is None for claim in claims)
   told = words.answer(claims, analysis.named_rivals(whole), [])
-  assert told.count('Too few data sets are complete for new items.') == 2
-  assert 'Too few data sets are complete for PReF, VQ-Rec,' in told
+  assert told.count('Too few data sets have results for new items.') == 2
+  assert 'Too few data sets have results for PReF, VQ-Rec,' in told
 
 
 def test_parameters_and_quality_over_all_cells():

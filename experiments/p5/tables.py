@@ -34,6 +34,16 @@ BEAUTY = {
   'beauty_collaborative_slow': (
     'P5, collaborative numbers, half the learning rate'
   ),
+  'beauty_collaborative_slower': (
+    'P5, collaborative numbers, a quarter of the learning rate'
+  ),
+  'beauty_sequential_slower': (
+    'P5, sequential numbers, a quarter of the learning rate'
+  ),
+  'beauty_given_long': (
+    'P5, the numbers of the file (leak), a quarter of the learning rate, 4 '
+    'times the steps'
+  ),
   'beauty_collaborative_wide': (
     'P5, collaborative numbers, half the learning rate, twice the width'
   ),

@@ -41,8 +41,8 @@ Csr = scipy.sparse.csr_matrix
 Model = method_lib.Model
 Outcome = method_lib.Outcome
 
-# Users whose predictions are held at once; no result depends on it.
-_BLOCK = 1024
+# Predictions of users times items that are held at once, for each term.
+_BLOCK = 2**22
 # Larger catalogues are computed in float32, which halves the memory.
 _MOST_DOUBLE = 10_000
 
@@ -91,60 +91,91 @@ def marec(views: features_lib.Views, **hyperparameters: Any) -> Model:
     )
     dtype = _dtype(data.num_items)
     tables = [np.asarray(table, dtype) for table in tables]
-    cosines = [table @ table.T for table in tables]
-    of_text = sum(counts.matmul(len(t), *t.shape) for t in tables)
-    terms = list(likenesses(cosines))
-    mu = regress(x_UxV, terms, config.unobserved)
-    likeness = sum(float(m) * term for m, term in zip(mu, terms, strict=True))
-    weights = solve(
-      x_UxV,
-      likeness
-      * np.asarray(config.strength * rarity(x_UxV, config.percentile), dtype),
-      sum(cosines) * (config.l2_features / len(cosines)),
-      config.l2,
+    mu = regress(x_UxV, tables, config.unobserved)
+    likeness_VxV = likeness(tables, mu)
+    likeness_VxV *= np.asarray(
+      config.strength * rarity(x_UxV, config.percentile), dtype
     )
-    operations = _fit_flops(x_UxV, len(terms))
+    all_VxF = np.concatenate(tables, axis=1)
+    features_gram_VxV = all_VxF @ all_VxF.T
+    features_gram_VxV *= config.l2_features / len(tables)
+    weights = solve(x_UxV, likeness_VxV, features_gram_VxV, config.l2)
+    of_text = sum(counts.matmul(len(t), *t.shape) for t in tables)
+    operations = _fit_flops(x_UxV, _num_terms(len(tables)))
     return Outcome(weights, Cost(of_text + operations, of_text=of_text))
 
   return item_item.closed_form('marec', config, fit, needs_interactions=False)
 
 
 def likenesses(
-  cosines: list[Float[np.ndarray, 'V V']],
-) -> Iterator[Float[np.ndarray, 'V V']]:
-  """Each G_k and each product G_k * G_l, all with a diagonal of 0.
+  tables: list[Float[np.ndarray, 'V _']], items: slice
+) -> Iterator[Float[np.ndarray, 'V B']]:
+  """Columns of each G_k and of each product G_k * G_l.
 
-  With the item itself among its likes, X G would predict X from X.
+  The diagonal is 0: with the item itself among its likes, X G would predict X
+  from X.
+
+  Args:
+    tables: features of the items in each view, with rows of length 1 or 0.
+    items: the B columns to make.
   """
+  cosines = [table @ table[items].T for table in tables]
   pairs = itertools.combinations_with_replacement(cosines, 2)
-  for term in [*cosines, *(left * right for left, right in pairs)]:
-    yield term - np.diag(np.diagonal(term))
+  own = np.arange(len(tables[0]))[items], np.arange(cosines[0].shape[1])
+  for cosine in cosines:
+    cosine[own] = 0
+    yield cosine
+  for left, right in pairs:
+    yield left * right
+
+
+def likeness(
+  tables: list[Float[np.ndarray, 'V _']], mu: Float[np.ndarray, ' T']
+) -> Float[np.ndarray, 'V V']:
+  """G, the sum of the terms of `likenesses` with the weights mu."""
+  num_items = len(tables[0])
+  total = np.zeros((num_items, num_items), tables[0].dtype)
+  for items in _blocks(num_items, num_items):
+    for weight, term in zip(mu, likenesses(tables, items), strict=True):
+      total[:, items] += float(weight) * term
+  return total
 
 
 def regress(
-  x: Csr, terms: list[Float[np.ndarray, 'V V']], unobserved: float
+  x: Csr, tables: list[Float[np.ndarray, 'V _']], unobserved: float
 ) -> Float[np.ndarray, ' T']:
   """Fits mu, a weighted regression of X on each X G, with an intercept.
 
   Args:
     x: [U, V], binary.
-    terms: T matrices G.
+    tables: as `likenesses` takes them; they make the T matrices G.
     unobserved: weight of the entries that are 0; the others weigh 1.
 
   Returns:
     mu; all 0 where there are no interactions.
   """
-  size = len(terms) + 1
+  size = _num_terms(len(tables)) + 1
   normal, target = np.zeros((size, size)), np.zeros(size)
-  for start in range(0, x.shape[0], _BLOCK):
-    rows = x[start : start + _BLOCK].astype(terms[0].dtype)
-    predicted = np.stack([(rows @ g).ravel() for g in terms])
-    predicted = np.concatenate([predicted, np.ones_like(predicted[:1])])
-    observed = predicted[:, rows.toarray().ravel() > 0]
+  x = x.astype(tables[0].dtype)
+  columns = x.tocsc()
+  for items in _blocks(*x.shape):
+    predicted = [(x @ term).ravel() for term in likenesses(tables, items)]
+    predicted = np.stack([*predicted, np.ones_like(predicted[0])])
+    observed = predicted[:, columns[:, items].toarray().ravel() > 0]
     normal += unobserved * predicted @ predicted.T
     normal += (1 - unobserved) * observed @ observed.T
     target += observed.sum(axis=1)
   return np.linalg.lstsq(normal, target, rcond=1e-10)[0][:-1]
+
+
+def _blocks(num_rows: int, num_items: int) -> Iterator[slice]:
+  width = max(1, _BLOCK // max(1, num_rows))
+  for start in range(0, num_items, width):
+    yield slice(start, min(start + width, num_items))
+
+
+def _num_terms(num_views: int) -> int:
+  return num_views + num_views * (num_views + 1) // 2
 
 
 def rarity(x: Csr, percentile: float) -> Float[np.ndarray, ' V']:
@@ -192,9 +223,10 @@ def solve(
 
 
 def _peak_bytes(num_items: int, num_views: int) -> int:
-  num_terms = num_views + num_views * (num_views + 1) // 2
   size = np.dtype(_dtype(num_items)).itemsize
-  return (num_views + num_terms + 4) * size * num_items**2
+  # The system, its two parts, and what LAPACK or their product needs beside.
+  square = 5 * size * num_items**2
+  return square + (_num_terms(num_views) + 2) * size * _BLOCK
 
 
 def _dtype(num_items: int):

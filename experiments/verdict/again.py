@@ -19,7 +19,8 @@ from absl import flags
 from experiments import pooled, script
 from experiments.adaptation import stored_rows
 from experiments.adaptation.report import commands
-from experiments.verdict import analysis, stored
+from experiments.verdict import cells as cells_lib
+from experiments.verdict import stored
 from hyperrec.evaluation import results
 
 _NUM_CELLS = flags.DEFINE_integer(
@@ -44,7 +45,7 @@ _SAME = ('metrics', 'per_user', 'people', 'hyperparameters', 'validation')
 def main(argv):
   """Runs the cells and writes the file."""
   del argv
-  sets = analysis.complete(analysis.by_set(stored.every_row()))
+  sets = cells_lib.complete(cells_lib.by_set(stored.every_row()))
   rows = pooled.ran(
     [
       row

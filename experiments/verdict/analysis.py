@@ -1,29 +1,26 @@
 """What follows from the matrix: effects on data sets, pooled, with their tests.
 
-A cell is the rows of a regime, data set, budget and method, one for each seed.
 The methods of a claim are chosen on validation users, for each data set and
 budget: the best generator of a kind, and the best of the methods that it is
-held against. Beside that stands the method that is best on the test users. A
-data set counts with the seeds for which all cells of its regime are there, if
-these are enough.
+held against. Beside that stands the method that is best on the test users.
 """
 
 import collections
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import scipy.stats
 
 from experiments import catalogue, pooled
+from experiments.verdict import cells as cells_lib
 from experiments.verdict import matrix
 from hyperrec.evaluation import results, significance
 
 Row = results.Row
-Key = tuple[str, str]
-# Method -> rows of all seeds, at one budget of a data set.
-Cells = dict[str, list[Row]]
+Key = cells_lib.Key
+Cells = cells_lib.Cells
 # Whether a method may be chosen in a regime.
 Candidate = Callable[[str, str], bool]
 
@@ -151,79 +148,6 @@ def claim(
   )  # fmt: skip
 
 
-def by_set(rows: Iterable[Row]) -> dict[Key, dict[int, Cells]]:
-  """(regime, data set) -> budget -> cells, of methods of the matrix."""
-  found = collections.defaultdict(
-    lambda: collections.defaultdict(lambda: collections.defaultdict(list))
-  )
-  for row in rows:
-    part = matrix.PARTS.get(row['regime'])
-    if part is None or row['method'] not in part.methods:
-      continue
-    if row['seed'] < matrix.SEEDS and row['budget'] in part.budgets:
-      budgets = found[row['regime'], row['dataset']]
-      budgets[row['budget']][row['method']].append(row)
-  return {
-    key: {b: dict(budgets[b]) for b in sorted(budgets)}
-    for key, budgets in found.items()
-  }
-
-
-class Progress(NamedTuple):
-  """How much of a regime is there on a data set.
-
-  Attributes:
-    rows: number of cells and seeds that are there.
-    planned: number of those that the matrix asks for.
-    seeds: the seeds with which every method has run with every budget.
-  """
-
-  rows: int
-  planned: int
-  seeds: frozenset[int]
-
-  @property
-  def is_enough(self) -> bool:
-    """Whether the data set counts."""
-    return len(self.seeds) >= matrix.FEWEST_SEEDS
-
-
-def progress(sets: dict[Key, dict[int, Cells]]) -> dict[Key, Progress]:
-  """(regime, data set) -> how much of it is there, for the whole matrix."""
-  found = {}
-  for regime, part in matrix.PARTS.items():
-    for name in part.sets:
-      budgets = sets.get((regime, name), {})
-      seeds = [
-        {row['seed'] for row in budgets.get(budget, {}).get(method, ())}
-        for budget in part.budgets
-        for method in part.methods
-      ]
-      found[regime, name] = Progress(
-        sum(map(len, seeds)),
-        len(seeds) * matrix.SEEDS,
-        frozenset.intersection(*map(frozenset, seeds)),
-      )
-  return found
-
-
-def complete(
-  sets: dict[Key, dict[int, Cells]],
-) -> dict[Key, dict[int, Cells]]:
-  """The data sets with enough seeds, without the seeds that have a hole."""
-  return {
-    key: {
-      budget: {
-        method: [row for row in rows if row['seed'] in there.seeds]
-        for method, rows in cells.items()
-      }
-      for budget, cells in sets[key].items()
-    }
-    for key, there in progress(sets).items()
-    if there.is_enough
-  }
-
-
 def is_rival(method: str, regime: str) -> bool:
   """Whether it is an established method."""
   del regime
@@ -315,7 +239,7 @@ def best(
   """
   values = {}
   for method, rows in cells.items():
-    if _served(rows) and candidate(method, regime):
+    if cells_lib.served(rows) and candidate(method, regime):
       values[method] = float(
         np.mean(
           [
@@ -325,10 +249,6 @@ def best(
         )
       )
   return max(values, key=values.__getitem__) if values else None
-
-
-def _served(rows: Sequence[Row]) -> bool:
-  return not any('cannot' in row for row in rows)
 
 
 def effect(
@@ -461,158 +381,6 @@ def least_shown(spread: float, num_sets: int, num_tests: int) -> float:
   return float(np.exp(least + quantile * spread / np.sqrt(num_sets)))
 
 
-class WholeCatalogue(NamedTuple):
-  """New items ranked together with the old ones, on a data set.
-
-  Attributes:
-    dataset: name of the data set.
-    ours: kind of the generator, in words.
-    ratio: its NDCG@100 over that of the rival that validation users of the
-      ranking of new items prefer, as a geometric mean over budgets.
-    strict: the same over the rival that is best in the whole catalogue.
-  """
-
-  dataset: str
-  ours: str
-  ratio: float
-  strict: float
-
-
-def whole_catalogue(
-  sets: dict[Key, dict[int, Cells]],
-) -> list[WholeCatalogue]:
-  """Generators against all rivals in the whole catalogue, by data set."""
-  found = []
-  for (regime, name), budgets in sets.items():
-    if regime != 'new_items':
-      continue
-    for kind, ours in KINDS.items():
-      ratios = []
-      for cells in budgets.values():
-        value = {
-          method: pooled.mean_of(rows, results.PRIMARY, 'whole')
-          for method, rows in cells.items()
-          if _served(rows)
-        }
-        own = value[best(cells, regime, of_kind(kind))]
-        rivals = [method for method in value if is_rival(method, regime)]
-        chosen = value[best(cells, regime, is_rival)]
-        ratios.append((own / chosen, own / max(value[one] for one in rivals)))
-      means = np.exp(np.mean(np.log(ratios), axis=0)).tolist()
-      found.append(WholeCatalogue(name, ours, *means))
-  return found
-
-
-class Worth(NamedTuple):
-  """What generated parameters are worth in evidence.
-
-  Attributes:
-    regime: name of the regime.
-    dataset: name of the data set.
-    budget: the least evidence with which a generator serves.
-    ours: the best generator of its kind there.
-    until: the least evidence from which on the best retrained model ranks as
-      well, or less than 1% worse; None if it never does.
-    budgets: the amounts of evidence that were tried.
-  """
-
-  regime: str
-  dataset: str
-  budget: int
-  ours: str
-  until: int | None
-  budgets: tuple[int, ...]
-
-
-def worth(sets: dict[Key, dict[int, Cells]]) -> list[Worth]:
-  """Evidence that retraining needs to rank as well as a generator at least."""
-  found = []
-  for (regime, name), budgets in sets.items():
-    for kind in KINDS:
-      for budget, cells in budgets.items():
-        ours = best(cells, regime, of_kind(kind))
-        if ours is not None:
-          value = pooled.mean_of(cells[ours], results.PRIMARY)
-          until = _until(budgets, regime, budget, value)
-          found.append(Worth(regime, name, budget, ours, until, tuple(budgets)))
-          break
-  return found
-
-
-def _until(
-  budgets: dict[int, Cells], regime: str, first: int, value: float
-) -> int | None:
-  """The least budget from which on the best retrained model has a value."""
-  until = None
-  for budget in sorted(budgets, reverse=True):
-    other = best(budgets[budget], regime, is_retrained)
-    least = (1 - significance.MIN_EFFECT) * value
-    if budget < first or other is None:
-      break
-    if pooled.mean_of(budgets[budget][other], results.PRIMARY) < least:
-      break
-    until = budget
-  return until
-
-
-class Capacity(NamedTuple):
-  """How many parameters a method keeps, and how well it ranks.
-
-  Attributes:
-    parameters: a fourth of the bytes that scoring needs after an adaptation;
-      the geometric mean over cells.
-    quality: NDCG@100 over that of the best method of the cell; the mean.
-  """
-
-  parameters: float
-  quality: float
-
-
-def capacity(sets: dict[Key, dict[int, Cells]]) -> dict[str, Capacity]:
-  """Parameters and quality of each method, over all cells in which it serves.
-
-  Data sets, then regimes, have equal weight.
-  """
-  found = collections.defaultdict(lambda: collections.defaultdict(list))
-  for regime, cells in _sizes(sets):
-    best_value = max(quality for _, quality in cells.values())
-    for method, (parameters, quality) in cells.items():
-      found[method][regime].append((math.log(parameters), quality / best_value))
-  means = {
-    method: np.mean([np.mean(own, axis=0) for own in regimes.values()], axis=0)
-    for method, regimes in found.items()
-  }
-  return {m: Capacity(math.exp(size), q) for m, (size, q) in means.items()}
-
-
-def capacity_correlation(sets: dict[Key, dict[int, Cells]]) -> float | None:
-  """Spearman's correlation of parameters and quality, the mean over cells.
-
-  None without a cell.
-  """
-  found = []
-  for _, cells in _sizes(sets):
-    sizes, qualities = zip(*cells.values(), strict=True)
-    found.append(scipy.stats.spearmanr(sizes, qualities).statistic)
-  return float(np.mean(found)) if found else None
-
-
-def _sizes(sets: dict[Key, dict[int, Cells]]):
-  """Yields regime and method -> (parameters, NDCG@100), for each cell."""
-  for (regime, _), budgets in sets.items():
-    for cells in budgets.values():
-      own = {
-        method: (
-          np.mean([row['adapt']['state_bytes'] for row in rows]) / 4,
-          pooled.mean_of(rows, results.PRIMARY),
-        )
-        for method, rows in cells.items()
-        if _served(rows)
-      }
-      if len(own) > 1:
-        yield regime, own
-
-
 def family(sets: dict[Key, dict[int, Cells]]) -> list[Claim]:
   """The claims by regime and kind of generator, not yet corrected.
 
@@ -656,7 +424,7 @@ def parts(sets: dict[Key, dict[int, Cells]]) -> list[Claim]:
       if regime in regimes
       for budget, cells in budgets.items()
       if all(
-        method in cells and _served(cells[method])
+        method in cells and cells_lib.served(cells[method])
         for method in (whole, without)
       )
     ]

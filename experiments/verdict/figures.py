@@ -7,7 +7,7 @@ import matplotlib.figure
 import matplotlib.ticker
 
 from experiments.adaptation.report import figures, labels
-from experiments.verdict import analysis, words
+from experiments.verdict import analysis, details, words
 from hyperrec.evaluation import significance
 
 _COLOURS = {
@@ -108,7 +108,7 @@ def _write(axes, x: float, y: float, text: str, **look) -> None:
 
 
 def capacity(
-  sizes: Mapping[str, analysis.Capacity],
+  sizes: Mapping[str, details.Capacity],
 ) -> matplotlib.figure.Figure:
   """Quality over the number of parameters, one point for each method."""
   width, height = 620, 460

@@ -19,7 +19,15 @@ from absl import flags
 
 from experiments import pictures, pooled, readme, script
 from experiments.adaptation import stored_rows
-from experiments.verdict import analysis, figures, matrix, stored, words
+from experiments.verdict import (
+  analysis,
+  details,
+  figures,
+  matrix,
+  stored,
+  words,
+)
+from experiments.verdict import cells as cells_lib
 from hyperrec.evaluation import results, significance
 
 _TAKE = flags.DEFINE_string(
@@ -49,8 +57,8 @@ def main(argv):
   for workdir in _TAKE_LARGE.value:
     pooled.take_in(stored_rows.read(workdir), _LARGE)
   rows = stored.every_row()
-  sets = analysis.by_set(rows)
-  whole = analysis.complete(sets)
+  sets = cells_lib.by_set(rows)
+  whole = cells_lib.complete(sets)
   file = _FOLDER / 'README.md'
   claims = analysis.family(whole)
   rivals = analysis.named_rivals(whole)
@@ -62,16 +70,16 @@ def main(argv):
     'README.md', 'answer', f'{told}\n\n{answer_picture(claims, _ROOT)}'
   )
   for name, content in {
-    'progress': progress_table(analysis.progress(sets)),
+    'progress': progress_table(cells_lib.progress(sets)),
     'answer': f'{told}\n\n{answer_picture(claims, _FOLDER)}',
     'claims': claims_table(claims),
     'rivals': claims_table(rivals),
     'power': power_line(claims, rivals),
-    'whole': whole_table(analysis.whole_catalogue(whole)),
+    'whole': whole_table(details.whole_catalogue(whole)),
     'parts': parts_table(parts),
     'capacity': capacity_picture(whole),
     'large': large_table(pooled.read(_LARGE)),
-    'worth': worth_table(analysis.worth(whole)),
+    'worth': worth_table(details.worth(whole)),
     'effects': effects_table(claims),
     'quality': quality_tables(whole),
     'again': again_line(_RESULTS / 'again.json'),
@@ -100,7 +108,7 @@ def again_line(file: pathlib.Path) -> str:
 
 
 def progress_table(
-  progress: dict[analysis.Key, analysis.Progress],
+  progress: dict[cells_lib.Key, cells_lib.Progress],
 ) -> str:
   """The data sets of each regime, and how much of each is there."""
   lines = [
@@ -142,11 +150,11 @@ def answer_picture(
 
 
 def capacity_picture(
-  sets: dict[analysis.Key, dict[int, analysis.Cells]],
+  sets: dict[cells_lib.Key, dict[int, cells_lib.Cells]],
 ) -> str:
   """Parameters against quality, with what follows."""
-  told = words.capacity(analysis.capacity_correlation(sets))
-  found = analysis.capacity(sets)
+  told = words.capacity(details.capacity_correlation(sets))
+  found = details.capacity(sets)
   if not found:
     return told
   picture = pictures.save(
@@ -203,7 +211,7 @@ def power_line(
   )
 
 
-def whole_table(found: Sequence[analysis.WholeCatalogue]) -> str:
+def whole_table(found: Sequence[details.WholeCatalogue]) -> str:
   """New items among all items: ratios to rivals, pooled and by data set."""
   lines = [
     '| generator | rival | data sets | ratio of NDCG@100 [95%] | by data set |',
@@ -285,7 +293,7 @@ def effects_table(claims: Sequence[analysis.Claim]) -> str:
   return '\n'.join(lines)
 
 
-def worth_table(found: Sequence[analysis.Worth]) -> str:
+def worth_table(found: Sequence[details.Worth]) -> str:
   """The evidence that retraining needs to rank as well as a generator."""
   lines = [
     '| regime | data set | generator, evidence | retraining needs | tried |',
@@ -338,7 +346,9 @@ def _per_item(rows: Sequence[results.Row]) -> float:
   )
 
 
-def quality_tables(sets: dict[analysis.Key, dict[int, analysis.Cells]]) -> str:
+def quality_tables(
+  sets: dict[cells_lib.Key, dict[int, cells_lib.Cells]],
+) -> str:
   """For each regime: NDCG@100 by method, on each data set at each budget."""
   by_regime = collections.defaultdict(dict)
   for (regime, name), budgets in sets.items():

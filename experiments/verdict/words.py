@@ -172,8 +172,9 @@ def _single(claims: Sequence[analysis.Claim]) -> str:
   if not told:
     return ''
   return (
-    'Retraining is shared by all that arrive together; where a single item or '
-    f'user arrives, the share of its operations is {report_words.listed(told)}.'
+    'A retraining is shared by all that arrive together; where a single item '
+    'or user arrives, the operations of generating, over those of retraining, '
+    f'are {report_words.listed(told)}.'
   )
 
 

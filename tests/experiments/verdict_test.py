@@ -8,7 +8,15 @@ import pytest
 
 from experiments import catalogue, pooled
 from experiments.adaptation.report import figures as report_figures
-from experiments.verdict import analysis, figures, matrix, stored, words
+from experiments.verdict import (
+  analysis,
+  details,
+  figures,
+  matrix,
+  stored,
+  words,
+)
+from experiments.verdict import cells as cells_lib
 from hyperrec import regimes
 from hyperrec.evaluation import results
 from tests.experiments import commands
@@ -125,7 +133,7 @@ def test_a_seed_with_a_hole_does_not_count():
   rows = made_rows([1.1] * 4)
   first = rows[0]['dataset']
   of_first = lambda sets: sets['new_items', first][0]['marec']  # noqa: E731
-  whole = analysis.complete(analysis.by_set(rows))
+  whole = cells_lib.complete(cells_lib.by_set(rows))
   assert len(whole) == 4
   assert len(of_first(whole)) == matrix.SEEDS
   rows = [
@@ -134,11 +142,11 @@ def test_a_seed_with_a_hole_does_not_count():
     if (one['dataset'], one['method'], one['budget'], one['seed'])
     != (first, 'cease', 20, 3)
   ]
-  sets = analysis.by_set(rows)
-  there = analysis.progress(sets)['new_items', first]
+  sets = cells_lib.by_set(rows)
+  there = cells_lib.progress(sets)['new_items', first]
   assert there.rows == there.planned - 1
   assert there.seeds == {0, 1, 2, 4}
-  assert [one['seed'] for one in of_first(analysis.complete(sets))] == [
+  assert [one['seed'] for one in of_first(cells_lib.complete(sets))] == [
     0, 1, 2, 4
   ]  # fmt: skip
 
@@ -149,10 +157,10 @@ def test_a_data_set_with_few_seeds_does_not_count():
     one for one in rows if one['dataset'] != rows[0]['dataset']
     or one['seed'] < matrix.FEWEST_SEEDS - 1
   ]  # fmt: skip
-  sets = analysis.complete(analysis.by_set(few))
+  sets = cells_lib.complete(cells_lib.by_set(few))
   assert len(sets) == 3
   assert ('new_items', rows[0]['dataset']) not in sets
-  sets = analysis.complete(analysis.by_set([]))
+  sets = cells_lib.complete(cells_lib.by_set([]))
   assert sets == {}
 
 
@@ -191,7 +199,7 @@ def test_an_experiment_has_whole_methods_on_the_same_seeds(monkeypatch):
 
 def judged(rows):
   """The claims of rows, corrected, by what is held against what."""
-  whole = analysis.complete(analysis.by_set(rows))
+  whole = cells_lib.complete(cells_lib.by_set(rows))
   claims = analysis.corrected(analysis.family(whole))
   return {(claim.ours, claim.other): claim for claim in claims}
 
@@ -241,7 +249,7 @@ def test_closed_forms_that_are_solved_again_count_on_both_sides():
 
 def test_what_a_part_adds():
   found = analysis.parts(
-    analysis.complete(analysis.by_set(made_rows([1.1, 1.12, 1.09])))
+    cells_lib.complete(cells_lib.by_set(made_rows([1.1, 1.12, 1.09])))
   )
   told = {claim.ours: claim for claim in found}
   added = told['hyperease_item_trained over hyperease_item']
@@ -258,7 +266,7 @@ def test_operations_that_are_saved_pay_back_training():
     if one['method'] == 'hyperease_item_trained':
       one['prepare'] = {'flops': 3000.0}
       one['tuning'] = {'flops': 960.0, 'flops_of_evidence': 0.0}
-  cells = analysis.by_set(rows)['new_items', 'msweb'][0]
+  cells = cells_lib.by_set(rows)['new_items', 'msweb'][0]
   place = 'new_items', 'msweb', 0
   pair = 'hyperease_item_trained', 'ease:retrain'
   # 3,960 operations once, and 1,000 - 10 saved each time.
@@ -276,7 +284,7 @@ def test_what_a_generator_is_worth_in_evidence():
     if one['budget'] < 20 and not generates:
       one['metrics'] = {'ndcg@100': 0.0}
       one['validation'] = 0.0
-  for found in analysis.worth(analysis.complete(analysis.by_set(rows))):
+  for found in details.worth(cells_lib.complete(cells_lib.by_set(rows))):
     assert (found.budget, found.until) == (0, 20)
     assert found.budgets == (0, 1, 5, 20)
   for one in rows:
@@ -286,7 +294,7 @@ def test_what_a_generator_is_worth_in_evidence():
       one['metrics'] = {'ndcg@100': 0.5}
     if catalogue.BY_NAME[one['method']].is_hypernetwork:
       one['metrics'] = {'ndcg@100': 0.3}
-  for found in analysis.worth(analysis.complete(analysis.by_set(rows))):
+  for found in details.worth(cells_lib.complete(cells_lib.by_set(rows))):
     assert found.until is None
 
 
@@ -310,7 +318,7 @@ def test_a_single_arrival_pays_for_a_refit_alone():
   assert {one.cost for one in retrained.effects} == {0.01}
   assert {one.cost_alone for one in retrained.effects} == {0.01 / 50}
   first, *_ = words.answer([*told.values()], [], []).splitlines()
-  assert 'the share of its operations is 1/5,000 for new items' in first
+  assert 'over those of retraining, are 1/5,000 for new items' in first
 
 
 def test_new_items_among_all_items():
@@ -318,7 +326,7 @@ def test_new_items_among_all_items():
   for one in rows:
     value = {'content_knn': 0.5, 'marec': 0.8}.get(one['method'], 0.4)
     one['views'] = {'whole': {'metrics': {'ndcg@100': value}}}
-  found = analysis.whole_catalogue(analysis.complete(analysis.by_set(rows)))
+  found = details.whole_catalogue(cells_lib.complete(cells_lib.by_set(rows)))
   assert {one.dataset for one in found} == set(
     matrix.PARTS['new_items'].sets[:3]
   )
@@ -334,7 +342,7 @@ def test_the_least_gain_that_could_be_shown_falls_with_data_sets():
 
 
 def test_two_sets_are_not_pooled():
-  whole = analysis.complete(analysis.by_set(made_rows([1.2, 1.2])))
+  whole = cells_lib.complete(cells_lib.by_set(made_rows([1.2, 1.2])))
   claims = analysis.family(whole)
   assert claims
   assert all(claim.pooled is None for claim in claims)
@@ -351,18 +359,18 @@ def test_parameters_and_quality_over_all_cells():
     rank = order.index(one['method']) + 2
     is_best = one['method'] == 'hyperease_item_trained'
     one['adapt']['state_bytes'] = 4 if is_best else 4 * rank
-  sets = analysis.complete(analysis.by_set(rows))
-  found = analysis.capacity(sets)
+  sets = cells_lib.complete(cells_lib.by_set(rows))
+  found = details.capacity(sets)
   assert found['hyperease_item_trained'] == pytest.approx((1.0, 1.0))
   assert found['content_knn'] == pytest.approx((2.0, 1 / 1.1))
-  assert analysis.capacity_correlation(sets) == pytest.approx(-1.0)
+  assert details.capacity_correlation(sets) == pytest.approx(-1.0)
   assert 'methods with fewer parameters rank better' in words.capacity(-0.5)
   assert 'hardly tells' in words.capacity(0.1)
-  assert analysis.capacity_correlation({}) is None
+  assert details.capacity_correlation({}) is None
 
 
 def test_the_picture_of_the_answer_shows_each_claim():
-  whole = analysis.complete(analysis.by_set(made_rows([1.1, 1.12, 1.09])))
+  whole = cells_lib.complete(cells_lib.by_set(made_rows([1.1, 1.12, 1.09])))
   claims = [
     one
     for one in analysis.corrected(analysis.family(whole))
@@ -379,7 +387,7 @@ def test_other_people_are_refused():
   for one in rows:
     if one['method'] == 'marec':
       one['people'] = ['somebody'] * len(one['people'])
-  cells = analysis.by_set(rows)['new_items', 'msweb'][0]
+  cells = cells_lib.by_set(rows)['new_items', 'msweb'][0]
   with pytest.raises(results.ResultError, match='judged on different people'):
     analysis.effect(('new_items', 'msweb', 0), cells, 'l3ae', 'marec')
 
@@ -389,13 +397,15 @@ def test_a_method_that_refuses_is_not_chosen():
   for one in rows:
     if one['method'] == 'content_knn' and one['seed'] == 3:
       one.update(cannot='too short', validation=None)
-  cells = analysis.by_set(rows)['new_items', 'msweb'][0]
+  cells = cells_lib.by_set(rows)['new_items', 'msweb'][0]
   chosen = analysis.best(cells, 'new_items', analysis.is_adapted_cheaply)
   assert chosen != 'content_knn'
 
 
 def test_the_answer_groups_what_is_better_and_worse():
-  whole = analysis.complete(analysis.by_set(made_rows([1.2, 1.21, 1.19, 1.2])))
+  whole = cells_lib.complete(
+    cells_lib.by_set(made_rows([1.2, 1.21, 1.19, 1.2]))
+  )
   claims = analysis.corrected(analysis.family(whole))
   retraining, cheaper, parts = words.answer(claims, [], []).splitlines()
   start = (
@@ -425,7 +435,7 @@ def test_the_readme_says_what_the_committed_rows_say():
     for regime in matrix.PARTS
     for one in pooled.read(folder / 'results' / regime)
   ]
-  whole = analysis.complete(analysis.by_set(rows))
+  whole = cells_lib.complete(cells_lib.by_set(rows))
   claims, rivals = analysis.family(whole), analysis.named_rivals(whole)
   both = analysis.corrected([*claims, *rivals])
   told = words.answer(

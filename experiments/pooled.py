@@ -160,26 +160,34 @@ def pooled_table(
     methods: names of the methods that are held against the rivals.
     evidence: heading of the column of budgets.
   """
-  by_cell = grouped(rows, 'dataset', 'budget', 'method')
-  budgets = sorted({budget for _, budget, _ in by_cell})
+  budgets = sorted({row['budget'] for row in rows})
   lines = [
     f'| method | {evidence} | sets | ratio to the best rival '
     '[95%] | lowest | highest |',
     '|---|---:|---:|---:|---|---|',
   ]
   for ours, budget in itertools.product(methods, budgets):
-    found = {}
-    for name in dict.fromkeys(key[0] for key in by_cell):
-      cells = {
-        method: own
-        for (data, b, method), own in by_cell.items()
-        if (data, b) == (name, budget)
-      }
-      rival = best_rival(cells) if ours in cells else None
-      if rival and (found_ratio := ratio(cells[ours], cells[rival])):
-        found[f'{name}, {rival}'] = math.log(found_ratio)
+    found = over_best_rival(rows, ours, budget)
     lines.append(f'| {ours} {_pooled_line(budget, found)}')
   return '\n'.join(lines)
+
+
+def over_best_rival(
+  rows: Sequence[Row], ours: str, budget: int
+) -> dict[str, float]:
+  """ "data set, rival" -> log ratio to the rival that validation prefers."""
+  found = {}
+  by_cell = grouped(rows, 'dataset', 'budget', 'method')
+  for name in dict.fromkeys(key[0] for key in by_cell):
+    cells = {
+      method: own
+      for (data, b, method), own in by_cell.items()
+      if (data, b) == (name, budget)
+    }
+    rival = best_rival(cells) if ours in cells else None
+    if rival and (found_ratio := ratio(cells[ours], cells[rival])):
+      found[f'{name}, {rival}'] = math.log(found_ratio)
+  return found
 
 
 def _pooled_line(budget: int, found: dict[str, float]) -> str:

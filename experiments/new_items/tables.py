@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from experiments import pictures, pooled, readme, script
+from experiments import goals, pictures, pooled, readme, script
 from experiments.verdict import stored
 from hyperrec.evaluation import results
 
@@ -55,6 +55,7 @@ def main(argv):
   readme.replace_block(file, 'sets', sets_table(rows))
   ratios = pooled.pooled_table(rows, OURS, f'{_EVIDENCE} of an item')
   readme.replace_block(file, 'pooled', ratios)
+  readme.replace_block(file, 'goals', goals.table(goals_of(rows)))
   best = pooled.best_table(rows, OURS, _EVIDENCE)
   readme.replace_block(file, 'best', best)
   readme.replace_block(file, 'picture', picture(rows))
@@ -110,6 +111,32 @@ def sets_table(rows: Sequence[Row]) -> str:
   return '\n'.join(lines)
 
 
+def goals_of(rows: Sequence[Row]) -> list[goals.Goal]:
+  """What was asked of the trained columns, and in the whole catalogue."""
+  trained = OURS[1]
+  over = {k: pooled.over_best_rival(rows, trained, k) for k in (0, 1)}
+  shown = {0: 'no interaction', 1: 'one interaction'}
+  among_new = [
+    goals.Goal(f'{trained} over the best rival, {shown[k]}', least, found, each)
+    for least, each in ((1.05, False), (0.99, True))
+    for k, found in over.items()
+  ]
+  last = max(row['budget'] for row in rows)
+  among_all = [
+    goals.Goal(
+      f'{trained} in the whole catalogue, no interaction: {what}',
+      least,
+      whole_ratios(rows, trained, 0, view, last),
+    )
+    for what, view, least in (
+      ('all targets, over the old model', 'whole', 1.15),
+      ('old targets, over the old model', 'whole, old', 0.97),
+      (f'new targets, over a refit at {last}', 'whole, new', 0.9),
+    )
+  ]
+  return [*among_new, *among_all]
+
+
 def near_table(rows: Sequence[Row]) -> str:
   """NDCG@100 at no interactions, without and with near-duplicates."""
   by_cell = pooled.grouped(rows, 'method', 'budget', 'dataset')
@@ -147,22 +174,34 @@ def whole_table(rows: Sequence[Row]) -> str:
   for method, budget in dict.fromkeys(key[:2] for key in by_cell):
     if method == _FROZEN or budget not in (budgets[0], budgets[-1]):
       continue
-    found = {'whole': [], 'whole, old': [], 'whole, new': []}
-    for (_, _, name), own in by_cell.items():
-      if own is not by_cell.get((method, budget, name)):
-        continue
-      for view, ratios in found.items():
-        is_new = view == 'whole, new'
-        base = (_REFIT, budgets[-1]) if is_new else (_FROZEN, budgets[0])
-        other = by_cell.get((*base, name))
-        if other and (ratio := pooled.ratio(own, other, view)):
-          ratios.append(math.log(ratio))
+    found = [
+      whole_ratios(rows, method, budget, view, budgets[-1])
+      for view in ('whole', 'whole, old', 'whole, new')
+    ]
     cells = [
-      f'{pooled.pooled(ratios)} ({len(ratios)})' if ratios else ''
-      for ratios in found.values()
+      f'{pooled.pooled(list(one.values()))} ({len(one)})' if one else ''
+      for one in found
     ]
     lines.append(f'| {method}, {budget} | {" | ".join(cells)} |')
   return '\n'.join(lines)
+
+
+def whole_ratios(
+  rows: Sequence[Row], method: str, budget: int, view: str, last: int
+) -> dict[str, float]:
+  """Data set -> log ratio in a view of the whole catalogue.
+
+  New targets are held against a refit at the last budget, others against the
+  old model.
+  """
+  by_cell = pooled.grouped(rows, 'method', 'budget', 'dataset')
+  base = (_REFIT, last) if view == 'whole, new' else (_FROZEN, 0)
+  found = {}
+  for name in dict.fromkeys(key[2] for key in by_cell):
+    own, other = by_cell.get((method, budget, name)), by_cell.get((*base, name))
+    if own and other and (ratio := pooled.ratio(own, other, view)):
+      found[name] = math.log(ratio)
+  return found
 
 
 def whole(cell: Sequence[Row]) -> str:

@@ -133,17 +133,20 @@ def grouped(rows: Sequence[Row], *names: str) -> dict[tuple, list[Row]]:
   return dict(groups)
 
 
-def best_rival(cells: dict[str, list[Row]]) -> str | None:
+def best_rival(
+  cells: dict[str, list[Row]], also: Sequence[str] = ()
+) -> str | None:
   """The rival with the best validation value among those of all seeds.
 
   Args:
     cells: method -> rows of one data set and budget.
+    also: methods of another role that count as rivals.
   """
   most = max(map(len, cells.values()))
   values = {
     name: float(np.mean([row['validation'] for row in rows]))
     for name, rows in cells.items()
-    if catalogue.BY_NAME[name].role == 'rival'
+    if (catalogue.BY_NAME[name].role == 'rival' or name in also)
     and len(rows) == most
     and all(row.get('validation') is not None for row in rows)
   }
@@ -173,9 +176,19 @@ def pooled_table(
 
 
 def over_best_rival(
-  rows: Sequence[Row], ours: str, budget: int
+  rows: Sequence[Row], ours: str, budget: int, also: Sequence[str] = ()
 ) -> dict[str, float]:
-  """ "data set, rival" -> log ratio to the rival that validation prefers."""
+  """The log ratio to the rival that validation prefers, on each data set.
+
+  Args:
+    rows: all rows.
+    ours: name of the method.
+    budget: one of the budgets.
+    also: methods of another role that count as rivals.
+
+  Returns:
+    "data set, rival" -> log ratio.
+  """
   found = {}
   by_cell = grouped(rows, 'dataset', 'budget', 'method')
   for name in dict.fromkeys(key[0] for key in by_cell):
@@ -184,7 +197,7 @@ def over_best_rival(
       for (data, b, method), own in by_cell.items()
       if (data, b) == (name, budget)
     }
-    rival = best_rival(cells) if ours in cells else None
+    rival = best_rival(cells, also) if ours in cells else None
     if rival and (found_ratio := ratio(cells[ours], cells[rival])):
       found[f'{name}, {rival}'] = math.log(found_ratio)
   return found

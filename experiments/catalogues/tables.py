@@ -9,7 +9,7 @@ import pathlib
 
 import numpy as np
 
-from experiments import pictures, pooled, readme, script
+from experiments import goals, pictures, pooled, readme, script
 
 _FOLDER = pathlib.Path('experiments/catalogues')
 _METHODS = ('generated', 'shuffled', 'grid', 'folds')
@@ -37,11 +37,56 @@ def main(argv):
     readme.replace_block(place, f'{block}_sets', sets_table(rows))
     readme.replace_block(place, f'{block}_worth', worth_table(rows))
     readme.replace_block(place, f'{block}_costs', costs_table(rows))
+    if block == 'untouched':
+      readme.replace_block(place, 'goals', goals.table(goals_of(rows)))
+  readme.replace_block(place, 'rivals', rivals_table(everything))
   readme.replace_block(place, 'picture', picture(everything))
 
 
-def log_ratios(rows: list[dict], method: str) -> dict:
-  """(target, budget) -> mean over seeds of the log ratio to the fixed one."""
+def goals_of(rows: list[dict]) -> list[goals.Goal]:
+  """What was asked of the generated composition on untouched domains."""
+
+  def over(other, *budgets):
+    return {
+      f'{target}, {budget} users': log
+      for (target, budget), log in log_ratios(rows, 'generated', other).items()
+      if budget in budgets
+    }
+
+  in_the_mean = [
+    goals.Goal(f'generated over {other}, {budget} users', 1.03, logs)
+    for other in (_REFERENCE, 'grid')
+    for budget in (5, 20)
+    if (logs := over(other, budget))
+  ]
+  on_each = goals.Goal(
+    'generated over folds, 50 users and more',
+    0.99,
+    over('folds', 50, 200),
+    True,
+  )
+  return [*in_the_mean, on_each]
+
+
+def rivals_table(rows: list[dict]) -> str:
+  """Generated over each rival, pooled over all domains, by budget."""
+  budgets = sorted({row['budget'] for row in rows})
+  lines = [
+    f'| generated over | {" | ".join(f"{k} users" for k in budgets)} |',
+    f'|---|{"---:|" * len(budgets)}',
+  ]
+  for other in (_REFERENCE, 'grid', 'folds'):
+    found = log_ratios(rows, 'generated', other)
+    cells = [
+      _gain([log for (_, k), log in found.items() if k == budget])
+      for budget in budgets
+    ]
+    lines.append(f'| {other} | {" | ".join(cells)} |')
+  return '\n'.join(lines)
+
+
+def log_ratios(rows: list[dict], method: str, over: str = _REFERENCE) -> dict:
+  """(target, budget) -> mean over seeds of the log ratio to another method."""
   value = {
     (r['target'], r['budget'], r['seed'], r['method']): r['ndcg@100']
     for r in rows
@@ -49,8 +94,8 @@ def log_ratios(rows: list[dict], method: str) -> dict:
   found = collections.defaultdict(list)
   for (target, budget, seed, name), ndcg in value.items():
     if name == method:
-      fixed = value[target, budget, seed, _REFERENCE]
-      found[target, budget].append(np.log(ndcg / fixed))
+      other = value[target, budget, seed, over]
+      found[target, budget].append(np.log(ndcg / other))
   return {place: float(np.mean(logs)) for place, logs in found.items()}
 
 

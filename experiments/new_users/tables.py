@@ -5,6 +5,7 @@
 The rows are those of the regime in experiments/verdict, and of forms.py.
 """
 
+import math
 import pathlib
 from collections.abc import Sequence
 
@@ -29,6 +30,8 @@ _DRAWN = (
   *OURS[1:], 'mult_vae:retrain', 'sasrec', 'l3ae:kernel:retrain', 'ease',
 )  # fmt: skip
 _OVER = 'cease:popularity'
+# Its operations for a user are compared with those of the generators.
+_FINETUNED = 'mult_vae_finetune'
 
 Row = results.Row
 
@@ -70,7 +73,29 @@ def goals_of(rows: Sequence[Row]) -> list[goals.Goal]:
       for name, log in logs.items()
     }
     found.append(goals.Goal(f'{ours} over the best rival', 0.99, each, True))
+    found.append(
+      goals.Goal(
+        f'operations for a user, {_FINETUNED} over {ours}',
+        100,
+        operation_ratios(rows, _FINETUNED, ours),
+        on_each=True,
+      )
+    )
   return found
+
+
+def operation_ratios(
+  rows: Sequence[Row], method: str, ours: str
+) -> dict[str, float]:
+  """The log ratio of the operations for a user, by data set and shown items."""
+  by_cell = pooled.grouped(rows, 'dataset', 'budget', 'method')
+  return {
+    f'{name}, {_SHOWN}: {budget}': math.log(
+      flops(by_cell[name, budget, method]) / flops(own)
+    )
+    for (name, budget, one), own in by_cell.items()
+    if one == ours and (name, budget, method) in by_cell
+  }
 
 
 def picture(rows: Sequence[Row]) -> str:
@@ -107,11 +132,15 @@ def sets_table(rows: Sequence[Row]) -> str:
 
 def cost(cell: Sequence[Row]) -> str:
   """Operations of an adaptation for each user, and of the training before."""
-  adapt = np.mean(
-    [row['adapt']['flops'] / len(row['per_user']) for row in cell]
-  )
   prepare = np.mean([row['prepare']['flops'] for row in cell])
-  return f'{adapt:.1e}, {prepare:.1e}'
+  return f'{flops(cell):.1e}, {prepare:.1e}'
+
+
+def flops(cell: Sequence[Row]) -> float:
+  """Operations of an adaptation for each user."""
+  return float(
+    np.mean([row['adapt']['flops'] / len(row['per_user']) for row in cell])
+  )
 
 
 if __name__ == '__main__':

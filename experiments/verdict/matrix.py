@@ -101,7 +101,8 @@ PARTS = {
     ),
     num_heldout=300,
     further=(
-      'random', 'popularity', 'ease', 'dropoutnet', 'alpharec', 'two_tower',
+      'random', 'popularity', 'ease', 'ials_features:retrain', 'dropoutnet',
+      'alpharec', 'two_tower',
       'hyperease_item:no_update', 'hyperease_item:local',
       'hyperease_item_trained:shuffled',
     ),
@@ -192,8 +193,8 @@ LEFT_OUT = (
   'VQ-Rec and PReF have no form for some regimes (see the catalogue).',
   'AlphaRec, DropoutNet, a two-tower model and iALS without features run with '
   'fewer seeds, in experiments/new_items and experiments/new_users.',
-  'Not retrained where items arrive: iALS with features, AlphaRec, VQ-Rec, P5 '
-  'and the two-tower model, which read new items by their texts alone.',
+  'AlphaRec, VQ-Rec, P5 and the two-tower model are not retrained where items '
+  'arrive: they read new items by their texts alone.',
   'GF-CF, ChebyCF, Turbo-CF, DAN and SLIM read no text. The first four stand '
   'beside EASE on a public split (experiments/graph).',
   'The generator of catalogues has an experiment of its own '

@@ -794,6 +794,13 @@ SYSTEMS = (
     },
     only_if_named=True,
   ),
+  # The same with a kernel of the text.
+  System(
+    'hyperease_user:kernel', 'HyperEASE for users', 'trained generator',
+    lambda f, **t: hyperease_user.hyperease_user(f.units, **t),
+    {'new_users': Arm(generated, grids.HYPEREASE_USER_KERNEL)},
+    only_if_named=True,
+  ),
   System(
     'hyperease_user:vae', 'HyperEASE for users', 'trained generator',
     _hyperease_user_vae,

@@ -422,6 +422,17 @@ HYPEREASE_USER_TEXT = _rows(
   (3000.0, 5.0, 0.5, 32),
   (1000.0, 5.0, 0.2, 32),
 )
+HYPEREASE_USER_KERNEL = _rows(
+  'l2 alpha sharpness dropout rank',
+  (1000.0, 5.0, 2.0, 0.5, 32),
+  (300.0, 5.0, 2.0, 0.5, 32),
+  (1000.0, 15.0, 2.0, 0.5, 32),
+  (1000.0, 5.0, 5.0, 0.5, 32),
+  (1000.0, 2.0, 1.0, 0.5, 32),
+  (3000.0, 5.0, 2.0, 0.5, 32),
+  (300.0, 15.0, 2.0, 0.5, 32),
+  (1000.0, 5.0, 2.0, 0.5, 64),
+)
 # The share of Mult-VAE in a blend, beside what is blended with it.
 HYPEREASE_USER_VAE = _rows(
   'l2 alpha dropout rank weight',

@@ -123,6 +123,7 @@ PARTS = {
     ),
     further=(
       'ease:popularity', 'cease', 'ials', 'hyperease_user',
+      'hyperease_user:kernel',
       'hyperease_user:text:shuffled',
     ),
   ),

@@ -40,7 +40,11 @@ from hyperrec.systems.hyperease import (
   simulated_users,
   user_correction,
 )
-from hyperrec.systems.linear import linear_autoencoder, weights_program
+from hyperrec.systems.linear import (
+  item_kernel,
+  linear_autoencoder,
+  weights_program,
+)
 from hyperrec.systems.mult_vae import variational_autoencoder
 from hyperrec.training import loop
 from hyperrec.training import step as step_lib
@@ -74,6 +78,8 @@ class UserConfig:
     l2: Ridge of EASE.
     alpha: Scale of the feature rows that are stacked under the users, as in
       CEASE; 0 reads no features.
+    sharpness: Of the kernel between the items' features whose factor is stacked
+      in their place (`item_kernel.factor`); 0 stacks the features.
     together: Whether the logarithm of co-occurrences is added, too.
     conditioning: Input of the generator, one of
       `user_correction.CONDITIONINGS`; all but 'history' are controls.
@@ -99,6 +105,7 @@ class UserConfig:
 
   l2: float = 300.0
   alpha: float = 0.0
+  sharpness: float = 0.0
   together: bool = True
   conditioning: str = 'history'
   rank: int = 32
@@ -215,7 +222,9 @@ def _network(config: UserConfig) -> UserConfig:
 
   Trials that differ only there share what is compiled.
   """
-  return dataclasses.replace(config, l2=1.0, alpha=0.0, members=1, caution=0.0)
+  return dataclasses.replace(
+    config, l2=1.0, alpha=0.0, sharpness=0.0, members=1, caution=0.0
+  )
 
 
 def fit(
@@ -245,9 +254,11 @@ def fit(
       'HyperEASE for users needs at least two users with items and two items; '
       f'{data.name or "the source"} has {len(active)} and {data.num_items}'
     )
-  rows_FxV = config.alpha * features(data).T if config.alpha else None
+  rows_FxV, operations = None, 0.0
+  if config.alpha:
+    rows_FxV, operations = _rows(config, features(data))
   base = _fit_base(x_UxV, config.l2, rows_FxV)
-  together, operations = None, base.operations
+  together, operations = None, operations + base.operations
   if config.together:
     together = linear_autoencoder.gram(x_UxV)
     operations += counts.gram(x_UxV.getnnz(axis=1))
@@ -297,6 +308,17 @@ def _divide(
 
 def _seed(key: jax.Array) -> int:
   return int(jax.random.bits(key))
+
+
+def _rows(
+  config: UserConfig, table_VxF: Float[np.ndarray, 'V F']
+) -> tuple[Float[np.ndarray, 'F V'], float]:
+  """The rows that are stacked under the users, and what they cost."""
+  if not config.sharpness:
+    return config.alpha * table_VxF.T, 0.0
+  operations = item_kernel.factor_flops(*table_VxF.shape)
+  factor_VxV = item_kernel.factor(table_VxF, config.sharpness)
+  return config.alpha * factor_VxV.T, operations
 
 
 class _Base(NamedTuple):

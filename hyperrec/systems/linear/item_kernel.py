@@ -10,6 +10,7 @@ dense, and only catalogues of up to `LIMIT` items can have it.
 """
 
 import numpy as np
+import scipy.linalg
 from jaxtyping import Float
 
 from hyperrec.cost import memory
@@ -42,17 +43,51 @@ def relation(
     2 * spd_inverse.spd_inverse_peak_bytes(num_items),
     f'a kernel between {num_items} items',
   )
-  units = _units(features)
-  kernel = units @ units.T
-  kernel -= 1
-  kernel *= sharpness
-  np.exp(kernel, out=kernel)
+  kernel = _kernel(features, sharpness)
   diagonal = np.diag_indices(num_items)
   kernel[diagonal] += l2
   inverse = spd_inverse.spd_inverse(kernel)
   inverse *= -1 / np.diagonal(inverse)
   inverse[diagonal] = 0
   return inverse
+
+
+def factor(
+  features: Float[np.ndarray, 'V F'], sharpness: float
+) -> Float[np.ndarray, 'V V']:
+  """L with L L' = K, float32: the kernel's own features.
+
+  A thousandth is added to the diagonal of K, without which items of the same
+  text have no factor.
+
+  Args:
+    features: as `relation` takes them.
+    sharpness: s > 0.
+  """
+  num_items = len(features)
+  memory.check_memory(
+    3 * spd_inverse.spd_inverse_peak_bytes(num_items),
+    f'the factor of a kernel between {num_items} items',
+  )
+  kernel = _kernel(features, sharpness).astype(np.float64)
+  kernel[np.diag_indices(num_items)] += 1e-3
+  lower = scipy.linalg.cholesky(
+    kernel, lower=True, overwrite_a=True, check_finite=False
+  )
+  return lower.astype(np.float32)
+
+
+def factor_flops(num_items: int, width: int) -> float:
+  """Operations of `factor`."""
+  return 2.0 * num_items**2 * width + num_items**3 / 3
+
+
+def _kernel(features, sharpness):
+  units = _units(features)
+  kernel = units @ units.T
+  kernel -= 1
+  kernel *= sharpness
+  return np.exp(kernel, out=kernel)
 
 
 def flops(num_items: int, width: int) -> float:

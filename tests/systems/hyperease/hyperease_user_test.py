@@ -16,7 +16,7 @@ from hyperrec.systems.hyperease import (
   hyperease_user,
   simulated_users,
 )
-from hyperrec.systems.linear import ease, l3ae, linear_autoencoder
+from hyperrec.systems.linear import ease, item_kernel, l3ae, linear_autoencoder
 from tests.makers import make_data
 
 # An implementation of random numbers that compiles fast.
@@ -101,6 +101,16 @@ def test_on_a_text_base_it_starts_at_cease():
   np.testing.assert_allclose(scores, baseline.score(shared, shown), atol=1e-5)
   without = ease.ease(l2=L2).fit(data(), KEY).state
   assert abs(start.weights - without).max() > 0.01
+
+
+def test_on_a_kernel_base_it_starts_at_cease_on_the_kernels_factor():
+  made = model(steps=0, alpha=2.0, sharpness=3.0, features=features)
+  start = made.fit(data(), KEY).state
+  factor = lambda part: item_kernel.factor(features(part), 3.0)  # noqa: E731
+  baseline = l3ae.cease(factor, l2=L2, alpha=2.0).fit(data(), KEY)
+  np.testing.assert_allclose(start.weights, baseline.state, atol=1e-5)
+  linear = model(steps=0, alpha=2.0, features=features).fit(data(), KEY).state
+  assert abs(start.weights - linear.weights).max() > 1e-3
 
 
 def test_a_text_base_is_trained_and_needs_features():

@@ -57,3 +57,11 @@ def test_bad_numbers_are_named():
     item_kernel.relation(make(), 0.0, 1.0)
   with pytest.raises(ValueError, match='l2_features=-1'):
     item_kernel.relation(make(), 1.0, -1.0)
+
+
+def test_the_factor_is_that_of_the_kernel():
+  features = np.repeat(make(40), 2, axis=0)
+  factor = item_kernel.factor(features, 2.0)
+  units = features / np.linalg.norm(features, axis=1, keepdims=True)
+  kernel = np.exp(2.0 * (units @ units.T - 1)) + 1e-3 * np.eye(80)
+  np.testing.assert_allclose(factor @ factor.T, kernel, atol=1e-5)

@@ -200,8 +200,8 @@ LEFT_OUT = (
   'beside EASE on a public split (experiments/graph).',
   'The generator of catalogues has an experiment of its own '
   '(experiments/catalogues).',
-  'Beauty, Sports, Toys, games, anime and citeulike_a have 7,000 items and more, '
-  'where all methods would take days of two cores. Some of them are in '
+  'Beauty, Sports, Toys, games, anime and citeulike_a have 7,000 items and '
+  'more, where all methods would take days of two cores. Some of them are in '
   'experiments/catalogues, and citeulike_a has its public cold split '
   '(experiments/new_items).',
   'Drift needs times that can be compared between users, which only '

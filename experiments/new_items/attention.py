@@ -71,8 +71,17 @@ _HELD_OUT = 300
 ARMS = {
   'trained + reweighted': ('reweighted', True),
   'trained + softmax': ('softmax', True),
+  # A control: one more column with a gate, and no attention.
+  'trained + fixed weights': ('fixed', True),
   'reweighted alone': ('reweighted', False),
 }
+
+_ARMS = flags.DEFINE_multi_enum(
+  'arms',
+  list(ARMS)[:3],
+  list(ARMS),
+  'Kinds of attention to train, beside the closed form and the generator.',
+)
 
 
 class Pairs(NamedTuple):
@@ -122,9 +131,12 @@ class Attention(nn.Module):
     logits_Nxm = to_zero(1)(drop(pair_NxmxH))[..., 0]
     queries_NxH = to_zero(self.width, use_bias=False)(table)
     keys_VxH = nn.Dense(self.width, use_bias=False)(old)
-    logits_Nxm += jnp.einsum('nh,nmh->nm', queries_NxH, keys_VxH[pairs.places])
+    every_NxV = queries_NxH @ keys_VxH.T
+    logits_Nxm += jnp.take_along_axis(every_NxV, pairs.places, axis=1)
     if self.form == 'reweighted':
       return pairs.shares * jnp.expm1(logits_Nxm)
+    if self.form == 'fixed':
+      logits_Nxm = jnp.zeros_like(logits_Nxm)
     gate_Nx1 = to_zero(1)(drop(nn.gelu(item_NxH)))
     start_Nxm = jnp.log(jnp.abs(pairs.shares) + 1e-6)
     return gate_Nx1 * nn.softmax(start_Nxm + logits_Nxm)
@@ -215,7 +227,7 @@ def added_scores(
   num_old = left.shape[1]
   scores_BxN = (1 + identity) * left @ _spread(added, places, num_old)
   scores_BxN -= smooth_BxV @ _spread(scaled_Nxm, places, num_old)
-  return scores_BxN + smooth_BxV[:, items] * back_N
+  return scores_BxN + smooth_BxV[:, items] * back_N[None]
 
 
 def _spread(values, places, num_old: int) -> Float[Array, 'V N']:
@@ -224,7 +236,7 @@ def _spread(values, places, num_old: int) -> Float[Array, 'V N']:
   return jnp.zeros((len(places), num_old)).at[rows, places].set(values).T
 
 
-def _attend(config, form, params, tables: Tables, items, key=None):
+def _attend(config, form, params, tables: Tables, items, *, key=None):
   """What is added to the shares of old items; with a key for dropout."""
   known, pairs = jax.tree.map(
     lambda leaf: leaf[items], (tables.base.known, tables.pairs)
@@ -239,7 +251,7 @@ def _attend(config, form, params, tables: Tables, items, key=None):
   )
 
 
-def loss(config, arm, params, tables: Tables, task, key=None):
+def loss(config, arm, params, tables: Tables, task, *, key=None):
   """That of `item_generator`, of scores with the added shares."""
   form, has_base = arm
   base, items = tables.base, task.items
@@ -256,7 +268,7 @@ def loss(config, arm, params, tables: Tables, task, key=None):
   )
   scores_BxN = task.histories @ columns_NxV.T
   scores_BxN += (task.histories @ base.loadings) @ correction.coefficients.T
-  added_Nxm = _attend(config, form, params, tables, items, key)
+  added_Nxm = _attend(config, form, params, tables, items, key=key)
   scores_BxN += added_scores(
     config.identity, task.histories, tables, items, added_Nxm
   )
@@ -274,7 +286,8 @@ def _net(config, base: item_generator.Tables) -> item_generator.Net:
   return item_generator.Net(*widths, config.hidden_dim, config.dropout)
 
 
-def columns_of(config, form, params, tables: Tables, items, strength=1.0):
+@functools.partial(jax.jit, static_argnames=('config', 'form'))
+def columns_of(config, form, params, tables: Tables, *, items, strength=1.0):
   """The columns [V, N] of old items, corrected to a part."""
   base_VxN = item_generator.columns_of(
     config, params, tables.base, items, strength
@@ -295,11 +308,11 @@ def start(config, arm, tables: Tables, key: jax.Array) -> dict[str, Any]:
   return {
     'net': _net(config, tables.base).init(key, some[0])['params'],
     'attention': attention.init(attention_key, *some, old)['params'],
-    'log_sharpness': jnp.log(10.0),
+    'log_sharpness': jnp.float32(np.log(10.0)),
   }
 
 
-def train(config, arm, x, tables: Tables, parts: hidden_items.Parts, key):
+def train(config, arm, x, tables: Tables, *, parts, key):
   """Trains one network as `item_generator.train` does, with the same draws.
 
   Returns:
@@ -314,6 +327,7 @@ def train(config, arm, x, tables: Tables, parts: hidden_items.Parts, key):
       (parts.judging_items, parts.judging_users),
     )
   )
+  stopping_task = _padded(stopping.task)
   draw_key, init_key, step_key = jax.random.split(key, 3)
   seed = int(jax.random.bits(draw_key))
   size = min(config.batch_size, len(parts.users))
@@ -336,7 +350,7 @@ def train(config, arm, x, tables: Tables, parts: hidden_items.Parts, key):
     config.steps,
     loop.Run(
       evaluate=lambda params: {
-        'likelihood': -float(mean_loss(params, tables, stopping.task))
+        'likelihood': -float(mean_loss(params, tables, stopping_task))
       },
       best_metric='likelihood',
       evaluate_every=config.evaluate_every,
@@ -344,28 +358,41 @@ def train(config, arm, x, tables: Tables, parts: hidden_items.Parts, key):
   )
   params, items = jax.device_get(result.best.params), judging.task.items
   return params, [
-    judging.change(columns_of(config, arm[0], params, tables, items, strength))
+    judging.change(
+      columns_of(config, arm[0], params, tables, items=items, strength=strength)
+    )
     for strength in item_generator._STRENGTHS
   ]
+
+
+def _padded(task: hidden_items.Task) -> hidden_items.Task:
+  """The same with empty users, who do not count: fewer shapes to compile."""
+  pad = lambda BxN: np.pad(BxN, ((0, -len(BxN) % 256), (0, 0)))  # noqa: E731
+  return task._replace(histories=pad(task.histories), targets=pad(task.targets))
 
 
 @functools.lru_cache(maxsize=8)
 def _programs(config, arm):
   """The jitted step, the jitted loss without dropout, and the optimizer."""
   of_arm = functools.partial(loss, config, arm)
-  step_loss = lambda params, batch, key, step: (of_arm(params, *batch, key), {})  # noqa: E731
+
+  def step_loss(params, batch, key, step):
+    del step
+    return of_arm(params, *batch, key=key), {}
+
   tx = optimizers.cosine_adamw(config.lr, config.steps, config.weight_decay)
   return step_lib.make_train_step(step_loss, tx), jax.jit(of_arm), tx
 
 
-def trained(config, arm, x, data, tables: Tables, nearest, key):
+def trained(config, arm, data, tables: Tables, *, nearest, key):
   """All networks of an arm, and the strength of their corrections."""
-  tasks, members, changes = hidden_items.distinct(nearest), [], []
+  x, tasks = data.csr(), hidden_items.distinct(nearest)
+  members, changes = [], []
   for member_key in jax.random.split(key, config.members):
     parts = hidden_items.divide(
       data, tasks, config.validation_share, member_key
     )
-    params, change = train(config, arm, x, tables, parts, member_key)
+    params, change = train(config, arm, x, tables, parts=parts, key=member_key)
     members.append(params)
     changes.append(change)
   return tuple(members), item_generator._strength(config, changes)
@@ -416,7 +443,7 @@ def grown(config, form, state: item_generator.State, new: New, old):
   return columns + smoothed_VxN + config.identity * added_VxN
 
 
-def run(config, data, features, seed: int, num_neighbours: int) -> dict:
+def run(config, data, features, seed: int, *, arms, num_neighbours) -> dict:
   """All arms on one data set with one seed.
 
   Returns:
@@ -445,9 +472,9 @@ def run(config, data, features, seed: int, num_neighbours: int) -> dict:
   old = views[0][0].astype(np.float32)
   states = {'closed form': state._replace(strength=0.0), 'trained': state}
   nearest = hidden_items.nearest_other(old_views[0])
-  for name, arm in ARMS.items():
-    begin = time.perf_counter()
-    found = trained(config, arm, source.csr(), source, tables, nearest, key)
+  for name in arms:
+    arm, begin = ARMS[name], time.perf_counter()
+    found = trained(config, arm, source, tables, nearest=nearest, key=key)
     states[name] = state._replace(members=found[0], strength=found[1])
     seconds[name] = time.perf_counter() - begin
 
@@ -493,8 +520,8 @@ def main(argv):
   del argv
   path = pathlib.Path(_OUTPUT.value)
   cells = json.loads(path.read_text()) if path.exists() else {}
-  asked = script.script_flags()
-  asked = {k: v for k, v in asked.items() if k not in ('seeds', 'output')}
+  free = ('seeds', 'arms', 'output')
+  asked = {k: v for k, v in script.script_flags().items() if k not in free}
   config = item_generator.ItemGeneratorConfig(
     **grids.ITEM_GENERATOR[0], steps=_STEPS.value, members=_MEMBERS.value
   )
@@ -507,13 +534,24 @@ def main(argv):
   )
   for seed in map(int, _SEEDS.value):
     name = f'{data.name}:{seed}'
-    if cells.get(name, {}).get('flags') == asked:
+    cell = cells.get(name, {})
+    done = cell['arms'] if cell.get('flags') == asked else {}
+    missing = [arm for arm in _ARMS.value if arm not in done]
+    if not missing:
       continue
-    arms = run(config, data, features, seed, _NEIGHBOURS.value)
+    found = run(
+      config,
+      data,
+      features,
+      seed,
+      arms=missing,
+      num_neighbours=_NEIGHBOURS.value,
+    )
+    arms = {**done, **found}
     cells[name] = {'arms': arms, 'flags': asked, **script.provenance()}
     script.write_document(cells, path)
-    for arm, found in arms.items():
-      logging.info('%s %s %.4f', name, arm, found['ndcg@100'])
+    for arm, one in found.items():
+      logging.info('%s %s %.4f', name, arm, one['ndcg@100'])
 
 
 if __name__ == '__main__':

@@ -307,7 +307,7 @@ def start(config, arm, tables: Tables, key: jax.Array) -> dict[str, Any]:
   attention_key = jax.random.fold_in(key, 1)
   return {
     'net': _net(config, tables.base).init(key, some[0])['params'],
-    'attention': attention.init(attention_key, *some, old)['params'],
+    'attention': jax.jit(attention.init)(attention_key, *some, old)['params'],
     'log_sharpness': jnp.float32(np.log(10.0)),
   }
 
@@ -424,6 +424,12 @@ def new_of(config, state: item_generator.State, views, num_neighbours) -> New:
   )
 
 
+@functools.partial(jax.jit, static_argnames='form')
+def _added_to_new(form, params, known, pairs, old):
+  """What one network adds to the shares of new items."""
+  return Attention(form, 0.0).apply({'params': params}, known, pairs, old)
+
+
 def grown(config, form, state: item_generator.State, new: New, old):
   """The columns of new items; a form of None has no attention."""
   made = new.made
@@ -432,9 +438,8 @@ def grown(config, form, state: item_generator.State, new: New, old):
   )
   if form is None:
     return columns
-  attention = Attention(form, config.dropout)
   of_members = [
-    attention.apply({'params': one['attention']}, new.known, new.pairs, old)
+    _added_to_new(form, one['attention'], new.known, new.pairs, old)
     for one in state.members
   ]
   mean_Nxm = state.strength * sum(of_members) / len(of_members)

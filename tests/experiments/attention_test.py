@@ -92,6 +92,7 @@ def test_without_shares_it_trains_as_the_library_does(data, tables):
   )
 
 
+@pytest.mark.slow
 def test_the_command_runs_and_keeps_its_cells(tmp_path):
   output = tmp_path / 'found.json'
   flags = (

@@ -332,8 +332,8 @@ def train(config, arm, x, tables: Tables, *, parts, key):
   draw_key, init_key, step_key = jax.random.split(key, 3)
   seed = int(jax.random.bits(draw_key))
   size = min(config.batch_size, len(parts.users))
-  num_hidden = max(1, int(item_generator._HIDDEN_SHARE * len(parts.items)))
-  num_hidden = min(num_hidden, item_generator._MOST_HIDDEN)
+  num_hidden = max(1, int(item_generator.HIDDEN_SHARE * len(parts.items)))
+  num_hidden = min(num_hidden, item_generator.MOST_HIDDEN)
 
   def batch_at(step):
     random = np.random.default_rng((seed, step))
@@ -362,7 +362,7 @@ def train(config, arm, x, tables: Tables, *, parts, key):
     judging.change(
       columns_of(config, arm[0], params, tables, items=items, strength=strength)
     )
-    for strength in item_generator._STRENGTHS
+    for strength in item_generator.STRENGTHS
   ]
 
 
@@ -396,7 +396,7 @@ def trained(config, arm, data, tables: Tables, *, nearest, key):
     params, change = train(config, arm, x, tables, parts=parts, key=member_key)
     members.append(params)
     changes.append(change)
-  return tuple(members), item_generator._strength(config, changes)
+  return tuple(members), item_generator.chosen_strength(config, changes)
 
 
 class New(NamedTuple):
@@ -514,7 +514,7 @@ def run(config, data, features, seed: int, *, arms, num_neighbours) -> dict:
       'gain over trained': changes(name, 'trained'),
       'ndcg@100 by strength': {
         str(part): ndcg(judge_of(columns_in(name, part)))
-        for part in item_generator._STRENGTHS
+        for part in item_generator.STRENGTHS
       },
     }
     for name, one in states.items()

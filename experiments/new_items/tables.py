@@ -5,6 +5,7 @@
 The rows are those of the regime in experiments/verdict, and of citeulike.py.
 """
 
+import collections
 import json
 import math
 import pathlib
@@ -79,6 +80,8 @@ def main(argv):
   ]
   readme.replace_block(file, 'citeulike', citeulike_table(public))
   readme.replace_block(file, 'one column', column_line(public))
+  cells = json.loads((_RESULTS / 'attention.json').read_text(encoding='utf-8'))
+  readme.replace_block(file, 'attention', attention_table(cells))
 
 
 def picture(rows: Sequence[Row]) -> str:
@@ -238,6 +241,38 @@ def cost(cell: Sequence[Row]) -> str:
     [_MANY * r['adapt']['seconds'] / r['num_arriving'] for r in cell]
   )
   return f'{per_item:.1e}, {seconds:.2g} s'
+
+
+def attention_table(cells: dict[str, dict]) -> str:
+  """NDCG@100 among hidden items with kinds of attention, mean over seeds.
+
+  Args:
+    cells: "data set:seed" -> what attention.py measured.
+  """
+  values = collections.defaultdict(lambda: collections.defaultdict(list))
+  errors = collections.defaultdict(lambda: collections.defaultdict(list))
+  for place, cell in cells.items():
+    name = place.partition(':')[0]
+    for arm, found in cell['arms'].items():
+      values[name][arm].append(found['ndcg@100'])
+      errors[name][arm].append(found['gain over trained'])
+  arms = max((list(own) for own in values.values()), key=len)
+  lines = [
+    f'| data set | seeds | {" | ".join(arms)} |',
+    f'|---|---:|{"---:|" * len(arms)}',
+  ]
+  for name, own in values.items():
+    shown = []
+    for arm in arms:
+      if arm not in own:
+        shown.append('')
+        continue
+      gain, error = np.mean(errors[name][arm], axis=0)
+      over = '' if arm == 'trained' else f' ({gain:+.4f} ± {error:.4f})'
+      shown.append(f'{np.mean(own[arm]):.4f}{over}')
+    seeds = len(own['trained'])
+    lines.append(f'| {name} | {seeds} | {" | ".join(shown)} |')
+  return '\n'.join(lines)
 
 
 def column_line(documents: Sequence[dict]) -> str:

@@ -56,9 +56,9 @@ Outcome = method_lib.Outcome
 Program = method_lib.Program
 
 # Share of the training items that a step hides, and how many at most.
-_HIDDEN_SHARE, _MOST_HIDDEN = 0.25, 256
+HIDDEN_SHARE, MOST_HIDDEN = 0.25, 256
 # Parts of a correction that validation chooses from, the smallest first.
-_STRENGTHS = (0.3, 0.6, 1.0)
+STRENGTHS = (0.3, 0.6, 1.0)
 
 
 CONDITIONINGS = ('item', 'shuffled', 'constant')
@@ -332,12 +332,12 @@ def fit(
     log_counts,
     scale,
     tuple(members),
-    _strength(config, changes),
+    chosen_strength(config, changes),
   )
   return Outcome(state, Cost(operations + of_loadings + of_members))
 
 
-def _strength(
+def chosen_strength(
   config: ItemGeneratorConfig, changes: list[list[hidden_items.Change]]
 ) -> float:
   """The part of the correction that gains most, of those that are allowed.
@@ -347,10 +347,10 @@ def _strength(
   """
   allowed = {0.0: -np.inf}
   for strength, of_members in zip(
-    _STRENGTHS, zip(*changes, strict=True), strict=True
+    STRENGTHS, zip(*changes, strict=True), strict=True
   ):
     gain, error = hidden_items.gain(of_members)
-    is_smallest = strength == _STRENGTHS[0]
+    is_smallest = strength == STRENGTHS[0]
     needed = -config.patience if is_smallest else config.caution
     if gain > needed * error:
       allowed[strength] = gain
@@ -443,8 +443,8 @@ def train(
   draw_key, init_key, step_key = jax.random.split(key, 3)
   seed = int(jax.random.bits(draw_key))
   size = min(config.batch_size, len(parts.users))
-  num_hidden = max(1, int(_HIDDEN_SHARE * len(parts.items)))
-  num_hidden = min(num_hidden, _MOST_HIDDEN)
+  num_hidden = max(1, int(HIDDEN_SHARE * len(parts.items)))
+  num_hidden = min(num_hidden, MOST_HIDDEN)
   tables = jax.tree.map(jnp.asarray, tables)
 
   def batch_at(step):
@@ -489,7 +489,7 @@ def train(
   of_judging += judging.flops
   params = jax.device_get(result.best.params)
   changes = _changes(config, params, tables, judging)
-  return params, changes, operations + len(_STRENGTHS) * of_judging
+  return params, changes, operations + len(STRENGTHS) * of_judging
 
 
 def _changes(
@@ -499,7 +499,7 @@ def _changes(
   items = judge.task.items
   return [
     judge.change(columns_of(config, params, tables, items, strength))
-    for strength in _STRENGTHS
+    for strength in STRENGTHS
   ]
 
 

@@ -147,9 +147,9 @@ def test_a_small_part_needs_less_than_a_large_one():
       ]
     ]
 
-  strength = lambda *gains: item_generator.chosen_strength(
-    config, changes(*gains)
-  )  # noqa: E731
+  def strength(*gains):
+    return item_generator.chosen_strength(config, changes(*gains))
+
   assert strength(-0.5, -1.0, -1.0) == 0.3
   assert strength(-1.5, -1.5, -1.5) == 0
   assert strength(0.5, 1.5, 1.5) == 0.3

@@ -1,7 +1,4 @@
-"""Attention over old items: it starts at the closed form, and the command runs.
-
-The script is imported here alone, since scripts share names of flags.
-"""
+"""Attention over old items starts at the closed form, and its command runs."""
 
 import json
 
@@ -10,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.new_items import attention
+from experiments.new_items import attended_columns
 from hyperrec.features import unit_blocks
 from hyperrec.systems.hyperease import hidden_items, item_generator
 from hyperrec.training import loop
@@ -41,22 +38,24 @@ def state(data, views):
 
 @pytest.fixture(scope='module')
 def tables(data, views, state):
-  return attention.tables_of(CONFIG, state, data, views, 100)
+  return attended_columns.tables_of(CONFIG, state, data, views, 100)
 
 
-@pytest.mark.parametrize('arm', attention.ARMS.values())
+@pytest.mark.parametrize('arm', attended_columns.ARMS.values())
 def test_it_starts_at_the_closed_form(tables, arm):
-  params = attention.start(CONFIG, arm, tables, KEY)
-  made = attention.columns_of(CONFIG, arm[0], params, tables, items=ITEMS)
+  params = attended_columns.start(CONFIG, arm, tables, KEY)
+  made = attended_columns.columns_of(
+    CONFIG, arm[0], params, tables, items=ITEMS
+  )
   np.testing.assert_array_equal(made, tables.base.columns[ITEMS].T)
   moved = jax.tree.map(lambda leaf: leaf + 0.1, params)
-  made = attention.columns_of(CONFIG, arm[0], moved, tables, items=ITEMS)
+  made = attended_columns.columns_of(CONFIG, arm[0], moved, tables, items=ITEMS)
   assert not np.allclose(made, tables.base.columns[ITEMS].T)
 
 
 def test_added_shares_are_smoothed_without_the_item(tables):
   """With all old items as neighbours, the shares give the closed form."""
-  found = attention.added_scores(
+  found = attended_columns.added_scores(
     CONFIG.identity,
     jnp.eye(len(tables.precision)),
     tables,
@@ -71,7 +70,7 @@ def test_added_shares_are_smoothed_without_the_item(tables):
 def test_without_shares_it_trains_as_the_library_does(data, tables):
   none = tables.pairs._replace(shares=jnp.zeros_like(tables.pairs.shares))
   parts = hidden_items.divide(data, np.arange(data.num_items), 0.2, KEY)
-  ours, changes = attention.train(
+  ours, changes = attended_columns.train(
     CONFIG,
     ('reweighted', True),
     data.csr(),

@@ -70,19 +70,10 @@ def goals_of(rows: list[dict]) -> list[goals.Goal]:
 
 def rivals_table(rows: list[dict]) -> str:
   """Generated over each rival, pooled over all domains, by budget."""
-  budgets = sorted({row['budget'] for row in rows})
-  lines = [
-    f'| generated over | {" | ".join(f"{k} users" for k in budgets)} |',
-    f'|---|{"---:|" * len(budgets)}',
-  ]
-  for other in (_REFERENCE, 'grid', 'folds'):
-    found = log_ratios(rows, 'generated', other)
-    cells = [
-      _gain([log for (_, k), log in found.items() if k == budget])
-      for budget in budgets
-    ]
-    lines.append(f'| {other} | {" | ".join(cells)} |')
-  return '\n'.join(lines)
+  pairs = {
+    other: ('generated', other) for other in (_REFERENCE, 'grid', 'folds')
+  }
+  return gains_table(rows, 'generated over', pairs)
 
 
 def log_ratios(rows: list[dict], method: str, over: str = _REFERENCE) -> dict:
@@ -101,18 +92,26 @@ def log_ratios(rows: list[dict], method: str, over: str = _REFERENCE) -> dict:
 
 def pooled_table(rows: list[dict]) -> str:
   """Methods by budgets: pooled gain over `fixed`, data sets as units."""
+  pairs = {method: (method, _REFERENCE) for method in _METHODS}
+  return gains_table(rows, 'composition', pairs)
+
+
+def gains_table(
+  rows: list[dict], heading: str, pairs: dict[str, tuple[str, str]]
+) -> str:
+  """Pooled gains by budget, a line for each pair of a method and another."""
   budgets = sorted({row['budget'] for row in rows})
   lines = [
-    f'| composition | {" | ".join(f"{k} users" for k in budgets)} |',
+    f'| {heading} | {" | ".join(f"{k} users" for k in budgets)} |',
     f'|---|{"---:|" * len(budgets)}',
   ]
-  for method in _METHODS:
-    found = log_ratios(rows, method)
+  for name, (method, over) in pairs.items():
+    found = log_ratios(rows, method, over)
     cells = [
-      _gain([v for (_, k), v in found.items() if k == budget])
+      _gain([log for (_, k), log in found.items() if k == budget])
       for budget in budgets
     ]
-    lines.append(f'| {method} | {" | ".join(cells)} |')
+    lines.append(f'| {name} | {" | ".join(cells)} |')
   return '\n'.join(lines)
 
 

@@ -316,8 +316,7 @@ def _rows(
   """The rows that are stacked under the users, and what they cost."""
   if not config.sharpness:
     return config.alpha * table_VxF.T, 0.0
-  operations = item_kernel.factor_flops(*table_VxF.shape)
-  factor_VxV = item_kernel.factor(table_VxF, config.sharpness)
+  factor_VxV, operations = item_kernel.factor(table_VxF, config.sharpness)
   return config.alpha * factor_VxV.T, operations
 
 

@@ -54,8 +54,8 @@ def relation(
 
 def factor(
   features: Float[np.ndarray, 'V F'], sharpness: float
-) -> Float[np.ndarray, 'V V']:
-  """L with L L' = K, float32: the kernel's own features.
+) -> tuple[Float[np.ndarray, 'V V'], float]:
+  """L with L L' = K, float32, and the operations: the kernel's own features.
 
   A thousandth is added to the diagonal of K, without which items of the same
   text have no factor.
@@ -74,12 +74,8 @@ def factor(
   lower = scipy.linalg.cholesky(
     kernel, lower=True, overwrite_a=True, check_finite=False
   )
-  return lower.astype(np.float32)
-
-
-def factor_flops(num_items: int, width: int) -> float:
-  """Operations of `factor`."""
-  return 2.0 * num_items**2 * width + num_items**3 / 3
+  operations = 2.0 * num_items**2 * features.shape[1] + num_items**3 / 3
+  return lower.astype(np.float32), operations
 
 
 def _kernel(features, sharpness):

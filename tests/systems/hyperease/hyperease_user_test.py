@@ -106,7 +106,7 @@ def test_on_a_text_base_it_starts_at_cease():
 def test_on_a_kernel_base_it_starts_at_cease_on_the_kernels_factor():
   made = model(steps=0, alpha=2.0, sharpness=3.0, features=features)
   start = made.fit(data(), KEY).state
-  factor = lambda part: item_kernel.factor(features(part), 3.0)  # noqa: E731
+  factor = lambda part: item_kernel.factor(features(part), 3.0)[0]  # noqa: E731
   baseline = l3ae.cease(factor, l2=L2, alpha=2.0).fit(data(), KEY)
   np.testing.assert_allclose(start.weights, baseline.state, atol=1e-5)
   linear = model(steps=0, alpha=2.0, features=features).fit(data(), KEY).state

@@ -6,13 +6,14 @@ worth, and what the number of parameters has to do with quality.
 
 import collections
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import scipy.stats
 
 from experiments import pooled
-from experiments.verdict import analysis
+from experiments.verdict import analysis, matrix
 from experiments.verdict import cells as cells_lib
 from hyperrec.evaluation import results, significance
 
@@ -114,6 +115,32 @@ def _until(
       break
     until = budget
   return until
+
+
+class Oracle(NamedTuple):
+  """An oracle arm over the same method, tuned without the target's users.
+
+  Attributes:
+    ratio: that of NDCG@100, on the seeds that both have.
+  """
+
+  regime: str
+  method: str
+  dataset: str
+  budget: int
+  ratio: float
+
+
+def oracles(rows: Sequence[results.Row]) -> list[Oracle]:
+  """The oracle arms among rows, where either arm ranks anything."""
+  by_cell = pooled.grouped(rows, 'regime', 'method', 'dataset', 'budget')
+  found = []
+  for (regime, name, dataset, budget), own in by_cell.items():
+    method = name.removesuffix(matrix.ORACLE)
+    fair = by_cell.get((regime, method, dataset, budget))
+    if method != name and fair and (ratio := pooled.ratio(own, fair)):
+      found.append(Oracle(regime, method, dataset, budget, ratio))
+  return found
 
 
 class Capacity(NamedTuple):

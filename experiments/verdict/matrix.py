@@ -16,13 +16,14 @@ FEWEST_SEEDS = 3
 FURTHER_SEEDS = 3
 # Hyperparameter settings that each tuned method tries, of its own grid.
 TRIALS = 5
+# Ends the name of an oracle arm.
+ORACLE = ':oracle'
 _SHARED = (
   '--min_user_interactions=5',
   '--min_item_interactions=5',
   '--text_encoder=both',
   f'--trials={TRIALS}',
   '--validate',
-  '--nooracle',
   '--repeats=1',
   '--max_seconds=0.2',
 )
@@ -73,7 +74,8 @@ class Part(NamedTuple):
       is the limit anyway; None takes that of the data set.
     flags: further flags.
     further: methods with fewer seeds, which the experiment of the regime shows
-      and from which the verdict does not choose.
+      and from which the verdict does not choose. An oracle arm is tuned on
+      validation users of the target.
   """
 
   budgets: tuple[int, ...]
@@ -139,6 +141,7 @@ PARTS = {
       'scientific',
     ),
     flags=('--evidence_folds=3',),
+    further=('l3ae:kernel:oracle',),
   ),
   'drift': Part(
     budgets=(1, 3),
@@ -159,6 +162,7 @@ PARTS = {
     ),
     sets=('office', 'restaurants', 'movielens_small', 'scientific'),
     flags=('--evidence_folds=3',),
+    further=('l3ae:kernel:oracle',),
   ),
 }  # fmt: skip
 # Regimes, a method, the same without a part, and what the part is.
@@ -260,7 +264,7 @@ def flags_of(regime: str, data: str, methods: Sequence[str]) -> list[str]:
   Args:
     regime: a key of `PARTS`.
     data: one of its data sets.
-    methods: names of its methods.
+    methods: names of its methods; either all of them are oracle arms, or none.
   """
   part, about = PARTS[regime], SETS[data]
   heldout = part.num_heldout or about.num_heldout
@@ -269,7 +273,8 @@ def flags_of(regime: str, data: str, methods: Sequence[str]) -> list[str]:
   found = [
     f'--source={data}',
     f'--regimes={regime}',
-    f'--methods={",".join(methods)}',
+    f'--methods={",".join(m.removesuffix(ORACLE) for m in methods)}',
+    '--oracle' if methods[0].endswith(ORACLE) else '--nooracle',
     f'--{budget[regime]}_budgets={",".join(map(str, part.budgets))}',
     f'--num_heldout={heldout}',
     *_SHARED,

@@ -25,7 +25,8 @@ from tests.experiments import commands
 def test_every_method_of_the_matrix_runs_in_its_regime():
   for regime, part in matrix.PARTS.items():
     regimes.find(regime)
-    for method in [*part.methods, *part.further]:
+    for name in [*part.methods, *part.further]:
+      method = name.removesuffix(matrix.ORACLE)
       assert regime in catalogue.BY_NAME[method].arms, (regime, method)
     roles = {catalogue.BY_NAME[method].role for method in part.methods}
     assert 'rival' in roles
@@ -74,6 +75,23 @@ def test_methods_that_the_verdict_does_not_choose_from_have_fewer_seeds():
     (['marec'], 4),
     (['alpharec'], 3),
   ]
+
+
+def test_an_oracle_arm_runs_by_a_flag():
+  flags = matrix.flags_of('new_domain', 'office', ['l3ae:kernel:oracle'])
+  assert '--methods=l3ae:kernel' in flags
+  assert '--oracle' in flags
+  assert '--nooracle' in matrix.flags_of('new_domain', 'office', ['marec'])
+
+
+def test_an_oracle_arm_is_held_against_its_fair_arm():
+  rows = [
+    row(method, 'office', 0, [value], regime='new_domain')
+    for method, value in (('l3ae:kernel', 0.2), ('l3ae:kernel:oracle', 0.25))
+  ]
+  (found,) = details.oracles(rows)
+  assert found[:4] == ('new_domain', 'l3ae:kernel', 'office', 1)
+  assert found.ratio == pytest.approx(1.25)
 
 
 def test_what_is_not_in_the_matrix_is_refused():

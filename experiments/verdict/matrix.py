@@ -104,7 +104,7 @@ PARTS = {
     num_heldout=300,
     further=(
       'random', 'popularity', 'ease', 'ials_features:retrain', 'dropoutnet',
-      'alpharec', 'two_tower',
+      'alpharec', 'two_tower', 'p5:long',
       'hyperease_item:no_update', 'hyperease_item:local',
       'hyperease_item_trained:shuffled',
     ),
@@ -124,7 +124,7 @@ PARTS = {
       'scientific',
     ),
     further=(
-      'ease:popularity', 'cease', 'ials', 'hyperease_user',
+      'ease:popularity', 'cease', 'ials', 'p5:long', 'hyperease_user',
       'hyperease_user:kernel',
       'hyperease_user:text:shuffled',
     ),
@@ -141,14 +141,14 @@ PARTS = {
       'scientific',
     ),
     flags=('--evidence_folds=3',),
-    further=('l3ae:kernel:oracle',),
+    further=('p5:long', 'l3ae:kernel:oracle'),
   ),
   'drift': Part(
     budgets=(1, 3),
     methods=(
       'popularity', 'ease', 'ease:unconstrained', 'ease:retrain',
       'ease_dynamic', 'l3ae:retrain', 'l3ae:kernel', 'mult_vae_finetune',
-      'mult_vae:retrain', 'sasrec', 'p5', 'hyperease', 'hyperease_user',
+      'mult_vae:retrain', 'sasrec', 'p5:long', 'hyperease', 'hyperease_user',
     ),
     sets=('movielens_small', 'online_retail'),
     num_heldout=300,
@@ -157,7 +157,7 @@ PARTS = {
     budgets=(0, 20, 200),
     methods=(
       'popularity', 'ease', 'ease:unconstrained', 'cease', 'l3ae',
-      'l3ae:kernel', 'marec', 'vqrec_lookup', 'p5',
+      'l3ae:kernel', 'marec', 'vqrec_lookup', 'p5:long',
       'hyperease', 'hyperease:unconstrained',
     ),
     sets=('office', 'restaurants', 'movielens_small', 'scientific'),
@@ -236,6 +236,8 @@ def runs(
 ) -> list[tuple[list[str], int]]:
   """Methods of a regime that run together, with their number of seeds.
 
+  Oracle arms have a run of their own.
+
   Args:
     regime: a key of `PARTS`.
     methods: some of its methods; by default all.
@@ -245,9 +247,15 @@ def runs(
     ValueError: none of the methods is in the regime.
   """
   part = PARTS[regime]
+  oracles = [name for name in part.further if name.endswith(ORACLE)]
+  others = [name for name in part.further if name not in oracles]
   found = [
     ([name for name in names if not methods or name in methods], most)
-    for names, most in ((part.methods, SEEDS), (part.further, FURTHER_SEEDS))
+    for names, most in (
+      (part.methods, SEEDS),
+      (others, FURTHER_SEEDS),
+      (oracles, FURTHER_SEEDS),
+    )
   ]
   found = [(names, min(most, seeds)) for names, most in found if names]
   if not found:

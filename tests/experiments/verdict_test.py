@@ -82,6 +82,8 @@ def test_an_oracle_arm_runs_by_a_flag():
   assert '--methods=l3ae:kernel' in flags
   assert '--oracle' in flags
   assert '--nooracle' in matrix.flags_of('new_domain', 'office', ['marec'])
+  asked = ['marec', 'p5:long', 'l3ae:kernel:oracle']
+  assert matrix.runs('new_catalogue', asked, 3) == [([a], 3) for a in asked]
 
 
 def test_an_oracle_arm_is_held_against_its_fair_arm():

@@ -145,4 +145,4 @@ plt.show()
 # %% [markdown]
 # One seed and no tuning: an illustration, not a result. The laboratory does this
 # with five seeds, equal tuning, intervals and all methods:
-# `python -m experiments.adaptation.run --flagfile=experiments/adaptation/full.flags`.
+# `python -m experiments.verdict.run --workdirs=WORK --data_dir=DIR`.

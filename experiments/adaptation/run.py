@@ -2,8 +2,8 @@
 
   python -m experiments.adaptation.run \
     --flagfile=experiments/adaptation/quick.flags
-  python -m experiments.adaptation.run \
-    --flagfile=experiments/adaptation/full.flags --workdir=DIR
+  python -m experiments.adaptation.run --source=office --data_dir=DATA \
+    --regimes=new_items --methods=marec,hyperease_item --workdir=DIR
 
 Prints a table, and writes DIR/results.json and DIR/report.html. The same
 command resumes: cells whose rows are in DIR/cells.jsonl are not run again.

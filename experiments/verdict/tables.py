@@ -3,6 +3,7 @@
   python -m experiments.verdict.tables --take=WORKDIRS
   python -m experiments.verdict.tables --take_large=WORKDIR,...
   python -m experiments.verdict.tables
+  python -m experiments.verdict.tables --report=report.html   (only the page)
 
 The tables of this folder's README, and the answer in that of the project, are
 made from the rows in results/.
@@ -18,7 +19,9 @@ import numpy as np
 from absl import flags
 
 from experiments import pictures, pooled, readme, script
-from experiments.adaptation import stored_rows
+from experiments.adaptation import report, stored_rows
+from experiments.adaptation.report import numbers
+from experiments.adaptation.report import words as report_words
 from experiments.verdict import (
   analysis,
   details,
@@ -37,6 +40,11 @@ _TAKE_LARGE = flags.DEFINE_list(
   'take_large',
   [],
   'Workdirs of runs with large_items.flags, whose rows are added.',
+)
+_REPORT = flags.DEFINE_string(
+  'report',
+  None,
+  'HTML file for a page on all committed rows; writes nothing else.',
 )
 
 # Folders of the READMEs: of the project, and of the verdict.
@@ -59,6 +67,9 @@ def main(argv):
   rows = stored.every_row()
   sets = cells_lib.by_set(rows)
   whole = cells_lib.complete(sets)
+  if _REPORT.value is not None:
+    report.write_report(_rows_of(whole), _REPORT.value)
+    return
   file = _FOLDER / 'README.md'
   claims = analysis.family(whole)
   rivals = analysis.named_rivals(whole)
@@ -80,6 +91,7 @@ def main(argv):
     'capacity': capacity_picture(whole),
     'large': large_table(pooled.read(_LARGE)),
     'worth': worth_table(details.worth(whole)),
+    'guide': guide(whole),
     'oracle': oracle_table(details.oracles(rows)),
     'effects': effects_table(claims),
     'quality': quality_tables(whole),
@@ -87,6 +99,26 @@ def main(argv):
     'left out': '\n'.join(f'- {reason}' for reason in matrix.LEFT_OUT),
   }.items():
     readme.replace_block(file, name, content)
+
+
+def _rows_of(
+  sets: dict[cells_lib.Key, dict[int, cells_lib.Cells]],
+) -> list[results.Row]:
+  return [
+    row
+    for budgets in sets.values()
+    for cells in budgets.values()
+    for own in cells.values()
+    for row in own
+  ]
+
+
+def guide(sets: dict[cells_lib.Key, dict[int, cells_lib.Cells]]) -> str:
+  """The cheapest of the methods that are nearly as good as the best."""
+  tasks = report_words.in_order(results.by_task(_rows_of(sets)))
+  return report_words.guide(
+    {task: numbers.leaders(cells) for task, cells in tasks.items()}
+  )
 
 
 def again_line(file: pathlib.Path) -> str:

@@ -10,7 +10,6 @@ from tests.experiments import commands
 
 MODULES = {
   'adaptation/*.flags': 'experiments.adaptation.run',
-  'hypernetwork/*.flags': 'experiments.adaptation.run',
   'ease/claims_*.flags': 'experiments.ease.claims',
   'ease/diginetica.flags': 'experiments.ease.large',
   'ease/*.flags': 'experiments.ease.run',

@@ -10,12 +10,10 @@ import pytest
 from tests.experiments import commands
 
 SCRIPTS = {
-  'experiments.adaptation.tables': 'experiments/adaptation/README.md',
   'experiments.benchmarks.table': 'experiments/benchmarks/README.md',
   'experiments.catalogues.tables': 'experiments/catalogues/README.md',
   'experiments.ease.tables': 'experiments/ease/README.md',
   'experiments.graph.tables': 'experiments/graph/README.md',
-  'experiments.hypernetwork.tables': 'experiments/hypernetwork/README.md',
   'experiments.new_items.tables': 'experiments/new_items/README.md',
   'experiments.new_users.tables': 'experiments/new_users/README.md',
   'experiments.p5.tables': 'experiments/p5/README.md',

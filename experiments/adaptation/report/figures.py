@@ -268,31 +268,6 @@ def _steps(corners: np.ndarray) -> list[labels.Box]:
   return lines
 
 
-def headline(
-  tasks: dict[Task, list[Cell]],
-) -> matplotlib.figure.Figure:
-  """The picture of the README: for each task curves, and quality over time."""
-  rows = max(1, len(tasks))
-  height = 3.4
-  figure = matplotlib.figure.Figure(figsize=(11, height * rows), dpi=72)
-  for row, (task, cells) in enumerate(tasks.items()):
-    bottom = (rows - 1 - row + 0.15) / rows
-    own = roles.contenders(cells)
-    if not own:
-      continue
-    left = make_axes(figure, (0.06, bottom, 0.37, 0.73 / rows))
-    draw_curves(left, own)
-    middle = middle_budget(own)
-    right = make_axes(figure, (0.635, bottom, 0.355, 0.73 / rows))
-    draw_pareto(right, [c for c in own if c.budget == middle], 'seconds')
-    for axes, text in (
-      (left, f'{words.title(task)}'),
-      (right, f'at budget {middle:,}; the line is the Pareto front'),
-    ):
-      axes.set_title(text, size=10, color=INK, loc='left', parse_math=False)
-  return figure
-
-
 def middle_budget(cells: list[Cell]) -> int:
   """The middle budget, for figures that show only one."""
   budgets = roles.budgets(cells)

@@ -350,16 +350,6 @@ def as_html(plain: Plain) -> str:
   )
 
 
-def as_markdown(plain: Plain) -> str:
-  """The table in Markdown."""
-  head, rows = plain
-  lines = [f'| {" | ".join(head)} |', f'|{"---|" * len(head)}']
-  for row in rows:
-    safe = [text.replace('|', r'\|') for text in row]
-    lines.append(f'| {" | ".join(safe)} |')
-  return '\n'.join(lines)
-
-
 def terminal_table(rows: Iterable[Row]) -> rich.console.Group:
   """Quality by budget and the cost of an adaptation, one table per task."""
   drawn = []
@@ -383,28 +373,6 @@ def terminal_table(rows: Iterable[Row]) -> rich.console.Group:
       table.add_row(*map(rich.text.Text, row))
     drawn.append(table)
   return rich.console.Group(*drawn)
-
-
-def markdown_table(rows: Iterable[Row]) -> str:
-  """The same tables in Markdown, for READMEs; they show fair arms only."""
-  parts = []
-  for task, cells in results.by_task(rows).items():
-    budgets = roles.budgets(cells)
-    has_evidence = words.has_evidence(task.regime)
-    about = f' by {words.BUDGETS.get(task.regime, "budget")}' * has_evidence
-    at = ' at the largest budget' * has_evidence
-    qualities = map(str, budgets) if has_evidence else [words.METRIC]
-    head = ['method', *qualities, *_PLAIN_COSTS]
-    lines = [f'| {" | ".join(head)} |', f'|---|{"---:|" * (len(head) - 1)}']
-    for row in _plain_rows(roles.fair(cells), budgets):
-      safe = [text.replace('|', r'\|') for text in row]
-      lines.append(f'| {" | ".join(safe)} |')
-    parts.append(
-      f'**{words.title(task)}** ({words.METRIC}{about}; brackets give the '
-      'number of seeds of a method that has fewer than others; costs are those '
-      f'of one adaptation{at}):\n\n' + '\n'.join(lines)
-    )
-  return '\n\n'.join(parts)
 
 
 def _plain_rows(cells: list[Cell], budgets: list[int]) -> list[list[str]]:

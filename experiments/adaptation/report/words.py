@@ -266,9 +266,9 @@ def advice(analyses: dict[Task, Analysis]) -> list[str]:
   out = []
   for task, found in analyses.items():
     parts = [
-      f'{last.method}{_at(found, map(str, where))} '
+      f'{last.method}{_at(found.has_evidence, map(str, where))} '
       f'({METRIC} {last.quality:.3f}, {costs(last)} per adaptation)'
-      for last, where in _recommended(found)
+      for last, where in _recommended(found.leaders)
     ]
     if parts:
       what = BUDGETS.get(task.regime, 'budget')
@@ -277,29 +277,31 @@ def advice(analyses: dict[Task, Analysis]) -> list[str]:
   return out
 
 
-def _at(found: Analysis, where: Iterable[str]) -> str:
+def _at(has: bool, where: Iterable[str]) -> str:
   """The budgets of an advice; nothing where there is no evidence."""
-  return f' at {listed(where)}' if found.has_evidence else ''
+  return f' at {listed(where)}' if has else ''
 
 
-def guide(analyses: dict[Task, Analysis]) -> str:
+def guide(leaders: dict[Task, list[numbers.Leader]]) -> str:
   """The advice without numbers, as a Markdown table."""
   lines = ['| case | evidence | use |', '|---|---|---|']
-  for task, found in analyses.items():
+  for task, own in leaders.items():
+    has = has_evidence(task.regime)
     parts = [
-      f'`{cell.method}`{_at(found, (f"{budget:,}" for budget in where))}'
-      for cell, where in _recommended(found)
+      f'`{cell.method}`{_at(has, (f"{budget:,}" for budget in where))}'
+      for cell, where in _recommended(own)
     ]
     if parts:
-      what = BUDGETS.get(task.regime, 'budget')
-      what = what if found.has_evidence else 'none'
+      what = BUDGETS.get(task.regime, 'budget') if has else 'none'
       lines.append(f'| {title(task)} | {what} | {"; ".join(parts)} |')
   return '\n'.join(lines)
 
 
-def _recommended(found: Analysis) -> list[tuple[Cell, list[int]]]:
+def _recommended(
+  leaders: Iterable[numbers.Leader],
+) -> list[tuple[Cell, list[int]]]:
   """Consecutive budgets with the same advice: the last cell, all budgets."""
-  chosen = [(numbers.cheapest_good(ld), ld.best.budget) for ld in found.leaders]
+  chosen = [(numbers.cheapest_good(ld), ld.best.budget) for ld in leaders]
   runs = itertools.groupby(chosen, key=lambda pair: pair[0].method)
   own = [list(run) for _, run in runs]
   return [(run[-1][0], [budget for _, budget in run]) for run in own]

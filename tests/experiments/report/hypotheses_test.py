@@ -55,5 +55,5 @@ def test_standings_count_the_best_the_others_and_refusals():
   head, rows = tables.standings_table(tasks)
   assert head == ['method', 'New users']
   assert {row[0] for row in rows[:2]} == {'hyperease', 'l3ae'}
-  text = tables.as_markdown(tables.hypotheses_table(tasks))
-  assert '| H1, ease: at equal quality' in text
+  _, (first, *_) = tables.hypotheses_table(tasks)
+  assert first[0].startswith('H1, ease: at equal quality')

@@ -1,1 +1,0 @@
-"""Quality of generated parameters, and the cost of generating them."""

@@ -933,7 +933,7 @@ SYSTEMS = (
   ),
   # A network as large as HyperEASE's generator that generates nothing.
   System(
-    'two_tower', 'two towers', 'control',
+    'two_tower', 'two towers', 'rival',
     lambda f, **t: two_tower.two_tower(f.own, **t),
     {
       'new_items': Arm(frozen, grids.TWO_TOWER),

@@ -1,4 +1,4 @@
-"""The hyperparameter trials of each arm of the adaptation experiment.
+"""The hyperparameter trials of each arm of the adaptation laboratory.
 
 The most promising trials come first, and `--trials=N` uses the first N of each
 arm, so that all tuned arms have the same number of trials.

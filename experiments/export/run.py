@@ -6,7 +6,7 @@
     --item_path=products.csv --text_columns=title --method=ease --l2=100 \
     --output=my_recommender
 
-A method and its hyperparameters are those of the adaptation experiment
+A method and its hyperparameters are those of the adaptation laboratory
 (`experiments.catalogue`), and are stored with the model; `--l2` changes the
 ridge. For linear methods, the memory and time that they need are printed before
 they start. For large catalogues, `--method=ease_sparse` needs the least.

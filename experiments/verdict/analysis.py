@@ -33,6 +33,8 @@ CHEAPER = 'the cheaper ways of adapting'
 NAMED = ('PReF', 'VQ-Rec', 'P5', 'EASE', 'Dynamic EASE', 'L3AE')
 # Methods without weights: to look at all data again is no retraining.
 _WITHOUT_WEIGHTS = ('content_knn', 'popularity')
+# One new item takes all of their work, since it changes the whole graph.
+_WHOLE_GRAPH = ('alpharec',)
 # Those that are fitted step by step. To fit the others again is one solve,
 # which is one of the cheaper ways as well as a retraining.
 _STEP_BY_STEP = ('mult_vae', 'sasrec', 'ials_features')
@@ -321,10 +323,13 @@ def with_tuning(row: Row) -> float:
 def of_one(row: Row) -> float:
   """Operations where a single new user or new item arrives.
 
-  A model that is fitted anew is paid for in full. All others cost as much for
-  each user or item of a batch, but for fine-tuning, which then costs more.
+  A model whose weights are fitted anew is paid for in full. All others cost as
+  much for each user or item of a batch, but for fine-tuning, which then costs
+  more.
   """
-  if is_refitted(row['method'], row['regime']):
+  method = row['method']
+  has_refit = is_refitted(method, row['regime'])
+  if (has_refit and method not in _WITHOUT_WEIGHTS) or method in _WHOLE_GRAPH:
     return carried_over(row)
   return carried_over(row) / batch_size(row)
 

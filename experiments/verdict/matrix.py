@@ -203,7 +203,8 @@ LEFT_OUT = (
   'DropoutNet has run on fewer data sets, in experiments/new_items, and iALS '
   'without features in experiments/new_users.',
   'AlphaRec, VQ-Rec, P5 and the two-tower model are not retrained where items '
-  'arrive: they read new items by their texts alone.',
+  'arrive. AlphaRec reads the text and the known interactions of a new item; '
+  'the other three read its text alone.',
   'GF-CF, ChebyCF, Turbo-CF, DAN and SLIM read no text. The first four stand '
   'beside EASE on a public split (experiments/graph).',
   'The generator of catalogues has an experiment of its own '

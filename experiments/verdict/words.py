@@ -198,7 +198,10 @@ def operations(claim: analysis.Claim) -> str:
   told = f', at {ratio} {of} the operations'
   free = len([one for one in claim.effects if one.cost == math.inf])
   if free:
-    told += f'; in {free} of {len(claim.effects)} cells the rival needs none'
+    told += (
+      f', without {free} of {len(claim.effects)} cells in which the rival '
+      'needs none'
+    )
   return told
 
 

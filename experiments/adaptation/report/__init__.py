@@ -1,4 +1,4 @@
-"""The report of the adaptation experiment, made from stored rows."""
+"""The report of the adaptation laboratory, made from stored rows."""
 
 from experiments.adaptation.report import page, tables
 

@@ -1,4 +1,4 @@
-"""Judges the hypotheses, which were stated before any run.
+"""Judges the hypotheses of this project by counted cases.
 
 H1: at equal quality, a hypernetwork adapts with fewer operations than full
 retraining. H2: it ranks better than each of the cheaper ways of adapting. H3:

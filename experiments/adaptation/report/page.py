@@ -18,7 +18,7 @@ Cell = results.Cell
 Row = results.Row
 Task = results.Task
 
-_NAME = 'hyperrec: the adaptation experiment'
+_NAME = 'hyperrec: the adaptation laboratory'
 
 
 def write_report(

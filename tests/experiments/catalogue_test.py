@@ -53,7 +53,7 @@ def test_sequential_arms_learn_an_order_only_where_targets_come_last(regime):
 
 def test_ablations_and_controls_run_only_where_they_are_named():
   asides = {s.name for s in catalogue.SYSTEMS if not s.may_lead}
-  assert {'two_tower', 'ease:unconstrained', 'hyperease:shuffled'} <= asides
+  assert {'random', 'ease:unconstrained', 'hyperease:shuffled'} <= asides
   default = {s.name for s in catalogue.SYSTEMS if s.is_run_by_default}
   assert not default & asides
   assert {'ease', 'l3ae:kernel', 'hyperease'} <= default

@@ -67,7 +67,7 @@ def test_arms():
   (other,) = cells_of([retrained('slim', 0.3)])
   assert not roles.is_retrained(other)
   assert roles.is_oracle('ease:retrain:oracle')
-  assert roles.may_lead('ridge_map') and not roles.may_lead('two_tower')
+  assert roles.may_lead('ridge_map') and not roles.may_lead('random')
   assert roles.may_lead('p5:long') and not roles.may_lead('p5:other')
   cells = cells_of(generated_rows())
   assert 'hyperease:shuffled' in {c.method for c in roles.fair(cells)}

@@ -944,6 +944,7 @@ SYSTEMS = (
         model=lambda f, **t: two_tower.two_tower(f.shared, **t),
       ),
     },
+    only_if_named=True,
   ),
 )  # fmt: skip
 BY_NAME = {system.name: system for system in SYSTEMS}

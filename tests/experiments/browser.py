@@ -12,6 +12,12 @@ CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
 needed = pytest.mark.skipif(
   CHROMIUM is None, reason='chromium is not installed'
 )
+_FOCUS = """
+const focus = (element) => {
+  element.focus();
+  if (!document.hasFocus()) element.dispatchEvent(new FocusEvent('focus'));
+};
+"""
 _TELL = """
 const out = document.createElement('pre');
 out.id = 'found';
@@ -21,9 +27,13 @@ document.body.append(out);
 
 
 def add_script(path, actions):
-  """Adds actions to a page, which put what they find into `found`."""
+  """Adds actions to a page, which put what they find into `found`.
+
+  They call `focus(element)`, since the window of a busy machine may not be the
+  active one yet, and then the browser tells nobody of a new focus.
+  """
   text = path.read_text(encoding='utf-8')
-  script = f'<script>{{const found = {{}};{actions}{_TELL}}}</script>'
+  script = f'<script>{{const found = {{}};{_FOCUS}{actions}{_TELL}}}</script>'
   path.write_text(text.replace('</body>', f'{script}</body>'), encoding='utf-8')
 
 

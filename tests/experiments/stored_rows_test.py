@@ -1,11 +1,12 @@
 """Rows of several runs stand beside each other only where they may."""
 
 import collections
-import json
 
 import pytest
 
-from experiments.adaptation import stored_rows, tables
+from experiments import pooled
+from experiments.adaptation import stored_rows
+from experiments.verdict import matrix, stored
 from hyperrec.data import sources
 from hyperrec.evaluation import results
 from hyperrec.training import manifest
@@ -47,34 +48,29 @@ def test_workdirs_of_other_data_or_with_the_same_cell_are_refused(tmp_path):
     stored_rows.read_all([first, workdir(tmp_path / 'd', row('ease', 0.4))])
 
 
-def test_rows_of_other_test_users_are_not_taken_in(tmp_path, monkeypatch):
-  monkeypatch.setattr(tables, '_RESULTS', tmp_path)
+def test_rows_of_other_test_users_are_not_taken_in(tmp_path):
   flags = {'num_heldout': 20, 'trials': 3, 'domains': ['a']}
-  tables.take_in([row('ease', 0.3, flags=flags)])
-  before = (tmp_path / 'made_new_users.json').read_text()
+  pooled.take_in([row('ease', 0.3, flags=flags)], tmp_path)
+  before = (tmp_path / 'made.json').read_text()
   other = row('l3ae', 0.3, flags={**flags, 'num_heldout': 30})
-  drift = row('l3ae', 0.3, regime='drift')
-  with pytest.raises(results.ResultError, match='--num_heldout=30 and with'):
-    tables.take_in([drift, other])
-  assert [path.name for path in tmp_path.iterdir()] == ['made_new_users.json']
-  assert (tmp_path / 'made_new_users.json').read_text() == before
+  with pytest.raises(results.ResultError, match='--num_heldout=20 and with'):
+    pooled.take_in([other], tmp_path)
+  assert [path.name for path in tmp_path.iterdir()] == ['made.json']
+  assert (tmp_path / 'made.json').read_text() == before
   alike = {**flags, 'trials': 1, 'domains': []}
-  tables.take_in([row('l3ae', 0.3, flags=alike)])
-  assert len(tables.committed()) == 2
+  pooled.take_in([row('l3ae', 0.3, flags=alike)], tmp_path)
+  assert len(pooled.read(tmp_path)) == 2
 
 
-COMMITTED = sorted(
-  (commands.ROOT / 'experiments' / 'adaptation' / 'results').glob('*.json')
-)
-
-
-@pytest.mark.parametrize('path', COMMITTED, ids=lambda path: path.stem)
-def test_no_committed_row_repeats_another_seeds(path):
-  rows = json.loads(path.read_text())
-  stored_rows.check_alike(rows)
-  seeds = collections.defaultdict(set)
-  for one in rows:
-    # A ranking without any hit is the same for every seed.
-    if any(one.get('per_user', ())):
-      seeds[str(one['per_user'])].add(one['seed'])
-  assert [found for found in seeds.values() if len(found) > 1] == []
+@pytest.mark.parametrize('regime', matrix.PARTS)
+def test_no_committed_row_repeats_another_seeds(regime):
+  rows = pooled.read(commands.ROOT / stored.FOLDER / regime)
+  for name in {one['dataset'] for one in rows}:
+    own = [one for one in rows if one['dataset'] == name]
+    stored_rows.check_alike(own)
+    seeds = collections.defaultdict(set)
+    for one in own:
+      # A ranking without any hit is the same for every seed.
+      if any(one.get('per_user', ())):
+        seeds[str(one['per_user'])].add(one['seed'])
+    assert [found for found in seeds.values() if len(found) > 1] == []

@@ -98,8 +98,10 @@ for (const figure of document.querySelectorAll('figure svg')) {
       if (event.key === 'Escape') hide();
       if (!(event.key in steps)) return;
       event.preventDefault();
-      const next = index + steps[event.key] + points.length;
-      points[next % points.length].focus();
+      const place = index + steps[event.key] + points.length;
+      const next = points[place % points.length];
+      next.focus();
+      show(next);  // In a window that is not active, focus() tells nobody.
     });
   });
   if (!points.length) continue;

@@ -15,7 +15,7 @@ ACTIONS = """
 const tip = document.querySelector('.tip');
 const figure = document.querySelector('section svg');
 const points = [...figure.querySelectorAll('.point')];
-points[0].focus();
+focus(points[0]);
 found.focused = tip.textContent;
 document.activeElement.dispatchEvent(
   new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true }));

@@ -41,7 +41,7 @@ found.left = tip.hidden;
 const press = (key) => document.activeElement.dispatchEvent(
   new KeyboardEvent('keydown', { key, bubbles: true }));
 found.stops = points.filter((p) => p.tabIndex === 0).length;
-points[0].focus();
+focus(points[0]);
 found.focused = tip.textContent;
 press('ArrowRight');
 found.next = [tip.textContent, points[1].ariaLabel];

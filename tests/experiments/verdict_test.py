@@ -446,19 +446,3 @@ def test_words_for_ratios_of_operations():
   assert words.times([0.1, 0.0, inf]) == (
     '1/10, none in 1, the other needs none in 1'
   )
-
-
-def test_the_readme_says_what_the_committed_rows_say():
-  folder = commands.ROOT / 'experiments' / 'verdict'
-  rows = [
-    one
-    for regime in matrix.PARTS
-    for one in pooled.read(folder / 'results' / regime)
-  ]
-  whole = cells_lib.complete(cells_lib.by_set(rows))
-  claims, rivals = analysis.family(whole), analysis.named_rivals(whole)
-  both = analysis.corrected([*claims, *rivals])
-  told = words.answer(
-    both[: len(claims)], both[len(claims) :], analysis.parts(whole)
-  )
-  assert told in (folder / 'README.md').read_text()

@@ -4,11 +4,13 @@ Wilcoxon and sign tests are not used, since their error is inflated with
 thousands of users (Ihemelandu & Ekstrand, SIGIR 2023, arXiv 2305.02461).
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 from scipy import stats
 
 # Smallest relative difference that matters, and significance level.
@@ -172,23 +174,21 @@ def people_bootstrap(
     np.concatenate([np.asarray(one).astype(str) for one in people]),
     return_inverse=True,
   )
-  places = np.split(index, np.cumsum(sizes)[:-1])
-  random = np.random.default_rng(seed)
+  # For each seed: results of a person, and the sums of their values.
+  told = np.zeros((len(sizes), 3, len(names)))
+  for one, place, *sides in zip(
+    told, np.split(index, np.cumsum(sizes)[:-1]), a, b, strict=True
+  ):
+    for row, values in zip(one, (1.0, *sides), strict=True):
+      np.add.at(row, place, values)
+  drawn = _drawn_people(len(names), seed, num_resamples)
   at_a_time = max(1, 2**22 // len(names))
   relative = []
   for start in range(0, num_resamples, at_a_time):
-    count = min(at_a_time, num_resamples - start)
-    # How often each person is drawn [count, people].
-    drawn = random.multinomial(
-      len(names), np.full(len(names), 1 / len(names)), size=count
-    )
-    sums = np.zeros((2, count))
-    for place, *sides in zip(places, a, b, strict=True):
-      weights = drawn[:, place]
-      total = np.maximum(weights.sum(axis=1), 1)
-      for side, values in enumerate(sides):
-        sums[side] += weights @ values / total
-    relative.append((sums[0] - sums[1]) / np.where(sums[1], sums[1], np.nan))
+    some = drawn[start : start + at_a_time].astype(float)
+    total, mine, theirs = np.moveaxis(some @ told.transpose(0, 2, 1), -1, 0)
+    mine, theirs = ((x / np.maximum(total, 1)).sum(0) for x in (mine, theirs))
+    relative.append((mine - theirs) / np.where(theirs, theirs, np.nan))
   relative = np.concatenate(relative)
   base = float(np.mean([x.mean() for x in b]))
   mean = float(np.mean([x.mean() for x in a])) - base
@@ -196,6 +196,20 @@ def people_bootstrap(
   tail = min((relative <= 0).mean(), (relative >= 0).mean())
   p_value = min(1.0, max(2 * float(tail), 1 / num_resamples))
   return Comparison(mean, _ratio(mean, base), float(low), float(high), p_value)
+
+
+@functools.lru_cache(maxsize=32)
+def _drawn_people(
+  num_people: int, seed: int, num_resamples: int
+) -> Int[np.ndarray, 'N P']:
+  """How often each person is drawn in each sample; the same for equal sizes."""
+  random = np.random.default_rng(seed)
+  share = np.full(num_people, 1 / num_people)
+  drawn = np.empty((num_resamples, num_people), np.int16)
+  for row in drawn:
+    row[:] = random.multinomial(num_people, share)
+  drawn.flags.writeable = False
+  return drawn
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:

@@ -46,15 +46,7 @@ def main(argv):
   """Runs the cells and writes the file."""
   del argv
   sets = cells_lib.complete(cells_lib.by_set(stored.every_row()))
-  rows = pooled.ran(
-    [
-      row
-      for budgets in sets.values()
-      for cells in budgets.values()
-      for own in cells.values()
-      for row in own
-    ]
-  )
+  rows = pooled.ran(cells_lib.rows_of(sets))
   random = np.random.default_rng(_CELLS_SEED.value)
   number = min(_NUM_CELLS.value, len(rows))
   found = []

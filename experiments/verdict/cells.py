@@ -92,6 +92,17 @@ def complete(
   }
 
 
+def rows_of(sets: dict[Key, dict[int, Cells]]) -> list[Row]:
+  """All rows of some data sets, one after another."""
+  return [
+    row
+    for budgets in sets.values()
+    for cells in budgets.values()
+    for own in cells.values()
+    for row in own
+  ]
+
+
 def served(rows: Sequence[Row]) -> bool:
   """Whether the method serves at this amount of evidence."""
   return not any('cannot' in row for row in rows)

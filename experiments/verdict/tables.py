@@ -68,7 +68,7 @@ def main(argv):
   sets = cells_lib.by_set(rows)
   whole = cells_lib.complete(sets)
   if _REPORT.value is not None:
-    report.write_report(_rows_of(whole), _REPORT.value)
+    report.write_report(cells_lib.rows_of(whole), _REPORT.value)
     return
   file = _FOLDER / 'README.md'
   claims = analysis.family(whole)
@@ -101,21 +101,9 @@ def main(argv):
     readme.replace_block(file, name, content)
 
 
-def _rows_of(
-  sets: dict[cells_lib.Key, dict[int, cells_lib.Cells]],
-) -> list[results.Row]:
-  return [
-    row
-    for budgets in sets.values()
-    for cells in budgets.values()
-    for own in cells.values()
-    for row in own
-  ]
-
-
 def guide(sets: dict[cells_lib.Key, dict[int, cells_lib.Cells]]) -> str:
   """The cheapest of the methods that are nearly as good as the best."""
-  tasks = report_words.in_order(results.by_task(_rows_of(sets)))
+  tasks = report_words.in_order(results.by_task(cells_lib.rows_of(sets)))
   return report_words.guide(
     {task: numbers.leaders(cells) for task, cells in tasks.items()}
   )

@@ -199,8 +199,8 @@ def operations(claim: analysis.Claim) -> str:
   free = len([one for one in claim.effects if one.cost == math.inf])
   if free:
     told += (
-      f', without {free} of {len(claim.effects)} cells in which the rival '
-      'needs none'
+      f', leaving out {free} of {len(claim.effects)} cells in which the '
+      'rival needs none'
     )
   return told
 

@@ -277,9 +277,9 @@ def advice(analyses: dict[Task, Analysis]) -> list[str]:
   return out
 
 
-def _at(has: bool, where: Iterable[str]) -> str:
+def _at(is_told: bool, where: Iterable[str]) -> str:
   """The budgets of an advice; nothing where there is no evidence."""
-  return f' at {listed(where)}' if has else ''
+  return f' at {listed(where)}' if is_told else ''
 
 
 def guide(leaders: dict[Task, list[numbers.Leader]]) -> str:

@@ -6,8 +6,8 @@ import matplotlib.figure
 import matplotlib.ticker
 import numpy as np
 
+from experiments import units
 from experiments.adaptation.report import figures as report_figures
-from experiments.adaptation.report import words
 from experiments.recommend import advice as advice_lib
 from hyperrec.data import description as description_lib
 
@@ -46,9 +46,9 @@ def cost(found: Advice) -> matplotlib.figure.Figure:
       [max(rank.seconds, 1e-4)], [place], marker, color=colour, ms=7,
       mfc=colour if rank is found.use else 'none',
     )  # fmt: skip
-    point.set_gid(f'tip:{rank.method}: {words.seconds(rank.seconds)}')
+    point.set_gid(f'tip:{rank.method}: {units.seconds(rank.seconds)}')
   axes.set_xscale('log')
-  axes.xaxis.set_major_formatter(lambda value, _: words.seconds(value))
+  axes.xaxis.set_major_formatter(lambda value, _: units.seconds(value))
   axes.xaxis.set_minor_formatter('')
   axes.xaxis.set_major_locator(
     matplotlib.ticker.LogLocator(base=10, numticks=5)

@@ -9,6 +9,7 @@ from typing import Any
 
 import rich.table
 
+from experiments import units
 from experiments.adaptation.report import figures as report_figures
 from experiments.adaptation.report import tables, words
 from experiments.recommend import advice as advice_lib
@@ -210,7 +211,7 @@ def _table(found: Advice) -> str:
       rank.method,
       f'{rank.quality:.4f}',
       '{:.4f} to {:.4f}'.format(*rank.interval),
-      words.seconds(rank.seconds),
+      units.seconds(rank.seconds),
       'yes' if rank is found.use else '',
     ]
     for rank in found.ranks

@@ -14,7 +14,7 @@ import matplotlib.spines
 import matplotlib.transforms
 import numpy as np
 
-from experiments import catalogue
+from experiments import catalogue, units
 from experiments.adaptation.report import labels, numbers, roles, words
 from hyperrec import regimes
 from hyperrec.evaluation import results
@@ -36,9 +36,9 @@ _GAP = 1.3 * SMALL
 
 # Cost of an adaptation -> title of its axis, its units, base of its ticks.
 COSTS = {
-  'flops': ('operations per adaptation (FLOP)', words.operations, 10),
-  'seconds': ('time per adaptation', words.seconds, 10),
-  'stored_bytes': ('bytes stored per adaptation', words.size, 2),
+  'flops': ('operations per adaptation (FLOP)', units.operations, 10),
+  'seconds': ('time per adaptation', units.seconds, 10),
+  'stored_bytes': ('bytes stored per adaptation', units.size, 2),
 }
 
 

@@ -13,6 +13,7 @@ import rich.console
 import rich.table
 import rich.text
 
+from experiments import units
 from experiments.adaptation.report import hypotheses, numbers, roles, words
 from hyperrec.evaluation import results
 
@@ -25,21 +26,21 @@ Task = results.Task
 Plain = tuple[list[str], list[list[str]]]
 
 _COSTS = (
-  ('prepare', 'seconds', 'prepare: time', words.seconds),
-  ('prepare', 'flops', 'operations', words.operations),
-  ('prepare', 'joules', 'energy', words.energy),
-  ('prepare', 'peak_bytes', 'peak memory', words.size),
-  ('adapt', 'seconds', 'adapt: time', words.seconds),
-  ('adapt', 'flops', 'operations', words.operations),
-  ('adapt', 'joules', 'energy', words.energy),
-  ('adapt', 'peak_bytes', 'peak memory', words.size),
-  ('adapt', 'stored_bytes', 'stored', words.size),
+  ('prepare', 'seconds', 'prepare: time', units.seconds),
+  ('prepare', 'flops', 'operations', units.operations),
+  ('prepare', 'joules', 'energy', units.energy),
+  ('prepare', 'peak_bytes', 'peak memory', units.size),
+  ('adapt', 'seconds', 'adapt: time', units.seconds),
+  ('adapt', 'flops', 'operations', units.operations),
+  ('adapt', 'joules', 'energy', units.energy),
+  ('adapt', 'peak_bytes', 'peak memory', units.size),
+  ('adapt', 'stored_bytes', 'stored', units.size),
 )
-_CONTEST_COSTS = (('flops', words.operations), ('seconds', words.seconds))
+_CONTEST_COSTS = (('flops', units.operations), ('seconds', units.seconds))
 _MORE_COSTS = (
-  ('score', 'seconds_1', 'score 1 user', words.seconds),
-  ('score', 'seconds_1024', 'score 1024 users', words.seconds),
-  ('tuning', 'seconds', 'tuning', words.seconds),
+  ('score', 'seconds_1', 'score 1 user', units.seconds),
+  ('score', 'seconds_1024', 'score 1024 users', units.seconds),
+  ('tuning', 'seconds', 'tuning', units.seconds),
 )
 _PLAIN_COSTS = ('time', 'FLOP', 'stored')
 _STANDINGS = ('best', 'near', 'behind', 'cannot')
@@ -233,7 +234,7 @@ def provenance(rows: list[results.Row]) -> str:
     'trials per arm (1: nothing to tune)': _listed(
       one['trials'] for one in tuned if 'trials' in one
     ),
-    'total time of tuning, all rows': words.seconds(
+    'total time of tuning, all rows': units.seconds(
       sum(one.get('seconds', 0.0) for one in tuned)
     ),
     'encoder of item text': _listed(
@@ -311,7 +312,7 @@ def _finding_row(found: Finding) -> list[str]:
     effect = f'{found.effect:+.1%} [{found.low:+.1%} to {found.high:+.1%}]'
   spent = ''
   if math.isfinite(found.operations):
-    spent = f'{words.digits(found.operations)} times'
+    spent = f'{units.digits(found.operations)} times'
   where = '; '.join(
     f'{words.title(task)}, between {a} and {b}'
     for task, a, b in hypotheses.flips(found)
@@ -387,9 +388,9 @@ def _plain_rows(cells: list[Cell], budgets: list[int]) -> list[list[str]]:
     if ran:
       last = ran[-1].adapt
       costs = [
-        words.seconds(last['seconds']),
-        words.operations(last['flops']).removesuffix('FLOP').strip(),
-        words.size(last['stored_bytes']),
+        units.seconds(last['seconds']),
+        units.operations(last['flops']).removesuffix('FLOP').strip(),
+        units.size(last['stored_bytes']),
       ]
     out.append([method, *text, *costs])
   return out

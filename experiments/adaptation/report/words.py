@@ -1,4 +1,4 @@
-"""The sentences of the report: answer, verdicts, advice, and units."""
+"""The sentences of the report: the answer, the verdicts and the advice."""
 
 import collections
 import itertools
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from experiments import units
 from experiments.adaptation.report import numbers, roles
 from hyperrec import regimes
 from hyperrec.evaluation import results
@@ -256,9 +257,7 @@ def _median(judged: list[Judged]) -> str:
   middle = float(np.median([numbers.ratio(one) for one in judged]))
   if not math.isfinite(middle):
     return 'some operations in the median case, where its rival needs none'
-  return (
-    f'{digits(middle)} times the operations of its rival in the median case'
-  )
+  return f'{units.digits(middle)} times the operations of its rival in the median case'
 
 
 def advice(analyses: dict[Task, Analysis]) -> list[str]:
@@ -440,10 +439,10 @@ def share(one: Judged) -> str:
   if baseline == 0:
     return 'some operations where its rival needs none'
   if own >= baseline:
-    return f'{digits(own / baseline)} times the operations'
+    return f'{units.digits(own / baseline)} times the operations'
   if own > baseline / 10:
     return f'{own / baseline:.0%} of the operations'
-  return f'1/{digits(baseline / own)} of the operations'
+  return f'1/{units.digits(baseline / own)} of the operations'
 
 
 def _flips(judged: list[Judged]) -> str:
@@ -470,59 +469,12 @@ def capital(text: str) -> str:
 
 def costs(cell: Cell) -> str:
   """The operations and the time of an adaptation, in words."""
-  spent = seconds(cell.adapt['seconds'])
+  spent = units.seconds(cell.adapt['seconds'])
   count = cell.adapt['flops']
-  return f'{operations(count) if count else "no operations"} and {spent}'
+  return f'{units.operations(count) if count else "no operations"} and {spent}'
 
 
 def stored(cell: Cell) -> str:
   """The bytes that an adaptation stores, in words."""
   count = cell.adapt['stored_bytes']
-  return f'{size(count)} stored' if count else 'nothing stored'
-
-
-def seconds(value: float) -> str:
-  """A time in seconds, with a unit that fits its size."""
-  if value == 0:
-    return '0 s'
-  units = {'h': 3600.0, 'min': 60.0, 's': 1.0, 'ms': 1e-3, 'µs': 1e-6}
-  return _with_unit(value, units)
-
-
-def energy(value: float) -> str:
-  """An energy in joules, with a unit that fits its size."""
-  units = {'MJ': 1e6, 'kJ': 1e3, 'J': 1.0, 'mJ': 1e-3, 'µJ': 1e-6}
-  return _with_unit(value, units)
-
-
-def operations(value: float) -> str:
-  """A number of floating point operations, with a unit that fits it."""
-  units = {'P': 1e15, 'T': 1e12, 'G': 1e9, 'M': 1e6, 'k': 1e3, '': 1.0}
-  return _with_unit(value, {f'{u}FLOP': size for u, size in units.items()})
-
-
-def size(value: float) -> str:
-  """A number of bytes, with a unit that fits it."""
-  units = {'TiB': 2**40, 'GiB': 2**30, 'MiB': 2**20, 'KiB': 2**10, 'B': 1}
-  return _with_unit(value, units)
-
-
-def _with_unit(value: float, units: dict[str, float]) -> str:
-  """The value in the largest unit that it reaches after rounding.
-
-  Args:
-    value: in the base unit.
-    units: unit -> its size in the base unit, from large to small.
-  """
-  fitting = [u for u, scale in units.items() if value >= 0.9995 * scale]
-  unit = fitting[0] if fitting else list(units)[-1]
-  return f'{digits(value / units[unit])} {unit}'
-
-
-def digits(value: float) -> str:
-  """The value with three significant digits and without an exponent."""
-  if value == 0:
-    return '0'
-  decimals = 2 - math.floor(math.log10(value))
-  text = f'{round(value, decimals):,.{max(0, decimals)}f}'
-  return text.rstrip('0').rstrip('.') if '.' in text else text
+  return f'{units.size(count)} stored' if count else 'nothing stored'

@@ -187,26 +187,6 @@ def test_provenance_is_shown(tmp_path):
   assert '<dd>1.5 min</dd>' in page
 
 
-@pytest.mark.parametrize(
-  ('show', 'value', 'text'),
-  [
-    (words.seconds, 0.0, '0 s'),
-    (words.seconds, 1.73e-5, '17.3 µs'),
-    (words.seconds, 0.9996, '1 s'),
-    (words.seconds, 12345.0, '3.43 h'),
-    (words.operations, 0.0, '0 FLOP'),
-    (words.operations, 1.5e9, '1.5 GFLOP'),
-    (words.operations, 1.234e19, '12,300 PFLOP'),
-    (words.size, 2048, '2 KiB'),
-    (words.size, 1000, '1,000 B'),
-    (words.digits, 65889.0, '65,900'),
-    (words.digits, 0.001234, '0.00123'),
-  ],
-)
-def test_units(show, value, text):
-  assert show(value) == text
-
-
 def test_every_method_has_a_look_of_its_own():
   looks = {}
   for method in (

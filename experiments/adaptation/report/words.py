@@ -257,7 +257,8 @@ def _median(judged: list[Judged]) -> str:
   middle = float(np.median([numbers.ratio(one) for one in judged]))
   if not math.isfinite(middle):
     return 'some operations in the median case, where its rival needs none'
-  return f'{units.digits(middle)} times the operations of its rival in the median case'
+  told = units.digits(middle)
+  return f'{told} times the operations of its rival in the median case'
 
 
 def advice(analyses: dict[Task, Analysis]) -> list[str]:

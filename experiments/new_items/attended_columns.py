@@ -20,7 +20,6 @@ from hyperrec.systems.hyperease import (
   item_columns,
   item_generator,
 )
-from hyperrec.systems.mult_vae import variational_autoencoder
 from hyperrec.training import loop, optimizers
 from hyperrec.training import step as step_lib
 
@@ -224,12 +223,9 @@ def loss(config, arm, params, tables: Tables, task, *, key=None):
   scores_BxN += added_scores(
     config.identity, task.histories, tables, items, added_Nxm
   )
-  logits_BxN = jnp.exp(params['log_sharpness']) * scores_BxN
-  nll_B = variational_autoencoder.multinomial_nll(logits_BxN, task.targets)
-  num_targets_B = task.targets.sum(axis=1)
-  counts_B = (num_targets_B > 0) & (task.histories.sum(axis=1) > 0)
-  mean_B = nll_B / jnp.maximum(num_targets_B, 1)
-  return (mean_B * counts_B).sum() / jnp.maximum(counts_B.sum(), 1)
+  return item_generator.loss_of_scores(
+    params['log_sharpness'], scores_BxN, task
+  )
 
 
 def _net(config, base: item_generator.Tables) -> item_generator.Net:
@@ -282,17 +278,10 @@ def train(config, arm, x, tables: Tables, *, parts, key):
   stopping_task = _padded(stopping.task)
   draw_key, init_key, step_key = jax.random.split(key, 3)
   seed = int(jax.random.bits(draw_key))
-  size = min(config.batch_size, len(parts.users))
-  num_hidden = max(1, int(item_generator.HIDDEN_SHARE * len(parts.items)))
-  num_hidden = min(num_hidden, item_generator.MOST_HIDDEN)
+  task_at = item_generator.tasks_of(config, x, parts, seed)
 
   def batch_at(step):
-    random = np.random.default_rng((seed, step))
-    rows = loop.batch_rows(step, size, len(parts.users), seed)
-    hidden = random.choice(parts.items, num_hidden, replace=False)
-    return tables, hidden_items.make_task(
-      x[parts.users[rows]], np.sort(hidden), parts.kept_items
-    )
+    return tables, task_at(step)
 
   step_fn, mean_loss, tx = _programs(config, arm)
   result = loop.train(

@@ -441,19 +441,11 @@ def train(
     )
   )
   draw_key, init_key, step_key = jax.random.split(key, 3)
-  seed = int(jax.random.bits(draw_key))
-  size = min(config.batch_size, len(parts.users))
-  num_hidden = max(1, int(HIDDEN_SHARE * len(parts.items)))
-  num_hidden = min(num_hidden, MOST_HIDDEN)
+  task_at = tasks_of(config, x, parts, int(jax.random.bits(draw_key)))
   tables = jax.tree.map(jnp.asarray, tables)
 
   def batch_at(step):
-    random = np.random.default_rng((seed, step))
-    rows = loop.batch_rows(step, size, len(parts.users), seed)
-    hidden = random.choice(parts.items, num_hidden, replace=False)
-    absent = parts.kept_items
-    task = hidden_items.make_task(x[parts.users[rows]], np.sort(hidden), absent)
-    return tables, task
+    return tables, task_at(step)
 
   def likelihood(params):
     return -float(_mean_loss(config, params, tables, stopping.task))
@@ -492,6 +484,24 @@ def train(
   return params, changes, operations + len(STRENGTHS) * of_judging
 
 
+def tasks_of(
+  config: ItemGeneratorConfig, x: Csr, parts: hidden_items.Parts, seed: int
+) -> Callable[[int], hidden_items.Task]:
+  """Step -> its hidden items and its users, drawn from those of training."""
+  size = min(config.batch_size, len(parts.users))
+  num_hidden = max(1, int(HIDDEN_SHARE * len(parts.items)))
+  num_hidden = min(num_hidden, MOST_HIDDEN)
+
+  def task_at(step):
+    random = np.random.default_rng((seed, step))
+    rows = loop.batch_rows(step, size, len(parts.users), seed)
+    hidden = random.choice(parts.items, num_hidden, replace=False)
+    absent = parts.kept_items
+    return hidden_items.make_task(x[parts.users[rows]], np.sort(hidden), absent)
+
+  return task_at
+
+
 def _changes(
   config, params, tables: Tables, judge: hidden_items.Judge
 ) -> list[hidden_items.Change]:
@@ -522,10 +532,7 @@ def _mean_loss(config, params, tables: Tables, task: hidden_items.Task):
 
 
 def _loss(config, params, tables: Tables, task: hidden_items.Task, key=None):
-  """Multinomial loss per target; users with targets and histories count.
-
-  With a key there is dropout.
-  """
+  """The loss of the corrected columns; with a key there is dropout."""
   correction = _correction(config, params, tables, task.items, key)
   mixed_NxV = _mix(
     tables.columns[task.items], tables.mixed[:, task.items], correction
@@ -534,7 +541,16 @@ def _loss(config, params, tables: Tables, task: hidden_items.Task, key=None):
   users_Bxr = task.histories @ tables.loadings
   scores_BxN = task.histories @ mixed_NxV.T
   scores_BxN += users_Bxr @ correction.coefficients.T
-  logits_BxN = jnp.exp(params['log_sharpness']) * scores_BxN
+  return loss_of_scores(params['log_sharpness'], scores_BxN, task)
+
+
+def loss_of_scores(
+  log_sharpness: Float[Array, ''],
+  scores: Float[Array, 'B N'],
+  task: hidden_items.Task,
+) -> Float[Array, '']:
+  """Multinomial loss per target; users with targets and histories count."""
+  logits_BxN = jnp.exp(log_sharpness) * scores
   num_targets_B = task.targets.sum(axis=1)
   nll_B = variational_autoencoder.multinomial_nll(logits_BxN, task.targets)
   counts_B = (num_targets_B > 0) & (task.histories.sum(axis=1) > 0)

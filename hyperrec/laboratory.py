@@ -29,6 +29,10 @@ PRIMARY = results.PRIMARY
 HISTORY_EDGES = (5, 20, 50)
 # Number of evidence users whose weight in tuning equals that of the rehearsals.
 EQUAL_SAY = 20
+# The most scores that are kept for other rankings of the same users: 1 GiB.
+_MOST_KEPT = 2**28
+# 1024 users are timed only if 64 foretell fewer seconds than this.
+_MOST_SCORE_SECONDS = 5.0
 
 
 class Stage(NamedTuple):
@@ -83,6 +87,7 @@ def judge(
   state: Any,
   judged: regimes.Judged,
   metrics: tuple[str, ...] = METRICS,
+  scored: dict[int, np.ndarray] | None = None,
 ) -> ranking.Evaluation:
   """Evaluates a method on held-out users by full ranking of the catalogue.
 
@@ -91,6 +96,7 @@ def judge(
     state: its adapted state.
     judged: histories, targets and seen items of the users.
     metrics: names of metrics, such as 'ndcg@100'.
+    scored: scores of these histories; see `held_out.evaluate`.
   """
   return held_out.evaluate(
     lambda histories: method.score(state, histories),
@@ -99,6 +105,7 @@ def judge(
     metrics=metrics,
     seen=judged.seen,
     candidates=judged.candidates,
+    scored=scored,
   )
 
 
@@ -306,12 +313,20 @@ def run_cell(
   adapt['flops_per_user'] = spent.per_user
   adapt['stored_bytes'] = measure.stored_bytes(adapted, shared)
   adapt['state_bytes'] = measure.stored_bytes(adapted, None)
-  evaluation = judge(method, adapted, judged)
+  size = judged.histories.num_users * judged.histories.num_items
+  scored = {} if views and size <= _MOST_KEPT else None
+  evaluation = judge(method, adapted, judged, scored=scored)
   values = evaluation.values
   more = {}
   if views:
     more['views'] = {
-      name: _view(method, adapted, view) for name, view in views.items()
+      name: _view(
+        method,
+        adapted,
+        view,
+        scored if view.histories is judged.histories else None,
+      )
+      for name, view in views.items()
     }
   if num_arriving:
     more['num_arriving'] = num_arriving
@@ -342,9 +357,11 @@ def run_cell(
   }
 
 
-def _view(method, adapted, view: regimes.Judged) -> dict[str, Any]:
+def _view(
+  method, adapted, view: regimes.Judged, scored: dict[int, np.ndarray] | None
+) -> dict[str, Any]:
   """Metrics on other targets or candidates, and the number of their users."""
-  found = judge(method, adapted, view)
+  found = judge(method, adapted, view, scored=scored)
   metrics = {name: found.mean(name) for name in METRICS}
   return {'metrics': metrics, 'users': len(found.users)}
 
@@ -432,10 +449,15 @@ def per_answer(
 
 
 def _score_cost(method, adapted, judged, repeats, max_seconds):
-  """Seconds to score 1 and 1024 users; users repeat if there are fewer."""
+  """Seconds to score 1, 64 and 1024 users; users repeat if there are fewer.
+
+  1024 are left out where that would take long.
+  """
   histories = judged.histories.by_user_and_time()
   seconds = {}
-  for size in (1, 1024):
+  for size in (1, 64, 1024):
+    if size * seconds.get('seconds_64', 0) / 64 > _MOST_SCORE_SECONDS:
+      break
     users = np.arange(size) % judged.histories.num_users
     batch = method_lib.Histories.of(histories, users)
     # Memory is not measured, since the collection before it takes longer.

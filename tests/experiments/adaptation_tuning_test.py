@@ -326,3 +326,17 @@ def test_a_row_has_the_value_on_validation_users():
   assert row['validation'] == found.mean(laboratory.PRIMARY)
   assert row['metrics'][laboratory.PRIMARY] != row['validation']
   assert row['adapt']['state_bytes'] >= row['adapt']['stored_bytes'] > 0
+
+
+@pytest.mark.parametrize(('limit', 'is_timed'), [(0.0, False), (1e9, True)])
+def test_slow_scoring_is_timed_for_fewer_users(monkeypatch, limit, is_timed):
+  monkeypatch.setattr(laboratory, '_MOST_SCORE_SECONDS', limit)
+  task = regimes.find('new_users').make_task(makers.make_data(), 3, 0, 6)
+  method = adapting.updated(ease_dynamic.ease_dynamic(l2=5.0))
+  key = jax.random.key(0)
+  row = laboratory.run_cell(
+    method, laboratory.prepare(method, task.source, key), task.test, key,
+    repeats=1, max_seconds=0.0,
+  )  # fmt: skip
+  assert row['score']['seconds_64'] > 0
+  assert ('seconds_1024' in row['score']) == is_timed

@@ -39,6 +39,7 @@ _COSTS = (
 _CONTEST_COSTS = (('flops', units.operations), ('seconds', units.seconds))
 _MORE_COSTS = (
   ('score', 'seconds_1', 'score 1 user', units.seconds),
+  ('score', 'seconds_64', 'score 64 users', units.seconds),
   ('score', 'seconds_1024', 'score 1024 users', units.seconds),
   ('tuning', 'seconds', 'tuning', units.seconds),
 )

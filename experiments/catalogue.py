@@ -606,7 +606,7 @@ SYSTEMS = (
     lambda f, **t: ials_features.ials_features(f.units, **t),
     {
       'new_users': Arm(updated, grids.IALS_FEATURES_USERS),
-      'new_items': Arm(frozen, grids.IALS_FEATURES_NEW_ITEMS),
+      'new_items': Arm(updated, grids.IALS_FEATURES_NEW_ITEMS),
       'new_catalogue': Arm(finetuned, grids.IALS_FEATURES),
       'new_domain': Arm(
         finetuned, grids.IALS_FEATURES, model=_ials_features_of_domains

@@ -149,12 +149,20 @@ def finetuned(model: Model, on: Data = evidence_alone) -> Method:
 
 
 def updated(model: Model) -> Method:
-  """Fitted once; the evidence is taken in by an exact update."""
+  """Fitted once; the evidence is taken in by an exact update.
+
+  A catalogue that has grown is served where the model can take new items in
+  (`Model.grow`).
+  """
 
   def adapt(shared, evidence, key):
     del key
     source = _known(shared.source, evidence)
     if source is None:
+      grown = _grown(shared.source, evidence)
+      if grown is not None and model.grow is not None:
+        data = everything(grown.source, evidence)
+        return model.grow(shared.state, data, grown.known)
       raise _unknown(model, 'there is nothing to update: retrain it')
     _check_history(model, source, evidence)
     return model.update(shared.state, source, evidence)

@@ -156,7 +156,7 @@ class Model:
       of users, from what `fit` has learned to generate; None for a model that
       is no generator.
     grow: (state, data, known) -> Outcome. The state for a catalogue to which
-      items were added: parameters of the new items are generated. The data are
+      items were added; the parameters of the old ones stay. The data are
       all interactions at hand over the grown catalogue, and `known` [V_known]
       are the items of the state, in its order. None for other models.
     program: state -> Program. The same scores as one JAX function, by which a

@@ -165,7 +165,13 @@ def users_of(
   config: IalsConfig, state: Factors, histories: Histories
 ) -> Float[np.ndarray, 'B D']:
   """The factors of users whose items are known; 0 where there are none."""
-  x = row_blocks.of(histories.csr(), config.dim)
+  return users_in(config, state, row_blocks.of(histories.csr(), config.dim))
+
+
+def users_in(
+  config: IalsConfig, state: Factors, x: Blocks
+) -> Float[np.ndarray, 'U D']:
+  """The same of the rows of X [U, V]."""
   return least_squares.solve_rows(
     x,
     state.items,

@@ -10,6 +10,10 @@ W is fitted after each turn of the items, by ridge regression. Items without any
 interaction are no part of the sum; their factors are W'g_i. W0 is 0, or in
 fine-tuning the map of the source: so a new catalogue, and a new domain whose
 features mean the same, begin with factors that their text predicts.
+
+Items that arrive in a live catalogue leave the factors of the others as they
+are. Their own are W'g_i, or, where users took them up, those that the sum gives
+for these users: one exact solve.
 """
 
 import dataclasses
@@ -17,7 +21,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
@@ -25,7 +29,6 @@ from hyperrec.cost import counts
 from hyperrec.systems.factors import ials, least_squares, row_blocks
 
 Cost = method_lib.Cost
-Features = method_lib.Features
 Interactions = method_lib.Interactions
 Model = method_lib.Model
 Outcome = method_lib.Outcome
@@ -54,6 +57,8 @@ class MappedFactors(NamedTuple):
     num_trained: number of the items of the loss.
     map: [F + 1, D], W; its last row is of a constant feature.
     l2: strength of the penalty of the users who are folded in.
+    gram_of_users: [D, D], alpha times the Gram matrix of the users; None where
+      none were trained.
   """
 
   items: Float[np.ndarray, 'V D'] | None
@@ -61,6 +66,7 @@ class MappedFactors(NamedTuple):
   num_trained: int
   map: Float[np.ndarray, 'F+1 D']
   l2: float
+  gram_of_users: Float[np.ndarray, 'D D'] | None = None
 
 
 class _Part(NamedTuple):
@@ -77,13 +83,15 @@ class _Part(NamedTuple):
   table: Float[np.ndarray, 'N F+1']
 
 
-def ials_features(features: Features, **hyperparameters: Any) -> Model:
+def ials_features(
+  features: method_lib.CentredFeatures, **hyperparameters: Any
+) -> Model:
   """Implicit ALS that serves items by their features too.
 
   Args:
-    features: interactions -> features of their catalogue, float [V, F], centred
-      and with rows of length 1. Their columns must mean the same in source and
-      target.
+    features: (interactions, known=None) -> features of the items, float [V, F],
+      rows of length 1, centred over the known items alone. Their columns must
+      mean the same in source and target.
     **hyperparameters: fields of `IalsFeaturesConfig`.
   """
   config = IalsFeaturesConfig(**hyperparameters)
@@ -114,11 +122,15 @@ def ials_features(features: Features, **hyperparameters: Any) -> Model:
     else:
       items = [start.items[trained] for trained in touched]
     epochs = config.epochs if start is None else config.finetune_epochs
-    items, weights, operations = _train(settings, parts, items, prior, epochs)
+    items, users, weights, operations = _train(
+      settings, parts, items, prior, epochs
+    )
     if len(domains) > 1:
       state = MappedFactors(None, None, 0, weights, settings.l2)
     else:
       state = _completed(settings, items[0], tables[0], touched[0], weights)
+      of_users = least_squares.gram(users[0], settings.unobserved)
+      state = state._replace(gram_of_users=of_users)
     return Outcome(state, Cost(operations))
 
   def look_up(state, data):
@@ -128,6 +140,11 @@ def ials_features(features: Features, **hyperparameters: Any) -> Model:
     # Of several domains there are no factors yet.
     of_source = look_up(state, source).state if state.items is None else state
     return ials.fold_in(config, of_source, evidence)
+
+  def grow(state, data, known):
+    own = dataclasses.replace(config, l2=state.l2)
+    table = _with_constant(features(data, known))
+    return _grown(own, state, data, known, table)
 
   def program(state):
     if state.items is None:
@@ -147,6 +164,7 @@ def ials_features(features: Features, **hyperparameters: Any) -> Model:
     look_up=look_up,
     carry=lambda state, data, key: look_up(state, data),
     update=update,
+    grow=grow,
     program=program,
     takes_domains=True,
     needs_history=True,
@@ -155,7 +173,7 @@ def ials_features(features: Features, **hyperparameters: Any) -> Model:
 
 
 def _train(config, parts, items, prior, epochs):
-  """Item factors of each domain, the map they share, and the operations."""
+  """Factors of items and users of each domain, the map, and the operations."""
   weights, operations = prior, 0.0
   users = [
     np.zeros((len(part.by_user.lengths), config.dim), np.float32)
@@ -173,7 +191,7 @@ def _train(config, parts, items, prior, epochs):
       operations += counts.matmul(*part.table.shape, config.dim)
     weights, of_map = fit_map(config, parts, items, prior)
     operations += of_map
-  return items, weights, operations
+  return items, users, weights, operations
 
 
 def fit_map(
@@ -225,6 +243,52 @@ def _completed(
   items[is_trained] = found
   gram = least_squares.gram(found, config.unobserved)
   return MappedFactors(items, gram, len(found), weights, config.l2)
+
+
+def _grown(
+  config: IalsFeaturesConfig,
+  state: MappedFactors,
+  data: Interactions,
+  known: Int[np.ndarray, ' V_known'],
+  table: Float[np.ndarray, 'V F+1'],
+) -> Outcome:
+  """The factors of a catalogue with new items; those of the old ones stay.
+
+  Args:
+    config: with the penalty of the state.
+    state: the factors of the old items.
+    data: all interactions at hand.
+    known: the old items, in their order.
+    table: features of all items.
+  """
+  x_UxV = data.csr()
+  new = np.setdiff1d(np.arange(data.num_items), known)
+  mapped = table[new] @ state.map
+  of_text = counts.matmul(*mapped.shape, table.shape[1])
+  taken = np.flatnonzero(x_UxV[:, new].getnnz(0))
+  grown, operations = state, 0.0
+  if len(taken):
+    by_item = x_UxV[:, new[taken]].T.tocsr()
+    who = np.unique(by_item.indices)
+    of_who = ials.Factors(state.items, state.gram, state.num_trained)
+    histories = row_blocks.of(x_UxV[who][:, known], config.dim)
+    users = ials.users_in(config, of_who, histories)
+    rows = row_blocks.of(by_item[:, who], config.dim)
+    strength = ials.ridge(config, rows.lengths, data.num_users)
+    mapped[taken] = least_squares.solve_rows(
+      rows, users, state.gram_of_users, strength, mapped[taken]
+    )
+    operations = least_squares.flops(histories.lengths, config.dim)
+    operations += least_squares.flops(rows.lengths, config.dim)
+    grown = state._replace(
+      gram=state.gram + least_squares.gram(mapped[taken], config.unobserved),
+      num_trained=state.num_trained + len(taken),
+    )
+  items = np.empty((data.num_items, config.dim), np.float32)
+  items[known], items[new] = state.items, mapped
+  return Outcome(
+    grown._replace(items=items), Cost(operations + of_text, of_text=of_text)
+  )
 
 
 def _part(config, data, table, is_trained) -> _Part:

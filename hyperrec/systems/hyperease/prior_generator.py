@@ -58,7 +58,7 @@ class Strengths(NamedTuple):
     transfer: multiplier of T B T'.
     popularity: the exponent k.
     sharpness: sharpness of the kernel of which C is made; 0 is the linear
-      kernel, which all catalogues beyond `item_kernel.LIMIT` use.
+      kernel.
   """
 
   l2_features: float

@@ -29,18 +29,20 @@ def relation(
 ) -> Counted:
   """`trust` times C, EASE on the features of the items.
 
-  C is made of a kernel where `sharpness` is above 0, and the catalogue has at
-  most `item_kernel.LIMIT` items; elsewhere it is linear, in factors. All of the
-  cost depends on the text alone.
+  C is made of a kernel where `sharpness` is above 0; elsewhere it is linear, in
+  factors. All of the cost depends on the text alone.
 
   Args:
     features: of the items.
     l2_features: ridge of C.
     trust: what C is multiplied by.
     sharpness: of the kernel.
+
+  Raises:
+    InsufficientMemoryError: see `item_kernel.relation`.
   """
   num_items, width = features.shape
-  if not (sharpness > 0 and num_items <= item_kernel.LIMIT):
+  if not sharpness > 0:
     operations = linear_autoencoder.feature_prior_flops(num_items, width)
     prior = linear_autoencoder.feature_prior(features, l2_features, trust)
     return Counted(prior, counts.Cost(operations, operations))

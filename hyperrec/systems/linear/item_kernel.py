@@ -6,7 +6,7 @@
 with features of norm 1. With K = F F', C is that of L3AE (arXiv 2508.13500),
 which has factors of the rank of F. The spectrum of the kernel is flat: factors
 of a useful rank would lose more accuracy than the kernel gains. C is therefore
-dense, and only catalogues of up to `LIMIT` items can have it.
+dense, and a catalogue whose V x V matrices do not fit into memory is refused.
 """
 
 import numpy as np
@@ -15,8 +15,6 @@ from jaxtyping import Float
 
 from hyperrec.cost import memory
 from hyperrec.systems.linear import spd_inverse
-
-LIMIT = 16_000
 
 
 def relation(
@@ -42,6 +40,7 @@ def relation(
   memory.check_memory(
     2 * spd_inverse.spd_inverse_peak_bytes(num_items),
     f'a kernel between {num_items} items',
+    'Set sharpness=0, which makes the prior linear',
   )
   kernel = _kernel(features, sharpness)
   diagonal = np.diag_indices(num_items)

@@ -15,14 +15,16 @@ KEY = jax.random.key(0)
 TRIAL = {'dim': 5, 'l2': 0.02, 'unobserved': 0.2, 'exponent': 0.7}
 
 
-def features(data):
+def features(data, known=None):
   """Features that belong to the item, whatever the catalogue's numbering."""
+  del known
   return np.stack(
     [np.random.default_rng(int(i)).normal(size=6) for i in data.item_ids]
   )
 
 
-def kinds(data):
+def kinds(data, known=None):
+  del known
   return features_lib.unit_blocks(np.eye(4)[data.item_ids % 4])
 
 
@@ -41,21 +43,21 @@ def separation(scores, likes):
   return (scores[likes].mean() - other.mean()) / other.std()
 
 
-def sweep(x, h, mapped, *, alpha, l2, nu):
-  """Users and items after one turn, each row solved by itself."""
+def dense_rows(x, columns, mean):
+  """The factors of the rows of X, each solved by itself, and their ridges."""
+  alpha = TRIAL['unobserved']
+  ridge = TRIAL['l2'] * (x.sum(1) + alpha * x.shape[1]) ** TRIAL['exponent']
+  solved = []
+  for row, r, m in zip(x, ridge, mean, strict=True):
+    left = (columns * (row + alpha)[:, None]).T @ columns + r * np.eye(len(m))
+    solved.append(np.linalg.solve(left, columns.T @ row + r * m))
+  return np.array(solved), ridge
 
-  def rows(x, columns, mean):
-    ridge = l2 * (x.sum(1) + alpha * x.shape[1]) ** nu
-    solved = []
-    for row, r, m in zip(x, ridge, mean, strict=True):
-      weight = row + alpha
-      left = (columns * weight[:, None]).T @ columns + r * np.eye(len(m))
-      solved.append(np.linalg.solve(left, columns.T @ row + r * m))
-    return np.array(solved), ridge
 
-  users, _ = rows(x, h, np.zeros((len(x), h.shape[1])))
-  items, ridge = rows(x.T, users, mapped)
-  return items, ridge
+def sweep(x, h, mapped):
+  """Users and items after one turn."""
+  users, _ = dense_rows(x, h, np.zeros((len(x), h.shape[1])))
+  return dense_rows(x.T, users, mapped)
 
 
 def test_turns_and_maps_are_the_dense_ones_and_cold_items_are_mapped():
@@ -67,9 +69,7 @@ def test_turns_and_maps_are_the_dense_ones_and_cold_items_are_mapped():
   items = table @ ials_features._random_map(config, KEY, table)
   items, weights, ridge = items[warm], np.zeros((7, 5)), None
   for _ in range(3):
-    items, ridge = sweep(
-      x[:, warm], items, table[warm] @ weights, alpha=0.2, l2=0.02, nu=0.7
-    )
+    items, ridge = sweep(x[:, warm], items, table[warm] @ weights)
     scaled = table[warm] * np.sqrt(ridge)[:, None]
     weights = np.linalg.solve(
       scaled.T @ scaled + 1.5 * np.eye(7),
@@ -165,3 +165,36 @@ def test_many_steps_of_conjugate_gradients_find_the_exact_turns():
   )
   np.testing.assert_allclose(stepped, exact, atol=1e-4)
   assert np.abs(exact).max() > 0.01
+
+
+def test_new_items_are_solved_for_and_old_ones_stay():
+  data = makers.make_data()
+  old = np.arange(3, data.num_items)
+  source = data.take_items(old)
+  evidence = data.rows(data.items == 1)
+  model = ials_features.ials_features(features, epochs=3, l2_map=1.5, **TRIAL)
+  method = adapting.updated(model)
+  shared = method.prepare(source, KEY).state
+  before, outcome = shared.state, method.adapt(shared, evidence, KEY)
+  state = outcome.state
+  table = np.hstack([features(data), np.ones((data.num_items, 1))])
+  mapped = table @ before.map
+  np.testing.assert_array_equal(state.items[old], before.items)
+  np.testing.assert_allclose(state.items[[0, 2]], mapped[[0, 2]], rtol=1e-5)
+  # The new item that users took up, in its own dense system.
+  x = source.csr().toarray().astype(float)
+  users, _ = dense_rows(x, before.items, np.zeros((len(x), 5)))
+  takers = users[np.unique(evidence.users)]
+  ridge = 0.02 * (len(takers) + 0.2 * data.num_users) ** 0.7
+  left = before.gram_of_users + takers.T @ takers + ridge * np.eye(5)
+  expected = np.linalg.solve(left, takers.sum(0) + ridge * mapped[1])
+  close = {'rtol': 2e-3, 'atol': 2e-4}
+  np.testing.assert_allclose(state.items[1], expected, **close)
+  of_new = 0.2 * np.outer(expected, expected)
+  np.testing.assert_allclose(state.gram, before.gram + of_new, **close)
+  assert state.num_trained == len(old) + 1
+  assert outcome.cost.operations > outcome.cost.of_text > 0
+  # Without interactions they are mapped, and nothing else is paid for.
+  cold = method.adapt(shared, data.rows([]), KEY)
+  np.testing.assert_allclose(cold.state.items[:3], mapped[:3], rtol=1e-5)
+  assert cold.cost.operations == cold.cost.of_text

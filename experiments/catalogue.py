@@ -630,7 +630,7 @@ SYSTEMS = (
     lambda f, **t: dropoutnet.dropoutnet(f.units, **t),
     {
       'new_users': Arm(updated, grids.DROPOUTNET),
-      'new_items': Arm(retrained, grids.DROPOUTNET),
+      'new_items': Arm(updated, grids.DROPOUTNET),
       'new_catalogue': Arm(retrained, grids.DROPOUTNET),
       'new_domain': Arm(retrained, grids.DROPOUTNET),
       'drift': Arm(updated, grids.DROPOUTNET),

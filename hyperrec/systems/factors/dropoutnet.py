@@ -11,6 +11,9 @@ In training the factors of a random share of the items are set to 0, so that the
 network learns to do with features alone; these are the inputs of items without
 interactions. For the same share of users the factors are the mean of those of
 their items, so that the network learns about users whose factors say little.
+
+An item that arrives in a live catalogue costs a pass through its network; one
+that users took up already has a factor by these users, which the network reads.
 """
 
 import dataclasses
@@ -25,12 +28,11 @@ from jaxtyping import Array, Float
 
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
-from hyperrec.systems.factors import ials, row_blocks
+from hyperrec.systems.factors import ials, least_squares, row_blocks
 from hyperrec.training import loop, optimizers
 from hyperrec.training import step as step_lib
 
 Cost = method_lib.Cost
-Features = method_lib.Features
 Histories = method_lib.Histories
 Model = method_lib.Model
 Outcome = method_lib.Outcome
@@ -102,19 +104,23 @@ class DropoutnetState(NamedTuple):
     params: of the networks.
     factors: of implicit ALS; an item without interactions has zeros.
     items: [V, D], outputs of the items' network.
+    gram_of_users: [D, D], alpha times the Gram matrix of the users' factors.
   """
 
   params: Any
   factors: ials.Factors
   items: Float[np.ndarray, 'V D']
+  gram_of_users: Float[np.ndarray, 'D D']
 
 
-def dropoutnet(features: Features, **hyperparameters: Any) -> Model:
+def dropoutnet(
+  features: method_lib.CentredFeatures, **hyperparameters: Any
+) -> Model:
   """Serves items without interactions by their features.
 
   Args:
-    features: interactions -> features of their catalogue, float [V, F], centred
-      and with rows of length 1.
+    features: (interactions, known=None) -> features of the items, float [V, F],
+      rows of length 1, centred over the known items alone.
     **hyperparameters: fields of `DropoutnetConfig`.
   """
   config = DropoutnetConfig(**hyperparameters)
@@ -132,10 +138,11 @@ def dropoutnet(features: Features, **hyperparameters: Any) -> Model:
     fitted = base.fit(data, factors_key, start and start.factors)
     inputs = _inputs(config, data, fitted.state, text)
     params = start.params if start else _init(networks, init_key, inputs)
+    of_users = least_squares.gram(inputs.users, config.unobserved)
 
     def served(params):
       items = _items(networks, params, fitted.state.items, text)
-      return DropoutnetState(params, fitted.state, np.asarray(items))
+      return DropoutnetState(params, fitted.state, np.asarray(items), of_users)
 
     trained = _train(
       config, networks, params, inputs, key=key, run=run.of(served)
@@ -151,12 +158,31 @@ def dropoutnet(features: Features, **hyperparameters: Any) -> Model:
     of_user = Cost(per_user=net_flops(config, 1, config.dim))
     return Outcome(state, folded.cost + of_user)
 
+  def grow(state, data, known):
+    new = np.setdiff1d(np.arange(data.num_items), known)
+    factors, operations = ials.new_items(
+      config,
+      state.factors,
+      state.gram_of_users,
+      data,
+      known=known,
+      start=np.zeros((len(new), config.dim), np.float32),
+    )
+    text = np.asarray(features(data, known), np.float32)[new]
+    items = np.empty((data.num_items, config.dim), np.float32)
+    items[known] = state.items
+    items[new] = _items(networks, state.params, factors.items[new], text)
+    of_items = net_flops(config, len(new), config.dim + text.shape[1])
+    grown = state._replace(factors=factors, items=items)
+    return Outcome(grown, Cost(operations + of_items))
+
   return Model(
     'dropoutnet',
     config,
     fit,
     lambda state, histories: score(config, networks, state, histories),
     update=update,
+    grow=grow,
     program=lambda state: program(config, networks, state),
     needs_history=True,
     scores_new_items=True,

@@ -261,33 +261,16 @@ def _grown(
     known: the old items, in their order.
     table: features of all items.
   """
-  x_UxV = data.csr()
   new = np.setdiff1d(np.arange(data.num_items), known)
   mapped = table[new] @ state.map
   of_text = counts.matmul(*mapped.shape, table.shape[1])
-  taken = np.flatnonzero(x_UxV[:, new].getnnz(0))
-  grown, operations = state, 0.0
-  if len(taken):
-    by_item = x_UxV[:, new[taken]].T.tocsr()
-    who = np.unique(by_item.indices)
-    of_who = ials.Factors(state.items, state.gram, state.num_trained)
-    histories = row_blocks.of(x_UxV[who][:, known], config.dim)
-    users = ials.users_in(config, of_who, histories)
-    rows = row_blocks.of(by_item[:, who], config.dim)
-    strength = ials.ridge(config, rows.lengths, data.num_users)
-    mapped[taken] = least_squares.solve_rows(
-      rows, users, state.gram_of_users, strength, mapped[taken]
-    )
-    operations = least_squares.flops(histories.lengths, config.dim)
-    operations += least_squares.flops(rows.lengths, config.dim)
-    grown = state._replace(
-      gram=state.gram + least_squares.gram(mapped[taken], config.unobserved),
-      num_trained=state.num_trained + len(taken),
-    )
-  items = np.empty((data.num_items, config.dim), np.float32)
-  items[known], items[new] = state.items, mapped
+  old = ials.Factors(state.items, state.gram, state.num_trained)
+  grown, operations = ials.new_items(
+    config, old, state.gram_of_users, data, known=known, start=mapped
+  )
   return Outcome(
-    grown._replace(items=items), Cost(operations + of_text, of_text=of_text)
+    state._replace(**grown._asdict()),
+    Cost(operations + of_text, of_text=of_text),
   )
 
 

@@ -15,7 +15,8 @@ KEY = jax.random.key(0)
 SMALL = {'dim': 8, 'hidden_dim': 16, 'l2': 0.01}
 
 
-def kinds(data):
+def kinds(data, known=None):
+  del known
   return features_lib.unit_blocks(np.eye(4)[data.item_ids % 4])
 
 
@@ -60,7 +61,9 @@ def test_without_dropout_it_gives_back_the_scores_of_the_factors():
 def test_a_new_user_is_folded_in_and_read_by_the_network():
   data = makers.make_data()
   table = np.random.default_rng(0).normal(size=(30, 5)).astype(np.float32)
-  model = dropoutnet.dropoutnet(lambda part: table, steps=3, **SMALL)
+  model = dropoutnet.dropoutnet(
+    lambda part, known=None: table, steps=3, **SMALL
+  )
   source, new = data.take_users(range(35)), data.take_users(range(35, 40))
   method = adapting.updated(model)
   shared = method.prepare(source, KEY)
@@ -115,3 +118,34 @@ def test_a_catalogue_without_interactions_is_refused():
   shared = method.prepare(data.take_items(range(20)), KEY)
   with pytest.raises(method_lib.CannotServe, match='without interactions'):
     method.adapt(shared.state, data.take_items([50, 51]).rows([]), KEY)
+
+
+def test_an_item_that_arrives_costs_a_pass_and_leaves_the_others():
+  data, likes = kind_data()
+  random = np.random.default_rng(1)
+  takes = (random.random(likes.shape) < 0.4) & likes
+  old = np.arange(48)
+  source = data.take_items(old)
+  model = dropoutnet.dropoutnet(kinds, steps=150, **SMALL)
+  method = adapting.updated(model)
+  shared = method.prepare(source, KEY)
+  nothing = data.rows([])
+  outcome = method.adapt(shared.state, nothing, KEY)
+  before, state = shared.state.state, outcome.state
+  np.testing.assert_array_equal(state.items[old], before.items)
+  np.testing.assert_array_equal(state.factors.items[48:], 0)
+  assert outcome.cost.operations == dropoutnet.net_flops(
+    model.config, 12, model.config.dim + 4
+  )
+  scores = method.score(state, histories_of(data))
+  cold, own = scores[:, 48:], likes[:, 48:]
+  assert cold[own].mean() > cold[~own].mean() + 0.2
+  # Half of the users have taken up the first new item.
+  users = np.flatnonzero(takes[:60, 48])
+  taken = interactions.Interactions(
+    users, np.full(len(users), 48), 120, 60, name=data.name
+  )
+  warm = method.adapt(shared.state, taken, KEY)
+  assert np.abs(warm.state.factors.items[48]).max() > 0.01
+  np.testing.assert_array_equal(warm.state.factors.items[49:], 0)
+  assert warm.cost.operations > outcome.cost.operations

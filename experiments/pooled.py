@@ -353,7 +353,7 @@ def against_table(rows: Sequence[Row], ours: str, evidence: str) -> str:
   by_cell = grouped(rows, 'method', 'budget', 'dataset')
   budgets = sorted({key[1] for key in by_cell})
   lines = [
-    f'| method | {" | ".join(f"{b} {evidence}" for b in budgets)} |',
+    f'| method | {" | ".join(f"{evidence}: {b}" for b in budgets)} |',
     f'|---|{"---:|" * len(budgets)}',
   ]
   for method in dict.fromkeys(key[0] for key in by_cell):
@@ -388,7 +388,7 @@ def quality_tables(rows: Sequence[Row], evidence: str) -> str:
   parts = []
   for budget in sorted({key[0] for key in by_cell}):
     lines = [
-      f'**{budget} {evidence}**',
+      f'**{evidence[:1].upper()}{evidence[1:]}: {budget}**',
       '',
       f'| method | {" | ".join(sets)} |',
       f'|---|{"---:|" * len(sets)}',

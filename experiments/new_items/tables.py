@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments import goals, pictures, pooled, readme, script
-from experiments.verdict import stored
+from experiments.verdict import analysis, stored
 from hyperrec.evaluation import results
 
 _FOLDER = pathlib.Path('experiments/new_items')
@@ -162,16 +162,18 @@ def goals_of(rows: Sequence[Row]) -> list[goals.Goal]:
 def near_table(rows: Sequence[Row]) -> str:
   """NDCG@100 at no interactions, without and with near-duplicates."""
   by_cell = pooled.grouped(rows, 'method', 'budget', 'dataset')
-  methods = (*OURS, 'content_knn')
-  lines = [
-    f'| data set | {" | ".join(methods)} |',
-    f'|---|{"---|" * len(methods)}',
-  ]
   view = 'with near-duplicates'
-  for name in dict.fromkeys(key[2] for key in by_cell):
-    cells = [by_cell.get((method, 0, name)) for method in methods]
-    if not cells[0] or view not in cells[0][0]['views']:
-      continue
+  names = [
+    name
+    for name in dict.fromkeys(key[2] for key in by_cell)
+    if view in by_cell[OURS[0], 0, name][0]['views']
+  ]
+  lines = [
+    f'| method | {" | ".join(names)} |',
+    f'|---|{"---:|" * len(names)}',
+  ]
+  for method in dict.fromkeys(key[0] for key in by_cell):
+    cells = [by_cell.get((method, 0, name), ()) for name in names]
     pairs = [
       f'{pooled.mean_of(own, results.PRIMARY):.3f} / '
       f'{pooled.mean_of(own, results.PRIMARY, view):.3f}'
@@ -179,7 +181,8 @@ def near_table(rows: Sequence[Row]) -> str:
       else ''
       for own in cells
     ]
-    lines.append(f'| {name} | {" | ".join(pairs)} |')
+    if any(pairs):
+      lines.append(f'| {method} | {" | ".join(pairs)} |')
   return '\n'.join(lines)
 
 
@@ -235,10 +238,17 @@ def whole(cell: Sequence[Row]) -> str:
 
 
 def cost(cell: Sequence[Row]) -> str:
-  """Operations for each arriving item, and seconds for 1,000 of them."""
+  """Operations for each arriving item, and seconds for 1,000 of them.
+
+  A model that is fitted anew is fitted once for all of them.
+  """
   per_item = np.mean([r['adapt']['flops'] / r['num_arriving'] for r in cell])
+  is_shared = analysis.is_refitted(cell[0]['method'], cell[0]['regime'])
   seconds = np.median(
-    [_MANY * r['adapt']['seconds'] / r['num_arriving'] for r in cell]
+    [
+      r['adapt']['seconds'] * (1 if is_shared else _MANY / r['num_arriving'])
+      for r in cell
+    ]
   )
   return f'{per_item:.1e}, {seconds:.2g} s'
 

@@ -61,8 +61,7 @@ Model = method_lib.Model
 # trained generator: a hypernetwork that is trained by gradient;
 # transferred prior: a hypernetwork that is fitted in closed form;
 # ablation: a system in which one part is removed or replaced;
-# control: a system with uninformative or wrong features, or a network as large
-#   as a generator that generates nothing.
+# control: a system with uninformative or wrong features, or random scores.
 Role = Literal[
   'rival', 'trained generator', 'transferred prior', 'ablation', 'control'
 ]
@@ -863,7 +862,7 @@ SYSTEMS = (
     'l3ae:kernel:no_popularity', 'L3AE', 'ablation',
     lambda f, **t: l3ae.l3ae(f.units, **t),
     {
-      'new_items': Arm(retrained, grids.L3AE_KERNEL_UNTILTED),
+      'new_items': Arm(retrained, grids.L3AE_KERNEL_NEW_ITEMS_UNTILTED),
       'new_catalogue': Arm(retrained, grids.L3AE_KERNEL_UNTILTED),
       'new_domain': Arm(retrained, grids.L3AE_KERNEL_UNTILTED),
       'drift': Arm(retrained, grids.L3AE_KERNEL_UNTILTED),

@@ -109,8 +109,8 @@ PARTS = {
     num_heldout=300,
     further=(
       'random', 'popularity', 'ease', 'dropoutnet', 'p5:long',
-      'hyperease_item:no_update', 'hyperease_item:local',
-      'hyperease_item_trained:shuffled',
+      'l3ae:kernel:no_popularity', 'hyperease_item:no_update',
+      'hyperease_item:local', 'hyperease_item_trained:shuffled',
     ),
   ),
   'new_users': Part(
@@ -142,7 +142,7 @@ PARTS = {
       'online_retail', 'scientific',
     ),
     flags=('--evidence_folds=3',),
-    further=('p5:long', 'l3ae:kernel:oracle'),
+    further=('p5:long', 'l3ae:kernel:no_popularity', 'l3ae:kernel:oracle'),
   ),
   'drift': Part(
     budgets=(1, 3),

@@ -1,4 +1,4 @@
-"""Two towers as a model: the control without a hypernetwork.
+"""Two towers as a model: what HyperEASE is without a hypernetwork.
 
 The network has the size of HyperEASE's generator and reads the same item
 features. Its parameters are trained on the sources instead of generated, and no

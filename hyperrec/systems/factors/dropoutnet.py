@@ -7,13 +7,11 @@ back the scores of the factors:
 
     min sum_ui (w_u.h_i - user_net(w_u) . item_net(h_i, g_i))^2
 
-In training the factors of a random share of the items are set to 0, so that the
-network learns to do with features alone; these are the inputs of items without
-interactions. For the same share of users the factors are the mean of those of
-their items, so that the network learns about users whose factors say little.
-
-An item that arrives in a live catalogue costs a pass through its network; one
-that users took up already has a factor by these users, which the network reads.
+In training the factors of a random share of the items are replaced: half of
+them by 0, so that the network learns to do with features alone, and half by the
+mean of the factors of their users. These are the inputs of items that arrive in
+a live catalogue, without interactions and with some; each costs one pass. For
+the same share of users the factors are the mean of those of their items.
 """
 
 import dataclasses
@@ -104,13 +102,11 @@ class DropoutnetState(NamedTuple):
     params: of the networks.
     factors: of implicit ALS; an item without interactions has zeros.
     items: [V, D], outputs of the items' network.
-    gram_of_users: [D, D], alpha times the Gram matrix of the users' factors.
   """
 
   params: Any
   factors: ials.Factors
   items: Float[np.ndarray, 'V D']
-  gram_of_users: Float[np.ndarray, 'D D']
 
 
 def dropoutnet(
@@ -138,11 +134,10 @@ def dropoutnet(
     fitted = base.fit(data, factors_key, start and start.factors)
     inputs = _inputs(config, data, fitted.state, text)
     params = start.params if start else _init(networks, init_key, inputs)
-    of_users = least_squares.gram(inputs.users, config.unobserved)
 
     def served(params):
       items = _items(networks, params, fitted.state.items, text)
-      return DropoutnetState(params, fitted.state, np.asarray(items), of_users)
+      return DropoutnetState(params, fitted.state, np.asarray(items))
 
     trained = _train(
       config, networks, params, inputs, key=key, run=run.of(served)
@@ -159,22 +154,26 @@ def dropoutnet(
     return Outcome(state, folded.cost + of_user)
 
   def grow(state, data, known):
-    new = np.setdiff1d(np.arange(data.num_items), known)
-    factors, operations = ials.new_items(
-      config,
-      state.factors,
-      state.gram_of_users,
-      data,
-      known=known,
-      start=np.zeros((len(new), config.dim), np.float32),
-    )
+    x_UxV, new = data.csr(), np.setdiff1d(np.arange(data.num_items), known)
+    taken = np.flatnonzero(x_UxV[:, new].getnnz(0))
+    factors = np.zeros((len(new), config.dim), np.float32)
+    operations = 0.0
+    if len(taken):
+      x_NxU = x_UxV[:, new[taken]].T.tocsr()
+      who = np.unique(x_NxU.indices)
+      histories = row_blocks.of(x_UxV[who][:, known], config.dim)
+      users = ials.users_in(config, state.factors, histories)
+      factors[taken] = _means(x_NxU[:, who], users)
+      operations = least_squares.flops(histories.lengths, config.dim)
     text = np.asarray(features(data, known), np.float32)[new]
-    items = np.empty((data.num_items, config.dim), np.float32)
-    items[known] = state.items
-    items[new] = _items(networks, state.params, factors.items[new], text)
-    of_items = net_flops(config, len(new), config.dim + text.shape[1])
-    grown = state._replace(factors=factors, items=items)
-    return Outcome(grown, Cost(operations + of_items))
+    every = np.zeros((2, data.num_items, config.dim), np.float32)
+    every[:, known] = state.factors.items, state.items
+    every[1, new] = _items(networks, state.params, factors, text)
+    operations += net_flops(config, len(new), config.dim + text.shape[1])
+    own = state.factors._replace(items=every[0])
+    return Outcome(
+      state._replace(factors=own, items=every[1]), Cost(operations)
+    )
 
   return Model(
     'dropoutnet',
@@ -230,14 +229,16 @@ class _Inputs(NamedTuple):
 
   Attributes:
     users: [U, D], factors.
-    means: [U, D], the means of the factors of the users' items.
+    user_means: [U, D], the means of the factors of the users' items.
     items: [N, D], factors.
+    item_means: [N, D], the means of the factors of the items' users.
     text: [N, F].
   """
 
   users: Float[np.ndarray, 'U D']
-  means: Float[np.ndarray, 'U D']
+  user_means: Float[np.ndarray, 'U D']
   items: Float[np.ndarray, 'N D']
+  item_means: Float[np.ndarray, 'N D']
   text: Float[np.ndarray, 'N F']
 
 
@@ -246,11 +247,20 @@ def _inputs(config, data, factors: ials.Factors, text) -> _Inputs:
   x_UxV = x_UxV[np.flatnonzero(x_UxV.getnnz(1))]
   by_user = row_blocks.of(x_UxV, config.dim)
   users, _ = ials.half_sweep(config, by_user, factors.items)
-  means = (x_UxV @ factors.items) / x_UxV.getnnz(1)[:, None]
   known = np.flatnonzero(x_UxV.getnnz(0))
   return _Inputs(
-    users, means.astype(np.float32), factors.items[known], text[known]
+    users,
+    _means(x_UxV, factors.items),
+    factors.items[known],
+    _means(x_UxV[:, known].T.tocsr(), users),
+    text[known],
   )
+
+
+def _means(x_MxN, columns_NxD) -> Float[np.ndarray, 'M D']:
+  """The mean of the factors of each row's columns."""
+  sums_MxD = x_MxN @ columns_NxD
+  return (sums_MxD / x_MxN.getnnz(1)[:, None]).astype(np.float32)
 
 
 def _train(
@@ -273,8 +283,9 @@ def _train(
     items = loop.batch_rows(step, num_items, len(inputs.items), seed + 1)
     return {
       'users': inputs.users[users],
-      'means': inputs.means[users],
+      'user_means': inputs.user_means[users],
       'items': inputs.items[items],
+      'item_means': inputs.item_means[items],
       'text': inputs.text[items],
     }
 
@@ -322,13 +333,12 @@ def _train_step(networks, dropout: float, weight_decay: float):
     replaced_B = jax.random.bernoulli(
       user_key, dropout, (len(batch['users']), 1)
     )
-    dropped_N = jax.random.bernoulli(
-      item_key, dropout, (len(batch['items']), 1)
-    )
+    draws_N = jax.random.uniform(item_key, (len(batch['items']), 1))
+    means_NxD = jnp.where(draws_N < dropout / 2, 0.0, batch['item_means'])
     users, items = networks.apply(
       {'params': params},
-      jnp.where(replaced_B, batch['means'], batch['users']),
-      jnp.where(dropped_N, 0.0, batch['items']),
+      jnp.where(replaced_B, batch['user_means'], batch['users']),
+      jnp.where(draws_N < dropout, means_NxD, batch['items']),
       batch['text'],
     )
     return jnp.square(users @ items.T - scores_BxN).mean(), {}

@@ -181,56 +181,6 @@ def users_in(
   )
 
 
-def new_items(
-  config: IalsConfig,
-  state: Factors,
-  gram_of_users: Float[np.ndarray, 'D D'],
-  data: Interactions,
-  *,
-  known: Int[np.ndarray, ' V_known'],
-  start: Float[np.ndarray, 'N D'],
-) -> tuple[Factors, float]:
-  """Takes in new items, and leaves the factors of the old ones as they are.
-
-  Those that users took up have the factors that the sum gives for these users,
-  whose own are those by their old items.
-
-  Args:
-    config: hyperparameters.
-    state: the factors of the old items.
-    gram_of_users: alpha times the Gram matrix of the users of the training.
-    data: all interactions at hand.
-    known: the old items, in their order.
-    start: factors of the N new items that nobody took up, and what the penalty
-      pulls the others towards; in the order of the items.
-
-  Returns:
-    The factors of all items, and the operations.
-  """
-  x_UxV, found = data.csr(), start.copy()
-  new = np.setdiff1d(np.arange(data.num_items), known)
-  items = np.empty((data.num_items, config.dim), np.float32)
-  taken = np.flatnonzero(x_UxV[:, new].getnnz(0))
-  gram, operations = state.gram, 0.0
-  if len(taken):
-    x_NxU = x_UxV[:, new[taken]].T.tocsr()
-    who = np.unique(x_NxU.indices)
-    of_users = row_blocks.of(x_UxV[who][:, known], config.dim)
-    of_items = row_blocks.of(x_NxU[:, who], config.dim)
-    found[taken] = least_squares.solve_rows(
-      of_items,
-      users_in(config, state, of_users),
-      gram_of_users,
-      ridge(config, of_items.lengths, data.num_users),
-      start[taken],
-    )
-    gram = gram + least_squares.gram(found[taken], config.unobserved)
-    operations = least_squares.flops(of_users.lengths, config.dim)
-    operations += least_squares.flops(of_items.lengths, config.dim)
-  items[known], items[new] = state.items, found
-  return Factors(items, gram, state.num_trained + len(taken)), operations
-
-
 def score(
   config: IalsConfig, state: Factors, histories: Histories
 ) -> Float[np.ndarray, 'B V']:

@@ -254,6 +254,9 @@ def _grown(
 ) -> Outcome:
   """The factors of a catalogue with new items; those of the old ones stay.
 
+  Those that users took up have the factors that the sum gives for these users,
+  whose own are those by their old items.
+
   Args:
     config: with the penalty of the state.
     state: the factors of the old items.
@@ -261,17 +264,34 @@ def _grown(
     known: the old items, in their order.
     table: features of all items.
   """
+  x_UxV = data.csr()
   new = np.setdiff1d(np.arange(data.num_items), known)
-  mapped = table[new] @ state.map
-  of_text = counts.matmul(*mapped.shape, table.shape[1])
-  old = ials.Factors(state.items, state.gram, state.num_trained)
-  grown, operations = ials.new_items(
-    config, old, state.gram_of_users, data, known=known, start=mapped
+  found = table[new] @ state.map
+  of_text = counts.matmul(*found.shape, table.shape[1])
+  taken = np.flatnonzero(x_UxV[:, new].getnnz(0))
+  gram, operations = state.gram, 0.0
+  if len(taken):
+    x_NxU = x_UxV[:, new[taken]].T.tocsr()
+    who = np.unique(x_NxU.indices)
+    old = ials.Factors(state.items, state.gram, state.num_trained)
+    of_users = row_blocks.of(x_UxV[who][:, known], config.dim)
+    of_items = row_blocks.of(x_NxU[:, who], config.dim)
+    found[taken] = least_squares.solve_rows(
+      of_items,
+      ials.users_in(config, old, of_users),
+      state.gram_of_users,
+      ials.ridge(config, of_items.lengths, data.num_users),
+      found[taken],
+    )
+    gram = gram + least_squares.gram(found[taken], config.unobserved)
+    operations = least_squares.flops(of_users.lengths, config.dim)
+    operations += least_squares.flops(of_items.lengths, config.dim)
+  items = np.empty((data.num_items, config.dim), np.float32)
+  items[known], items[new] = state.items, found
+  grown = state._replace(
+    items=items, gram=gram, num_trained=state.num_trained + len(taken)
   )
-  return Outcome(
-    state._replace(**grown._asdict()),
-    Cost(operations + of_text, of_text=of_text),
-  )
+  return Outcome(grown, Cost(operations + of_text, of_text=of_text))
 
 
 def _part(config, data, table, is_trained) -> _Part:

@@ -146,6 +146,16 @@ def test_an_item_that_arrives_costs_a_pass_and_leaves_the_others():
     users, np.full(len(users), 48), 120, 60, name=data.name
   )
   warm = method.adapt(shared.state, taken, KEY)
-  assert np.abs(warm.state.factors.items[48]).max() > 0.01
-  np.testing.assert_array_equal(warm.state.factors.items[49:], 0)
+  assert np.abs(warm.state.items[48] - state.items[48]).max() > 0.01
+  np.testing.assert_allclose(warm.state.items[49:], state.items[49:], rtol=1e-5)
+  factors = ials.users_of(model.config, before.factors, histories_of(source))
+  read = dropoutnet._items(
+    dropoutnet.Networks(model.config.hidden_dim, model.config.dim),
+    before.params,
+    factors[users].mean(axis=0, keepdims=True),
+    kinds(data)[48:49].astype(np.float32),
+  )
+  np.testing.assert_allclose(
+    warm.state.items[48], read[0], rtol=1e-4, atol=1e-5
+  )
   assert warm.cost.operations > outcome.cost.operations

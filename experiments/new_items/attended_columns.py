@@ -16,6 +16,7 @@ from hyperrec import method as method_lib
 from hyperrec.regimes import new_items
 from hyperrec.systems.hyperease import (
   column_mixture,
+  hidden_columns,
   hidden_items,
   item_columns,
   item_generator,
@@ -139,7 +140,7 @@ def tables_of(
 ) -> Tables:
   """The old items as tasks, each as if it were unknown."""
   precision, _ = item_columns.fit_precision(config, data)
-  columns, shares, _ = item_columns.hidden_columns(config, precision, views[0])
+  columns, shares, _ = hidden_columns.generate(config, precision, views[0])
   hidden = item_columns.Generated(columns, shares, method_lib.Cost())
   popularity = state.mixture.popularity
   mixed, *_ = column_mixture.of_old(
@@ -167,7 +168,7 @@ def added_scores(
   """Scores by (a I + B_j) d_j, with d_j what is added to the shares of item j.
 
   B_j is of a catalogue without item j: P is downdated exactly, as in
-  `item_columns.hidden_smoothing`. The histories `left` do not hold the items.
+  `hidden_columns.smooth`. The histories `left` do not hold the items.
   """
   own_V, places = jnp.diagonal(tables.precision), tables.pairs.places[items]
   cross_Nxm = tables.precision[items[:, None], places]

@@ -14,7 +14,10 @@ import numpy as np
 from jaxtyping import Float
 
 from hyperrec.cost import memory
-from hyperrec.systems.hyperease import item_columns
+from hyperrec.systems.hyperease import (
+  hidden_columns,
+  item_columns,
+)
 
 # How much sharper the sharp kernel is.
 _SHARPER = 4.0
@@ -53,7 +56,7 @@ def of_old(
     config: hyperparameters of the closed form.
     precision: P of the whole catalogue.
     views: features of its items; first those of all views together.
-    hidden: the closed form (`item_columns.hidden_columns`).
+    hidden: the closed form (`hidden_columns.generate`).
     popularity: standardised log counts.
 
   Returns:
@@ -69,13 +72,13 @@ def of_old(
   )
   found, factors, operations = [hidden.shares], [], 0.0
   for table, sharpness in _kernels(config, views)[1:]:
-    made, spent = item_columns.hidden_shares(table, sharpness, config.l2_kernel)
+    made, spent = hidden_columns.regress(table, sharpness, config.l2_kernel)
     found.append(made)
     factors.append(
       item_columns.kernel_factor(table, sharpness, config.l2_kernel)
     )
     operations += spent
-  smooth = lambda s: item_columns.hidden_smoothing(precision, s)  # noqa: E731
+  smooth = lambda s: hidden_columns.smooth(precision, s)  # noqa: E731
   mixed, of_products = _all(found, popularity, smooth)
   length = np.median(np.linalg.norm(hidden.columns, axis=0))
   lengths = np.array(

@@ -11,15 +11,7 @@ to the new item. The term a I lets an item of a history speak for items like it,
 B lets it speak for items like those that it is consumed with. A column costs
 two triangular solves and a product, O(V^2), where a refit costs O(V^3).
 
-The interactions that the item has then update its column by ridge regression
-around the generated one. Users who did not take the item up may not have seen
-it yet, so they have a smaller weight g, or none:
-
-    min_w  sum_(u took it) (1 - x_u w)^2 + g sum_(other u) (x_u w)^2
-           + l2_update ||w - c_j||^2
-
-The update is exact. With (g X'X + l2_update I)^-1 at hand, it takes a product
-and a system as large as the number of the item's interactions.
+The interactions that the item has then update its column (`column_update`).
 
 Last, all new columns are made as long as the ranking of the old items allows
 (`old_ranking`), so that the whole catalogue can be ranked.
@@ -36,11 +28,14 @@ from jaxtyping import Float, Int
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.cost import counts, memory
-from hyperrec.systems.hyperease import local_regression, old_ranking
+from hyperrec.systems.hyperease import (
+  column_update,
+  local_regression,
+  old_ranking,
+)
 from hyperrec.systems.linear import (
   item_item,
   linear_autoencoder,
-  spd_inverse,
   weights_program,
 )
 
@@ -348,10 +343,17 @@ def take_in(
     x_UxV = data.csr()
     x_known, x_new = x_UxV[:, known], x_UxV[:, new]
     if state.absent is None:
-      operations = update(columns, x_known, x_new, config.l2_update)
+      operations = column_update.update(
+        columns, x_known, x_new, config.l2_update
+      )
     else:
-      operations = update_with_absent(
-        config, columns, x_known, x_new, state.absent
+      operations = column_update.update_with_absent(
+        columns,
+        x_known,
+        x_new,
+        state.absent,
+        weight=config.absent_weight,
+        l2=config.l2_update,
       )
   factor, of_factor = old_ranking.longest(
     state.watched, columns, config.most_lost, _LONGEST
@@ -360,153 +362,6 @@ def take_in(
   weights = np.empty((len(known), data.num_items), np.float32)
   weights[:, known], weights[:, new] = state.weights, columns
   return Grown(weights, known), operations + of_factor
-
-
-def hidden_columns(
-  config: ItemColumnsConfig,
-  precision: Float[np.ndarray, 'V V'],
-  table: Float[np.ndarray, 'V F'],
-) -> tuple[Float[np.ndarray, 'V V'], Float[np.ndarray, 'V V'], float]:
-  """The column of each item as it is generated where that item is unknown.
-
-  Column i is that of a catalogue without item i, whose weights and kernel are
-  fitted without it: both inverses are downdated exactly, so that all columns
-  together cost a few products of [V, V] matrices.
-
-  Args:
-    config: hyperparameters.
-    precision: P = (X'X + l2 I)^-1 of the whole catalogue.
-    table: features of its items.
-
-  Returns:
-    The columns, with a diagonal of 0; the shares of the kernel regression that
-    they are made of; the operations.
-  """
-  shares_VxV, operations = hidden_shares(
-    table, config.sharpness, config.l2_kernel
-  )
-  if not config.use_weights:
-    return shares_VxV.copy(), shares_VxV, operations
-  columns_VxV, of_product = hidden_smoothing(precision, shares_VxV)
-  columns_VxV += np.float32(config.identity) * shares_VxV
-  return columns_VxV, shares_VxV, operations + of_product
-
-
-def hidden_shares(
-  table: Float[np.ndarray, 'V F'], sharpness: float, l2: float
-) -> tuple[Float[np.ndarray, 'V V'], float]:
-  """The kernel regression of each item on all others, and the operations."""
-  num_items = len(table)
-  diagonal = np.diag_indices(num_items)
-  k_VxV = kernel(table, table, sharpness)
-  k_VxV[diagonal] += np.float32(l2)
-  # A row of an inverse tells the regression of that item on all others.
-  shares_VxV = spd_inverse.spd_inverse(k_VxV)
-  shares_VxV /= -np.diagonal(shares_VxV)
-  shares_VxV[diagonal] = 0
-  return shares_VxV, kernel_flops(*table.shape) + counts.spd_inverse(num_items)
-
-
-def hidden_smoothing(
-  precision: Float[np.ndarray, 'V V'], shares: Float[np.ndarray, 'V V']
-) -> tuple[Float[np.ndarray, 'V V'], float]:
-  """B s_i for each item, with B the weights of a catalogue without item i.
-
-  Args:
-    precision: P of the whole catalogue.
-    shares: s_i are its columns; the diagonal is 0.
-
-  Returns:
-    The products, with a diagonal of 0, and the operations.
-  """
-  num_items = len(shares)
-  diagonal = np.diag_indices(num_items)
-  own_V = np.diagonal(precision)
-  without_VxV = own_V[:, None] - precision**2 / own_V
-  without_VxV[diagonal] = 1
-  product_VxV = precision @ (shares / without_VxV)
-  product_VxV -= precision * (np.diagonal(product_VxV) / own_V)
-  smoothed_VxV = shares - product_VxV
-  smoothed_VxV[diagonal] = 0
-  return smoothed_VxV, counts.matmul(num_items, num_items, num_items)
-
-
-def update(
-  columns: Float[np.ndarray, 'V N'],
-  x_known: scipy.sparse.csr_matrix,
-  x_new: scipy.sparse.csr_matrix,
-  l2: float,
-) -> float:
-  """Takes the interactions of new items into their columns, in place.
-
-  With rows X of the n users who took an item up, the minimum is at
-  c + X' (X X' + l2 I)^-1 (1 - X c), of which only an n x n system is solved.
-
-  Args:
-    columns: generated; overwritten.
-    x_known: [U, V] interactions with known items.
-    x_new: [U, N] interactions with new items.
-    l2: ridge.
-
-  Returns:
-    The operations.
-  """
-  operations = 0.0
-  by_item = x_new.tocsc()
-  for item in range(by_item.shape[1]):
-    users = by_item.indices[by_item.indptr[item] : by_item.indptr[item + 1]]
-    if not len(users):
-      continue
-    rows = x_known[users]
-    gram = (rows @ rows.T).toarray().astype(np.float64)
-    gram[np.diag_indices(len(users))] += l2
-    missing = 1.0 - rows @ columns[:, item]
-    dual = scipy.linalg.solve(gram, missing, assume_a='pos')
-    columns[:, item] += rows.T @ dual
-    operations += 2.0 * len(users) * rows.nnz + counts.cholesky(len(users))
-  return operations
-
-
-def update_with_absent(
-  config: ItemColumnsConfig,
-  columns: Float[np.ndarray, 'V N'],
-  x_known: scipy.sparse.csr_matrix,
-  x_new: scipy.sparse.csr_matrix,
-  absent: Float[np.ndarray, 'V V'],
-) -> float:
-  """The same where users who did not take an item up have a weight g, too.
-
-  The system is that of all users with the weight g, of which the inverse is
-  known, plus 1 - g for each of the n users who took the item up (Woodbury).
-
-  Args:
-    config: hyperparameters.
-    columns: generated; overwritten where items have interactions.
-    x_known: [U, V] interactions with known items.
-    x_new: [U, N] interactions with new items.
-    absent: see `Catalogue`.
-
-  Returns:
-    The operations.
-  """
-  by_item, more = x_new.tocsc(), 1 - config.absent_weight
-  updated = np.flatnonzero(np.diff(by_item.indptr))
-  start_VxN = absent @ (np.float32(config.l2_update) * columns[:, updated])
-  operations = counts.matmul(len(absent), len(updated), len(absent))
-  for item, start_V in zip(updated, start_VxN.T, strict=True):
-    users = by_item.indices[by_item.indptr[item] : by_item.indptr[item + 1]]
-    rows = x_known[users]
-    own_nxV = rows @ absent
-    column_V = start_V + own_nxV.sum(axis=0)
-    if more:
-      inner = (rows @ own_nxV.T).astype(np.float64)
-      inner[np.diag_indices(len(users))] += 1 / more
-      dual = scipy.linalg.solve(inner, rows @ column_V, assume_a='pos')
-      column_V = column_V - dual @ own_nxV
-    columns[:, item] = column_V
-    operations += 2.0 * rows.nnz * (len(absent) + len(users))
-    operations += counts.cholesky(len(users)) + 3.0 * own_nxV.size
-  return operations
 
 
 def _scale(old, new, scale: float) -> np.float32:

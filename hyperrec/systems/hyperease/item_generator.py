@@ -11,7 +11,7 @@ kernels and other smoothing (`column_mixture`). E [V, r] holds the items in a
 space of few dimensions. The network starts at 0, which is the closed form.
 
 It is trained on old items. Each step hides a quarter of the items. Their
-columns are those of a catalogue without them (`item_columns.hidden_columns`),
+columns are those of a catalogue without them (`hidden_columns.generate`),
 users keep the other items as their histories, and the loss is the multinomial
 likelihood of the hidden items that they took up, among all hidden items.
 
@@ -40,6 +40,7 @@ from hyperrec.cost import counts
 from hyperrec.systems.graph import spectrum
 from hyperrec.systems.hyperease import (
   column_mixture,
+  hidden_columns,
   hidden_items,
   item_columns,
 )
@@ -293,7 +294,7 @@ def fit(
   log_counts = np.log(x_UxV.getnnz(0) + 1.0)
   popularity = (log_counts - log_counts.mean()) / (log_counts.std() + 1e-6)
   precision, operations = item_columns.fit_precision(config, data)
-  columns, shares, of_columns = item_columns.hidden_columns(
+  columns, shares, of_columns = hidden_columns.generate(
     config, precision, table
   )
   hidden = item_columns.Generated(columns, shares, Cost())

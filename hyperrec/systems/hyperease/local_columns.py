@@ -235,7 +235,7 @@ def _lengths(rows: Csr) -> np.ndarray:
 def update(rows: Csr, x_known: Csr, x_new: Csr, l2: float) -> Csr:
   """Takes the interactions of new items into their columns, exactly.
 
-  It is `item_columns.update` for sparse columns: the systems of items with
+  It is `column_update.update` for sparse columns: the systems of items with
   similarly many users are solved together.
 
   Args:

@@ -3,7 +3,11 @@
 import numpy as np
 
 from hyperrec.cost import counts
-from hyperrec.systems.hyperease import column_mixture, item_columns
+from hyperrec.systems.hyperease import (
+  column_mixture,
+  hidden_columns,
+  item_columns,
+)
 from hyperrec.systems.linear import linear_autoencoder
 from tests.makers import made_domain
 
@@ -26,7 +30,7 @@ def test_hidden_items_have_the_columns_of_a_catalogue_without_them():
   popularity = random.normal(size=size)
   ridge = np.full(size, 50.0)
   precision = linear_autoencoder.precision(x, ridge, np.float64)
-  columns, shares, _ = item_columns.hidden_columns(CONFIG, precision, views[0])
+  columns, shares, _ = hidden_columns.generate(CONFIG, precision, views[0])
   hidden = item_columns.Generated(columns, shares, counts.Cost())
   mixed, mixture, operations = column_mixture.of_old(
     CONFIG, precision, views, hidden, popularity
@@ -62,7 +66,7 @@ def test_one_view_is_not_taken_twice():
   random = np.random.default_rng(0)
   table = unit_rows(random, 12, 5)
   precision = np.eye(12) / 2
-  columns, shares, _ = item_columns.hidden_columns(CONFIG, precision, table)
+  columns, shares, _ = hidden_columns.generate(CONFIG, precision, table)
   hidden = item_columns.Generated(columns, shares, counts.Cost())
   mixed, mixture, _ = column_mixture.of_old(
     CONFIG, precision, [table, table], hidden, np.zeros(12)

@@ -10,7 +10,12 @@ from hyperrec import method as method_lib
 from hyperrec.data import interactions
 from hyperrec.features import unit_blocks
 from hyperrec.regimes import new_items
-from hyperrec.systems.hyperease import item_columns, old_ranking
+from hyperrec.systems.hyperease import (
+  column_update,
+  hidden_columns,
+  item_columns,
+  old_ranking,
+)
 from hyperrec.systems.linear import ease, linear_autoencoder
 from tests.makers import made_domain, text_features
 
@@ -97,7 +102,7 @@ def test_an_update_is_ridge_regression_around_the_column(data, features):
   known, new, columns = dense_columns(features, task)
   x = joined.csr(np.float64).toarray()
   columns = np.array(columns)
-  item_columns.update(
+  column_update.update(
     columns, joined.csr()[:, known], joined.csr()[:, new], 4.0
   )
   _, _, before = dense_columns(features, task)
@@ -124,12 +129,13 @@ def test_absent_users_weigh_less_in_an_update(data, features, weight):
   known, new, before = dense_columns(features, task)
   x = joined.csr(np.float64).toarray()
   columns = np.array(before)
-  item_columns.update_with_absent(
-    item_columns.ItemColumnsConfig(absent_weight=weight, l2_update=l2),
+  column_update.update_with_absent(
     columns,
     joined.csr()[:, known],
     joined.csr()[:, new],
     shared.state.state.absent,
+    weight=weight,
+    l2=l2,
   )
   for place, item in enumerate(new):
     weights = np.where(x[:, item] > 0, 1.0, weight)
@@ -179,7 +185,7 @@ def test_a_hidden_item_has_the_column_of_a_catalogue_without_it(
   size = data.num_items
   ridge = np.full(size, 50.0)
   precision = linear_autoencoder.precision(x, ridge, np.float64)
-  columns, _, operations = item_columns.hidden_columns(config, precision, table)
+  columns, _, operations = hidden_columns.generate(config, precision, table)
   assert operations > 0
   for item in (0, 17, size - 1):
     known = np.setdiff1d(np.arange(size), [item])

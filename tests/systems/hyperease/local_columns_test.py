@@ -7,7 +7,11 @@ import scipy.sparse
 
 from experiments.benchmarks import catalogues
 from hyperrec import method as method_lib
-from hyperrec.systems.hyperease import item_columns, local_columns
+from hyperrec.systems.hyperease import (
+  column_update,
+  item_columns,
+  local_columns,
+)
 
 V, KEY = 300, jax.random.key(0)
 MADE = catalogues.made(V, width=16)
@@ -78,7 +82,7 @@ def test_interactions_update_columns_exactly(state):
   columns[random.random(columns.shape) < 0.8] = 0
   rows = scipy.sparse.csr_matrix(columns.T)
   found = local_columns.update(rows, x_known, x_new, 30.0)
-  item_columns.update(columns, x_known, x_new, 30.0)
+  column_update.update(columns, x_known, x_new, 30.0)
   np.testing.assert_allclose(found.T.toarray(), columns, atol=1e-5)
 
 

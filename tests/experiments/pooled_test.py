@@ -64,7 +64,7 @@ def test_refusals_and_methods_that_have_not_run_leave_cells_empty():
   made.append(of('two', 'popularity', 0.1, None))
   table = pooled.quality_tables(made, 'shown items')
   assert '| popularity |  | 0.100 |' in table
-  assert table.startswith('**5 shown items**')
+  assert table.startswith('**Shown items: 5**')
 
 
 def test_what_rows_share_is_stored_once(tmp_path):

@@ -71,9 +71,9 @@ def test_methods_that_the_verdict_does_not_choose_from_have_fewer_seeds():
     (list(part.further), matrix.FURTHER_SEEDS),
   ]
   assert matrix.runs('new_items') == whole
-  assert matrix.runs('new_items', ['marec', 'dropoutnet'], 4) == [
+  assert matrix.runs('new_items', ['marec', 'random'], 4) == [
     (['marec'], 4),
-    (['dropoutnet'], 3),
+    (['random'], 3),
   ]
 
 

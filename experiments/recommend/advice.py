@@ -212,14 +212,17 @@ def _listed(names: Sequence[str]) -> str:
 def _use(found: Advice) -> str:
   use = found.use
   text = f'{found.case.title}: use {use.method}.'
+  told = []
   if found.over_popularity is not None:
     one = found.over_popularity
-    text += f' It ranks {percent(one)} than popularity{_chance(one)}'
-    if found.over_cheaper and found.over_cheaper[0] != 'popularity':
-      method, one = found.over_cheaper
-      text += f', and {percent(one)} than {method}, the best cheaper one'
-      text += _chance(one)
-    text += '.'
+    told.append(f'{percent(one)} than popularity{_chance(one)}')
+  if found.over_cheaper and found.over_cheaper[0] != 'popularity':
+    method, one = found.over_cheaper
+    told.append(
+      f'{percent(one)} than {method}, the best cheaper one{_chance(one)}'
+    )
+  if told:
+    text += f' It ranks {", and ".join(told)}.'
   elif use.method == 'popularity' and len(found.ranks) > 1:
     text += ' No other method that was tried is clearly better.'
   return text

@@ -30,7 +30,9 @@ def test_the_commands_of_the_tutorial_run(tmp_path, scripts_compile_fast):
     module, f'{module} --trials=1 --num_heldout=15 --cases=new_items'
   )
   output = run(commands, tmp_path)
-  assert 'New items: use hyperease_item' in output
+  # What is advised for new items is what is fitted.
+  advised = re.search(r'New items: use (\w+)\.', output)[1]
+  assert f'\n{advised} with {{' in output
   assert output.count('user 17, who has ') == 1
   assert 'has  260' in output
   assert re.search(r'took in [\d,]+ interactions, \d+ new users', output)

@@ -40,7 +40,7 @@ def relation(
   memory.check_memory(
     2 * spd_inverse.spd_inverse_peak_bytes(num_items),
     f'a kernel between {num_items} items',
-    'Set sharpness=0, which makes the prior linear',
+    'set sharpness=0, which makes the prior linear',
   )
   kernel = _kernel(features, sharpness)
   diagonal = np.diag_indices(num_items)

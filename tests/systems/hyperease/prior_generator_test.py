@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
+from hyperrec.cost import memory
 from hyperrec.systems.hyperease import prior_generator
 from hyperrec.systems.linear import item_kernel, linear_autoencoder
 
@@ -87,13 +88,13 @@ def test_a_kernel_is_tilted_likewise(generator):
   np.testing.assert_allclose(tilted, plain * tilt, rtol=1e-4, atol=1e-7)
 
 
-def test_large_catalogues_have_no_kernel(generator, monkeypatch):
-  monkeypatch.setattr(item_kernel, 'LIMIT', 39)
+def test_a_kernel_that_does_not_fit_into_memory_is_refused(
+  generator, monkeypatch
+):
+  monkeypatch.setattr(memory, 'available_bytes', lambda: 100)
   kernel = STRENGTHS._replace(sharpness=2.0)
-  ours, theirs = generate(generator, kernel), generate(generator, STRENGTHS)
-  np.testing.assert_array_equal(ours.right, theirs.right)
-  costs = [generated(generator, s).cost for s in (kernel, STRENGTHS)]
-  assert costs[0] == costs[1]
+  with pytest.raises(memory.InsufficientMemoryError, match='sharpness=0'):
+    generate(generator, kernel)
 
 
 def test_popularity_tilts_columns_up_and_rows_down(generator):

@@ -48,7 +48,9 @@ def of_old(
   precision: Float[np.ndarray, 'V V'],
   views: Sequence[Table],
   hidden: item_columns.Generated,
+  *,
   popularity: Float[np.ndarray, ' V'],
+  ridges: Float[np.ndarray, ' V'],
 ) -> tuple[Float[np.ndarray, 'K V V'], Mixture, float]:
   """The other columns of each old item, each in a catalogue without it.
 
@@ -58,6 +60,7 @@ def of_old(
     views: features of its items; first those of all views together.
     hidden: the closed form (`hidden_columns.generate`).
     popularity: standardised log counts.
+    ridges: of the kernel regressions (`item_columns.kernel_ridges`).
 
   Returns:
     The columns, what those of new items are made of, and the operations.
@@ -72,11 +75,9 @@ def of_old(
   )
   found, factors, operations = [hidden.shares], [], 0.0
   for table, sharpness in _kernels(config, views)[1:]:
-    made, spent = hidden_columns.regress(table, sharpness, config.l2_kernel)
+    made, spent = hidden_columns.regress(table, sharpness, ridges)
     found.append(made)
-    factors.append(
-      item_columns.kernel_factor(table, sharpness, config.l2_kernel)
-    )
+    factors.append(item_columns.kernel_factor(table, sharpness, ridges))
     operations += spent
   smooth = lambda s: hidden_columns.smooth(precision, s)  # noqa: E731
   mixed, of_products = _all(found, popularity, smooth)

@@ -166,14 +166,13 @@ def dropoutnet(
       factors[taken] = _means(x_NxU[:, who], users)
       operations = least_squares.flops(histories.lengths, config.dim)
     text = np.asarray(features(data, known), np.float32)[new]
-    every = np.zeros((2, data.num_items, config.dim), np.float32)
-    every[:, known] = state.factors.items, state.items
-    every[1, new] = _items(networks, state.params, factors, text)
+    shape = data.num_items, config.dim
+    inputs, items = np.zeros(shape, np.float32), np.empty(shape, np.float32)
+    inputs[known], items[known] = state.factors.items, state.items
+    items[new] = _items(networks, state.params, factors, text)
     operations += net_flops(config, len(new), config.dim + text.shape[1])
-    own = state.factors._replace(items=every[0])
-    return Outcome(
-      state._replace(factors=own, items=every[1]), Cost(operations)
-    )
+    own = state.factors._replace(items=inputs)
+    return Outcome(state._replace(factors=own, items=items), Cost(operations))
 
   return Model(
     'dropoutnet',

@@ -14,10 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from hyperrec.cost import memory
-from hyperrec.systems.hyperease import (
-  hidden_columns,
-  item_columns,
-)
+from hyperrec.systems.hyperease import hidden_columns, item_columns
 
 # How much sharper the sharp kernel is.
 _SHARPER = 4.0

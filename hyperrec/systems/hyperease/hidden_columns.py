@@ -55,9 +55,8 @@ def regress(
   shares_VxV = spd_inverse.spd_inverse(k_VxV)
   shares_VxV /= -np.diagonal(shares_VxV)
   shares_VxV[diagonal] = 0
-  return shares_VxV, item_columns.kernel_flops(
-    *table.shape
-  ) + counts.spd_inverse(num_items)
+  operations = item_columns.kernel_flops(*table.shape)
+  return shares_VxV, operations + counts.spd_inverse(num_items)
 
 
 def smooth(

@@ -7,11 +7,11 @@ the columns of the catalogue, by a kernel regression over text,
     c_j = (a I + B) (K + D)^-1 k_j,    k(i, j) = exp(s (f_i . f_j - 1))
 
 with B the catalogue's own weights, K the kernel between its items, k_j that to
-the new item, and D a diagonal of ridges. The ridge of an item grows with its
-popularity, since the columns of popular items are long and would speak for all
-new ones. The term a I lets an item of a history speak for items like it,
-B lets it speak for items like those that it is consumed with. A column costs
-two triangular solves and a product, O(V^2), where a refit costs O(V^3).
+the new item, and D a diagonal of ridges. They are all alike, or grow with the
+popularity of their items (`damping`), whose long columns would otherwise speak
+for all new ones. The term a I lets an item of a history speak for items like
+it, B lets it speak for items like those that it is consumed with. A column
+costs two triangular solves and a product, O(V^2), where a refit costs O(V^3).
 
 The interactions that the item has then update its column (`column_update`).
 

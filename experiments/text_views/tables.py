@@ -5,6 +5,7 @@ python -m experiments.text_views.tables
 
 import json
 import pathlib
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -20,35 +21,38 @@ _UNTOUCHED = ('recipes', 'restaurants', 'scientific')
 def main(argv):
   """Writes one table for each case."""
   del argv
-  documents = [
-    json.loads(path.read_text(encoding='utf-8'))
-    for path in sorted((_FOLDER / 'results').glob('*.json'))
-  ]
+  whole, cut = {}, {}
+  for path in sorted((_FOLDER / 'results').glob('*.json')):
+    document = json.loads(path.read_text(encoding='utf-8'))
+    (cut if document['flags'].get('most_items') else whole)[path.stem] = (
+      document
+    )
   for block, method in (
     ('items', 'hyperease_item'),
     ('catalogue', 'l3ae:kernel'),
   ):
-    readme.replace_block(
-      _FOLDER / 'README.md', block, views_table(documents, method)
-    )
+    for name, documents in ((block, whole), (f'{block}-cut', cut)):
+      readme.replace_block(
+        _FOLDER / 'README.md', name, views_table(documents, method)
+      )
 
 
-def views_table(documents: list[dict], method: str) -> str:
+def views_table(documents: Mapping[str, dict], method: str) -> str:
   """Mixtures by data sets, and the mean gain over the default.
 
-  The gain is a mean over the data sets of development.
+  The gain is a mean over the data sets that are not untouched.
 
   Args:
-    documents: results of `run`, one for each data set.
+    documents: data set -> result of `run`.
     method: the method whose kernel was made of the views.
   """
   values = {
-    document['dataset']: {
+    dataset: {
       (value['mixture'], value['width']): value['validation']
       for value in document['values']
       if value['method'] == method
     }
-    for document in documents
+    for dataset, document in documents.items()
   }
   kinds = list(dict.fromkeys(kind for own in values.values() for kind in own))
   values = dict(sorted(values.items(), key=lambda one: one[0] in _UNTOUCHED))

@@ -283,10 +283,12 @@ def generate(
   new: Float[np.ndarray, 'N F'],
 ) -> Generated:
   """Columns of new items from their features."""
-  shares_VxN, of_text = _shares(config, state, known, new)
+  shares_VxN, of_shares = _shares(config, state, known, new)
+  # Ridges that grow with popularity do not depend on the text alone.
+  of_text = 0.0 if config.damping else of_shares
   if not config.use_weights:
     return Generated(
-      shares_VxN.copy(), shares_VxN, Cost(of_text, of_text=of_text)
+      shares_VxN.copy(), shares_VxN, Cost(of_shares, of_text=of_text)
     )
   per_item = config.neighbours or len(known)
   if config.neighbours:
@@ -297,7 +299,7 @@ def generate(
   columns += np.float32(config.identity) * shares_VxN
   product = counts.matmul(len(known), len(new), per_item)
   return Generated(
-    columns, shares_VxN, Cost(of_text + product, of_text=of_text)
+    columns, shares_VxN, Cost(of_shares + product, of_text=of_text)
   )
 
 

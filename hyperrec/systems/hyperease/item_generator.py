@@ -10,13 +10,15 @@ The columns of C_j [V, K] are other closed forms for the same item, by other
 kernels and other smoothing (`column_mixture`). E [V, r] holds the items in a
 space of few dimensions. The network starts at 0, which is the closed form.
 
-It is trained on old items. Each step hides a quarter of the items. Their
-columns are those of a catalogue without them (`hidden_columns.generate`),
-users keep the other items as their histories, and the loss is the multinomial
-likelihood of the hidden items that they took up, among all hidden items.
+It is trained on old items. Each step hides a quarter of the items, and each of
+them has the column that a catalogue without this one item gives it
+(`hidden_columns.generate`). Users keep the other items as their histories, and
+the loss is the multinomial likelihood of the hidden items that they took up,
+among all hidden items.
 
 A network that fits its users and items says little about others, so some items
-and some users are kept from training. By one half of them the training stops;
+and some users are kept from training. (The weights of the old catalogue know
+these users' rows all the same; test users are in neither.) By one half of them the training stops;
 the other half judges. A small part of the correction is made unless it surely
 loses there, and a larger part only if it surely gains. Several networks are
 averaged; each has other users, and mostly other items, kept from training.

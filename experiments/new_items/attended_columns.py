@@ -140,14 +140,11 @@ def tables_of(
 ) -> Tables:
   """The old items as tasks, each as if it were unknown."""
   precision, _ = item_columns.fit_precision(config, data)
-  ridges = state.catalogue.ridges
-  columns, shares, _ = hidden_columns.generate(
-    config, precision, views[0], ridges
-  )
+  columns, shares, _ = hidden_columns.generate(config, precision, views[0])
   hidden = item_columns.Generated(columns, shares, method_lib.Cost())
   popularity = state.mixture.popularity
   mixed, *_ = column_mixture.of_old(
-    config, precision, views, hidden, popularity=popularity, ridges=ridges
+    config, precision, views, hidden, popularity
   )
   nearest = hidden_items.nearest_other(views[0])
   facts = item_generator.facts(hidden, state.log_counts, nearest, state.scale)

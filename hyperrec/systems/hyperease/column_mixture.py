@@ -45,9 +45,7 @@ def of_old(
   precision: Float[np.ndarray, 'V V'],
   views: Sequence[Table],
   hidden: item_columns.Generated,
-  *,
   popularity: Float[np.ndarray, ' V'],
-  ridges: Float[np.ndarray, ' V'],
 ) -> tuple[Float[np.ndarray, 'K V V'], Mixture, float]:
   """The other columns of each old item, each in a catalogue without it.
 
@@ -57,7 +55,6 @@ def of_old(
     views: features of its items; first those of all views together.
     hidden: the closed form (`hidden_columns.generate`).
     popularity: standardised log counts.
-    ridges: of the kernel regressions (`item_columns.kernel_ridges`).
 
   Returns:
     The columns, what those of new items are made of, and the operations.
@@ -72,9 +69,11 @@ def of_old(
   )
   found, factors, operations = [hidden.shares], [], 0.0
   for table, sharpness in _kernels(config, views)[1:]:
-    made, spent = hidden_columns.regress(table, sharpness, ridges)
+    made, spent = hidden_columns.regress(table, sharpness, config.l2_kernel)
     found.append(made)
-    factors.append(item_columns.kernel_factor(table, sharpness, ridges))
+    factors.append(
+      item_columns.kernel_factor(table, sharpness, config.l2_kernel)
+    )
     operations += spent
   smooth = lambda s: hidden_columns.smooth(precision, s)  # noqa: E731
   mixed, of_products = _all(found, popularity, smooth)

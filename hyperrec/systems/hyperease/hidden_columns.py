@@ -15,7 +15,6 @@ def generate(
   config: item_columns.ItemColumnsConfig,
   precision: Float[np.ndarray, 'V V'],
   table: Float[np.ndarray, 'V F'],
-  ridges: Float[np.ndarray, ' V'],
 ) -> tuple[Float[np.ndarray, 'V V'], Float[np.ndarray, 'V V'], float]:
   """The column of each item as it is generated where that item is unknown.
 
@@ -27,13 +26,12 @@ def generate(
     config: hyperparameters.
     precision: P = (X'X + l2 I)^-1 of the whole catalogue.
     table: features of its items.
-    ridges: of the kernel regression (`item_columns.kernel_ridges`).
 
   Returns:
     The columns, with a diagonal of 0; the shares of the kernel regression that
     they are made of; the operations.
   """
-  shares_VxV, operations = regress(table, config.sharpness, ridges)
+  shares_VxV, operations = regress(table, config.sharpness, config.l2_kernel)
   if not config.use_weights:
     return shares_VxV.copy(), shares_VxV, operations
   columns_VxV, of_product = smooth(precision, shares_VxV)
@@ -42,15 +40,13 @@ def generate(
 
 
 def regress(
-  table: Float[np.ndarray, 'V F'],
-  sharpness: float,
-  ridges: Float[np.ndarray, ' V'],
+  table: Float[np.ndarray, 'V F'], sharpness: float, l2: float
 ) -> tuple[Float[np.ndarray, 'V V'], float]:
   """The kernel regression of each item on all others, and the operations."""
   num_items = len(table)
   diagonal = np.diag_indices(num_items)
   k_VxV = item_columns.kernel(table, table, sharpness)
-  k_VxV[diagonal] += ridges
+  k_VxV[diagonal] += np.float32(l2)
   # A row of an inverse tells the regression of that item on all others.
   shares_VxV = spd_inverse.spd_inverse(k_VxV)
   shares_VxV /= -np.diagonal(shares_VxV)

@@ -4,14 +4,12 @@ EASE predicts item j by a column of weights b_j, one for each item of a history.
 A new item j has no column yet, but it has text. Its column is generated from
 the columns of the catalogue, by a kernel regression over text,
 
-    c_j = (a I + B) (K + D)^-1 k_j,    k(i, j) = exp(s (f_i . f_j - 1))
+    c_j = (a I + B) (K + l2 I)^-1 k_j,    k(i, j) = exp(s (f_i . f_j - 1))
 
-with B the catalogue's own weights, K the kernel between its items, k_j that to
-the new item, and D a diagonal of ridges. They are all alike, or grow with the
-popularity of their items (`damping`), whose long columns would otherwise speak
-for all new ones. The term a I lets an item of a history speak for items like
-it, B lets it speak for items like those that it is consumed with. A column
-costs two triangular solves and a product, O(V^2), where a refit costs O(V^3).
+with B the catalogue's own weights, K the kernel between its items, and k_j that
+to the new item. The term a I lets an item of a history speak for items like it,
+B lets it speak for items like those that it is consumed with. A column costs
+two triangular solves and a product, O(V^2), where a refit costs O(V^3).
 
 The interactions that the item has then update its column (`column_update`).
 
@@ -59,8 +57,6 @@ class ItemColumnsConfig:
   Attributes:
     l2: Ridge of EASE on the old items, above 0.
     l2_kernel: Ridge of the kernel regression, above 0.
-    damping: Exponent with which the ridge of an old item grows with its number
-      of interactions, 0 or more; 0 has the same ridge for all.
     sharpness: Sharpness s of the kernel, above 0; at 0 all items would be
       alike.
     identity: Weight a of the identity beside the catalogue's weights.
@@ -80,7 +76,6 @@ class ItemColumnsConfig:
 
   l2: float = config_lib.field(100.0, above=0)
   l2_kernel: float = config_lib.field(3.0, above=0)
-  damping: float = config_lib.field(0.0, least=0)
   sharpness: float = config_lib.field(1.0, above=0)
   identity: float = 1.0
   use_weights: bool = True
@@ -100,16 +95,14 @@ class Catalogue(NamedTuple):
 
   Attributes:
     weights: [V, V], EASE between its items.
-    ridges: [V], the diagonal of D.
-    factor: [V, V], lower Cholesky factor of K + D; None where a column is made
-      from a few neighbours.
+    factor: [V, V], lower Cholesky factor of K + l2 I; None where a column is
+      made from a few neighbours.
     watched: users by whom the length of new columns is chosen.
     absent: (g X'X + l2_update I)^-1, with g the weight of absent users; None
       if that is 0 or nothing is updated.
   """
 
   weights: Float[np.ndarray, 'V V']
-  ridges: Float[np.ndarray, ' V']
   factor: Float[np.ndarray, 'V V'] | None
   watched: old_ranking.Watched
   absent: Float[np.ndarray, 'V V'] | None = None
@@ -183,9 +176,8 @@ def catalogue(
   watched, operations = old_ranking.watch(x_UxV, precision)
   weights = linear_autoencoder.weights_from_precision(precision)
   factor = absent = None
-  ridges = kernel_ridges(config, data)
   if not config.neighbours:
-    factor = kernel_factor(table, config.sharpness, ridges)
+    factor = kernel_factor(table, config.sharpness, config.l2_kernel)
     operations += kernel_flops(*table.shape)
   if config.updates and config.absent_weight:
     absent = linear_autoencoder.precision_cheapest(
@@ -195,7 +187,7 @@ def catalogue(
     operations += linear_autoencoder.precision_flops(
       x_UxV.getnnz(1), data.num_items
     )
-  return Catalogue(weights, ridges, factor, watched, absent), operations
+  return Catalogue(weights, factor, watched, absent), operations
 
 
 def score(state: Catalogue | Grown, histories: method_lib.Histories):
@@ -227,21 +219,10 @@ def kernel(
   return np.exp(product, out=product)
 
 
-def kernel_ridges(
-  config: ItemColumnsConfig, data: Interactions
-) -> Float[np.ndarray, ' V']:
-  """The ridge of each old item; their geometric mean is about `l2_kernel`."""
-  logs_V = np.log(1.0 + data.item_counts())
-  growth_V = np.exp(config.damping * (logs_V - logs_V.mean()))
-  return (config.l2_kernel * growth_V).astype(np.float32)
-
-
 def kernel_factor(
-  table: Float[np.ndarray, 'V F'],
-  sharpness: float,
-  ridges: Float[np.ndarray, ' V'],
+  table: Float[np.ndarray, 'V F'], sharpness: float, l2: float
 ) -> Float[np.ndarray, 'V V']:
-  """The lower Cholesky factor of K + D.
+  """The lower Cholesky factor of K + l2 I.
 
   Raises:
     InsufficientMemoryError: it does not fit.
@@ -251,7 +232,7 @@ def kernel_factor(
     3 * 4 * num_items**2, f'a kernel between {num_items} items'
   )
   k_VxV = kernel(table, table, sharpness)
-  k_VxV[np.diag_indices(num_items)] += ridges
+  k_VxV[np.diag_indices(num_items)] += np.float32(l2)
   return scipy.linalg.cholesky(
     k_VxV, lower=True, overwrite_a=True, check_finite=False
   )
@@ -283,12 +264,10 @@ def generate(
   new: Float[np.ndarray, 'N F'],
 ) -> Generated:
   """Columns of new items from their features."""
-  shares_VxN, of_shares = _shares(config, state, known, new)
-  # Ridges that grow with popularity do not depend on the text alone.
-  of_text = 0.0 if config.damping else of_shares
+  shares_VxN, of_text = _shares(config, state, known, new)
   if not config.use_weights:
     return Generated(
-      shares_VxN.copy(), shares_VxN, Cost(of_shares, of_text=of_text)
+      shares_VxN.copy(), shares_VxN, Cost(of_text, of_text=of_text)
     )
   per_item = config.neighbours or len(known)
   if config.neighbours:
@@ -299,15 +278,15 @@ def generate(
   columns += np.float32(config.identity) * shares_VxN
   product = counts.matmul(len(known), len(new), per_item)
   return Generated(
-    columns, shares_VxN, Cost(of_shares + product, of_text=of_text)
+    columns, shares_VxN, Cost(of_text + product, of_text=of_text)
   )
 
 
 def _shares(config, state: Catalogue, known, new):
-  """(K + D)^-1 k, for all old items or for the nearest; the operations."""
+  """(K + l2 I)^-1 k, for all old items or for the nearest; the operations."""
   if config.neighbours:
     return local_regression.shares(
-      known, new, config.sharpness, state.ridges, config.neighbours
+      known, new, config.sharpness, config.l2_kernel, config.neighbours
     )
   return regression(state.factor, known, new, config.sharpness)
 

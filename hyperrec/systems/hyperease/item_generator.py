@@ -296,18 +296,12 @@ def fit(
   log_counts = np.log(x_UxV.getnnz(0) + 1.0)
   popularity = (log_counts - log_counts.mean()) / (log_counts.std() + 1e-6)
   precision, operations = item_columns.fit_precision(config, data)
-  ridges = item_columns.kernel_ridges(config, data)
   columns, shares, of_columns = hidden_columns.generate(
-    config, precision, table, ridges
+    config, precision, table
   )
   hidden = item_columns.Generated(columns, shares, Cost())
   mixed, mixture, of_mixed = column_mixture.of_old(
-    config,
-    precision,
-    views,
-    hidden,
-    popularity=popularity.astype(np.float32),
-    ridges=ridges,
+    config, precision, views, hidden, popularity.astype(np.float32)
   )
   catalogue, of_catalogue = item_columns.catalogue(
     config, data, precision, table

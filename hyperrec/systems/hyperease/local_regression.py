@@ -24,7 +24,7 @@ def shares(
   known: Float[np.ndarray, 'V F'],
   new: Float[np.ndarray, 'N F'],
   sharpness: float,
-  ridges: Float[np.ndarray, ' V'],
+  l2: float,
   neighbours: int,
 ) -> tuple[Float[np.ndarray, 'V N'], float]:
   """What each old item has in each new one, and the operations.
@@ -33,7 +33,7 @@ def shares(
     known: features of the old items, rows of length 1 or 0.
     new: the same of the new items.
     sharpness: of the kernel exp(s (f . g - 1)).
-    ridges: that of each old item in the regression.
+    l2: ridge of the regression.
     neighbours: m; all old items if there are fewer.
 
   Returns:
@@ -42,19 +42,17 @@ def shares(
   num_items, num_new = len(known), len(new)
   neighbours = min(neighbours, num_items)
   found = np.zeros((num_new, num_items), np.float32)
-  known, ridges = known.astype(np.float32), ridges.astype(np.float32)
+  known = known.astype(np.float32)
   mesh = mesh_lib.current()
   if mesh is not None:
-    known, ridges = mesh_lib.place_state(mesh, (known, ridges))
+    known = mesh_lib.place_state(mesh, known)
   for start in range(0, num_new, _BATCH):
     rows = new[start : start + _BATCH].astype(np.float32)
     # The last batch is filled up, so that one program serves all.
     batch = np.resize(rows, (_BATCH, rows.shape[1]))
     if mesh is not None:
       batch = mesh_lib.place_batch(mesh, batch)
-    items_Bxm, shares_Bxm = _of_batch(
-      known, batch, sharpness, ridges, neighbours
-    )
+    items_Bxm, shares_Bxm = _of_batch(known, batch, sharpness, l2, neighbours)
     places = np.asarray(items_Bxm)[: len(rows)]
     values = np.asarray(shares_Bxm)[: len(rows)]
     np.put_along_axis(found[start : start + _BATCH], places, values, axis=1)
@@ -71,19 +69,19 @@ def of_item(
   known: Float[Array, 'V F'],
   new: Float[Array, ' F'],
   sharpness: float,
-  ridges: Float[Array, ' V'],
+  l2: float,
   neighbours: int,
 ) -> tuple[Int[Array, ' m'], Float[Array, ' m']]:
   """The nearest old items of one new item, and its shares of them."""
   cosines_V = known @ new
   cosines_m, items_m = jax.lax.top_k(cosines_V, neighbours)
   return items_m, local_kernel.regression(
-    known[items_m], cosines_m, sharpness, ridges[items_m]
+    known[items_m], cosines_m, sharpness, l2
   )
 
 
 @functools.partial(jax.jit, static_argnames='neighbours')
-def _of_batch(known, new, sharpness, ridges, neighbours):
-  return jax.vmap(
-    lambda row: of_item(known, row, sharpness, ridges, neighbours)
-  )(new)
+def _of_batch(known, new, sharpness, l2, neighbours):
+  return jax.vmap(lambda row: of_item(known, row, sharpness, l2, neighbours))(
+    new
+  )

@@ -57,7 +57,7 @@ def regression(
   near_MxF: Float[Array, 'm F'],
   cosines_M: Float[Array, ' m'],
   sharpness: float,
-  l2: float | Float[Array, ' m'],
+  l2: float,
   is_item_M: Float[Array, ' m'] | None = None,
 ) -> Float[Array, ' m']:
   """The regression of one item on its neighbours.
@@ -66,7 +66,7 @@ def regression(
     near_MxF: features of the neighbours.
     cosines_M: of the neighbours and the item.
     sharpness: s > 0.
-    l2: the ridge, > 0, of all neighbours or of each.
+    l2: the ridge, > 0.
     is_item_M: 0 where there is no neighbour; None has all.
   """
   k_MxM = jnp.exp(sharpness * (near_MxF @ near_MxF.T - 1))
@@ -74,6 +74,6 @@ def regression(
   if is_item_M is not None:
     k_MxM *= is_item_M[:, None] * is_item_M[None]
     k_M *= is_item_M
-  k_MxM += jnp.diag(jnp.broadcast_to(l2, k_M.shape))
+  k_MxM += l2 * jnp.eye(len(k_M))
   factor = jax.scipy.linalg.cho_factor(k_MxM, lower=True)
   return jax.scipy.linalg.cho_solve(factor, k_M)

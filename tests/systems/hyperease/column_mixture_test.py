@@ -30,13 +30,10 @@ def test_hidden_items_have_the_columns_of_a_catalogue_without_them():
   popularity = random.normal(size=size)
   ridge = np.full(size, 50.0)
   precision = linear_autoencoder.precision(x, ridge, np.float64)
-  ridges = 0.7 * random.uniform(0.5, 2, size).astype(np.float32)
-  columns, shares, _ = hidden_columns.generate(
-    CONFIG, precision, views[0], ridges
-  )
+  columns, shares, _ = hidden_columns.generate(CONFIG, precision, views[0])
   hidden = item_columns.Generated(columns, shares, counts.Cost())
   mixed, mixture, operations = column_mixture.of_old(
-    CONFIG, precision, views, hidden, popularity=popularity, ridges=ridges
+    CONFIG, precision, views, hidden, popularity
   )
   # Four kernels, each as it is and smoothed; smoothed twice; popular items.
   assert mixed.shape == (10, size, size)
@@ -50,7 +47,7 @@ def test_hidden_items_have_the_columns_of_a_catalogue_without_them():
     weights = linear_autoencoder.solve(x[:, known], ridge[1:])
     sharp = [(views[0], 2.0), (views[1], 2.0), (views[2], 2.0), (views[0], 8.0)]
     factors = [
-      item_columns.kernel_factor(table[known], sharpness, ridges[known])
+      item_columns.kernel_factor(table[known], sharpness, 0.7)
       for table, sharpness in sharp
     ]
     pairs = [(table[known], table[[item]]) for table in views]
@@ -69,16 +66,10 @@ def test_one_view_is_not_taken_twice():
   random = np.random.default_rng(0)
   table = unit_rows(random, 12, 5)
   precision = np.eye(12) / 2
-  ridges = np.ones(12, np.float32)
-  columns, shares, _ = hidden_columns.generate(CONFIG, precision, table, ridges)
+  columns, shares, _ = hidden_columns.generate(CONFIG, precision, table)
   hidden = item_columns.Generated(columns, shares, counts.Cost())
   mixed, mixture, _ = column_mixture.of_old(
-    CONFIG,
-    precision,
-    [table, table],
-    hidden,
-    popularity=np.zeros(12),
-    ridges=ridges,
+    CONFIG, precision, [table, table], hidden, np.zeros(12)
   )
   assert len(mixed) == 6
   assert len(mixture.factors) == 1

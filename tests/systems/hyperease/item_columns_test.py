@@ -20,13 +20,7 @@ from hyperrec.systems.linear import ease, linear_autoencoder
 from tests.makers import made_domain, text_features
 
 KEY = jax.random.key(0)
-OPTIONS = {
-  'l2': 50.0,
-  'l2_kernel': 0.7,
-  'sharpness': 2.0,
-  'identity': 0.3,
-  'damping': 0.5,
-}
+OPTIONS = {'l2': 50.0, 'l2_kernel': 0.7, 'sharpness': 2.0, 'identity': 0.3}
 
 
 @pytest.fixture(scope='module')
@@ -59,10 +53,9 @@ def dense_columns(features, task, use_weights=True):
   new = np.setdiff1d(np.arange(evidence.num_items), known)
   table = features(evidence, known).astype(np.float64)
   kernel = lambda a, b: np.exp(OPTIONS['sharpness'] * (a @ b.T - 1))  # noqa: E731
-  logs = np.log(1 + task.source.item_counts())
-  growth = np.exp(OPTIONS['damping'] * (logs - logs.mean()))
   inverse = np.linalg.inv(
-    kernel(table[known], table[known]) + np.diag(OPTIONS['l2_kernel'] * growth)
+    kernel(table[known], table[known])
+    + OPTIONS['l2_kernel'] * np.eye(len(known))
   )
   shares = inverse @ kernel(table[known], table[new])
   if not use_weights:
@@ -192,17 +185,15 @@ def test_a_hidden_item_has_the_column_of_a_catalogue_without_it(
   size = data.num_items
   ridge = np.full(size, 50.0)
   precision = linear_autoencoder.precision(x, ridge, np.float64)
-  ridges = item_columns.kernel_ridges(config, data)
-  columns, _, operations = hidden_columns.generate(
-    config, precision, table, ridges
-  )
+  columns, _, operations = hidden_columns.generate(config, precision, table)
   assert operations > 0
   for item in (0, 17, size - 1):
     known = np.setdiff1d(np.arange(size), [item])
     state = item_columns.Catalogue(
       linear_autoencoder.solve(x[:, known], ridge[1:]),
-      ridges[known],
-      item_columns.kernel_factor(table[known], config.sharpness, ridges[known]),
+      item_columns.kernel_factor(
+        table[known], config.sharpness, config.l2_kernel
+      ),
       None,
     )
     expected = item_columns.generate(

@@ -40,10 +40,7 @@ def state(model):
 @pytest.fixture(scope='module')
 def dense(state):
   """The same catalogue with dense weights, and its grown one."""
-  ridges = np.full(len(KNOWN), DENSE.l2_kernel, np.float32)
-  old = item_columns.Catalogue(
-    state.weights.toarray(), ridges, None, state.watched
-  )
+  old = item_columns.Catalogue(state.weights.toarray(), None, state.watched)
   made = item_columns.generate(
     DENSE, old, MADE.features[KNOWN], MADE.features[NEW]
   )

@@ -880,12 +880,6 @@ SYSTEMS = (
     lambda f, **t: item_columns.item_columns(f.units, neighbours=200, **t),
     {'new_items': Arm(generated, grids.ITEM_COLUMNS)},
   ),
-  # The ridges of the kernel regression are the same for all old items.
-  System(
-    'hyperease_item:no_damping', 'HyperEASE for items', 'ablation',
-    lambda f, **t: item_columns.item_columns(f.units, **t | {'damping': 0.0}),
-    {'new_items': Arm(generated, grids.ITEM_COLUMNS)},
-  ),
   # Columns as they are generated, whatever interactions there are.
   System(
     'hyperease_item:no_update', 'HyperEASE for items', 'ablation',

@@ -20,12 +20,7 @@ from hyperrec.training import loop
 _HELD_OUT = 500
 _USER_BUDGETS, _ITEM_BUDGETS = (1, 5, 20), (0, 1, 5, 20)
 # The hyperparameters of the closed forms are those that their grids try first.
-_ITEM_BASE = {
-  'l2': 100.0,
-  'l2_kernel': 3.0,
-  'sharpness': 1.0,
-  'damping': 0.25,
-}
+_ITEM_BASE = {'l2': 100.0, 'l2_kernel': 3.0, 'sharpness': 1.0}
 _USER_BASE = {'l2': 1000.0, 'alpha': 5.0}
 
 

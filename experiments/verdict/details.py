@@ -162,7 +162,7 @@ def capacity(sets: dict[Key, dict[int, Cells]]) -> dict[str, Capacity]:
   Data sets, then regimes, have equal weight.
   """
   found = collections.defaultdict(lambda: collections.defaultdict(list))
-  for regime, cells in _sizes(sets):
+  for (regime, _), cells in _sizes(sets):
     best_value = max(quality for _, quality in cells.values())
     for method, (parameters, quality) in cells.items():
       found[method][regime].append((math.log(parameters), quality / best_value))
@@ -173,21 +173,47 @@ def capacity(sets: dict[Key, dict[int, Cells]]) -> dict[str, Capacity]:
   return {m: Capacity(math.exp(size), q) for m, (size, q) in means.items()}
 
 
-def capacity_correlation(sets: dict[Key, dict[int, Cells]]) -> float | None:
-  """Spearman's correlation of parameters and quality, the mean over cells.
+class Correlation(NamedTuple):
+  """Spearman's correlation of parameters and quality.
 
-  None without a cell.
+  It is computed within each cell and averaged over those of a data set.
+
+  Attributes:
+    mean: over data sets.
+    low: lower end of the 95% interval (Student's t, data sets as units).
+    high: upper end.
+    least: that of the data set where it is lowest.
+    greatest: that of the data set where it is highest.
   """
-  found = []
-  for _, cells in _sizes(sets):
+
+  mean: float
+  low: float
+  high: float
+  least: float
+  greatest: float
+
+
+def capacity_correlation(
+  sets: dict[Key, dict[int, Cells]],
+) -> Correlation | None:
+  """How parameters and quality go together; None below two data sets."""
+  by_set = collections.defaultdict(list)
+  for (_, name), cells in _sizes(sets):
     sizes, qualities = zip(*cells.values(), strict=True)
-    found.append(scipy.stats.spearmanr(sizes, qualities).statistic)
-  return float(np.mean(found)) if found else None
+    by_set[name].append(scipy.stats.spearmanr(sizes, qualities).statistic)
+  found = [float(np.mean(own)) for own in by_set.values()]
+  if len(found) < 2:
+    return None
+  mean, error = np.mean(found), scipy.stats.sem(found)
+  half = scipy.stats.t.ppf(1 - significance.ALPHA / 2, len(found) - 1) * error
+  return Correlation(
+    float(mean), float(mean - half), float(mean + half), min(found), max(found)
+  )
 
 
 def _sizes(sets: dict[Key, dict[int, Cells]]):
-  """Yields regime and method -> (parameters, NDCG@100), for each cell."""
-  for (regime, _), budgets in sets.items():
+  """Yields (regime, data set), method -> (parameters, NDCG@100) by cell."""
+  for key, budgets in sets.items():
     for cells in budgets.values():
       own = {
         method: (
@@ -198,4 +224,4 @@ def _sizes(sets: dict[Key, dict[int, Cells]]):
         if cells_lib.served(rows)
       }
       if len(own) > 1:
-        yield regime, own
+        yield key, own

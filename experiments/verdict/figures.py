@@ -95,12 +95,12 @@ def _other(claim: analysis.Claim) -> str:
 
 
 def _cost(claim: analysis.Claim) -> str:
-  """Such as "1/33"."""
-  finite = [one.cost for one in claim.effects if 0 < one.cost < math.inf]
-  if finite:
-    return words.times(finite)
-  is_free = all(one.cost == math.inf for one in claim.effects)
-  return 'other: none' if is_free else 'none'
+  """Such as "1/33"; "other: none" where most of the others need none."""
+  costs = [one.cost for one in claim.effects]
+  finite = [cost for cost in costs if 0 < cost < math.inf]
+  if costs.count(math.inf) > len(costs) / 2:
+    return 'other: none'
+  return words.times(finite) if finite else 'none'
 
 
 def _write(axes, x: float, y: float, text: str, **look) -> None:

@@ -110,8 +110,7 @@ PARTS = {
     num_heldout=300,
     further=(
       'random', 'popularity', 'ease', 'p5:long', 'l3ae:kernel:no_popularity',
-      'hyperease_item:no_update', 'hyperease_item:no_damping',
-      'hyperease_item:local',
+      'hyperease_item:no_update', 'hyperease_item:local',
       'hyperease_item_trained:shuffled',
     ),
   ),

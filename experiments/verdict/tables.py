@@ -10,6 +10,7 @@ made from the rows in results/.
 """
 
 import collections
+import itertools
 import json
 import math
 import pathlib
@@ -73,9 +74,13 @@ def main(argv):
   file = _FOLDER / 'README.md'
   claims = analysis.family(whole)
   rivals = analysis.named_rivals(whole)
-  together = analysis.corrected([*claims, *rivals])
-  claims, rivals = together[: len(claims)], together[len(claims) :]
   parts = analysis.parts(whole)
+  # One family, since all of them are read together.
+  together = iter(analysis.corrected([*claims, *rivals, *parts]))
+  claims, rivals, parts = (
+    list(itertools.islice(together, len(own)))
+    for own in (claims, rivals, parts)
+  )
   told = words.answer(claims, rivals, parts)
   readme.replace_block(
     'README.md', 'answer', f'{told}\n\n{answer_picture(claims, _ROOT)}'
@@ -85,7 +90,7 @@ def main(argv):
     'answer': f'{told}\n\n{answer_picture(claims, _FOLDER)}',
     'claims': claims_table(claims),
     'rivals': claims_table(rivals),
-    'power': power_line(claims, rivals),
+    'power': power_line(claims, [*claims, *rivals, *parts]),
     'whole': whole_table(details.whole_catalogue(whole)),
     'parts': parts_table(parts),
     'capacity': capacity_picture(whole),
@@ -190,10 +195,11 @@ def capacity_picture(
 def claims_table(claims: Sequence[analysis.Claim]) -> str:
   """Each claim: its pooled effect, its cost and what follows."""
   lines = [
-    '| generator | compared with | data sets | ratio of NDCG@100 [95%] | over '
-    'the best on the test | untouched sets | result | operations, ratio | with '
-    'tuning | for a single arrival |',
-    '|---|---|---:|---:|---:|---:|---|---:|---:|---:|',
+    '| generator | compared with | data sets | ratio of NDCG@100 [95%] | '
+    'without one data set | over the best on the test | untouched sets | '
+    'result | operations, ratio | with tuning | for a single arrival | never '
+    'pays back |',
+    '|---|---|---:|---:|---:|---:|---:|---|---:|---:|---:|---:|',
   ]
   for claim in claims:
     cases = dict.fromkeys(one.regime for one in claim.effects)
@@ -203,21 +209,38 @@ def claims_table(claims: Sequence[analysis.Claim]) -> str:
       words.times([getattr(one, name) for one in claim.effects])
       for name in ('cost', 'cost_tuned', 'cost_alone')
     )
+    sets, ratio, *others = _ratios(claim)
+    never = sum(one.pays_back == math.inf for one in claim.effects)
     lines.append(
-      f'| {where}{claim.ours} | {claim.other}{about} | '
-      f'{" | ".join(_ratios(claim))} | {costs} |'
+      f'| {where}{claim.ours} | {claim.other}{about} | {sets} | {ratio} | '
+      f'{_leaving_out(claim)} | {" | ".join(others)} | {costs} | '
+      f'{never} of {len(claim.effects)} |'
     )
   return '\n'.join(lines)
 
 
+def _leaving_out(claim: analysis.Claim) -> str:
+  """The least and the greatest pooled ratio where a data set is left out."""
+  logs = np.log([*analysis.ratios_of_sets(claim.effects).values()])
+  if len(logs) <= pooled.FEWEST_SETS:
+    return ''
+  means = np.exp((logs.sum() - logs) / (len(logs) - 1))
+  return f'{means.min():.3f} to {means.max():.3f}'
+
+
 def power_line(
-  claims: Sequence[analysis.Claim], rivals: Sequence[analysis.Claim]
+  claims: Sequence[analysis.Claim], family: Sequence[analysis.Claim]
 ) -> str:
-  """How many tests are in the family, and what they could have shown."""
+  """How many tests are in the family, and what they could have shown.
+
+  Args:
+    claims: those whose spread between data sets is taken.
+    family: all claims that are corrected together.
+  """
   own = [one for one in claims if one.pooled is not None]
   if not own:
     return 'Too few data sets are complete.'
-  num_tests = 3 * sum(one.pooled is not None for one in [*claims, *rivals])
+  num_tests = 2 * sum(one.pooled is not None for one in family)
   spread = analysis.typical_spread(own)
   found = [
     f'{100 * (analysis.least_shown(spread, count, num_tests) - 1):.0f}%'
@@ -258,15 +281,15 @@ def whole_table(found: Sequence[details.WholeCatalogue]) -> str:
 def parts_table(parts: Sequence[analysis.Claim]) -> str:
   """Each part: the ratio of the method with it to that without it."""
   lines = [
-    '| part | | data sets | ratio of NDCG@100 [95%] | untouched sets | '
-    'result |',
-    '|---|---|---:|---:|---:|---|',
+    '| part | | data sets | ratio of NDCG@100 [95%] | without one data set | '
+    'untouched sets | result |',
+    '|---|---|---:|---:|---:|---:|---|',
   ]
   for claim in parts:
     sets, ratio, _, untouched, result = _ratios(claim)
     lines.append(
-      f'| {claim.other} | {claim.ours} | {sets} | {ratio} | {untouched} | '
-      f'{result} |'
+      f'| {claim.other} | {claim.ours} | {sets} | {ratio} | '
+      f'{_leaving_out(claim)} | {untouched} | {result} |'
     )
   return '\n'.join(lines)
 

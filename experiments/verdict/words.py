@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from experiments.adaptation.report import words as report_words
-from experiments.verdict import analysis
+from experiments.verdict import analysis, details
 from hyperrec import regimes
 from hyperrec.evaluation import significance
 
@@ -77,6 +77,13 @@ _CASES = {
 }
 
 
+# What a gain over some of the named rivals does not show.
+_UNEQUAL = (
+  '(EASE and Dynamic EASE read no text, and VQ-Rec and P5 run in small '
+  'settings, below their papers.)'
+)
+
+
 def cases(regimes_: Iterable[str]) -> str:
   """Several regimes within a sentence, such as "new items and drift"."""
   return report_words.listed(_CASES[regime] for regime in regimes_)
@@ -94,19 +101,44 @@ def answer(
   lines = (
     (
       'Cheaper than retraining at equal quality?',
-      f'{_generated(retraining)} {_single(retraining)}'.strip(),
+      _grouped('Generated parameters', retraining, 'for'),
     ),
     (
       'Better than the cheaper ways of adapting?',
-      f'{_generated(cheaper)} {named}',
+      f'{_grouped("Generated parameters", cheaper, "for")} {named} {_UNEQUAL}',
     ),
     ('What does each part add?', _parts(parts)),
   )
-  return '\n'.join(f'- **{question}** {told}' for question, told in lines)
+  told = '\n'.join(f'- **{question}** {told}' for question, told in lines)
+  return f'{told}\n\n{_answer_table(retraining, cheaper)}'.rstrip()
 
 
-def _generated(claims: Sequence[analysis.Claim]) -> str:
-  return _grouped('Generated parameters', claims, 'for')
+def _answer_table(
+  retraining: Sequence[analysis.Claim], cheaper: Sequence[analysis.Claim]
+) -> str:
+  """Gains and operations of each case, beside both groups of rivals."""
+  lines = [
+    '| generated parameters for | data sets | over retraining [95%] | '
+    'operations | for a single arrival | over the cheaper ways [95%] | '
+    'operations |',
+    '|---|---:|---:|---:|---:|---:|---:|',
+  ]
+  others = {(claim.regime, claim.ours): claim for claim in cheaper}
+  for one in retraining:
+    other = others.get((one.regime, one.ours))
+    if other is None or None in (one.pooled, other.pooled):
+      continue
+    alone = [effect.cost_alone for effect in one.effects]
+    lines.append(
+      f'| {_about(one)} | {len(one.sets)} | {percent(one.pooled)} | '
+      f'{times(_costs(one))} | {times(alone)} | {percent(other.pooled)} | '
+      f'{times(_costs(other))} |'
+    )
+  return '\n'.join(lines) if len(lines) > 2 else ''
+
+
+def _costs(claim: analysis.Claim) -> list[float]:
+  return [effect.cost for effect in claim.effects]
 
 
 def _grouped(
@@ -114,19 +146,17 @@ def _grouped(
   claims: Sequence[analysis.Claim],
   preposition: str,
 ) -> str:
-  """A sentence that groups claims by what they say, and one on the others.
-
-  Claims that say something are told with all of their figures. Of those that
-  stay undecided, the picture and the tables have the intervals.
-  """
+  """A sentence that groups claims by what they say, and one on the others."""
   judged = [c for c in claims if c.pooled is not None and c.strict is not None]
   groups = []
   for word, verb in _VERBS.items():
     own = [claim for claim in judged if claim.word == word]
     if not own:
       continue
-    figures = _brief if word == 'undecided' else _figures
-    told = report_words.listed(f'{_about(c)} ({figures(c)})' for c in own)
+    told = report_words.listed(
+      _about(c) if word == 'undecided' else f'{_about(c)} ({_figures(c)})'
+      for c in own
+    )
     groups.append(f'{verb} {preposition} {told}')
   others = dict.fromkeys(
     _CASES[c.regime] if c.regime else c.other for c in claims if c not in judged
@@ -150,32 +180,16 @@ def _about(claim: analysis.Claim) -> str:
 
 
 def _figures(claim: analysis.Claim) -> str:
-  """Such as "+4.0%, +1.1% to +7.0%, 8 data sets, at 1/14 of the operations"."""
-  told = f'{gain(claim.pooled)}, {len(claim.sets)} data sets'
-  return told + operations(claim) if claim.regime else told
+  """Such as "+4.0%, +1.1% to +7.0%, 8 data sets"."""
+  return f'{gain(claim.pooled)}, {len(claim.sets)} data sets'
 
 
-def _brief(claim: analysis.Claim) -> str:
-  """Such as "+4.0%, at 1/14 of the operations"."""
-  told = f'{100 * (claim.pooled.ratio - 1):+.1f}%'
-  return told + operations(claim) if claim.regime else told
-
-
-def _single(claims: Sequence[analysis.Claim]) -> str:
-  """A sentence on the operations where one user or one item arrives alone."""
-  told = []
-  for claim in claims:
-    costs = [one.cost_alone for one in claim.effects]
-    finite = [cost for cost in costs if 0 < cost < math.inf]
-    if claim.pooled and finite and claim.regime in ('new_items', 'new_users'):
-      told.append(f'{times(finite)} for {_about(claim)}')
-  if not told:
-    return ''
-  return (
-    'A retraining is shared by all that arrive together; where a single item '
-    'or user arrives, the operations of generating, over those of retraining, '
-    f'are {report_words.listed(told)}.'
+def percent(found: significance.Pooled) -> str:
+  """A ratio as a gain with its 95% interval: "+7.1% [+2.0, +12.4]"."""
+  mean, low, high = (
+    f'{100 * (x - 1):+.1f}' for x in (found.ratio, found.low, found.high)
   )
+  return f'{mean}% [{low}, {high}]'
 
 
 def gain(found: significance.Pooled) -> str:
@@ -186,25 +200,6 @@ def gain(found: significance.Pooled) -> str:
   return f'{mean}, {low} to {high}'
 
 
-def operations(claim: analysis.Claim) -> str:
-  """Such as ", at 1/14 of the operations"; empty if there is nothing to say."""
-  if claim.pooled is None:
-    return ''
-  finite = [one.cost for one in claim.effects if 0 < one.cost < math.inf]
-  if not finite:
-    return ''
-  ratio = times(finite)
-  of = 'of' if ratio.startswith('1/') else 'times'
-  told = f', at {ratio} {of} the operations'
-  free = len([one for one in claim.effects if one.cost == math.inf])
-  if free:
-    told += (
-      f', leaving out {free} of {len(claim.effects)} cells in which the '
-      'rival needs none'
-    )
-  return told
-
-
 def _parts(parts: Sequence[analysis.Claim]) -> str:
   told = [claim for claim in parts if claim.pooled is not None]
   if not told:
@@ -212,6 +207,7 @@ def _parts(parts: Sequence[analysis.Claim]) -> str:
   sentences = []
   for word, verb in (
     ('better', 'These parts make the ranking better'),
+    ('no worse', 'These cost less than 1% at most, and may help'),
     ('worse', 'These make it worse'),
   ):
     own = [
@@ -221,22 +217,23 @@ def _parts(parts: Sequence[analysis.Claim]) -> str:
     ]
     if own:
       sentences.append(f'{verb}: {"; ".join(own)}.')
-  others = sum(claim.word not in ('better', 'worse') for claim in told)
+  others = sum(claim.word == 'undecided' for claim in told)
   if others:
     sentences.append(f'For {others} of {len(told)} parts no effect is clear.')
   return ' '.join(sentences)
 
 
-def capacity(correlation: float | None) -> str:
+def capacity(found: details.Correlation | None) -> str:
   """What the number of parameters says about the quality."""
-  if correlation is None:
-    return 'No data set is complete yet.'
-  if abs(correlation) < 0.2:
-    told = 'hardly tells how well a method ranks'
+  if found is None:
+    return 'Too few data sets are complete.'
+  if found.low <= 0 <= found.high:
+    told = 'The number of parameters does not clearly tell how a method ranks'
   else:
-    more = 'more' if correlation > 0 else 'fewer'
-    told = f'goes with quality: methods with {more} parameters rank better'
+    more = 'more' if found.mean > 0 else 'fewer'
+    told = f'Methods with {more} parameters rank better'
   return (
-    f'Within a cell, the number of parameters {told} (Spearman '
-    f'{correlation:+.2f}, the mean over cells).'
+    f"{told}: Spearman's correlation within a cell is {found.mean:+.2f} in the "
+    f'mean over data sets [{found.low:+.2f}, {found.high:+.2f}], and goes from '
+    f'{found.least:+.2f} to {found.greatest:+.2f}.'
   )

@@ -222,6 +222,41 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
   return adjusted
 
 
+def holm_chains(chains: Sequence[Sequence[float]]) -> list[list[float]]:
+  """Returns p-values of chains of hypotheses, adjusted by Holm's method.
+
+  Each hypothesis of a chain is implied by the one before it, as "at most 1%
+  better" is by "at least 1% worse": where one is true, all later ones are. So a
+  chain counts as a single test, and it counts until its last hypothesis is
+  rejected.
+
+  Args:
+    chains: p-values, which do not fall along a chain.
+
+  Raises:
+    ValueError: they fall along a chain.
+  """
+  if any(list(chain) != sorted(chain) for chain in chains):
+    raise ValueError('the p-values fall along a chain')
+  last = holm([chain[-1] for chain in chains])
+  # The level at which so many chains are done with.
+  done_at = [0.0, *sorted(last)]
+  adjusted = []
+  for chain, own in zip(chains, last.tolist(), strict=True):
+    earlier = [
+      min(
+        own,
+        *(
+          max(p_value * (len(chains) - done), level)
+          for done, level in enumerate(done_at[:-1])
+        ),
+      )
+      for p_value in chain[:-1]
+    ]
+    adjusted.append([*earlier, own])
+  return adjusted
+
+
 def verdict(
   comparison: Comparison, adjusted_p: float | None = None
 ) -> Literal['win', 'loss', 'tie', 'unclear', 'untested']:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from hyperrec.evaluation import significance
 
@@ -68,6 +69,29 @@ def test_holm_by_hand():
   # monotone.
   adjusted = significance.holm([0.04, 0.01, 0.03, 0.02])
   np.testing.assert_allclose(adjusted, [0.06, 0.04, 0.06, 0.06])
+
+
+def test_a_chain_counts_as_one_test_until_its_end_is_reached():
+  first, second, third = significance.holm_chains(
+    [[0.001, 0.02], [0.04], [0.03, 0.5]]
+  )
+  # The ends .02 .04 .5 are multiplied by 3 2 1.
+  np.testing.assert_allclose([first[-1], *second, third[-1]], [0.06, 0.08, 0.5])
+  # Three chains count at first; two once the first one is done with, at .06.
+  assert first[0] == pytest.approx(0.003)
+  assert third[0] == pytest.approx(0.06)
+  with pytest.raises(ValueError, match='fall along a chain'):
+    significance.holm_chains([[0.5, 0.1]])
+
+
+def test_chains_of_true_hypotheses_are_rarely_rejected():
+  random = np.random.default_rng(0)
+  wrong = 0
+  for scores in random.normal(size=(2000, 5)):
+    chains = stats.norm.sf([scores, scores - 0.5]).T.tolist()
+    adjusted = significance.holm_chains(chains)
+    wrong += any(p < 0.05 for chain in adjusted for p in chain)
+  assert 0.03 < wrong / 2000 < 0.06
 
 
 @pytest.mark.parametrize(

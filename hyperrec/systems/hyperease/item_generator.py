@@ -18,10 +18,11 @@ among all hidden items.
 
 A network that fits its users and items says little about others, so some items
 and some users are kept from training. (The weights of the old catalogue know
-these users' rows all the same; test users are in neither.) By one half of them the training stops;
-the other half judges. A small part of the correction is made unless it surely
-loses there, and a larger part only if it surely gains. Several networks are
-averaged; each has other users, and mostly other items, kept from training.
+these users' rows all the same; test users are in neither.) By one half of them
+the training stops; the other half judges. A small part of the correction is
+made unless it surely loses there, and a larger part only if it surely gains.
+Several networks are averaged; each has other users, and mostly other items,
+kept from training.
 """
 
 import dataclasses

@@ -27,6 +27,7 @@ from hyperrec.systems.linear import (
 # Weights of MiniLM, words and n-grams in the grid, turn by turn.
 MIXTURES = ((1, 1, 1), (3, 1, 1), (1, 0, 0), (1, 2, 0), (1, 0, 2))
 _FOLDS = 3
+_NO_TUNING = method_lib.Cost()
 _NAMES = {'evidence': 'generated'}
 
 
@@ -56,10 +57,10 @@ def rows(task, views, models, fitted, *, base, grid) -> list[dict[str, Any]]:
     solved = l3ae.l3ae(lambda _, w=weighted: w, **vars(settings)).fit(
       evidence, key
     )
-    found.append(_row(name, solved, task, 0.0))
+    found.append(_row(name, solved, task))
   for kind, model in models.items():
     solved = model.generate(fitted[kind].state, evidence, key)
-    row = _row(_NAMES.get(kind, kind), solved, task, 0.0)
+    row = _row(_NAMES.get(kind, kind), solved, task)
     if kind == 'evidence':
       row['composition'] = plain(composition_of(model, fitted[kind], views,
                                                  evidence, key))  # fmt: skip
@@ -88,7 +89,7 @@ def chosen_by_folds(task, tables, base) -> dict[str, Any]:
   """
   parts = new_domain.REGIME.folds(task, _FOLDS, 0)
   settings = [base, *grid_settings(len(tables))] if parts else [base]
-  best, tuning = (-np.inf, None), 0.0
+  best, tuning = (-np.inf, None), _NO_TUNING
   for place, (config, weights) in enumerate(settings):
     prior = feature_relation.relation(
       features_lib.weighted(tables, weights), config.l2_features,
@@ -97,14 +98,15 @@ def chosen_by_folds(task, tables, base) -> dict[str, Any]:
     values = []
     for part in parts:
       weights_VxV, operations = solve(prior.prior, config, part.evidence)
-      tuning += operations
+      tuning += method_lib.Cost(operations)
       values.append(_ndcg(weights_VxV, part))
     value = float(np.mean(values)) if values else 0.0
     if value > best[0]:
       final, operations = solve(prior.prior, config, task.test.evidence)
       cost = prior.cost + method_lib.Cost(operations)
       best = value, method_lib.Outcome(final, cost), place
-    tuning += prior.cost.operations * bool(parts)
+    if parts:
+      tuning += prior.cost
   row = _row('folds', best[1], task, tuning)
   return row | {
     'trial': best[2],
@@ -166,12 +168,14 @@ def _model():
   return item_item.closed_form('weights', {}, lambda data: None)
 
 
-def _row(name, solved, task, tuning) -> dict[str, Any]:
+def _row(name, solved, task, tuning=_NO_TUNING) -> dict[str, Any]:
   return {
     'method': name,
     'ndcg@100': float(_ndcg(solved.state, task.test)),
     'operations': solved.cost.operations,
-    'tuning_operations': tuning,
+    'operations_of_text': solved.cost.of_text,
+    'tuning_operations': tuning.operations,
+    'tuning_operations_of_text': tuning.of_text,
   }
 
 

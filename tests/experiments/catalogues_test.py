@@ -49,6 +49,9 @@ def test_folds_pay_for_every_trial(domains):
   assert rows[0]['tuning_operations'] == 0
   assert rows[1]['trials'] == 9
   assert rows[1]['tuning_operations'] > 8 * rows[1]['operations']
+  of_text = rows[1]['tuning_operations_of_text']
+  assert 8 * rows[1]['operations_of_text'] < of_text
+  assert of_text < rows[1]['tuning_operations']
 
 
 def test_a_prior_can_be_used_twice(domains):
@@ -73,7 +76,9 @@ def made_rows(gain):
       'method': method,
       'ndcg@100': level * (1 + gain * (method == 'generated')),
       'operations': 1e9,
+      'operations_of_text': 6e8 * (method != 'generated'),
       'tuning_operations': 2e9 * (method == 'folds'),
+      'tuning_operations_of_text': 1.5e9 * (method == 'folds'),
     }
     for target, level in (('one', 0.2), ('two', 0.4))
     for seed in (0, 1)
@@ -89,4 +94,6 @@ def test_gains_are_those_of_pairs():
   }
   assert '+10.0% [+10.0, +10.0]' in tables.pooled_table(rows)
   assert '| one | 0.200: +10.0%, +0.0% |' in tables.sets_table(rows)
-  assert '| folds | 3.00 GFLOP |' in tables.costs_table(rows)
+  assert '| folds | 3.00 |' in tables.costs_table(rows)
+  assert '| folds, again | 0.90 |' in tables.costs_table(rows)
+  assert '| generated, again | 1.00 |' in tables.costs_table(rows)

@@ -947,3 +947,11 @@ SYSTEMS = (
   ),
 )  # fmt: skip
 BY_NAME = {system.name: system for system in SYSTEMS}
+# The rivals that the question of this project names (hypothesis H2), by label.
+NAMED_RIVALS = ('PReF', 'VQ-Rec', 'P5', 'EASE', 'Dynamic EASE', 'L3AE')
+
+
+def is_refitted(method: str, regime: str) -> bool:
+  """Whether its policy in a regime is to fit all data again."""
+  policy = BY_NAME[method].arms[regime].policy
+  return getattr(policy, 'func', policy) is retrained

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 from absl import logging
 
-from experiments import catalogue
+from experiments import arm_names, catalogue
 from hyperrec import features as features_lib
 from hyperrec import laboratory, regimes
 from hyperrec import method as method_lib
@@ -92,7 +92,7 @@ class Runner:
       'dataset': self._data.target.name,
       'regime': cell.regime,
       'budget': cell.budget,
-      'method': f'{cell.name}:oracle' if cell.oracle else cell.name,
+      'method': f'{cell.name}:{arm_names.ORACLE}' if cell.oracle else cell.name,
       'seed': cell.seed,
       'text_encoder': self._features.encoder,
       **head,
@@ -260,6 +260,6 @@ def _shown_to(
 def cell_of(row: dict[str, Any]) -> Cell:
   """The cell of a row."""
   name, _, suffix = row['method'].rpartition(':')
-  oracle = suffix == 'oracle'
+  oracle = suffix == arm_names.ORACLE
   method = name if oracle else row['method']
   return Cell(row['regime'], row['seed'], row['budget'], method, oracle)

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from experiments import goals, pictures, pooled, readme, script
-from experiments.verdict import analysis, stored
+from experiments import catalogue, goals, pictures, pooled, readme, script
+from experiments.verdict import stored
 from hyperrec.evaluation import results
 
 _FOLDER = pathlib.Path('experiments/new_items')
@@ -263,7 +263,7 @@ def cost(cell: Sequence[Row]) -> str:
   A model that is fitted anew is fitted once for all of them.
   """
   per_item = np.mean([r['adapt']['flops'] / r['num_arriving'] for r in cell])
-  is_shared = analysis.is_refitted(cell[0]['method'], cell[0]['regime'])
+  is_shared = catalogue.is_refitted(cell[0]['method'], cell[0]['regime'])
   seconds = np.median(
     [
       r['adapt']['seconds'] * (1 if is_shared else _MANY / r['num_arriving'])

@@ -29,8 +29,6 @@ CLOSED_FORM = 'a generator in closed form'
 KINDS = {'trained generator': TRAINED, 'transferred prior': CLOSED_FORM}
 RETRAINING = 'full retraining'
 CHEAPER = 'the cheaper ways of adapting'
-# The rivals that the question names (hypothesis H2), by label.
-NAMED = ('PReF', 'VQ-Rec', 'P5', 'EASE', 'Dynamic EASE', 'L3AE')
 # The generator that reads no text, and what it is held against in a claim of
 # its own, since all other generators know more than EASE does.
 _WITHOUT_TEXT, WITHOUT_TEXT = 'hyperease_user', 'EASE where neither reads text'
@@ -159,17 +157,10 @@ def is_rival(method: str, regime: str) -> bool:
   return catalogue.BY_NAME[method].role == 'rival'
 
 
-def is_refitted(method: str, regime: str) -> bool:
-  """Whether its policy is to fit all data again."""
-  policy = catalogue.BY_NAME[method].arms[regime].policy
-  return getattr(policy, 'func', policy) is catalogue.retrained
-
-
 def is_retrained(method: str, regime: str) -> bool:
   """Whether it is an established method that is fitted to all data again."""
-  has_weights = method not in _WITHOUT_WEIGHTS
-  is_fit_again = is_rival(method, regime) and is_refitted(method, regime)
-  return is_fit_again and has_weights
+  has_weights = is_rival(method, regime) and method not in _WITHOUT_WEIGHTS
+  return has_weights and catalogue.is_refitted(method, regime)
 
 
 def is_adapted_cheaply(method: str, regime: str) -> bool:
@@ -331,7 +322,7 @@ def of_one(row: Row) -> float:
   more.
   """
   method = row['method']
-  has_refit = is_refitted(method, row['regime'])
+  has_refit = catalogue.is_refitted(method, row['regime'])
   if (has_refit and method not in _WITHOUT_WEIGHTS) or method in _WHOLE_GRAPH:
     return carried_over(row)
   return carried_over(row) / batch_size(row)
@@ -415,7 +406,7 @@ def named_rivals(sets: dict[Key, dict[int, Cells]]) -> list[Claim]:
   without_text = (lambda method, regime: method == _WITHOUT_TEXT), 'EASE'
   claims = []
   for told, (ours, label) in {
-    **{label: (is_generator, label) for label in NAMED},
+    **{label: (is_generator, label) for label in catalogue.NAMED_RIVALS},
     WITHOUT_TEXT: without_text,
   }.items():
     found, strict = (

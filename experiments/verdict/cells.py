@@ -44,11 +44,13 @@ class Progress(NamedTuple):
     rows: number of cells and seeds that are there.
     planned: number of those that the matrix asks for.
     seeds: the seeds with which every method has run with every budget.
+    people: the fewest and the most test users of a seed; (0, 0) without rows.
   """
 
   rows: int
   planned: int
   seeds: frozenset[int]
+  people: tuple[int, int]
 
   @property
   def is_enough(self) -> bool:
@@ -67,10 +69,18 @@ def progress(sets: dict[Key, dict[int, Cells]]) -> dict[Key, Progress]:
         for budget in part.budgets
         for method in part.methods
       ]
+      people = [
+        len(row['people'])
+        for cells in budgets.values()
+        for rows in cells.values()
+        for row in rows
+        if 'cannot' not in row
+      ]
       found[regime, name] = Progress(
         sum(map(len, seeds)),
         len(seeds) * matrix.SEEDS,
         frozenset.intersection(*map(frozenset, seeds)),
+        (min(people, default=0), max(people, default=0)),
       )
   return found
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy.stats
 
-from experiments import pooled
-from experiments.verdict import analysis, matrix
+from experiments import arm_names, pooled
+from experiments.verdict import analysis
 from experiments.verdict import cells as cells_lib
 from hyperrec.evaluation import results, significance
 
@@ -54,14 +54,19 @@ def whole_catalogue(
           for method, rows in cells.items()
           if cells_lib.served(rows)
         }
-        own = value[analysis.best(cells, regime, analysis.of_kind(kind))]
-        rivals = [
-          method for method in value if analysis.is_rival(method, regime)
-        ]
-        chosen = value[analysis.best(cells, regime, analysis.is_rival)]
-        ratios.append((own / chosen, own / max(value[one] for one in rivals)))
-      means = np.exp(np.mean(np.log(ratios), axis=0)).tolist()
-      found.append(WholeCatalogue(name, ours, *means))
+        chosen = analysis.best(cells, regime, analysis.of_kind(kind))
+        other = analysis.best(cells, regime, analysis.is_rival)
+        if chosen is None or other is None:
+          continue
+        strict = max(
+          quality
+          for method, quality in value.items()
+          if analysis.is_rival(method, regime)
+        )
+        ratios.append((value[chosen] / value[other], value[chosen] / strict))
+      if ratios:
+        means = np.exp(np.mean(np.log(ratios), axis=0)).tolist()
+        found.append(WholeCatalogue(name, ours, *means))
   return found
 
 
@@ -136,7 +141,7 @@ def oracles(rows: Sequence[results.Row]) -> list[Oracle]:
   by_cell = pooled.grouped(rows, 'regime', 'method', 'dataset', 'budget')
   found = []
   for (regime, name, dataset, budget), own in by_cell.items():
-    method = name.removesuffix(matrix.ORACLE)
+    method = arm_names.plain(name)
     fair = by_cell.get((regime, method, dataset, budget))
     if method != name and fair and (ratio := pooled.ratio(own, fair)):
       found.append(Oracle(regime, method, dataset, budget, ratio))

@@ -138,8 +138,9 @@ def progress_table(
 ) -> str:
   """The data sets of each regime, and how much of each is there."""
   lines = [
-    '| regime | data set | role | rows | seeds that count | note |',
-    '|---|---|---|---:|---:|---|',
+    '| regime | data set | role | rows | seeds that count | test users of a '
+    'seed | note |',
+    '|---|---|---|---:|---:|---:|---|',
   ]
   for (regime, name), there in progress.items():
     about = matrix.SETS[name]
@@ -147,9 +148,10 @@ def progress_table(
     if there.rows < there.planned:
       told += f' of {there.planned:,}'
     seeds = len(there.seeds) if there.is_enough else 'too few'
+    people = ' to '.join(str(n) for n in dict.fromkeys(there.people) if n)
     lines.append(
       f'| {words.title(regime)} | {name} | {about.role} | {told} | {seeds} | '
-      f'{about.note} |'
+      f'{people} | {about.note} |'
     )
   return '\n'.join(lines)
 
@@ -390,6 +392,9 @@ def large_table(rows: Sequence[results.Row]) -> str:
       for own in cells
     ]
     last, refit = cells[-1], by_cell.get((name, _REFIT, budgets[-1]))
+    if last is None:
+      lines.append(f'| {name} | {method} | {" | ".join(found)} | - | - | |')
+      continue
     flops = _per_item(last)
     share = words.times([flops / _per_item(refit)]) if refit else ''
     whole = pooled.mean_of(last, results.PRIMARY, 'whole')

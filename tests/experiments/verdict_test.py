@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from experiments import catalogue, pooled
+from experiments import arm_names, catalogue, pooled
 from experiments.adaptation.report import figures as report_figures
 from experiments.verdict import (
   analysis,
@@ -26,7 +26,7 @@ def test_every_method_of_the_matrix_runs_in_its_regime():
   for regime, part in matrix.PARTS.items():
     regimes.find(regime)
     for name in [*part.methods, *part.further]:
-      method = name.removesuffix(matrix.ORACLE)
+      method = arm_names.plain(name)
       assert regime in catalogue.BY_NAME[method].arms, (regime, method)
     roles = {catalogue.BY_NAME[method].role for method in part.methods}
     assert 'rival' in roles
@@ -106,7 +106,7 @@ def test_committed_rows_were_tuned_over_the_grids_of_today():
 
 
 def first_trials(row):
-  method = row['method'].removesuffix(matrix.ORACLE)
+  method = arm_names.plain(row['method'])
   arm = catalogue.BY_NAME[method].arms[row['regime']]
   return [dict(trial) for trial in arm.trials[: matrix.TRIALS]]
 

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterable
 from typing import Any
 
-from experiments.adaptation.report import roles
+from experiments import arm_names
 from hyperrec import regimes
 from hyperrec.evaluation import results
 
@@ -31,9 +31,7 @@ def commands(rows: Iterable[results.Row]) -> dict[str, list[str]]:
       groups.setdefault(_settings(row), []).append(row)
   made = {}
   for number, (settings, own) in enumerate(groups.items(), 1):
-    methods = list(
-      dict.fromkeys(row['method'].removesuffix(':oracle') for row in own)
-    )
+    methods = list(dict.fromkeys(arm_names.plain(row['method']) for row in own))
     folder = '_'.join(results.task_of(own[0])).replace('/', '_')
     parts = [
       'python -m experiments.adaptation.run',
@@ -88,6 +86,6 @@ def _choices(rows: list[results.Row]) -> list[str]:
   first = min(seeds)
   chosen += [f'--first_seed={first}'] if first else []
   chosen.append(f'--seeds={1 + max(seeds) - first}')
-  if not any(roles.is_oracle(row['method']) for row in rows):
+  if not any(arm_names.is_oracle(row['method']) for row in rows):
     chosen.append('--nooracle')
   return chosen

@@ -14,7 +14,7 @@ import matplotlib.spines
 import matplotlib.transforms
 import numpy as np
 
-from experiments import catalogue, units
+from experiments import arm_names, catalogue, units
 from experiments.adaptation.report import labels, numbers, roles, words
 from hyperrec import regimes
 from hyperrec.evaluation import results
@@ -44,13 +44,13 @@ COSTS = {
 
 def style(method: str) -> tuple[str, str]:
   """Colour and marker of a method; full retraining has a plus as marker."""
-  family = roles.family(method)
+  family = arm_names.family(method)
   system = catalogue.BY_NAME.get(family)
   look = None if system is None else system.look
   if look is None:
     look = _OTHERS[sum(map(ord, family)) % len(_OTHERS)], 'h'
   colour, marker = look
-  return colour, 'P' if 'retrain' in roles.suffixes(method) else marker
+  return colour, 'P' if 'retrain' in arm_names.suffixes(method) else marker
 
 
 def make_axes(
@@ -121,7 +121,7 @@ def draw_curves(axes, cells: list[Cell]) -> None:
 
 def _draw_curve(axes, method: str, x: np.ndarray, own: list[Cell]) -> None:
   colour, marker = style(method)
-  dashes = '--' if roles.suffixes(method) else '-'
+  dashes = '--' if arm_names.suffixes(method) else '-'
   axes.plot(x, [c.quality for c in own], color=colour, lw=1.3, ls=dashes)
   for place, cell in zip(x, own, strict=True):
     if cell.interval:

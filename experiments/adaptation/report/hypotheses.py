@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments import arm_names, catalogue
 from experiments.adaptation.report import numbers, roles
 from hyperrec.evaluation import results
 
@@ -24,8 +25,6 @@ Cell = results.Cell
 Judged = numbers.Judged
 Task = results.Task
 
-# H2: the labels of the systems that are compared with the hypernetwork.
-RIVALS = ('PReF', 'VQ-Rec', 'P5', 'EASE', 'Dynamic EASE', 'L3AE')
 _UNCONSTRAINED = 'unconstrained'
 
 
@@ -71,7 +70,7 @@ class Finding(NamedTuple):
 def findings(tasks: dict[Task, list[Cell]]) -> list[Finding]:
   """Returns the findings of all hypotheses that the cells can test."""
   found = [_cheaper(tasks, family) for family in roles.BASELINES]
-  found += [_against(tasks, label) for label in RIVALS]
+  found += [_against(tasks, label) for label in catalogue.NAMED_RIVALS]
   found += [_constraint(tasks, name) for name in _ablated(tasks)]
   return [one for one in found if one.cases or one.misses]
 
@@ -80,7 +79,7 @@ def _cheaper(tasks, family: str) -> Finding:
   """H1 against one family; only cheaper hypernetworks are challengers."""
 
   def is_champion(cell: Cell) -> bool:
-    return roles.is_retrained(cell) and roles.family(cell.method) == family
+    return roles.is_retrained(cell) and arm_names.family(cell.method) == family
 
   def is_challenger(cell: Cell, champion: Cell) -> bool:
     fewer = cell.adapt['flops'] < champion.adapt['flops']
@@ -130,10 +129,10 @@ def _against(tasks, label: str) -> Finding:
 
 def _ablated(tasks) -> list[str]:
   names = {
-    roles.family(cell.method)
+    arm_names.family(cell.method)
     for cells in tasks.values()
     for cell in cells
-    if _UNCONSTRAINED in roles.suffixes(cell.method)
+    if _UNCONSTRAINED in arm_names.suffixes(cell.method)
   }
   return sorted(names)
 
@@ -144,18 +143,28 @@ def _constraint(tasks, family: str) -> Finding:
   for task, cells in tasks.items():
     ran = [c for c in roles.fair(cells) if c.quality is not None]
     free = {c.budget: c for c in ran if c.method == f'{family}:unconstrained'}
-    # If there are a frozen and a refitted arm, the refitted one counts, since
-    # the ablation is refitted.
+    # Of a frozen and a refitted arm, that one counts which adapts as the
+    # ablation does.
+    refits = {c.method: _is_refitted(c.method, task.regime) for c in ran}
     bound = {
       c.budget: c
-      for c in sorted(ran, key=lambda c: len(roles.suffixes(c.method)))
-      if roles.family(c.method) == family
-      and set(roles.suffixes(c.method)) <= {'retrain'}
+      for c in ran
+      if arm_names.family(c.method) == family
+      and set(arm_names.suffixes(c.method)) <= {'retrain'}
+      and refits[c.method] == refits.get(f'{family}:unconstrained')
     }
     pairs = [(bound[b], free[b]) for b in sorted(free) if b in bound]
     cases += [Case(task, one) for one in numbers.judge(pairs)]
   claim = f'{family} ranks better with its zero diagonal than without'
   return _finding(f'H3, {family}', claim, cases, ('win',))
+
+
+def _is_refitted(method: str, regime: str) -> bool | None:
+  """Whether it is fitted again; None if the catalogue does not know it."""
+  system = catalogue.BY_NAME.get(method)
+  if system is None or regime not in system.arms:
+    return None
+  return catalogue.is_refitted(method, regime)
 
 
 def _finding(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments import arm_names
 from experiments.adaptation.report import roles
 from hyperrec.cost import measure
 from hyperrec.evaluation import results, significance
@@ -227,9 +228,11 @@ def baselines(cells: Iterable[Cell]) -> list[str]:
   names = []
   for name in roles.BASELINES:
     arm = [
-      c for c in own if roles.family(c.method) == name and roles.is_retrained(c)
+      c
+      for c in own
+      if arm_names.family(c.method) == name and roles.is_retrained(c)
     ]
-    arm.sort(key=lambda cell: 'retrain' not in roles.suffixes(cell.method))
+    arm.sort(key=lambda cell: 'retrain' not in arm_names.suffixes(cell.method))
     names += [cell.method for cell in arm[:1]]
   others = [c for c in own if _is_other_way(c)]
   largest = max((cell.budget for cell in others), default=None)

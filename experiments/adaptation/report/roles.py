@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from experiments import catalogue
+from experiments import arm_names, catalogue
 from hyperrec.evaluation import results
 
 Cell = results.Cell
@@ -19,28 +19,13 @@ BASELINES = tuple(s.name for s in catalogue.SYSTEMS if s.is_baseline)
 _ENOUGH = 3
 
 
-def family(method: str) -> str:
-  """The name of the method's system, without the suffixes of variants."""
-  return method.partition(':')[0]
-
-
-def suffixes(method: str) -> tuple[str, ...]:
-  """The parts of the name after colons, such as ('retrain', 'oracle')."""
-  return tuple(method.split(':')[1:])
-
-
-def is_oracle(method: str) -> bool:
-  """Whether the method was tuned on validation users of the target."""
-  return 'oracle' in suffixes(method)
-
-
 def is_retrained(cell: Cell) -> bool:
   """Whether each adaptation of this cell trains the whole model again.
 
   That is true of `:retrain`, and of a plain method of `BASELINES` that prepared
   nothing, since the catalogue is disjoint from the source.
   """
-  if 'retrain' in suffixes(cell.method):
+  if 'retrain' in arm_names.suffixes(cell.method):
     return True
   is_plain = cell.method in BASELINES
   return is_plain and bool(cell.prepare) and cell.prepare['flops'] == 0
@@ -48,7 +33,7 @@ def is_retrained(cell: Cell) -> bool:
 
 def is_hypernetwork(cell: Cell) -> bool:
   """Whether a hypernetwork generates the adaptation."""
-  system = catalogue.BY_NAME.get(family(cell.method))
+  system = catalogue.BY_NAME.get(arm_names.family(cell.method))
   return system is not None and system.is_hypernetwork
 
 
@@ -60,13 +45,13 @@ def is_trained_generator(method: str) -> bool:
 
 def label(method: str) -> str:
   """The name of the published system; an unknown method keeps its name."""
-  system = catalogue.BY_NAME.get(family(method))
+  system = catalogue.BY_NAME.get(arm_names.family(method))
   return method if system is None else system.label
 
 
 def fair(cells: Iterable[Cell]) -> list[Cell]:
   """The arms that were not tuned on the target."""
-  return [cell for cell in cells if not is_oracle(cell.method)]
+  return [cell for cell in cells if not arm_names.is_oracle(cell.method)]
 
 
 def contenders(cells: Iterable[Cell]) -> list[Cell]:
@@ -85,7 +70,7 @@ def may_lead(method: str) -> bool:
   system = catalogue.BY_NAME.get(method) or catalogue.BY_NAME.get(plain)
   if system is not None:
     return system.may_lead
-  return set(suffixes(method)) <= {'retrain'}
+  return set(arm_names.suffixes(method)) <= {'retrain'}
 
 
 def ranked(cells: Iterable[Cell]) -> list[Cell]:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from experiments import arm_names
 from experiments.adaptation.report import numbers, roles
 from hyperrec.evaluation import results
 from tests.experiments.report.rows import generated_rows, retrained, row, rows
@@ -66,7 +67,7 @@ def test_arms():
   assert roles.is_retrained(bare)
   (other,) = cells_of([retrained('slim', 0.3)])
   assert not roles.is_retrained(other)
-  assert roles.is_oracle('ease:retrain:oracle')
+  assert arm_names.is_oracle('ease:retrain:oracle')
   assert roles.may_lead('ridge_map') and not roles.may_lead('random')
   assert roles.may_lead('p5:long') and not roles.may_lead('p5:other')
   cells = cells_of(generated_rows())

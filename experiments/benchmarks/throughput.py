@@ -118,7 +118,9 @@ def made(users) -> Iterator[tuple[str, method.Model, Any]]:
     caution.all_kept(),
     np.zeros((0, size), bool),
   )
-  state = hyperease_user.UserState(weights, weights, generators)
+  state = hyperease_user.UserState(
+    weights, np.zeros(len(weights), np.float32), weights, generators
+  )
   yield 'HyperEASE for users', model, state
 
 

@@ -80,6 +80,8 @@ class UserConfig:
       CEASE; 0 reads no features.
     sharpness: Of the kernel between the items' features whose factor is stacked
       in their place (`item_kernel.factor`); 0 stacks the features.
+    popularity: Factor of the popularity that is added to the scores of EASE, as
+      in `added_popularity`.
     together: Whether the logarithm of co-occurrences is added, too.
     conditioning: Input of the generator, one of
       `user_correction.CONDITIONINGS`; all but 'history' are controls.
@@ -106,6 +108,7 @@ class UserConfig:
   l2: float = 300.0
   alpha: float = 0.0
   sharpness: float = 0.0
+  popularity: float = 0.0
   together: bool = True
   conditioning: str = 'history'
   rank: int = 32
@@ -149,11 +152,13 @@ class UserState(NamedTuple):
 
   Attributes:
     weights: B.
+    added: what popularity adds to the scores.
     together: X'X, how many users took up two items; None if it is not read.
     generators: the trained generators.
   """
 
   weights: linear_autoencoder.Weights
+  added: Float[np.ndarray, ' V']
   together: Float[np.ndarray, 'V V'] | None
   generators: Generators
 
@@ -223,7 +228,13 @@ def _network(config: UserConfig) -> UserConfig:
   Trials that differ only there share what is compiled.
   """
   return dataclasses.replace(
-    config, l2=1.0, alpha=0.0, sharpness=0.0, members=1, caution=0.0
+    config,
+    l2=1.0,
+    alpha=0.0,
+    sharpness=0.0,
+    popularity=0.0,
+    members=1,
+    caution=0.0,
   )
 
 
@@ -263,10 +274,13 @@ def fit(
     together = linear_autoencoder.gram(x_UxV)
     operations += counts.gram(x_UxV.getnnz(axis=1))
   x_UxV = x_UxV[active]
+  if config.popularity:
+    operations += float(len(data) + 2 * data.num_items)
+  added_V = config.popularity / len(active) * x_UxV.getnnz(axis=0)
   strangers = _strangers(config, x_UxV, key)
   simulate = functools.partial(
     simulated_users.simulate,
-    simulated_users.of(x_UxV, base.precision, together),
+    simulated_users.of(x_UxV, base.precision, together, config.popularity),
   )
   judging, others = _divide(config, np.arange(len(active)), key)
   members = []
@@ -292,7 +306,8 @@ def fit(
   )
   operations += simulated_users.simulate_flops(x_UxV, len(judging))
   operations += caution.flops(*judged.shown.shape)
-  state = UserState(base.weights, together, generators._replace(kept=kept))
+  generators = generators._replace(kept=kept)
+  state = UserState(base.weights, np.float32(added_V), together, generators)
   return Outcome(state, Cost(operations))
 
 
@@ -388,7 +403,7 @@ def score(
   added_BxV = corrections(
     _network(config), state.generators, shown_BxV, together_BxV
   )
-  base_BxV = linear_autoencoder.scores(x_BxV, state.weights)
+  base_BxV = linear_autoencoder.scores(x_BxV, state.weights) + state.added
   return base_BxV + np.asarray(added_BxV)[: len(base_BxV)]
 
 
@@ -396,7 +411,11 @@ def program(config: UserConfig, state: UserState) -> Program:
   """The same scores as one function; EASE's part is a program of its own."""
   base = weights_program.of_weights(state.weights)
   num_items = len(state.generators.members[0].factors.left)
-  params = {'base': base.params, 'generators': state.generators}
+  params = {
+    'base': base.params,
+    'added': state.added,
+    'generators': state.generators,
+  }
   if state.together is not None:
     params['together'] = state.together
 
@@ -409,7 +428,8 @@ def program(config: UserConfig, state: UserState) -> Program:
     added_BxV = corrections(
       _network(config), params['generators'], shown_BxV, together_BxV
     )
-    return base.score(params['base'], items_BxL, mask_BxL) + added_BxV
+    base_BxV = base.score(params['base'], items_BxL, mask_BxL)
+    return base_BxV + params['added'] + added_BxV
 
   return Program(params, score_histories, platforms=base.platforms)
 

@@ -26,23 +26,30 @@ class Users(NamedTuple):
     precision: P = (X'X + l2 I)^-1.
     gram: X'X of all users; None if co-occurrences are not read.
     moved: X P; None if it would need more memory than P, and than `_FITS`.
+    popularity: what is added to the scores of an item that everyone has.
+    counts: number of users of each item; None if nothing is added.
   """
 
   x: Csr
   precision: Float[np.ndarray, 'V V']
   gram: Float[np.ndarray, 'V V'] | None
   moved: Float[np.ndarray, 'U V'] | None
+  popularity: float = 0.0
+  counts: Float[np.ndarray, ' V'] | None = None
 
 
 def of(
   x: Csr,
   precision: Float[np.ndarray, 'V V'],
   gram: Float[np.ndarray, 'V V'] | None = None,
+  popularity: float = 0.0,
 ) -> Users:
   """The users of X; for the arguments see `Users`."""
   fits = max(precision.nbytes, _FITS)
   is_kept = x.shape[0] * precision.itemsize * x.shape[1] <= fits
-  return Users(x, precision, gram, x @ precision if is_kept else None)
+  moved = x @ precision if is_kept else None
+  counts = x.getnnz(axis=0).astype(np.float32) if popularity else None
+  return Users(x, precision, gram, moved, popularity, counts)
 
 
 class Batch(NamedTuple):
@@ -51,7 +58,8 @@ class Batch(NamedTuple):
   Attributes:
     shown: items in the history.
     asked: target items, which are hidden.
-    base: scores of an EASE that was fitted without the user.
+    base: scores of an EASE that was fitted without the user, and popularity
+      among the others.
     together: logarithm of 1 plus the other users' co-occurrences of an item
       with all shown items; zeros if it is not read.
   """
@@ -79,6 +87,10 @@ def simulate(users: Users, rows: Int[np.ndarray, ' B'], seed: Any) -> Batch:
   part = shown_part(x, np.random.default_rng(seed))
   shown_BxV = part.toarray()
   base_BxV = left_out_scores(users.precision, x, part, moved)
+  if users.counts is not None:
+    of_one = np.float32(users.popularity / max(1, users.x.shape[0] - 1))
+    base_BxV += of_one * users.counts
+    base_BxV[x.nonzero()] -= of_one
   together_BxV = np.zeros_like(shown_BxV)
   if users.gram is not None:
     together_BxV = log_together(users.gram, part, x)

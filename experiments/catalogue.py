@@ -274,9 +274,12 @@ def _hyperease_user_vae(features: Features, weight: float, **trial) -> Model:
   return _and_vae(users, weight)
 
 
-def _cease_vae(features: Features, weight: float, **trial) -> Model:
-  """CEASE blended with Mult-VAE."""
-  return _and_vae(l3ae.cease(features.units, **trial), weight)
+def _cease_vae(
+  features: Features, weight: float, popularity: float, **trial
+) -> Model:
+  """CEASE with popularity, blended with Mult-VAE."""
+  cease = l3ae.cease(features.units, **trial)
+  return _and_vae(added_popularity.added_popularity(cease, popularity), weight)
 
 
 def _of_catalogues(

@@ -16,7 +16,13 @@ from hyperrec.systems.hyperease import (
   hyperease_user,
   simulated_users,
 )
-from hyperrec.systems.linear import ease, item_kernel, l3ae, linear_autoencoder
+from hyperrec.systems.linear import (
+  added_popularity,
+  ease,
+  item_kernel,
+  l3ae,
+  linear_autoencoder,
+)
 from tests.makers import make_data
 
 # An implementation of random numbers that compiles fast.
@@ -73,6 +79,16 @@ def hit_rate(scores, seen, asked):
   scores = np.where(seen > 0, -np.inf, scores)
   top = np.argsort(-scores, axis=1)[:, :3]
   return np.take_along_axis(asked, top, axis=1).mean()
+
+
+def test_before_its_training_it_is_ease_with_popularity():
+  found = model(steps=0, popularity=0.4)
+  rival = added_popularity.added_popularity(ease.ease(l2=L2), 0.4)
+  scores = [
+    one.score(one.fit(data(), KEY).state, histories(data()))
+    for one in (found, rival)
+  ]
+  np.testing.assert_allclose(*scores, atol=1e-5)
 
 
 def test_before_its_training_it_is_ease():

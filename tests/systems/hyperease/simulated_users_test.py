@@ -83,6 +83,19 @@ def test_what_is_shown_is_not_asked_for():
   assert (users.shown != other.shown).any()
 
 
+def test_added_popularity_is_that_among_other_users():
+  x = made()
+  plain = simulated_users.of(x, precision(x))
+  popular = simulated_users.of(x, precision(x), popularity=0.7)
+  rows = np.array([3, 0, 11])
+  before, after = (
+    simulated_users.simulate(one, rows, seed=3).base for one in (plain, popular)
+  )
+  for user, added in zip(rows, after - before, strict=True):
+    others = x[np.arange(U) != user].toarray()
+    np.testing.assert_allclose(added, 0.7 * others.mean(axis=0), atol=1e-6)
+
+
 def test_what_is_kept_where_it_fits_changes_nothing(monkeypatch):
   x = made()
   assert simulated_users.of(x, precision(x)).moved is not None

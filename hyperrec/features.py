@@ -241,14 +241,26 @@ def _joint_tfidf(data_sets, encoder, num_features):
 
 
 def _lookup(data_sets, tables):
-  whole = {data.name: (data, np.argsort(data.item_ids)) for data in data_sets}
+  places = {
+    data.name: {
+      item: place for place, item in enumerate(data.item_ids.tolist())
+    }
+    for data in data_sets
+  }
 
   def lookup(part):
-    if part.name not in whole:
+    if part.name not in places:
       raise method_lib.CannotServe(f'{part.name} has no item text to read')
-    data, order = whole[part.name]
-    place = np.searchsorted(data.item_ids, part.item_ids, sorter=order)
-    return tables[part.name][order[place]]
+    known, ids = places[part.name], part.item_ids.tolist()
+    unknown = [item for item in ids if item not in known]
+    if unknown:
+      raise method_lib.CannotServe(
+        f'the features of {part.name} were read before item {unknown[0]!r} '
+        f'arrived ({len(unknown)} such items): read them again, or give the '
+        'recommender a function of features in place of a method, such as '
+        'lambda features: retrained(l3ae(features.units))'
+      )
+    return tables[part.name][[known[item] for item in ids]]
 
   return lookup
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import hyperrec as hr
-from hyperrec import ranker, recommender, saved_folder
+from hyperrec import features, ranker, recommender, saved_folder
 from hyperrec.data import interactions
 from tests import makers
 
@@ -28,8 +28,8 @@ def dynamic(data):
   )
 
 
-def columns(features):
-  return hr.generated(hr.item_columns(features.units))
+def columns(read):
+  return hr.generated(hr.item_columns(read.units))
 
 
 def with_columns(data):
@@ -163,6 +163,28 @@ def test_new_items_are_recommended_where_their_weights_are_generated():
   fixed = recommender.Recommender.fit(hr.frozen(hr.ease(l2=20.0)), past)
   kept = fixed.updated(data)
   assert kept.num_served == 20
+
+
+@pytest.mark.parametrize('new_item', ['i25', 'z', '0'])
+def test_new_items_are_refused_where_features_were_read_before(new_item):
+  past = dataclasses.replace(
+    whole(), item_ids=np.array([f'i{i}' for i in range(30)], object)
+  )
+  past = past.take_items(np.flatnonzero(np.arange(30) != 25))
+  read = features.read([past], 'tfidf', cache_folder=None, num_features=8)
+  settings = {'l2': 20.0, 'l2_features': 1.0, 'trust': 0.5}
+  new = interactions.from_columns(
+    ['new', 'new'], ['i1', new_item], item_text={'i1': '', new_item: 'colour1'}
+  )
+  made = recommender.Recommender.fit(
+    hr.retrained(hr.l3ae(read.units, **settings)), past, num_features=8
+  )
+  with pytest.raises(hr.CannotServe, match=f"'{new_item}'.*function of feat"):
+    made.updated(new)
+  again = recommender.Recommender.fit(
+    lambda f: hr.retrained(hr.l3ae(f.units, **settings)), past, num_features=8
+  )
+  assert again.updated(new).score([['i1']]).shape == (1, 30)
 
 
 def test_what_is_loaded_is_what_was_saved(tmp_path):

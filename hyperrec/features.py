@@ -20,10 +20,18 @@ Views = Callable[..., list[np.ndarray]]
 
 
 class Encoding(NamedTuple):
-  """What was fitted to the texts of a catalogue; see `ItemFeatures`."""
+  """What was fitted to the texts of a catalogue; see `ItemFeatures`.
+
+  Attributes:
+    encoder: the encoder that was used.
+    fitted: what was fitted for each of its views.
+    num_features: number of TF-IDF features that was requested for each view.
+      Recommenders that were saved without it are given the default of `fit`.
+  """
 
   encoder: str
   fitted: tuple[item_features.FittedTerms | None, ...]
+  num_features: int = 128
 
 
 class Features(NamedTuple):
@@ -116,9 +124,12 @@ def read_again(
   @functools.cache
   def made() -> Features:
     found = item_features.of_new_text(
-      *encoding, data.item_text, cache_folder=cache_folder
+      encoding.encoder,
+      encoding.fitted,
+      data.item_text,
+      cache_folder=cache_folder,
     )
-    return _made([data], {data.name: found}, 1)
+    return _made([data], {data.name: found}, encoding.num_features)
 
   return Features(
     own=lambda part: made().own(part),
@@ -144,7 +155,10 @@ def _made(with_text, read_of, num_features) -> Features:
     _lookup(with_text, _shared(with_text, read_of, num_features)),
     next((found.encoder for found in read_of.values()), None),
     views,
-    next((Encoding(f.encoder, f.fitted) for f in read_of.values()), None),
+    next(
+      (Encoding(f.encoder, f.fitted, num_features) for f in read_of.values()),
+      None,
+    ),
   )
 
 

@@ -217,13 +217,16 @@ class Recommender:
     Args:
       cache_folder: folder that keeps embeddings of item text; None keeps none.
     """
-    encoding = self._fitted.encoding
+    encoding, read = self._fitted.encoding, {}
+    if encoding is not None:
+      read['text_encoder'] = encoding.encoder
+      read['num_features'] = encoding.num_features
     return Recommender.fit(
       self._build,
       self._fitted.data,
       seed=self._fitted.seed,
       cache_folder=cache_folder,
-      **({'text_encoder': encoding.encoder} if encoding else {}),
+      **read,
       about=self.about,
     )
 

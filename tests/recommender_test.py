@@ -141,6 +141,27 @@ def test_an_exact_update_equals_a_refit():
   )
 
 
+def test_a_refit_reads_texts_as_the_fit_did(tmp_path):
+  tables = []
+
+  def build(read):
+    tables.append(read.own)
+    return columns(read)
+
+  made = recommender.Recommender.fit(build, whole(), num_features=3)
+  made.save(tmp_path / 'made')
+  again = recommender.Recommender.load(tmp_path / 'made', build)
+  again.refitted()
+  assert {own(made.data).shape[1] for own in tables} == {3}
+  # Recommenders were saved without the number once.
+  head = json.loads((tmp_path / 'made' / 'recommender.json').read_text())
+  del head['state']['fields']['encoding']['fields']['num_features']
+  (tmp_path / 'made' / 'recommender.json').write_text(json.dumps(head))
+  recommender.Recommender.load(tmp_path / 'made', build).refitted()
+  loaded, refitted, _ = (own(made.data).shape[1] for own in tables[-3:])
+  assert loaded == 3 < refitted
+
+
 def test_interactions_that_are_known_are_not_taken_in_again():
   data = whole()
   made = dynamic(data)

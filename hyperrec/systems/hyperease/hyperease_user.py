@@ -68,6 +68,9 @@ _NEVER = -1e9
 _HELDOUT = 512
 _DRAWS = 8
 _STRANGERS = 256
+# Whatever share is held out, one of four users judges, one stops a training,
+# and two are left to be trained on; their factors need two.
+_FEWEST_USERS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,7 +242,7 @@ def fit(
   Each generator is saved in a folder of its own in the workdir of `run`.
 
   Raises:
-    CannotServe: fewer than two users have items, there is only one item, or
+    CannotServe: fewer than four users have items, there is only one item, or
       `alpha` is above 0 and there are no features.
   """
   if config.alpha and features is None:
@@ -249,10 +252,11 @@ def fit(
     )
   x_UxV = data.csr()
   active = np.flatnonzero(x_UxV.getnnz(axis=1))
-  if min(len(active), data.num_items) < 2:
+  if len(active) < _FEWEST_USERS or data.num_items < 2:
     raise CannotServe(
-      'HyperEASE for users needs at least two users with items and two items; '
-      f'{data.name or "the source"} has {len(active)} and {data.num_items}'
+      f'HyperEASE for users needs at least {_FEWEST_USERS} users with items, '
+      f'and 2 items; {data.name or "the source"} has {len(active)} and '
+      f'{data.num_items}: give more, or take EASE'
     )
   rows_FxV, operations = None, 0.0
   if config.alpha:

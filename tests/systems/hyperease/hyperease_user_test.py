@@ -264,9 +264,20 @@ def test_what_cannot_be_served_is_refused():
   shared = adapting.Shared(prepared(), data())
   with pytest.raises(method_lib.CannotServe, match='catalogue is another one'):
     adapting.generated(model()).adapt(shared, make_data(), KEY)
-  for few in (data().take_users([0]), data().take_items([0])):
-    with pytest.raises(method_lib.CannotServe, match='at least'):
+  for few in (
+    *(data().take_users(range(users)) for users in (1, 2, 3)),
+    data().take_items([0]),
+  ):
+    with pytest.raises(method_lib.CannotServe, match='at least 4 users'):
       model().fit(few, KEY)
+
+
+@pytest.mark.parametrize('num_users', [4, 7])
+def test_few_users_suffice_whatever_share_is_held_out(num_users):
+  few = data().take_users(range(num_users))
+  made = model(steps=1, heldout_share=0.99)
+  scores = made.score(made.fit(few, KEY).state, histories(few))
+  assert np.isfinite(scores).all()
 
 
 @pytest.mark.parametrize(

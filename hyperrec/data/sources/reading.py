@@ -376,7 +376,8 @@ def _numeric_columns(connection, files: Files, places) -> dict[str, str]:
   names = [name for name in files.names if name.lower() in condition]
   if not names:
     return {}
-  rows = connection.sql(_query(files._replace(form=Form()), places, names))
+  form = files.form._replace(where=None, fill_down=(), fill_within=None)
+  rows = connection.sql(_query(files._replace(form=form), places, names))
   texts = [
     name
     for name, kind in zip(names, rows.types, strict=True)

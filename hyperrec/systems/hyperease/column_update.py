@@ -8,7 +8,9 @@ or none:
            + l2 ||w - c||^2
 
 The update is exact. With (g X'X + l2 I)^-1 at hand, it takes a product and a
-system as large as the number of the item's interactions.
+system as large as the number of the item's interactions. That inverse is made
+for the users of the fit; users who came or changed since are taken into it
+first (`renew_inverse`).
 """
 
 import numpy as np
@@ -17,12 +19,15 @@ import scipy.sparse
 from jaxtyping import Float
 
 from hyperrec.cost import counts
+from hyperrec.systems.linear import linear_autoencoder, woodbury
+
+Csr = scipy.sparse.csr_matrix
 
 
 def update(
   columns: Float[np.ndarray, 'V N'],
-  x_known: scipy.sparse.csr_matrix,
-  x_new: scipy.sparse.csr_matrix,
+  x_known: Csr,
+  x_new: Csr,
   l2: float,
 ) -> float:
   """Takes the interactions of new items into their columns, in place.
@@ -55,10 +60,57 @@ def update(
   return operations
 
 
+def inverse(
+  x: Csr, weight: float, l2: float
+) -> tuple[Float[np.ndarray, 'V V'], float]:
+  """(g X'X + l2 I)^-1, and the operations.
+
+  Args:
+    x: X [U, V].
+    weight: g, above 0.
+    l2: ridge.
+  """
+  found = linear_autoencoder.precision_cheapest(
+    x * np.float32(np.sqrt(weight)), np.full(x.shape[1], float(l2))
+  )
+  return found, linear_autoencoder.precision_flops(x.getnnz(1), x.shape[1])
+
+
+def renew_inverse(
+  absent: Float[np.ndarray, 'V V'],
+  former: Csr,
+  x: Csr,
+  *,
+  weight: float,
+  l2: float,
+) -> tuple[Float[np.ndarray, 'V V'], float]:
+  """`inverse` of X, from that of a former X, and the operations.
+
+  Args:
+    absent: `inverse` of the former X; it is not changed.
+    former: [U', V], the former X.
+    x: X [U, V]; its first U' users are those of `former`.
+    weight: g.
+    l2: ridge.
+  """
+  is_changed = np.ones(x.shape[0], bool)
+  num_former = former.shape[0]
+  is_changed[:num_former] = (x[:num_former] != former).getnnz(1) > 0
+  if not is_changed.any():
+    return absent, 0.0
+  added, removed = x[is_changed], former[is_changed[:num_former]]
+  entries = np.append(added.getnnz(1), removed.getnnz(1))
+  operations = woodbury.update_flops(x.shape[1], len(entries), entries)
+  if linear_autoencoder.precision_flops(x.getnnz(1), x.shape[1]) < operations:
+    return inverse(x, weight, l2)
+  root = np.float32(np.sqrt(weight))
+  return woodbury.update(absent, added * root, removed * root), operations
+
+
 def update_with_absent(
   columns: Float[np.ndarray, 'V N'],
-  x_known: scipy.sparse.csr_matrix,
-  x_new: scipy.sparse.csr_matrix,
+  x_known: Csr,
+  x_new: Csr,
   absent: Float[np.ndarray, 'V V'],
   *,
   weight: float,

@@ -1,5 +1,7 @@
 """Generated columns: the formula, the update, what is left as it was."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -148,6 +150,49 @@ def test_absent_users_weigh_less_in_an_update(data, features, weight):
     np.testing.assert_allclose(columns[:, place], expected, atol=1e-5)
   _, plain, _ = grown(features, task, l2_update=l2, most_lost=0.9)
   assert outcome.cost.operations > plain.cost.operations
+
+
+@pytest.mark.parametrize('num_more', [3, 200])
+def test_users_who_come_after_the_fit_weigh_as_others(data, features, num_more):
+  weight, l2 = 0.5, 4.0
+  random = np.random.default_rng(0)
+  task = task_of(data)
+  known, new, before = dense_columns(features, task)
+  model = item_columns.item_columns(
+    features,
+    **{**OPTIONS, 'absent_weight': weight, 'l2_update': l2, 'most_lost': 0.99},
+  )
+  method = adapting.generated(model)
+  shared = method.prepare(task.source, KEY).state
+  # Some users are new, and one of the fit takes up more, of old items, too.
+  users, items = np.nonzero(random.random((num_more, data.num_items)) < 0.3)
+  names = [f'new{user}' for user in users]
+  evidence = dataclasses.replace(
+    task.test.evidence,
+    users=np.append(users, num_more).astype(np.int32),
+    items=np.append(items, [known[5]]).astype(np.int32),
+    num_users=num_more + 1,
+    user_ids=np.array([*dict.fromkeys(names), task.source.user_ids[0]], object),
+    ratings=None,
+    timestamps=None,
+  )
+  joined = interactions.join_users(
+    interactions.over_catalogue(task.source, evidence), evidence
+  )
+  x = joined.csr(np.float64).toarray()
+  found = method.adapt(shared, evidence, KEY).state.weights[:, new]
+  start = before * item_columns._scale(shared.state.weights, before, 1.0)
+  expected = start.copy()
+  for place, item in enumerate(new):
+    if not x[:, item].any():
+      continue
+    weights = np.where(x[:, item] > 0, 1.0, weight)
+    system = x[:, known].T @ (weights[:, None] * x[:, known])
+    system += l2 * np.eye(len(known))
+    right = x[:, known].T @ x[:, item] + l2 * start[:, place]
+    expected[:, place] = np.linalg.solve(system, right)
+  factor = np.linalg.norm(found) / np.linalg.norm(expected)
+  np.testing.assert_allclose(found, factor * expected, atol=2e-5)
 
 
 def test_interactions_cost_an_update_and_move_only_their_columns(

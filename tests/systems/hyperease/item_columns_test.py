@@ -9,6 +9,7 @@ import scipy.sparse
 
 from hyperrec import adapting
 from hyperrec import method as method_lib
+from hyperrec.cost import memory
 from hyperrec.data import interactions
 from hyperrec.features import unit_blocks
 from hyperrec.regimes import new_items
@@ -16,6 +17,7 @@ from hyperrec.systems.hyperease import (
   column_update,
   hidden_columns,
   item_columns,
+  local_columns,
   old_ranking,
 )
 from hyperrec.systems.linear import ease, linear_autoencoder
@@ -150,6 +152,48 @@ def test_absent_users_weigh_less_in_an_update(data, features, weight):
     np.testing.assert_allclose(columns[:, place], expected, atol=1e-5)
   _, plain, _ = grown(features, task, l2_update=l2, most_lost=0.9)
   assert outcome.cost.operations > plain.cost.operations
+
+
+@pytest.mark.parametrize('weight', [0.0, 0.5, 1.0])
+def test_an_item_with_more_users_than_old_items_needs_a_small_system(
+  monkeypatch, weight
+):
+  """Its users alone would need a system of 90 x 90."""
+  random = np.random.default_rng(0)
+  x = (random.random((120, 12)) < 0.3).astype(np.float32)
+  x[:, -1] = np.arange(120) < 90
+  known = scipy.sparse.csr_matrix(x[:, :-1])
+  new = scipy.sparse.csr_matrix(x[:, -1:])
+  before = random.standard_normal((11, 1))
+  required = []
+  monkeypatch.setattr(
+    memory, 'check_memory', lambda bytes_, *_: required.append(bytes_)
+  )
+  columns = before.copy()
+  if weight:
+    absent, _ = column_update.inverse(known, weight, 4.0)
+    operations = column_update.update_with_absent(
+      columns, known, new, absent, weight=weight, l2=4.0
+    )
+  else:
+    operations = column_update.update(columns, known, new, 4.0)
+  weights = np.where(x[:, -1] > 0, 1.0, weight)
+  system = x[:, :-1].T @ (weights[:, None] * x[:, :-1]) + 4.0 * np.eye(11)
+  right = x[:, :-1].T @ x[:, -1] + 4.0 * before[:, 0]
+  np.testing.assert_allclose(
+    columns[:, 0], np.linalg.solve(system, right), atol=1e-5
+  )
+  assert 0 < operations < 90**3 / 3
+  assert max(required) < 8 * 90**2
+
+
+def test_a_system_that_does_not_fit_is_refused(monkeypatch):
+  monkeypatch.setattr(memory, 'available_bytes', lambda: 10)
+  ones = scipy.sparse.csr_matrix(np.ones((3, 2), np.float32))
+  with pytest.raises(memory.InsufficientMemoryError, match='3 interactions'):
+    column_update.update(np.zeros((2, 2)), ones, ones, 1.0)
+  with pytest.raises(memory.InsufficientMemoryError, match='3 interactions'):
+    local_columns.update(ones.T.tocsr()[:, :2], ones, ones, 1.0)
 
 
 @pytest.mark.parametrize('num_more', [3, 200])

@@ -35,7 +35,7 @@ class Shared(NamedTuple):
 
   Attributes:
     state: the model's; None where nothing was fitted.
-    source: the data of the source.
+    source: the data of the source, a tuple of them only for several domains.
   """
 
   state: Any
@@ -103,7 +103,7 @@ def retrained(model: Model) -> Method:
 
   def prepare(source, key):
     del key
-    return Outcome(Shared(None, source))
+    return Outcome(Shared(None, _unwrapped(source)))
 
   def adapt(shared, evidence, key):
     source = _known(shared.source, evidence)
@@ -201,16 +201,22 @@ def generated(model: Model, on: Data = evidence_alone) -> Method:
 
 def _method(model: Model, policy: str, adapt: Callable) -> Method:
   def prepare(source, key):
+    source = _unwrapped(source)
     if not isinstance(source, Interactions) and not model.takes_domains:
-      if len(source) > 1:
-        raise CannotServe(
-          f'{model.name} has one catalogue; the source is {len(source)} domains'
-        )
-      (source,) = source
+      raise CannotServe(
+        f'{model.name} has one catalogue; the source is {len(source)} domains'
+      )
     fitted = model.fit(source, key)
     return Outcome(Shared(fitted.state, source), fitted.cost)
 
   return Method(f'{model.name}, {policy}', model, prepare, adapt)
+
+
+def _unwrapped(source: Source) -> Source:
+  """The data of a source of one domain alone; several domains as they are."""
+  if isinstance(source, Interactions) or len(source) != 1:
+    return source
+  return source[0]
 
 
 def _known(source: Source, evidence: Interactions) -> Interactions | None:
@@ -235,7 +241,7 @@ def _own(source: Source, evidence: Interactions) -> Interactions | None:
   A state that was fitted on several domains serves none of their catalogues
   before it is adapted to it.
   """
-  if not isinstance(source, Interactions) and len(source) > 1:
+  if not isinstance(source, Interactions):
     return None
   return _known(source, evidence)
 

@@ -128,6 +128,7 @@ class Recommender:
         'counts': counts.tolist(),
       },
       self._score_lists,
+      self._state.items if isinstance(self._state, method_lib.Part) else None,
     )
 
   @classmethod
@@ -367,9 +368,8 @@ class Recommender:
     x_BxV = histories.csr()
     row = np.repeat(np.arange(len(users)), np.diff(x_BxV.indptr))
     # Of users without a score nothing is known: they get popular items.
-    unseen = scores_BxV.copy()
-    unseen[row, x_BxV.indices] = 0
-    scores_BxV[~unseen.any(axis=1)] = self._counts
+    is_known = self._ranker.are_supported(scores_BxV, row, x_BxV.indices)
+    scores_BxV[~is_known] = self._counts
     scores_BxV[:, ~allowed] = -np.inf
     if exclude_seen:
       scores_BxV[row, x_BxV.indices] = -np.inf

@@ -208,6 +208,28 @@ def test_new_items_are_refused_where_features_were_read_before(new_item):
   assert again.updated(new).score([['i1']]).shape == (1, 30)
 
 
+def test_users_of_unknown_items_alone_get_popular_ones():
+  past = whole().take_items(np.arange(28))
+  fixed = recommender.Recommender.fit(hr.frozen(hr.ease(l2=20.0)), past)
+  new = interactions.from_columns(
+    ['a', 'b', 'b'], ['28', '29', '3'], item_text={'28': '', '29': '', '3': ''}
+  )
+  kept = fixed.updated(new)
+  assert kept.num_served == 28
+  counts = dict(
+    zip(kept.item_ids, kept.data.item_counts().tolist(), strict=True)
+  )
+  unknown, known = kept.recommend(users=['a', 'b'], k=5)
+  assert 'popularity' in unknown.notes[0]
+  assert not any('popularity' in note for note in known.notes)
+  assert all(score == counts[item] for item, score in unknown)
+  (batch,) = kept.recommend_to_all(5)
+  place = batch.users.tolist().index('a')
+  found = zip(batch.items[place], batch.scores[place], strict=True)
+  assert [(kept.item_ids[item], score) for item, score in found] == unknown
+  assert batch.scores[place + 1].max() < 2
+
+
 def test_what_is_loaded_is_what_was_saved(tmp_path):
   data = whole()
   past = data.take_items(np.arange(20))

@@ -31,6 +31,7 @@ import optax
 import scipy.sparse
 from jaxtyping import Array, Bool, Float, Int
 
+from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec import program as program_lib
 from hyperrec.cost import counts
@@ -106,24 +107,29 @@ class UserConfig:
       held-out users.
   """
 
-  l2: float = 300.0
-  alpha: float = 0.0
-  sharpness: float = 0.0
+  l2: float = config_lib.field(300.0, above=0)
+  alpha: float = config_lib.field(0.0, least=0)
+  sharpness: float = config_lib.field(0.0, least=0)
   together: bool = True
-  conditioning: str = 'history'
-  rank: int = 32
-  z_dim: int = 32
-  hidden_dim: int = 64
-  dropout: float = 0.5
-  steps: int = 500
-  batch_size: int = 100
-  lr: float = 1e-3
-  weight_decay: float = 1e-2
-  max_norm: float = 1.0
-  heldout_share: float = 0.2
-  evaluate_every: int = 50
-  members: int = 3
-  caution: float = 1.0
+  conditioning: str = config_lib.field(
+    'history', choices=user_correction.CONDITIONINGS
+  )
+  rank: int = config_lib.field(32, least=1)
+  z_dim: int = config_lib.field(32, least=1)
+  hidden_dim: int = config_lib.field(64, least=1)
+  dropout: float = config_lib.field(0.5, least=0, below=1)
+  steps: int = config_lib.field(500, least=0)
+  batch_size: int = config_lib.field(100, least=1)
+  lr: float = config_lib.field(1e-3, above=0)
+  weight_decay: float = config_lib.field(1e-2, least=0)
+  max_norm: float = config_lib.field(1.0, above=0)
+  heldout_share: float = config_lib.field(0.2, least=0, below=1)
+  evaluate_every: int = config_lib.field(50, least=1)
+  members: int = config_lib.field(3, least=1)
+  caution: float = config_lib.field(1.0, least=0)
+
+  def __post_init__(self):
+    config_lib.check(self)
 
 
 class Params(NamedTuple):
@@ -174,10 +180,9 @@ def hyperease_user(
     **hyperparameters: fields of `UserConfig`.
 
   Raises:
-    ValueError: the conditioning is unknown or a number is out of its range.
+    DataError: the conditioning is unknown or a number is out of its range.
   """
   config = UserConfig(**hyperparameters)
-  _check(config)
 
   def fit_to(data, key, start=None, run=None):
     del start
@@ -205,19 +210,6 @@ def hyperease_user(
     generate=generate,
     program=functools.partial(program, config),
   )
-
-
-def _check(config: UserConfig) -> None:
-  known = user_correction.CONDITIONINGS
-  if config.conditioning not in known:
-    raise ValueError(
-      f'conditioning={config.conditioning!r} is unknown; use one of {known}'
-    )
-  for name in ('dropout', 'heldout_share'):
-    if not 0 <= getattr(config, name) < 1:
-      raise ValueError(f'{name}={getattr(config, name)} must be in [0, 1)')
-  if config.members < 1:
-    raise ValueError(f'members={config.members} must be at least 1')
 
 
 def _network(config: UserConfig) -> UserConfig:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.systems.linear import (
@@ -30,8 +31,11 @@ class DynamicConfig:
       model is refitted; float32 accumulates rounding over many updates.
   """
 
-  l2: float
+  l2: float = config_lib.field(above=0)
   max_drift: float = 1e-2
+
+  def __post_init__(self):
+    config_lib.check(self)
 
 
 class Inverse(NamedTuple):

@@ -24,8 +24,9 @@ class L3aeConfig:
   """Hyperparameters of L3AE.
 
   Attributes:
-    l2: Total ridge lambda_X + lambda_E, in the paper's letters.
-    l2_features: Ridge lambda_F of C, the item relation made from features.
+    l2: Total ridge lambda_X + lambda_E, in the paper's letters, above 0.
+    l2_features: Ridge lambda_F of C, the item relation made from features,
+      above 0.
     trust: Share lambda_E / (lambda_X + lambda_E) of the ridge that pulls
       towards C instead of zero, from 0 to 1; 0 is EASE.
     sharpness: Sharpness of the kernel of which C is made (`item_kernel`); 0 is
@@ -36,10 +37,10 @@ class L3aeConfig:
       popularity is estimated, above 0.
   """
 
-  l2: float
-  l2_features: float
-  trust: float
-  sharpness: float = 0.0
+  l2: float = config_lib.field(above=0)
+  l2_features: float = config_lib.field(above=0)
+  trust: float = config_lib.field(least=0, most=1)
+  sharpness: float = config_lib.field(0.0, least=0)
   popularity: float = 0.0
   prior_count: float = config_lib.field(1.0, above=0)
 
@@ -56,8 +57,11 @@ class CeaseConfig:
     alpha: Scale of the feature rows; its square enters the Gram matrix.
   """
 
-  l2: float
+  l2: float = config_lib.field(above=0)
   alpha: float
+
+  def __post_init__(self):
+    config_lib.check(self)
 
 
 def l3ae(features: Features, **hyperparameters: Any) -> Model:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec import program as program_lib
 from hyperrec.data import interactions as interactions_lib
@@ -55,7 +56,7 @@ class MultVaeConfig:
   variational: bool = True
   hidden_dim: int = 600
   latent_dim: int = 200
-  dropout: float = 0.5
+  dropout: float = config_lib.field(0.5, least=0, below=1)
   epochs: int = 200
   batch_size: int = 500
   lr: float = 1e-3
@@ -63,6 +64,9 @@ class MultVaeConfig:
   anneal_steps: int | None = None
   weight_decay: float = 0.0
   finetune_epochs: int = 20
+
+  def __post_init__(self):
+    config_lib.check(self)
 
 
 def mult_vae(**hyperparameters: Any) -> Model:

@@ -12,6 +12,7 @@ from hyperrec.systems.baselines import popularity
 from hyperrec.systems.linear import (
   ease,
   ease_dynamic,
+  ease_sparse,
   feature_relation,
   item_knn,
   l3ae,
@@ -85,6 +86,27 @@ def test_retraining_equals_a_fit_on_everything(name):
   np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
   assert shared.cost == method_lib.Cost()
   assert adapted.cost.operations > 0
+
+
+@pytest.mark.parametrize(
+  ('make', 'given', 'wrong'),
+  [
+    (l3ae.l3ae, {'l2_features': 2.0, 'trust': 0.5}, {'l2': 0.0}),
+    (l3ae.l3ae, {'l2': 5.0, 'trust': 0.5}, {'l2_features': -1.0}),
+    (l3ae.l3ae, {'l2': 5.0, 'l2_features': 2.0}, {'trust': 1.5}),
+    (l3ae.l3ae, {'l2': 5.0, 'l2_features': 2.0}, {'trust': -0.5}),
+    (l3ae.cease, {'alpha': 1.0}, {'l2': 0.0}),
+    (ease_dynamic.ease_dynamic, {}, {'l2': 0.0}),
+    (ease_sparse.ease_sparse, {'neighbours': 5}, {'l2': 0.0}),
+    (slim.slim, {'l1': 1.0}, {'l2': 0.0}),
+    (slim.slim, {'l2': 1.0}, {'l1': -1.0}),
+  ],
+)
+def test_numbers_beyond_their_limits_are_refused(make, given, wrong):
+  ((name, value),) = wrong.items()
+  args = (None,) if make in (l3ae.l3ae, l3ae.cease) else ()
+  with pytest.raises(interactions.DataError, match=f'{name}={value} must be'):
+    make(*args, **given, **wrong)
 
 
 @pytest.mark.parametrize('name', [*without_features(), 'popularity'])

@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -504,17 +504,44 @@ def _validate(data: Interactions) -> None:
 
 def _check_numbers(data: Interactions, name: str) -> None:
   """Raises DataError unless ratings fit float32 and timestamps fit int64."""
-  for field, fits, kind in (
-    ('ratings', _fits_float32, 'a finite number'),
-    ('timestamps', _fits_int64, 'a whole number'),
+  for field, fits, kind, remedy in (
+    (
+      'ratings',
+      _fits_float32,
+      'a finite number',
+      'correct it, or leave the ratings out',
+    ),
+    (
+      'timestamps',
+      _fits_int64,
+      'a whole number',
+      'give seconds, or dates as datetimes',
+    ),
   ):
     if getattr(data, field) is None:
       continue
     column = np.asarray(getattr(data, field))
-    good = fits(column)
+    good = _where(fits, column)
     if not good.all():
-      bad = int(np.flatnonzero(~good)[0])
-      raise DataError(f'{name}: {field}[{bad}] = {column[bad]} is not {kind}')
+      bad = int(np.argmin(good))
+      (value,) = column[[bad]].tolist()
+      raise DataError(
+        f'{name}: {field}[{bad}] = {value!r} is not {kind}; {remedy}'
+      )
+
+
+def _where(
+  fits: Callable[[np.ndarray], np.ndarray], column: np.ndarray
+) -> np.ndarray:
+  """Which values fit, bool [n]; those that are no numbers do not."""
+  try:
+    return fits(column)
+  except (TypeError, ValueError, OverflowError):
+    if len(column) == 1:
+      return np.zeros(1, bool)
+  return np.concatenate(
+    [_where(fits, column[row : row + 1]) for row in range(len(column))]
+  )
 
 
 def _fits_float32(column: np.ndarray) -> np.ndarray:
@@ -525,5 +552,7 @@ def _fits_float32(column: np.ndarray) -> np.ndarray:
 def _fits_int64(column: np.ndarray) -> np.ndarray:
   if np.issubdtype(column.dtype, np.signedinteger):
     return np.ones(len(column), bool)
+  if column.dtype.kind in 'OSU':
+    column.astype(np.int64)  # of text this is stricter than what follows
   column = column.astype(np.float64)
   return (column == np.floor(column)) & (np.abs(column) < 2**63)

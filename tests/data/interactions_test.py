@@ -194,6 +194,29 @@ def test_datetimes_are_times():
     interactions.from_columns((i for i in range(2)), [1, 2])
 
 
+@pytest.mark.parametrize(
+  ('given', 'message'),
+  [
+    (
+      {'rating': [1, 'good']},
+      r"ratings\[1\] = 'good' is not a finite .*; corr",
+    ),
+    ({'rating': [1.0, None]}, r'ratings\[1\] = None'),
+    ({'timestamp': ['5', '2020-01-01']}, r"timestamps\[1\] = '2020-01-01' is"),
+    ({'timestamp': ['5', '1e3']}, r"timestamps\[1\] = '1e3' .*; give seconds"),
+    ({'timestamp': [None, 5.0]}, r'timestamps\[0\] = None'),
+  ],
+)
+def test_text_that_is_no_number_is_named(given, message):
+  with pytest.raises(interactions.DataError, match=message):
+    interactions.from_columns([1, 2], [1, 2], **given)
+  numbers = interactions.from_columns(
+    [1, 2], [1, 2], rating=['1', '2.5'], timestamp=['5', '7']
+  )
+  assert numbers.ratings.tolist() == [1, 2.5]
+  assert numbers.timestamps.tolist() == [5, 7]
+
+
 def test_items_that_nobody_touched_join_the_catalogue():
   data = interactions.from_columns(
     [1, 2], [7, 8], item_text={7: 'a lamp', 8: 'a rug'}

@@ -249,11 +249,19 @@ def weights_from_precision(
     ridge: [V], needed with `prior`, `relax` or without the constraint.
     prior: B0; None is zero.
     relax: xi >= 0 of RLAE (Moon et al., SIGIR 2023, arXiv 2305.12922), the
-      upper limit of the diagonal; 0 keeps the diagonal at zero. It cannot be
-      combined with a prior.
+      upper limit of the diagonal; 0 keeps the diagonal at zero.
     constrained: False drops the constraint, which gives the plain ridge
       solution B = I - P Lambda.
+
+  Raises:
+    ValueError: there is a prior, and `relax` is above 0 or the constraint is
+      dropped.
   """
+  if prior is not None and (relax or not constrained):
+    raise ValueError(
+      f'relax={relax} and constrained={constrained} cannot be combined with a '
+      'prior: take relax=0 and constrained=True, or no prior'
+    )
   p_diag = np.diagonal(precision_VxV).copy()
   num_items = len(p_diag)
   product = None

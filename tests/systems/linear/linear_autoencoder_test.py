@@ -193,6 +193,10 @@ def test_relaxed_and_unconstrained_ablations():
   gram = (x.T @ x).toarray()
   expected = np.linalg.solve(gram + np.diag(ridge), gram)
   np.testing.assert_allclose(plain, expected, atol=1e-10)
+  prior = lae.feature_prior(np.eye(NUM_ITEMS, 4), 1.0)
+  for ablation in ({'relax': 0.5}, {'constrained': False}):
+    with pytest.raises(ValueError, match='cannot be combined with a prior'):
+      lae.weights_from_precision(p, ridge=ridge, prior=prior, **ablation)
 
 
 def test_untouched_items_get_no_weight_and_no_nan():

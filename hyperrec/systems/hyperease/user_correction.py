@@ -181,14 +181,6 @@ def correction_of_others(
   return product + c.bias * factors.bias + c.together * together
 
 
-def weights(
-  base: Float[Array, 'V V'], factors: Factors, c: Coefficients
-) -> Float[Array, 'V V']:
-  """B_u itself, for inspection; scoring does not need it."""
-  change = (factors.left * c.factors[None]) @ factors.right.T
-  return base + change - jnp.diag(jnp.diagonal(change))
-
-
 def init_factors(x: Csr, rank: int) -> Factors:
   """A = Q from the leading singular vectors of X D^-1/2; b is log popularity.
 

@@ -33,6 +33,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
+from hyperrec import padding
 from hyperrec import program as program_lib
 from hyperrec.cost import counts
 from hyperrec.data import interactions as interactions_lib
@@ -375,8 +376,8 @@ def score(
   Rows are padded to a power of two, so that few shapes are compiled.
   """
   x_BxV = histories.csr()
-  padding = (1 << max(0, x_BxV.shape[0] - 1).bit_length()) - x_BxV.shape[0]
-  shown_BxV = np.pad(x_BxV.toarray(), ((0, padding), (0, 0)))
+  more = padding.power_of_two(x_BxV.shape[0]) - x_BxV.shape[0]
+  shown_BxV = np.pad(x_BxV.toarray(), ((0, more), (0, 0)))
   together_BxV = np.zeros_like(shown_BxV)
   if state.together is not None:
     found_BxV = simulated_users.log_together(state.together, x_BxV)

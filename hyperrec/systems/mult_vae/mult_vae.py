@@ -13,6 +13,7 @@ import optax
 
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
+from hyperrec import padding
 from hyperrec import program as program_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.systems.mult_vae import variational_autoencoder
@@ -178,9 +179,9 @@ def score(
   The batch is padded to a power of two, so that few shapes are compiled.
   """
   x_BxV = histories.csr(bool).toarray()
-  padding = (1 << max(0, len(x_BxV) - 1).bit_length()) - len(x_BxV)
+  more = padding.power_of_two(len(x_BxV)) - len(x_BxV)
   model = make_model(config, histories.num_items)
-  x_BxV = np.pad(x_BxV, ((0, padding), (0, 0)))
+  x_BxV = np.pad(x_BxV, ((0, more), (0, 0)))
   logits_BxV = np.asarray(logits(model, params, x_BxV))
   return logits_BxV[: len(histories.items)]
 

@@ -195,11 +195,10 @@ def generate_flops(
   config: LocalColumnsConfig, num_new: int, width: int
 ) -> float:
   """Operations of `generate`."""
-  m = config.similar
-  per_item = counts.matmul(1, config.candidates, width)
-  per_item += counts.matmul(m, m, width) + counts.cholesky(m)
-  per_item += 2 * counts.triangular_solve(m, 1)
-  return num_new * (per_item + counts.matmul(1, m, config.neighbours))
+  search = counts.matmul(1, config.candidates, width)
+  per_item = local_kernel.flops(config.similar, width, search)
+  per_item += counts.matmul(1, config.similar, config.neighbours)
+  return num_new * per_item
 
 
 def take_in(

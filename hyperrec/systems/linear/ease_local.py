@@ -153,20 +153,17 @@ def l3ae_local(features: Features, **hyperparameters: Any) -> Model:
     operations = sparse_autoencoder.neighbour_flops(
       x_UxV, config.neighbours + similar
     )
-    of_text = data.num_items * kernel_flops(config, table.shape[1])
+    width = table.shape[1]
+    of_text = data.num_items * local_kernel.flops(
+      config.neighbours + config.similar,
+      width,
+      search=counts.matmul(1, config.candidates, width),
+    )
     return Outcome(weights, Cost(operations + of_text, of_text=of_text))
 
   return item_item.closed_form(
     'l3ae_local', config, fit, needs_interactions=False
   )
-
-
-def kernel_flops(config: L3aeLocalConfig, width: int) -> float:
-  """Operations of an item's column of the relation between features."""
-  m = config.neighbours + config.similar
-  regression = counts.matmul(m, m, width) + counts.cholesky(m)
-  search = counts.matmul(1, config.candidates, width)
-  return search + regression + 2 * counts.triangular_solve(m, 1)
 
 
 def neighbours_of(weights: Csr, width: int) -> Int[np.ndarray, 'V m']:

@@ -90,6 +90,13 @@ def test_all_items_as_neighbours_give_the_dense_l3ae():
   assert np.abs(theirs).max() > 0.05
 
 
+def test_a_regression_costs_a_kernel_a_factor_and_two_solves():
+  near, width = 12, 5
+  expected = 2 * near**2 * width + near**3 / 3 + 2 * near**2
+  assert local_kernel.flops(near, width, search=0.0) == expected
+  assert local_kernel.flops(near, width, search=7.0) == expected + 7
+
+
 def test_neighbours_of_two_kinds_occur_once():
   first = np.array([[3, 1, -1], [2, 0, 4]])
   second = np.array([[1, 5], [6, 7]])

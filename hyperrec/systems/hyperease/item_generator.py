@@ -644,8 +644,8 @@ def correct(
 def _net_flops(config, num_items: int, known: Known, num_out: int) -> float:
   """Operations of a network for so many items."""
   width = known.table.shape[1] + known.facts.shape[1]
-  between = width + config.hidden_dim + num_out
-  return counts.matmul(num_items, config.hidden_dim, between)
+  hidden = config.hidden_dim
+  return counts.layers(num_items, width, hidden, hidden, num_out)
 
 
 def _widths(tables: Tables) -> tuple[int, int]:

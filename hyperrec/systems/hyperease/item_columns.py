@@ -35,6 +35,7 @@ from hyperrec.systems.hyperease import (
 )
 from hyperrec.systems.linear import (
   item_item,
+  item_kernel,
   linear_autoencoder,
   weights_program,
 )
@@ -207,18 +208,6 @@ def program(state: Catalogue | Grown) -> Program:
   return weights_program.of_weights(weights)
 
 
-def kernel(
-  left: Float[np.ndarray, 'M F'],
-  right: Float[np.ndarray, 'N F'],
-  sharpness: float,
-) -> Float[np.ndarray, 'M N']:
-  """exp(s (f . g - 1)) between rows of length 1, float32."""
-  product = left.astype(np.float32) @ right.T.astype(np.float32)
-  product -= 1
-  product *= np.float32(sharpness)
-  return np.exp(product, out=product)
-
-
 def kernel_factor(
   table: Float[np.ndarray, 'V F'], sharpness: float, l2: float
 ) -> Float[np.ndarray, 'V V']:
@@ -231,7 +220,7 @@ def kernel_factor(
   memory.check_memory(
     3 * 4 * num_items**2, f'a kernel between {num_items} items'
   )
-  k_VxV = kernel(table, table, sharpness)
+  k_VxV = item_kernel.kernel(table, table, sharpness)
   k_VxV[np.diag_indices(num_items)] += np.float32(l2)
   return scipy.linalg.cholesky(
     k_VxV, lower=True, overwrite_a=True, check_finite=False
@@ -307,7 +296,7 @@ def regression(
   """
   shares_VxN = scipy.linalg.cho_solve(
     (factor, True),
-    kernel(known, new, sharpness),
+    item_kernel.kernel(known, new, sharpness),
     overwrite_b=True,
     check_finite=False,
   )

@@ -19,6 +19,7 @@ import numpy as np
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import joining
 
 CannotServe = method_lib.CannotServe
 Interactions = interactions_lib.Interactions
@@ -51,16 +52,16 @@ def evidence_alone(
 
 
 # The rows of the source and of the evidence.
-everything = interactions_lib.join_users
+everything = joining.join_users
 # The users who have evidence, with all of their rows.
-changed_users = interactions_lib.grown_users
+changed_users = joining.grown_users
 
 
 def evidence_users(
   source: Interactions, evidence: Interactions
 ) -> Interactions:
   """All users of the evidence in its order, with all of their rows."""
-  both = interactions_lib.join_users(source, evidence)
+  both = joining.join_users(source, evidence)
   number = {name: i for i, name in enumerate(both.user_ids.tolist())}
   users = [number[name] for name in evidence.user_ids.tolist()]
   return both.take_users(np.array(users, np.int64))
@@ -268,7 +269,7 @@ def _grown(source: Source, evidence: Interactions) -> _Grown | None:
     return None
   if source.num_items >= evidence.num_items:
     return None
-  moved = interactions_lib.over_catalogue(source, evidence)
+  moved = joining.over_catalogue(source, evidence)
   if moved is None:
     return None
   place = {name: i for i, name in enumerate(evidence.item_ids.tolist())}

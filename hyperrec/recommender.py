@@ -33,7 +33,7 @@ from hyperrec import (
 from hyperrec import features as features_lib
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.data import item_features
+from hyperrec.data import item_features, joining
 
 Features = features_lib.Features
 Histories = method_lib.Histories
@@ -195,7 +195,7 @@ class Recommender:
       RecommenderError: two ids are the same as text.
     """
     old = self._fitted
-    data = _joined(old.data, _with_text_ids(new))
+    data = joining.join_catalogues(old.data, _with_text_ids(new))
     features = features_lib.read_again(
       data, old.encoding, cache_folder=cache_folder
     )
@@ -567,55 +567,3 @@ def _source(data: Interactions, sizes: tuple[int, int, int]) -> Interactions:
   first = data.rows(np.arange(num_rows))
   first = first.take_users(np.arange(num_users))
   return first.take_items(np.arange(num_items))
-
-
-def _joined(old: Interactions, new: Interactions) -> Interactions:
-  """Both data sets; old users and items keep their numbers.
-
-  Rows of `new` that repeat a pair of a user and an item are left out.
-  """
-  users, user_ids = _numbered(old.user_ids, new.user_ids)
-  items, item_ids = _numbered(old.item_ids, new.item_ids)
-  text = old.item_text
-  if text is not None:
-    given = new.item_text
-    given = [''] * new.num_items if given is None else given.tolist()
-    by_id = dict(zip(new.item_ids.tolist(), given, strict=True))
-    arrived = [by_id[name] for name in item_ids[old.num_items :].tolist()]
-    text = np.append(old.item_text, np.array(arrived, object))
-  grown = dataclasses.replace(
-    old,
-    num_users=len(user_ids),
-    num_items=len(item_ids),
-    user_ids=user_ids,
-    item_ids=item_ids,
-    item_text=text,
-  )
-  moved = dataclasses.replace(
-    grown,
-    users=users[new.users],
-    items=items[new.items],
-    ratings=new.ratings,
-    timestamps=new.timestamps,
-  )
-  moved = interactions_lib.drop_duplicates(
-    interactions_lib.without_pairs(moved, grown), 'first'
-  )
-  both = {
-    field: None
-    if getattr(grown, field) is None or getattr(moved, field) is None
-    else np.concatenate([getattr(grown, field), getattr(moved, field)])
-    for field in ('users', 'items', 'ratings', 'timestamps')
-  }
-  return dataclasses.replace(grown, **both)
-
-
-def _numbered(
-  old: np.ndarray, new: np.ndarray
-) -> tuple[Int[np.ndarray, ' n'], np.ndarray]:
-  """The number of each new id, and all ids; old ones keep their numbers."""
-  number = {name: i for i, name in enumerate(old.tolist())}
-  numbers = [number.setdefault(name, len(number)) for name in new.tolist()]
-  ids = np.empty(len(number), object)
-  ids[:] = list(number)
-  return np.array(numbers, np.int32), ids

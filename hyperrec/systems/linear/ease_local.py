@@ -14,7 +14,7 @@ from jaxtyping import Int
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.cost import counts
-from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import joining
 from hyperrec.systems.linear import (
   item_item,
   local_kernel,
@@ -177,7 +177,7 @@ def neighbours_of(weights: Csr, width: int) -> Int[np.ndarray, 'V m']:
 
 def _changed(source, evidence) -> tuple[Csr, Csr]:
   """Rows of X of the users of the evidence, before and after it."""
-  grown = interactions_lib.grown_users(source, evidence)
+  grown = joining.grown_users(source, evidence)
   row = {name: i for i, name in enumerate(source.user_ids.tolist())}
   known = np.array([row.get(name, -1) for name in grown.user_ids.tolist()])
   old = source.csr()[np.maximum(known, 0)]

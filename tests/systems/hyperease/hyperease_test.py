@@ -8,7 +8,7 @@ import pytest
 
 from hyperrec import adapting
 from hyperrec import method as method_lib
-from hyperrec.data import interactions, splits
+from hyperrec.data import joining, splits
 from hyperrec.regimes import new_catalogue, new_users
 from hyperrec.systems.hyperease import hyperease
 from hyperrec.systems.linear import ease, l3ae, linear_autoencoder
@@ -120,7 +120,7 @@ def test_of_a_known_catalogue_source_and_evidence_are_solved(data, features):
   task = new_users.make_task(data, 5, 0, 50)
   model = hyperease.hyperease(features, **OPTIONS)
   grown = adapting.generated(model, on=adapting.everything)
-  everything = interactions.join_users(task.source, task.test.evidence)
+  everything = joining.join_users(task.source, task.test.evidence)
   generator = model.fit(task.source, KEY).state
   expected = model.generate(generator, everything, KEY).state
   np.testing.assert_array_equal(adapted_weights(grown, task), dense(expected))

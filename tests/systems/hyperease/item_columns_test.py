@@ -10,7 +10,7 @@ import scipy.sparse
 from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.cost import memory
-from hyperrec.data import interactions
+from hyperrec.data import joining
 from hyperrec.features import unit_blocks
 from hyperrec.regimes import new_items
 from hyperrec.systems.hyperease import (
@@ -100,8 +100,8 @@ def test_old_columns_stay_and_new_ones_get_their_length(data, features):
 def test_an_update_is_ridge_regression_around_the_column(data, features):
   task = task_of(data, budget=3)
   evidence = task.test.evidence
-  joined = interactions.join_users(
-    interactions.over_catalogue(task.source, evidence), evidence
+  joined = joining.join_users(
+    joining.over_catalogue(task.source, evidence), evidence
   )
   known, new, columns = dense_columns(features, task)
   x = joined.csr(np.float64).toarray()
@@ -127,8 +127,8 @@ def test_absent_users_weigh_less_in_an_update(data, features, weight):
     features, task, absent_weight=weight, l2_update=l2, most_lost=0.9
   )
   evidence = task.test.evidence
-  joined = interactions.join_users(
-    interactions.over_catalogue(task.source, evidence), evidence
+  joined = joining.join_users(
+    joining.over_catalogue(task.source, evidence), evidence
   )
   known, new, before = dense_columns(features, task)
   x = joined.csr(np.float64).toarray()
@@ -220,8 +220,8 @@ def test_users_who_come_after_the_fit_weigh_as_others(data, features, num_more):
     ratings=None,
     timestamps=None,
   )
-  joined = interactions.join_users(
-    interactions.over_catalogue(task.source, evidence), evidence
+  joined = joining.join_users(
+    joining.over_catalogue(task.source, evidence), evidence
   )
   x = joined.csr(np.float64).toarray()
   found = method.adapt(shared, evidence, KEY).state.weights[:, new]

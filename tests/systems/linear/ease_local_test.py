@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse
 
 from experiments.benchmarks import catalogues
-from hyperrec.data import interactions
+from hyperrec.data import interactions, joining
 from hyperrec.systems.hyperease import local_columns
 from hyperrec.systems.linear import (
   ease_local,
@@ -161,7 +161,7 @@ def test_an_update_is_exact_for_known_and_new_users():
   state = model.fit(old, KEY).state
   updated = model.update(state, old, evidence)
   both = interactions.drop_duplicates(
-    interactions.join_users(old, evidence), 'first'
+    joining.join_users(old, evidence), 'first'
   )
   near = ease_local.neighbours_of(state, 20)
   values = local_solve.solve(local_solve.together(both.csr()), near, 30.0)

@@ -7,7 +7,7 @@ import scipy.sparse
 
 from hyperrec import adapting
 from hyperrec import method as method_lib
-from hyperrec.data import interactions
+from hyperrec.data import interactions, joining
 from hyperrec.systems.baselines import popularity
 from hyperrec.systems.linear import (
   ease,
@@ -81,7 +81,7 @@ def test_retraining_equals_a_fit_on_everything(name):
   data = make_data()
   source, new = data.take_users(np.arange(30)), data.take_users([30, 31])
   shared, adapted, scores = run(adapting.retrained(model), source, new, new)
-  everything = interactions.join_users(source, new)
+  everything = joining.join_users(source, new)
   _, _, expected = run(adapting.frozen(model), everything, new, new)
   np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
   assert shared.cost == method_lib.Cost()
@@ -203,7 +203,7 @@ def test_users_who_come_again_keep_one_row(num_more):
     data.rows(cut),
     data.rows(~cut).take_users(np.arange(num_more)),
   )
-  both = interactions.join_users(source, later)
+  both = joining.join_users(source, later)
   assert both.num_users == 80
   _, _, expected = run(adapting.frozen(ease.ease(l2=5.0)), both, later, later)
   _, _, again = run(refitted(), source, later, later)
@@ -226,7 +226,7 @@ def test_dynamic_ease_refits_when_the_rank_makes_an_update_dearer(monkeypatch):
   _, refit, _ = run(updated(), source, many, many)
   assert len(updates) == 1
   assert one.cost.operations < refit.cost.operations
-  both = interactions.join_users(source, many)
+  both = joining.join_users(source, many)
   fitted = ease_dynamic.ease_dynamic(l2=5.0).fit(both, KEY)
   assert refit.cost == fitted.cost
 
@@ -236,7 +236,7 @@ def test_an_update_that_drifted_pays_for_the_refit_too():
   source, new = data.take_users(np.arange(78)), data.take_users([78, 79])
   strict = adapting.updated(ease_dynamic.ease_dynamic(l2=5.0, max_drift=0.0))
   _, adapted, _ = run(strict, source, new, new)
-  both = interactions.join_users(source, new)
+  both = joining.join_users(source, new)
   fitted = ease_dynamic.ease_dynamic(l2=5.0).fit(both, KEY)
   np.testing.assert_array_equal(adapted.state.weights, fitted.state.weights)
   _, cheap, _ = run(updated(), source, new, new)

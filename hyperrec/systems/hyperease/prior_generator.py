@@ -27,6 +27,7 @@ from hyperrec.systems.hyperease import (
   relation_transfer,
 )
 from hyperrec.systems.linear import feature_relation, linear_autoencoder
+from hyperrec.systems.linear import prior as prior_lib
 
 Cost = counts.Cost
 Counted = feature_relation.Counted
@@ -102,7 +103,7 @@ def learn(domains: list[Domain], *, carries: bool = True) -> Generator:
   domains = [Domain(x, _centred(features)) for x, features in domains]
   relation = relation_map.fit(domains, l2_users=_L2_USERS, l2_items=_L2_ITEMS)
   own = [
-    norm(linear_autoencoder.feature_prior(d.features, _L2_FEATURES, 1.0))
+    norm(prior_lib.from_features(d.features, _L2_FEATURES, 1.0))
     for d in domains
   ]
   mapped = [norm(relation_map.prior(d.features, relation)) for d in domains]
@@ -188,10 +189,8 @@ def generate(
   log_rate_V = item_popularity.log_posterior(
     generator.popularity, shared, evidence
   )
-  tilted = linear_autoencoder.tilted_prior(
-    total, np.exp(strengths.popularity * log_rate_V)
-  )
-  rank = linear_autoencoder.prior_rank(tilted)
+  tilted = prior_lib.tilted(total, np.exp(strengths.popularity * log_rate_V))
+  rank = prior_lib.rank(tilted)
   of_tilt = 2.0 * len(shared) * (shared.shape[1] + rank)
   return Counted(tilted, Cost(of_text + of_tilt, of_text))
 
@@ -226,10 +225,8 @@ def _sum(parts, num_items: int):
     return relation_map.add(*parts), 0.0
   operations = 0.0
   for part in others:
-    first = linear_autoencoder.add_prior(first, 1.0, part)
-    operations += counts.matmul(
-      num_items, num_items, linear_autoencoder.prior_rank(part)
-    )
+    first = prior_lib.add(first, 1.0, part)
+    operations += counts.matmul(num_items, num_items, prior_lib.rank(part))
   return first, operations
 
 

@@ -12,6 +12,7 @@ from hyperrec.systems.linear import (
   item_item,
   linear_autoencoder,
 )
+from hyperrec.systems.linear import prior as prior_lib
 
 Cost = method_lib.Cost
 Features = method_lib.Features
@@ -87,10 +88,8 @@ def l3ae(features: Features, **hyperparameters: Any) -> Model:
     )
     if config.popularity:
       counts_V = x_UxV.getnnz(0) + config.prior_count
-      prior = linear_autoencoder.tilted_prior(
-        prior, counts_V**config.popularity
-      )
-      rank = linear_autoencoder.prior_rank(prior)
+      prior = prior_lib.tilted(prior, counts_V**config.popularity)
+      rank = prior_lib.rank(prior)
       cost += Cost(x_UxV.nnz + 2.0 * data.num_items * rank)
     ridge = np.full(data.num_items, float(config.l2))
     weights, operations = linear_autoencoder.solve_from_prior(

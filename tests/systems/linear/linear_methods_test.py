@@ -16,10 +16,10 @@ from hyperrec.systems.linear import (
   feature_relation,
   item_knn,
   l3ae,
-  linear_autoencoder,
   slim,
   woodbury,
 )
+from hyperrec.systems.linear import prior as prior_lib
 from tests.makers import make_data
 
 KEY = jax.random.key(0)
@@ -170,7 +170,7 @@ def test_counts_tilt_the_relation_of_features(sharpness):
     return model.fit(data, jax.random.key(0)).state
 
   prior = feature_relation.relation(table, 2.0, 0.5, sharpness).prior
-  plain = dense(linear_autoencoder.prior_weights(prior))
+  plain = dense(prior_lib.as_weights(prior))
   tilted = plain * counts_V**0.3 / (counts_V**0.3)[:, None]
   # So large a ridge leaves the prior as it is.
   np.testing.assert_allclose(dense(fitted(0.0, 1e9)), plain, atol=1e-5)

@@ -1,4 +1,4 @@
-"""Linear models with item features: L3AE and CEASE."""
+"""L3AE: EASE around a relation of item features."""
 
 import dataclasses
 from typing import Any
@@ -49,22 +49,6 @@ class L3aeConfig:
     config_lib.check(self)
 
 
-@dataclasses.dataclass(frozen=True)
-class CeaseConfig:
-  """Hyperparameters of CEASE.
-
-  Attributes:
-    l2: Ridge lambda, above 0.
-    alpha: Scale of the feature rows; its square enters the Gram matrix.
-  """
-
-  l2: float = config_lib.field(above=0)
-  alpha: float
-
-  def __post_init__(self):
-    config_lib.check(self)
-
-
 def l3ae(features: Features, **hyperparameters: Any) -> Model:
   """L3AE (CIKM 2025, arXiv 2508.13500): EASE around a relation of features.
 
@@ -98,23 +82,3 @@ def l3ae(features: Features, **hyperparameters: Any) -> Model:
     return Outcome(weights, cost + Cost(operations))
 
   return item_item.closed_form('l3ae', config, fit, needs_interactions=False)
-
-
-def cease(features: Features, **hyperparameters: Any) -> Model:
-  """CEASE (Jeunen et al., RecSys 2020): EASE on users stacked with features.
-
-  Args:
-    features: gives the item features.
-    **hyperparameters: fields of `CeaseConfig`.
-  """
-  config = CeaseConfig(**hyperparameters)
-
-  def fit(data):
-    x_UxV, rows_FxV = data.csr(), config.alpha * features(data).T
-    ridge = np.full(data.num_items, float(config.l2))
-    lengths = np.append(x_UxV.getnnz(1), np.count_nonzero(rows_FxV, axis=1))
-    operations = linear_autoencoder.solve_flops(lengths, data.num_items)
-    weights = linear_autoencoder.solve(x_UxV, ridge, stacked=rows_FxV)
-    return Outcome(weights, Cost(operations))
-
-  return item_item.closed_form('cease', config, fit, needs_interactions=False)

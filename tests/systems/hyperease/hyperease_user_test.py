@@ -16,7 +16,12 @@ from hyperrec.systems.hyperease import (
   hyperease_user,
   simulated_users,
 )
-from hyperrec.systems.linear import ease, item_kernel, l3ae, linear_autoencoder
+from hyperrec.systems.linear import (
+  cease,
+  ease,
+  item_kernel,
+  linear_autoencoder,
+)
 from tests.makers import make_data
 
 # An implementation of random numbers that compiles fast.
@@ -91,7 +96,7 @@ def test_before_its_training_it_is_ease():
 def test_on_a_text_base_it_starts_at_cease():
   made = model(steps=0, alpha=2.0, features=features)
   start = made.fit(data(), KEY).state
-  baseline = l3ae.cease(features, l2=L2, alpha=2.0)
+  baseline = cease.cease(features, l2=L2, alpha=2.0)
   shared = baseline.fit(data(), KEY).state
   shown = histories(data(seed=1))
   scores = made.score(start, shown)
@@ -107,7 +112,7 @@ def test_on_a_kernel_base_it_starts_at_cease_on_the_kernels_factor():
   made = model(steps=0, alpha=2.0, sharpness=3.0, features=features)
   start = made.fit(data(), KEY).state
   factor = lambda part: item_kernel.factor(features(part), 3.0)[0]  # noqa: E731
-  baseline = l3ae.cease(factor, l2=L2, alpha=2.0).fit(data(), KEY)
+  baseline = cease.cease(factor, l2=L2, alpha=2.0).fit(data(), KEY)
   np.testing.assert_allclose(start.weights, baseline.state, atol=1e-5)
   linear = model(steps=0, alpha=2.0, features=features).fit(data(), KEY).state
   assert abs(start.weights - linear.weights).max() > 1e-3

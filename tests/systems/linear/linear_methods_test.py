@@ -10,6 +10,7 @@ from hyperrec import method as method_lib
 from hyperrec.data import interactions, joining
 from hyperrec.systems.baselines import popularity
 from hyperrec.systems.linear import (
+  cease,
   ease,
   ease_dynamic,
   ease_sparse,
@@ -43,7 +44,7 @@ def without_features():
 def with_features():
   return {
     'l3ae': l3ae.l3ae(features, l2=5.0, l2_features=2.0, trust=0.5),
-    'cease': l3ae.cease(features, l2=5.0, alpha=1.0),
+    'cease': cease.cease(features, l2=5.0, alpha=1.0),
   }
 
 
@@ -95,7 +96,7 @@ def test_retraining_equals_a_fit_on_everything(name):
     (l3ae.l3ae, {'l2': 5.0, 'trust': 0.5}, {'l2_features': -1.0}),
     (l3ae.l3ae, {'l2': 5.0, 'l2_features': 2.0}, {'trust': 1.5}),
     (l3ae.l3ae, {'l2': 5.0, 'l2_features': 2.0}, {'trust': -0.5}),
-    (l3ae.cease, {'alpha': 1.0}, {'l2': 0.0}),
+    (cease.cease, {'alpha': 1.0}, {'l2': 0.0}),
     (ease_dynamic.ease_dynamic, {}, {'l2': 0.0}),
     (ease_sparse.ease_sparse, {'neighbours': 5}, {'l2': 0.0}),
     (slim.slim, {'l1': 1.0}, {'l2': 0.0}),
@@ -104,7 +105,7 @@ def test_retraining_equals_a_fit_on_everything(name):
 )
 def test_numbers_beyond_their_limits_are_refused(make, given, wrong):
   ((name, value),) = wrong.items()
-  args = (None,) if make in (l3ae.l3ae, l3ae.cease) else ()
+  args = (None,) if make in (l3ae.l3ae, cease.cease) else ()
   with pytest.raises(interactions.DataError, match=f'{name}={value} must be'):
     make(*args, **given, **wrong)
 

@@ -306,7 +306,8 @@ class Recommender:
   ) -> Iterator[Best]:
     """Yields the `k` best items of all users of the data, batch by batch.
 
-    Memory does not grow with the number of users.
+    Memory does not grow with the number of users. Errors are raised when the
+    first batch is taken, not by the call.
 
     Args:
       k: number of items.

@@ -219,7 +219,15 @@ def _network(config: UserConfig) -> UserConfig:
   Trials that differ only there share what is compiled.
   """
   return dataclasses.replace(
-    config, l2=1.0, alpha=0.0, sharpness=0.0, members=1, caution=0.0
+    config,
+    l2=1.0,
+    alpha=0.0,
+    sharpness=0.0,
+    together=False,
+    heldout_share=0.0,
+    evaluate_every=1,
+    members=1,
+    caution=0.0,
   )
 
 

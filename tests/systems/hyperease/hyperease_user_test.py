@@ -246,6 +246,19 @@ def test_nothing_is_kept_of_a_correction_that_does_not_gain():
   assert prepared().generators.kept[0] > 0
 
 
+def test_what_no_program_depends_on_is_compiled_once():
+  step = [
+    hyperease_user.train_step(
+      hyperease_user._network(hyperease_user.UserConfig(**SMALL, **options))
+    )
+    for options in (
+      {},
+      {'heldout_share': 0.5, 'evaluate_every': 7, 'together': False},
+    )
+  ]
+  assert step[0] is step[1]
+
+
 def with_members(state, *members):
   generators = state.generators._replace(members=members)
   return state._replace(generators=generators)

@@ -35,6 +35,7 @@ from hyperrec.systems.hyperease import (
 from hyperrec.systems.hypernetwork import generated_head
 from hyperrec.systems.linear import (
   added_popularity,
+  cease,
   content_knn,
   dan,
   ease,
@@ -258,7 +259,7 @@ def _ease_popularity(features: Features, popularity: float, **trial) -> Model:
 def _cease_popularity(features: Features, popularity: float, **trial) -> Model:
   """CEASE plus popularity."""
   return added_popularity.added_popularity(
-    l3ae.cease(features.units, **trial), popularity
+    cease.cease(features.units, **trial), popularity
   )
 
 
@@ -276,7 +277,7 @@ def _hyperease_user_vae(features: Features, weight: float, **trial) -> Model:
 
 def _cease_vae(features: Features, weight: float, **trial) -> Model:
   """CEASE blended with Mult-VAE."""
-  return _and_vae(l3ae.cease(features.units, **trial), weight)
+  return _and_vae(cease.cease(features.units, **trial), weight)
 
 
 def _of_catalogues(
@@ -497,7 +498,7 @@ SYSTEMS = (
   ),
   System(
     'cease', 'CEASE', 'rival',
-    lambda f, **t: l3ae.cease(f.units, **t),
+    lambda f, **t: cease.cease(f.units, **t),
     {
       'returning_users': Arm(frozen, grids.CEASE_USERS),
       'new_users': Arm(frozen, grids.CEASE_USERS),
@@ -509,7 +510,7 @@ SYSTEMS = (
   ),
   System(
     'cease:retrain', 'CEASE', 'rival',
-    lambda f, **t: l3ae.cease(f.units, **t),
+    lambda f, **t: cease.cease(f.units, **t),
     {'new_users': Arm(retrained, grids.CEASE_USERS)},
   ),
   System(

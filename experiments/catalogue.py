@@ -35,6 +35,7 @@ from hyperrec.systems.hyperease import (
 from hyperrec.systems.hypernetwork import generated_head
 from hyperrec.systems.linear import (
   added_popularity,
+  cease,
   content_knn,
   dan,
   ease,
@@ -258,7 +259,7 @@ def _ease_popularity(features: Features, popularity: float, **trial) -> Model:
 def _cease_popularity(features: Features, popularity: float, **trial) -> Model:
   """CEASE plus popularity."""
   return added_popularity.added_popularity(
-    l3ae.cease(features.units, **trial), popularity
+    cease.cease(features.units, **trial), popularity
   )
 
 
@@ -278,8 +279,8 @@ def _cease_vae(
   features: Features, weight: float, popularity: float, **trial
 ) -> Model:
   """CEASE with popularity, blended with Mult-VAE."""
-  cease = l3ae.cease(features.units, **trial)
-  return _and_vae(added_popularity.added_popularity(cease, popularity), weight)
+  base = cease.cease(features.units, **trial)
+  return _and_vae(added_popularity.added_popularity(base, popularity), weight)
 
 
 def _of_catalogues(
@@ -500,7 +501,7 @@ SYSTEMS = (
   ),
   System(
     'cease', 'CEASE', 'rival',
-    lambda f, **t: l3ae.cease(f.units, **t),
+    lambda f, **t: cease.cease(f.units, **t),
     {
       'returning_users': Arm(frozen, grids.CEASE_USERS),
       'new_users': Arm(frozen, grids.CEASE_USERS),
@@ -512,7 +513,7 @@ SYSTEMS = (
   ),
   System(
     'cease:retrain', 'CEASE', 'rival',
-    lambda f, **t: l3ae.cease(f.units, **t),
+    lambda f, **t: cease.cease(f.units, **t),
     {'new_users': Arm(retrained, grids.CEASE_USERS)},
   ),
   System(

@@ -14,6 +14,7 @@ from hyperrec.systems.linear import (
   sparse_autoencoder,
   spd_inverse,
 )
+from hyperrec.systems.linear import prior as prior_lib
 from hyperrec.systems.linear import slim as slim_method
 from hyperrec.systems.linear import slim_admm as slim
 
@@ -71,7 +72,7 @@ def operations(name: str, data: interactions.Interactions, settings) -> float:
     kernel = item_kernel.flops(items, _WIDTH)
     return kernel + linear_autoencoder.solve_around_flops(rows_U, items)
   if name == 'l3ae':
-    prior = linear_autoencoder.feature_prior_flops(items, _WIDTH)
+    prior = prior_lib.from_features_flops(items, _WIDTH)
     return prior + linear_autoencoder.solve_flops(rows_U, items, _WIDTH)
   return linear_autoencoder.solve_flops(rows_U, items)
 

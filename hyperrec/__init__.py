@@ -50,6 +50,7 @@ _NAMES = {
   'systems.hyperease.item_generator': ('item_generator',),
   'systems.hyperease.local_columns': ('local_columns',),
   'systems.hypernetwork.generated_head': ('generated_head',),
+  'systems.linear.cease': ('cease',),
   'systems.linear.content_knn': ('content_knn',),
   'systems.linear.dan': ('dan',),
   'systems.linear.ease': ('ease',),
@@ -64,10 +65,7 @@ _NAMES = {
     'esler',
   ),
   'systems.linear.item_knn': ('item_knn',),
-  'systems.linear.l3ae': (
-    'cease',
-    'l3ae',
-  ),
+  'systems.linear.l3ae': ('l3ae',),
   'systems.linear.marec': ('marec',),
   'systems.linear.slim': ('slim',),
   'systems.mult_vae.mult_vae': (

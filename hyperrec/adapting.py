@@ -19,6 +19,7 @@ import numpy as np
 
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import joining
 
 CannotServe = method_lib.CannotServe
 Interactions = interactions_lib.Interactions
@@ -35,7 +36,7 @@ class Shared(NamedTuple):
 
   Attributes:
     state: the model's; None where nothing was fitted.
-    source: the data of the source.
+    source: the data of the source, a tuple of them only for several domains.
   """
 
   state: Any
@@ -51,16 +52,16 @@ def evidence_alone(
 
 
 # The rows of the source and of the evidence.
-everything = interactions_lib.join_users
+everything = joining.join_users
 # The users who have evidence, with all of their rows.
-changed_users = interactions_lib.grown_users
+changed_users = joining.grown_users
 
 
 def evidence_users(
   source: Interactions, evidence: Interactions
 ) -> Interactions:
   """All users of the evidence in its order, with all of their rows."""
-  both = interactions_lib.join_users(source, evidence)
+  both = joining.join_users(source, evidence)
   number = {name: i for i, name in enumerate(both.user_ids.tolist())}
   users = [number[name] for name in evidence.user_ids.tolist()]
   return both.take_users(np.array(users, np.int64))
@@ -103,7 +104,7 @@ def retrained(model: Model) -> Method:
 
   def prepare(source, key):
     del key
-    return Outcome(Shared(None, source))
+    return Outcome(Shared(None, _unwrapped(source)))
 
   def adapt(shared, evidence, key):
     source = _known(shared.source, evidence)
@@ -201,16 +202,22 @@ def generated(model: Model, on: Data = evidence_alone) -> Method:
 
 def _method(model: Model, policy: str, adapt: Callable) -> Method:
   def prepare(source, key):
+    source = _unwrapped(source)
     if not isinstance(source, Interactions) and not model.takes_domains:
-      if len(source) > 1:
-        raise CannotServe(
-          f'{model.name} has one catalogue; the source is {len(source)} domains'
-        )
-      (source,) = source
+      raise CannotServe(
+        f'{model.name} has one catalogue; the source is {len(source)} domains'
+      )
     fitted = model.fit(source, key)
     return Outcome(Shared(fitted.state, source), fitted.cost)
 
   return Method(f'{model.name}, {policy}', model, prepare, adapt)
+
+
+def _unwrapped(source: Source) -> Source:
+  """The data of a source of one domain alone; several domains as they are."""
+  if isinstance(source, Interactions) or len(source) != 1:
+    return source
+  return source[0]
 
 
 def _known(source: Source, evidence: Interactions) -> Interactions | None:
@@ -235,7 +242,7 @@ def _own(source: Source, evidence: Interactions) -> Interactions | None:
   A state that was fitted on several domains serves none of their catalogues
   before it is adapted to it.
   """
-  if not isinstance(source, Interactions) and len(source) > 1:
+  if not isinstance(source, Interactions):
     return None
   return _known(source, evidence)
 
@@ -262,7 +269,7 @@ def _grown(source: Source, evidence: Interactions) -> _Grown | None:
     return None
   if source.num_items >= evidence.num_items:
     return None
-  moved = interactions_lib.over_catalogue(source, evidence)
+  moved = joining.over_catalogue(source, evidence)
   if moved is None:
     return None
   place = {name: i for i, name in enumerate(evidence.item_ids.tolist())}

@@ -198,6 +198,7 @@ from hyperrec.systems.hyperease.item_columns import item_columns
 from hyperrec.systems.hyperease.item_generator import item_generator
 from hyperrec.systems.hyperease.local_columns import local_columns
 from hyperrec.systems.hypernetwork.generated_head import generated_head
+from hyperrec.systems.linear.cease import cease
 from hyperrec.systems.linear.content_knn import content_knn
 from hyperrec.systems.linear.dan import dan
 from hyperrec.systems.linear.ease import ease
@@ -206,7 +207,7 @@ from hyperrec.systems.linear.ease_local import ease_local, l3ae_local
 from hyperrec.systems.linear.ease_sparse import ease_sparse
 from hyperrec.systems.linear.esler import elsa, esler
 from hyperrec.systems.linear.item_knn import item_knn
-from hyperrec.systems.linear.l3ae import cease, l3ae
+from hyperrec.systems.linear.l3ae import l3ae
 from hyperrec.systems.linear.marec import marec
 from hyperrec.systems.linear.slim import slim
 from hyperrec.systems.mult_vae.mult_vae import mult_dae, mult_vae

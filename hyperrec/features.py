@@ -20,10 +20,18 @@ Views = Callable[..., list[np.ndarray]]
 
 
 class Encoding(NamedTuple):
-  """What was fitted to the texts of a catalogue; see `ItemFeatures`."""
+  """What was fitted to the texts of a catalogue; see `ItemFeatures`.
+
+  Attributes:
+    encoder: the encoder that was used.
+    fitted: what was fitted for each of its views.
+    num_features: number of TF-IDF features that was requested for each view.
+      Recommenders that were saved without it are given the default of `fit`.
+  """
 
   encoder: str
   fitted: tuple[item_features.FittedTerms | None, ...]
+  num_features: int = 128
 
 
 class Features(NamedTuple):
@@ -116,9 +124,12 @@ def read_again(
   @functools.cache
   def made() -> Features:
     found = item_features.of_new_text(
-      *encoding, data.item_text, cache_folder=cache_folder
+      encoding.encoder,
+      encoding.fitted,
+      data.item_text,
+      cache_folder=cache_folder,
     )
-    return _made([data], {data.name: found}, 1)
+    return _made([data], {data.name: found}, encoding.num_features)
 
   return Features(
     own=lambda part: made().own(part),
@@ -144,7 +155,10 @@ def _made(with_text, read_of, num_features) -> Features:
     _lookup(with_text, _shared(with_text, read_of, num_features)),
     next((found.encoder for found in read_of.values()), None),
     views,
-    next((Encoding(f.encoder, f.fitted) for f in read_of.values()), None),
+    next(
+      (Encoding(f.encoder, f.fitted, num_features) for f in read_of.values()),
+      None,
+    ),
   )
 
 
@@ -241,14 +255,26 @@ def _joint_tfidf(data_sets, encoder, num_features):
 
 
 def _lookup(data_sets, tables):
-  whole = {data.name: (data, np.argsort(data.item_ids)) for data in data_sets}
+  places = {
+    data.name: {
+      item: place for place, item in enumerate(data.item_ids.tolist())
+    }
+    for data in data_sets
+  }
 
   def lookup(part):
-    if part.name not in whole:
+    if part.name not in places:
       raise method_lib.CannotServe(f'{part.name} has no item text to read')
-    data, order = whole[part.name]
-    place = np.searchsorted(data.item_ids, part.item_ids, sorter=order)
-    return tables[part.name][order[place]]
+    known, ids = places[part.name], part.item_ids.tolist()
+    unknown = [item for item in ids if item not in known]
+    if unknown:
+      raise method_lib.CannotServe(
+        f'the features of {part.name} were read before item {unknown[0]!r} '
+        f'arrived ({len(unknown)} such items): read them again, or give the '
+        'recommender a function of features in place of a method, such as '
+        'lambda features: retrained(l3ae(features.units))'
+      )
+    return tables[part.name][[known[item] for item in ids]]
 
   return lookup
 

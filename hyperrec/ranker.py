@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from hyperrec import top_k
 
@@ -54,7 +54,13 @@ class Ranker:
   Ids are text. A whole number is the same id as its digits: 12, 12.0 and '12'.
   """
 
-  def __init__(self, head: dict, items: dict, score: Callable):
+  def __init__(
+    self,
+    head: dict,
+    items: dict,
+    score: Callable,
+    served: Int[np.ndarray, ' n'] | None = None,
+  ):
     """Makes a ranker; users call `export.load` or `recommender.fit` instead.
 
     Args:
@@ -62,6 +68,8 @@ class Ranker:
       items: `ids`, `titles` and `counts` of the catalogue; the last two may be
         None.
       score: item numbers of the histories of B users -> scores [B, V].
+      served: numbers of the items of which scores tell something; None for all
+        of them.
     """
     self.head = head
     self.item_ids: list[str] = items['ids']
@@ -69,6 +77,10 @@ class Ranker:
     self._counts = items['counts'] and np.array(items['counts'], np.float64)
     self._number = {name: i for i, name in enumerate(self.item_ids)}
     self._score = score
+    self._is_served = np.ones(len(self.item_ids), bool)
+    if served is not None:
+      self._is_served[:] = False
+      self._is_served[served] = True
     self._reads_histories = head['kind'] != 'popularity'
     order = np.arange(len(self.item_ids))
     if self._counts is not None:
@@ -190,9 +202,26 @@ class Ranker:
     if not user.items:
       empty = 'the history is empty'
       return 'nothing of this history is known' if user.unknown else empty
-    if not np.delete(row, user.items).any():
+    if not self.are_supported(row[None], [0] * len(user.items), user.items)[0]:
       return 'nothing is known of what goes with the items of this history'
     return ''
+
+  def are_supported(
+    self,
+    scores: Float[np.ndarray, 'B V'],
+    rows: Sequence[int],
+    items: Sequence[int],
+  ) -> Bool[np.ndarray, ' B']:
+    """Whether any item beside a history has a score that tells something.
+
+    Args:
+      scores: of B users.
+      rows: [n], the user of each item of a history.
+      items: [n], its number.
+    """
+    unseen = (scores != 0) & self._is_served
+    unseen[rows, items] = False
+    return unseen.any(axis=1)
 
   def _ranking(self, row, best, k, notes, user: Numbered) -> Ranking:
     """Returns the listed items, with notes on items left out or missing."""

@@ -33,7 +33,7 @@ from hyperrec import (
 from hyperrec import features as features_lib
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.data import item_features
+from hyperrec.data import item_features, joining
 
 Features = features_lib.Features
 Histories = method_lib.Histories
@@ -128,6 +128,7 @@ class Recommender:
         'counts': counts.tolist(),
       },
       self._score_lists,
+      self._state.items if isinstance(self._state, method_lib.Part) else None,
     )
 
   @classmethod
@@ -194,7 +195,7 @@ class Recommender:
       RecommenderError: two ids are the same as text.
     """
     old = self._fitted
-    data = _joined(old.data, _with_text_ids(new))
+    data = joining.join_catalogues(old.data, _with_text_ids(new))
     features = features_lib.read_again(
       data, old.encoding, cache_folder=cache_folder
     )
@@ -217,13 +218,16 @@ class Recommender:
     Args:
       cache_folder: folder that keeps embeddings of item text; None keeps none.
     """
-    encoding = self._fitted.encoding
+    encoding, read = self._fitted.encoding, {}
+    if encoding is not None:
+      read['text_encoder'] = encoding.encoder
+      read['num_features'] = encoding.num_features
     return Recommender.fit(
       self._build,
       self._fitted.data,
       seed=self._fitted.seed,
       cache_folder=cache_folder,
-      **({'text_encoder': encoding.encoder} if encoding else {}),
+      **read,
       about=self.about,
     )
 
@@ -302,7 +306,8 @@ class Recommender:
   ) -> Iterator[Best]:
     """Yields the `k` best items of all users of the data, batch by batch.
 
-    Memory does not grow with the number of users.
+    Memory does not grow with the number of users. Errors are raised when the
+    first batch is taken, not by the call.
 
     Args:
       k: number of items.
@@ -364,9 +369,8 @@ class Recommender:
     x_BxV = histories.csr()
     row = np.repeat(np.arange(len(users)), np.diff(x_BxV.indptr))
     # Of users without a score nothing is known: they get popular items.
-    unseen = scores_BxV.copy()
-    unseen[row, x_BxV.indices] = 0
-    scores_BxV[~unseen.any(axis=1)] = self._counts
+    is_known = self._ranker.are_supported(scores_BxV, row, x_BxV.indices)
+    scores_BxV[~is_known] = self._counts
     scores_BxV[:, ~allowed] = -np.inf
     if exclude_seen:
       scores_BxV[row, x_BxV.indices] = -np.inf
@@ -564,55 +568,3 @@ def _source(data: Interactions, sizes: tuple[int, int, int]) -> Interactions:
   first = data.rows(np.arange(num_rows))
   first = first.take_users(np.arange(num_users))
   return first.take_items(np.arange(num_items))
-
-
-def _joined(old: Interactions, new: Interactions) -> Interactions:
-  """Both data sets; old users and items keep their numbers.
-
-  Rows of `new` that repeat a pair of a user and an item are left out.
-  """
-  users, user_ids = _numbered(old.user_ids, new.user_ids)
-  items, item_ids = _numbered(old.item_ids, new.item_ids)
-  text = old.item_text
-  if text is not None:
-    given = new.item_text
-    given = [''] * new.num_items if given is None else given.tolist()
-    by_id = dict(zip(new.item_ids.tolist(), given, strict=True))
-    arrived = [by_id[name] for name in item_ids[old.num_items :].tolist()]
-    text = np.append(old.item_text, np.array(arrived, object))
-  grown = dataclasses.replace(
-    old,
-    num_users=len(user_ids),
-    num_items=len(item_ids),
-    user_ids=user_ids,
-    item_ids=item_ids,
-    item_text=text,
-  )
-  moved = dataclasses.replace(
-    grown,
-    users=users[new.users],
-    items=items[new.items],
-    ratings=new.ratings,
-    timestamps=new.timestamps,
-  )
-  moved = interactions_lib.drop_duplicates(
-    interactions_lib.without_pairs(moved, grown), 'first'
-  )
-  both = {
-    field: None
-    if getattr(grown, field) is None or getattr(moved, field) is None
-    else np.concatenate([getattr(grown, field), getattr(moved, field)])
-    for field in ('users', 'items', 'ratings', 'timestamps')
-  }
-  return dataclasses.replace(grown, **both)
-
-
-def _numbered(
-  old: np.ndarray, new: np.ndarray
-) -> tuple[Int[np.ndarray, ' n'], np.ndarray]:
-  """The number of each new id, and all ids; old ones keep their numbers."""
-  number = {name: i for i, name in enumerate(old.tolist())}
-  numbers = [number.setdefault(name, len(number)) for name in new.tolist()]
-  ids = np.empty(len(number), object)
-  ids[:] = list(number)
-  return np.array(numbers, np.int32), ids

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import scipy.sparse
 
-from hyperrec import ranker
+from hyperrec import padding, ranker
 
 ExportError = ranker.RecommenderError
 
@@ -137,10 +137,6 @@ def _product(kind, x_BxV, tensors) -> np.ndarray:
   return (x_BxV @ scipy.sparse.csr_matrix(parts, (size, size))).toarray()
 
 
-def _padded(size: int, least: int) -> int:
-  return 1 << (max(size, least) - 1).bit_length()
-
-
 def network(
   program: bytes,
   tensors: dict[str, np.ndarray],
@@ -201,11 +197,11 @@ def network(
 
   def score(histories: list[list[int]]) -> np.ndarray:
     kept = [h if length is None else h[-length:] for h in histories]
-    widths = [length or _padded(len(h), _SHORTEST) for h in kept]
+    widths = [length or padding.power_of_two(len(h), _SHORTEST) for h in kept]
     scores = np.empty((len(kept), num_items), np.float32)
     for width in set(widths):
       users = [user for user, own in enumerate(widths) if own == width]
-      shape = _padded(len(users), 1), width
+      shape = padding.power_of_two(len(users)), width
       items, mask = np.zeros(shape, np.int32), np.zeros(shape, bool)
       for row, user in enumerate(users):
         items[row, : len(kept[user])] = kept[user]

@@ -8,6 +8,7 @@ import pytest
 
 from hyperrec import adapting
 from hyperrec import method as method_lib
+from hyperrec.data import interactions
 from tests.makers import make_data, pairs
 
 KEY = jax.random.key(0)
@@ -260,6 +261,25 @@ def test_a_grown_catalogue_is_served_by_its_old_items(small, arrived):
   assert part.state == shared.state
   np.testing.assert_array_equal(arrived.item_ids[part.items], small.item_ids)
   assert cost == Cost()
+
+
+@pytest.mark.parametrize('policy', ['frozen', 'retrained', 'generated'])
+@pytest.mark.parametrize('takes_domains', [False, True])
+def test_a_tuple_of_one_domain_is_that_domain(
+  small, arrived, new, policy, takes_domains
+):
+  on = {'on': adapting.everything} if policy == 'generated' else {}
+  method = under(policy, model(takes_domains=takes_domains), **on)
+  for evidence in (arrived, new.take_items(np.arange(24, -1, -1))):
+    alone, wrapped = (
+      method.adapt(method.prepare(source, KEY).state, evidence, KEY).state
+      for source in (small, (small,))
+    )
+    for one, other in zip(alone, wrapped, strict=True):
+      if isinstance(one, interactions.Interactions):
+        assert pairs(one) == pairs(other)
+      else:
+        assert one == other
 
 
 def test_a_grown_catalogue_is_looked_up_refitted_or_carried_with_all_rows(

@@ -38,6 +38,7 @@ from hyperrec.systems.hyperease import (
 from hyperrec.systems.hypernetwork import generated_head
 from hyperrec.systems.linear import (
   added_popularity,
+  cease,
   content_knn,
   dan,
   ease,
@@ -99,7 +100,7 @@ MODELS = {
   'turbo_cf_dense': lambda f: turbo_cf.turbo_cf(order=2),
   'content_knn': lambda f: content_knn.content_knn(f.units),
   'content_knn_sharp': lambda f: content_knn.content_knn(f.units, sharpness=2),
-  'cease': lambda f: l3ae.cease(f.units, l2=5.0, alpha=3.0),
+  'cease': lambda f: cease.cease(f.units, l2=5.0, alpha=3.0),
   'l3ae': lambda f: l3ae.l3ae(
     f.units, l2=5.0, l2_features=2.0, trust=0.9, sharpness=1.0, popularity=0.2
   ),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import hyperrec as hr
-from hyperrec import ranker, recommender, saved_folder
+from hyperrec import features, ranker, recommender, saved_folder
 from hyperrec.data import interactions
 from tests import makers
 
@@ -28,8 +28,8 @@ def dynamic(data):
   )
 
 
-def columns(features):
-  return hr.generated(hr.item_columns(features.units))
+def columns(read):
+  return hr.generated(hr.item_columns(read.units))
 
 
 def with_columns(data):
@@ -141,6 +141,27 @@ def test_an_exact_update_equals_a_refit():
   )
 
 
+def test_a_refit_reads_texts_as_the_fit_did(tmp_path):
+  tables = []
+
+  def build(read):
+    tables.append(read.own)
+    return columns(read)
+
+  made = recommender.Recommender.fit(build, whole(), num_features=3)
+  made.save(tmp_path / 'made')
+  again = recommender.Recommender.load(tmp_path / 'made', build)
+  again.refitted()
+  assert {own(made.data).shape[1] for own in tables} == {3}
+  # Recommenders were saved without the number once.
+  head = json.loads((tmp_path / 'made' / 'recommender.json').read_text())
+  del head['state']['fields']['encoding']['fields']['num_features']
+  (tmp_path / 'made' / 'recommender.json').write_text(json.dumps(head))
+  recommender.Recommender.load(tmp_path / 'made', build).refitted()
+  loaded, refitted, _ = (own(made.data).shape[1] for own in tables[-3:])
+  assert loaded == 3 < refitted
+
+
 def test_interactions_that_are_known_are_not_taken_in_again():
   data = whole()
   made = dynamic(data)
@@ -163,6 +184,50 @@ def test_new_items_are_recommended_where_their_weights_are_generated():
   fixed = recommender.Recommender.fit(hr.frozen(hr.ease(l2=20.0)), past)
   kept = fixed.updated(data)
   assert kept.num_served == 20
+
+
+@pytest.mark.parametrize('new_item', ['i25', 'z', '0'])
+def test_new_items_are_refused_where_features_were_read_before(new_item):
+  past = dataclasses.replace(
+    whole(), item_ids=np.array([f'i{i}' for i in range(30)], object)
+  )
+  past = past.take_items(np.flatnonzero(np.arange(30) != 25))
+  read = features.read([past], 'tfidf', cache_folder=None, num_features=8)
+  settings = {'l2': 20.0, 'l2_features': 1.0, 'trust': 0.5}
+  new = interactions.from_columns(
+    ['new', 'new'], ['i1', new_item], item_text={'i1': '', new_item: 'colour1'}
+  )
+  made = recommender.Recommender.fit(
+    hr.retrained(hr.l3ae(read.units, **settings)), past, num_features=8
+  )
+  with pytest.raises(hr.CannotServe, match=f"'{new_item}'.*function of feat"):
+    made.updated(new)
+  again = recommender.Recommender.fit(
+    lambda f: hr.retrained(hr.l3ae(f.units, **settings)), past, num_features=8
+  )
+  assert again.updated(new).score([['i1']]).shape == (1, 30)
+
+
+def test_users_of_unknown_items_alone_get_popular_ones():
+  past = whole().take_items(np.arange(28))
+  fixed = recommender.Recommender.fit(hr.frozen(hr.ease(l2=20.0)), past)
+  new = interactions.from_columns(
+    ['a', 'b', 'b'], ['28', '29', '3'], item_text={'28': '', '29': '', '3': ''}
+  )
+  kept = fixed.updated(new)
+  assert kept.num_served == 28
+  counts = dict(
+    zip(kept.item_ids, kept.data.item_counts().tolist(), strict=True)
+  )
+  unknown, known = kept.recommend(users=['a', 'b'], k=5)
+  assert 'popularity' in unknown.notes[0]
+  assert not any('popularity' in note for note in known.notes)
+  assert all(score == counts[item] for item, score in unknown)
+  (batch,) = kept.recommend_to_all(5)
+  place = batch.users.tolist().index('a')
+  found = zip(batch.items[place], batch.scores[place], strict=True)
+  assert [(kept.item_ids[item], score) for item, score in found] == unknown
+  assert batch.scores[place + 1].max() < 2
 
 
 def test_what_is_loaded_is_what_was_saved(tmp_path):

@@ -36,27 +36,6 @@ def read(workdir: str | pathlib.Path) -> list[results.Row]:
   return [{**row, 'data': checksums} for row in last.values()]
 
 
-def read_all(workdirs: Iterable[pathlib.Path]) -> list[results.Row]:
-  """Returns the rows of several workdirs together.
-
-  Raises:
-    OtherRunError: see `read`.
-    ResultError: two workdirs hold the same cell, or their test
-      users differ.
-  """
-  rows: dict[tuple, results.Row] = {}
-  for workdir in workdirs:
-    for row in read(workdir):
-      if row_key(row) in rows:
-        raise results.ResultError(
-          f'{workdir} and another workdir both hold the cell {row_key(row)}; '
-          'keep one of them'
-        )
-      rows[row_key(row)] = row
-  check_alike(rows.values())
-  return list(rows.values())
-
-
 def row_key(row: results.Row) -> tuple[str, str, str, int, int]:
   """Returns the data set, regime, method, budget and seed of a row."""
   names = ('dataset', 'regime', 'method', 'budget', 'seed')

@@ -23,6 +23,7 @@ from hyperrec.systems.linear import (
   l3ae,
   linear_autoencoder,
 )
+from hyperrec.systems.linear import prior as prior_lib
 
 # Weights of MiniLM, words and n-grams in the grid, turn by turn.
 MIXTURES = ((1, 1, 1), (3, 1, 1), (1, 0, 0), (1, 2, 0), (1, 0, 2))
@@ -119,7 +120,7 @@ def solve(prior, config, data):
   """L3AE around a prior that is made already, and the operations."""
   x = data.csr()
   tilt = (x.getnnz(0) + config.prior_count) ** config.popularity
-  tilted = linear_autoencoder.tilted_prior(prior.copy(), tilt)
+  tilted = prior_lib.tilted(prior.copy(), tilt)
   ridge = np.full(x.shape[1], float(config.l2))
   return linear_autoencoder.solve_from_prior(x, ridge, tilted)
 

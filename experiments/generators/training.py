@@ -14,7 +14,7 @@ from hyperrec.systems.hyperease import (
   item_columns,
   item_generator,
 )
-from hyperrec.systems.linear import l3ae
+from hyperrec.systems.linear import cease
 from hyperrec.training import loop
 
 _HELD_OUT = 500
@@ -59,7 +59,7 @@ def generators(
       hyperease_user.hyperease_user(
         features.units, rank=64, z_dim=128, **_USER_BASE, **training
       ),
-      adapting.frozen(l3ae.cease(features.units, **_USER_BASE)),
+      adapting.frozen(cease.cease(features.units, **_USER_BASE)),
     ),
   }
 

@@ -13,7 +13,7 @@ from hyperrec.cost import measure
 from hyperrec.data import interactions, splits
 from hyperrec.evaluation import held_out, ranking, significance
 from hyperrec.systems.graph import cheby_cf, gf_cf, turbo_cf
-from hyperrec.systems.linear import dan
+from hyperrec.systems.linear import dan, ease
 
 METRICS = ('recall@20', 'ndcg@20')
 Settings = Mapping[str, Any]
@@ -43,7 +43,7 @@ ROWS = {
   'gf_cf': Row(
     gf_cf.gf_cf,
     {'rank': 256, 'low_pass': 0.3},
-    {'rank': (256, 128, 512), 'low_pass': (1.0, 0.5, 0.3, 0.2, 0.1)},
+    {'rank': (256, 128, 512, 768, 1024), 'low_pass': (1.0, 0.5, 0.3, 0.2, 0.1)},
     ('rank',),
   ),
   'cheby_cf': Row(
@@ -81,6 +81,13 @@ ROWS = {
       'user_power': (0.0, 0.2, 0.3, 0.4, 0.6),
     },
     ('l2', 'dropout', 'item_power', 'user_power'),
+    most_items=6000,
+  ),
+  'ease': Row(
+    ease.ease,
+    {'l2': 80.0},
+    {'l2': (80.0, 40.0, 20.0, 160.0, 320.0, 640.0)},
+    ('l2',),
     most_items=6000,
   ),
 }  # fmt: skip

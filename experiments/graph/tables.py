@@ -10,12 +10,12 @@ from experiments import readme, script
 from experiments.graph import rows
 
 _FOLDER = pathlib.Path('experiments/graph')
-_EASE = pathlib.Path('experiments/ease/results/gowalla.json')
 _TITLES = {
   'gf_cf': 'GF-CF',
   'cheby_cf': 'ChebyCF',
   'turbo_cf': 'Turbo-CF',
   'dan': 'DAN',
+  'ease': 'EASE',
 }
 
 
@@ -53,18 +53,11 @@ def quality_table(documents) -> str:
       cells.append('' if published is None else f'{published:.4f}')
       cells.append(f'{run["metrics"][metric]:.4f} [{low:.4f}, {high:.4f}]')
     lines.append(f'| {" | ".join(cells)} |')
-  ease = json.loads(_EASE.read_text(encoding='utf-8'))
-  cells = ['EASE ([its folder](../ease/README.md))', 'published: l2 80']
-  for metric in rows.METRICS:
-    low, high = ease['interval'][metric]
-    cells.append(f'{ease["expected"][metric]:.4f}')
-    cells.append(f'{ease["metrics"][metric]:.4f} [{low:.4f}, {high:.4f}]')
-  lines.append(f'| {" | ".join(cells)} |')
   return '\n'.join(lines)
 
 
 def cost_table(documents) -> str:
-  """What a fit and the scores of a user took, beside EASE."""
+  """What a fit and the scores of a user took."""
   lines = [
     '| method | fit | operations of the fit | peak memory | kept '
     '| scores of a user |',
@@ -74,20 +67,17 @@ def cost_table(documents) -> str:
     if run is not None:
       seconds = run['score_seconds_per_user']
       lines.append(_cost_line(f'{title}, {kind}', run['prepare'], seconds))
-  ease = json.loads(_EASE.read_text(encoding='utf-8'))
-  lines.append(_cost_line('EASE', ease['prepare'], None))
   return '\n'.join(lines)
 
 
-def _cost_line(title: str, cost, score_seconds: float | None) -> str:
-  kept = cost.get('stored_bytes')
+def _cost_line(title: str, cost, score_seconds: float) -> str:
   cells = [
     title,
     f'{cost["seconds"]:.0f} s',
     f'{cost["flops"]:.2g}',
     f'{cost["peak_bytes"] / 2**20:,.0f} MiB',
-    '' if kept is None else f'{kept / 2**20:,.0f} MiB',
-    '' if score_seconds is None else f'{1e3 * score_seconds:.1f} ms',
+    f'{cost["stored_bytes"] / 2**20:,.0f} MiB',
+    f'{1e3 * score_seconds:.1f} ms',
   ]
   return f'| {" | ".join(cells)} |'
 

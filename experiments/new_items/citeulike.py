@@ -23,7 +23,7 @@ from experiments import catalogue, script, source_flags
 from hyperrec import features as features_lib
 from hyperrec import laboratory
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.data import item_features
+from hyperrec.data import item_features, joining
 from hyperrec.data.sources import domains
 from hyperrec.evaluation import significance
 from hyperrec.regimes import task as task_lib
@@ -95,7 +95,7 @@ def judged_of(
   nothing = train.rows([])
 
   def judged(targets, others):
-    seen = interactions_lib.join_users(train, others)
+    seen = joining.join_users(train, others)
     return task_lib.Judged(train, targets, seen, nothing, new)
 
   return (

@@ -19,6 +19,7 @@ from experiments import script, source_flags
 from experiments.recommend import stored
 from hyperrec import recommender as recommender_lib
 from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import joining
 
 _MODEL = flags.DEFINE_string(
   'model', None, 'Folder of a fitted recommender.', required=True
@@ -82,7 +83,7 @@ def load() -> interactions_lib.Interactions:
   if _NEW_ITEMS.value is None:
     return data
   texts = source_flags.item_texts(_NEW_ITEMS.value)
-  return interactions_lib.with_items(data, texts)
+  return joining.with_items(data, texts)
 
 
 def _grown(old, new, what: str) -> str:

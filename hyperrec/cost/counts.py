@@ -7,6 +7,7 @@ published totals.
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -46,6 +47,14 @@ class UncountableError(ValueError):
 def matmul(m: int, n: int, k: int) -> float:
   """[m, k] @ [k, n]: a multiplication and an addition each."""
   return 2.0 * m * n * k
+
+
+def layers(num_rows: int, *widths: int) -> float:
+  """Dense layers from each width to the next, for so many rows."""
+  return sum(
+    matmul(num_rows, after, before)
+    for before, after in itertools.pairwise(widths)
+  )
 
 
 def cholesky(n: int) -> float:

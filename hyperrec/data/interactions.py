@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -163,114 +163,9 @@ class Interactions:
     return self.rows(np.lexsort((np.arange(len(self)), times, self.users)))
 
 
-def join_users(first: Interactions, second: Interactions) -> Interactions:
-  """Joins the rows of two data sets; users with the same id are merged.
-
-  The users of `first` keep their numbers; the other users of `second` follow.
-
-  Raises:
-    DataError: the two catalogues are not the same.
-  """
-  if not np.array_equal(first.item_ids, second.item_ids):
-    raise DataError(
-      f'cannot join users of {first!r} and {second!r}: their catalogues '
-      'differ; select the same items of both first (take_items)'
-    )
-  number = {name: i for i, name in enumerate(first.user_ids.tolist())}
-  new = np.array(
-    [number.setdefault(i, len(number)) for i in second.user_ids.tolist()],
-    np.int32,
-  )
-  both = lambda a, b: (  # noqa: E731
-    None if a is None or b is None else np.concatenate([a, b])
-  )
-  ids = np.empty(len(number), object)
-  ids[:] = list(number)
-  return dataclasses.replace(
-    first,
-    users=np.concatenate([first.users, new[second.users]]),
-    items=np.concatenate([first.items, second.items]),
-    ratings=both(first.ratings, second.ratings),
-    timestamps=both(first.timestamps, second.timestamps),
-    num_users=len(number),
-    user_ids=ids,
-  )
-
-
-def over_catalogue(
-  data: Interactions, larger: Interactions
-) -> Interactions | None:
-  """The rows of `data` in the numbers of a catalogue that has all its items.
-
-  Args:
-    data: the rows.
-    larger: interactions over the other catalogue.
-
-  Returns:
-    The rows with the items of `larger`; None if it lacks an item of `data`.
-  """
-  number = {name: i for i, name in enumerate(larger.item_ids.tolist())}
-  new = np.array([number.get(i, -1) for i in data.item_ids.tolist()], np.int32)
-  if (new < 0).any():
-    return None
-  return dataclasses.replace(
-    data,
-    items=new[data.items],
-    num_items=larger.num_items,
-    item_ids=larger.item_ids,
-    item_text=larger.item_text,
-  )
-
-
-def with_items(data: Interactions, text: Mapping[str, str]) -> Interactions:
-  """The same rows over a catalogue that also has items that nobody touched.
-
-  Args:
-    data: interactions with item text.
-    text: id as text -> text. Items that the catalogue has are left as they are.
-
-  Raises:
-    DataError: the catalogue has no item text.
-  """
-  if data.item_text is None:
-    raise DataError(
-      f'{data.name}: its items have no text, so items without interactions '
-      'cannot join them; name columns of text'
-    )
-  known = set(map(str, data.item_ids.tolist()))
-  more = {name: one for name, one in text.items() if name not in known}
-  ids = np.empty(data.num_items + len(more), object)
-  ids[:] = [*data.item_ids.tolist(), *more]
-  texts = np.empty(len(ids), object)
-  texts[:] = [*data.item_text.tolist(), *more.values()]
-  return dataclasses.replace(
-    data, num_items=len(ids), item_ids=ids, item_text=texts
-  )
-
-
-def grown_users(first: Interactions, second: Interactions) -> Interactions:
-  """The users who have rows in `second`, with their rows of both data sets.
-
-  Raises:
-    DataError: the two catalogues are not the same.
-  """
-  both = join_users(first, second)
-  grown = set(second.user_ids[np.unique(second.users)].tolist())
-  chosen = [i for i, name in enumerate(both.user_ids.tolist()) if name in grown]
-  return both.take_users(np.array(chosen, np.int64))
-
-
 def pair_codes(data: Interactions) -> np.ndarray:
   """The (user, item) pair of each row as one number: int64 [n]."""
   return data.users.astype(np.int64) * data.num_items + data.items
-
-
-def without_pairs(data: Interactions, known: Interactions) -> Interactions:
-  """The rows whose (user, item) pair does not occur in `known`.
-
-  Users and items must have the same numbers in both.
-  """
-  return data.rows(~np.isin(pair_codes(data), pair_codes(known)))
 
 
 def place_in_user(data: Interactions) -> np.ndarray:
@@ -504,17 +399,44 @@ def _validate(data: Interactions) -> None:
 
 def _check_numbers(data: Interactions, name: str) -> None:
   """Raises DataError unless ratings fit float32 and timestamps fit int64."""
-  for field, fits, kind in (
-    ('ratings', _fits_float32, 'a finite number'),
-    ('timestamps', _fits_int64, 'a whole number'),
+  for field, fits, kind, remedy in (
+    (
+      'ratings',
+      _fits_float32,
+      'a finite number',
+      'correct it, or leave the ratings out',
+    ),
+    (
+      'timestamps',
+      _fits_int64,
+      'a whole number',
+      'give seconds, or dates as datetimes',
+    ),
   ):
     if getattr(data, field) is None:
       continue
     column = np.asarray(getattr(data, field))
-    good = fits(column)
+    good = _where(fits, column)
     if not good.all():
-      bad = int(np.flatnonzero(~good)[0])
-      raise DataError(f'{name}: {field}[{bad}] = {column[bad]} is not {kind}')
+      bad = int(np.argmin(good))
+      (value,) = column[[bad]].tolist()
+      raise DataError(
+        f'{name}: {field}[{bad}] = {value!r} is not {kind}; {remedy}'
+      )
+
+
+def _where(
+  fits: Callable[[np.ndarray], np.ndarray], column: np.ndarray
+) -> np.ndarray:
+  """Which values fit, bool [n]; those that are no numbers do not."""
+  try:
+    return fits(column)
+  except (TypeError, ValueError, OverflowError):
+    if len(column) == 1:
+      return np.zeros(1, bool)
+  return np.concatenate(
+    [_where(fits, column[row : row + 1]) for row in range(len(column))]
+  )
 
 
 def _fits_float32(column: np.ndarray) -> np.ndarray:
@@ -525,5 +447,7 @@ def _fits_float32(column: np.ndarray) -> np.ndarray:
 def _fits_int64(column: np.ndarray) -> np.ndarray:
   if np.issubdtype(column.dtype, np.signedinteger):
     return np.ones(len(column), bool)
+  if column.dtype.kind in 'OSU':
+    column.astype(np.int64)  # of text this is stricter than what follows
   column = column.astype(np.float64)
   return (column == np.floor(column)) & (np.abs(column) < 2**63)

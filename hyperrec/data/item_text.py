@@ -190,8 +190,6 @@ def cached(
   texts: Sequence[str],
   encoder: Encoder,
   folder: str | os.PathLike,
-  *,
-  batch_size: int = 32,
 ) -> Float[np.ndarray, 'V D']:
   """`encode` with a cache: the vectors are stored in a file in `folder`.
 
@@ -210,7 +208,7 @@ def cached(
       return _load_table(path, (len(texts), encoder.config.hidden_size))
     except Exception as error:  # zipfile and numpy raise many kinds
       logging.warning('%s is damaged (%s); encoding anew', path, error)
-  table = encode(texts, encoder, batch_size=batch_size)
+  table = encode(texts, encoder)
   try:
     _save_table(path, table)
   except OSError as error:

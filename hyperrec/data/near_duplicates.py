@@ -8,7 +8,7 @@ from jaxtyping import Bool
 from hyperrec.data import interactions as interactions_lib
 
 # Two texts are near-duplicates above this cosine of their TF-IDF vectors.
-THRESHOLD = 0.9
+_THRESHOLD = 0.9
 
 _ROWS_AT_A_TIME = 1024
 
@@ -26,17 +26,13 @@ def of(
 
 
 def are_near(
-  texts: Sequence[str],
-  others: Sequence[str],
-  threshold: float = THRESHOLD,
+  texts: Sequence[str], others: Sequence[str]
 ) -> Bool[np.ndarray, ' N']:
   """Tells which texts nearly repeat one of the others.
 
   Args:
     texts: N texts; an empty one repeats nothing.
     others: those that may be repeated.
-    threshold: cosine of TF-IDF vectors of words above which two texts are
-      near-duplicates.
 
   Raises:
     DataError: scikit-learn is not installed.
@@ -57,4 +53,4 @@ def are_near(
     (rows[start : start + _ROWS_AT_A_TIME] @ columns).max(axis=1).toarray()
     for start in range(0, len(texts), _ROWS_AT_A_TIME)
   ]
-  return np.concatenate(best)[:, 0] > threshold
+  return np.concatenate(best)[:, 0] > _THRESHOLD

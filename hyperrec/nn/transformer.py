@@ -250,3 +250,29 @@ class Block(nn.Module):
     if self.norm_first:
       return x_BxLxD + part(norm(x_BxLxD))
     return norm(x_BxLxD + part(x_BxLxD))
+
+
+def forward_flops(
+  num_rows: int,
+  length: int,
+  num_candidates: int,
+  *,
+  dim: int,
+  hidden_dim: int,
+  num_layers: int,
+) -> float:
+  """Operations of blocks whose positions score candidates.
+
+  Look-ups, norms and softmax are not counted; a multiply-add counts as two.
+
+  Args:
+    num_rows: B.
+    length: L.
+    num_candidates: number of items that each position scores.
+    dim: D, the width of the embeddings.
+    hidden_dim: width of the hidden layer of a block.
+    num_layers: number of blocks.
+  """
+  block = 4 * dim**2 + 2 * dim * hidden_dim + 2 * length * dim
+  position = num_layers * block + dim * num_candidates
+  return 2.0 * num_rows * length * position

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.data import splits
+from hyperrec.data import joining, splits
 from hyperrec.regimes import people
 from hyperrec.regimes import task as task_lib
 
@@ -73,7 +73,7 @@ def _make_task(
   shown = place < following.user_counts()[following.users] // 2
   before = _joined([source, evidence, following.rows(shown)])
   # What a user knows already, where repeats are kept, is not to be found.
-  targets = interactions_lib.without_pairs(following.rows(~shown), before)
+  targets = joining.without_pairs(following.rows(~shown), before)
   users = np.flatnonzero(following.user_counts() >= 2)
   if len(users) < 2:
     raise DataError(
@@ -112,7 +112,7 @@ def rehearse(task: Task, seed: int, num_domains: int = 0) -> tuple[Task]:
 
 def _joined(slices: list[Interactions]) -> Interactions:
   """Slices of one data set, which number users alike, as one."""
-  return functools.reduce(interactions_lib.join_users, slices)
+  return functools.reduce(joining.join_users, slices)
 
 
 REGIME = task_lib.Regime(

@@ -11,6 +11,10 @@ N = 64
 A = jnp.ones((N, N))
 
 
+def test_layers_are_products_of_their_widths():
+  assert counts.layers(3, 5, 7, 2) == 2 * 3 * (5 * 7 + 7 * 2)
+
+
 def test_matmul_is_exact():
   assert counts.program(lambda a: a @ a, A) == counts.matmul(N, N, N)
 

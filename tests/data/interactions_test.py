@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 from hyperrec.data import interactions
-from tests.makers import make_data, pairs
+from tests.makers import make_data
 
 DataError = interactions.DataError
 
@@ -168,15 +168,6 @@ def test_no_users_are_a_selection_and_no_items_are_not():
     make_data().take_items([])
 
 
-def test_stacking_needs_one_catalogue():
-  data = make_data()
-  first, second = data.take_users([0, 1]), data.take_users([2])
-  both = interactions.join_users(first, second)
-  assert pairs(both) == pairs(first) | pairs(second)
-  with pytest.raises(DataError, match='catalogues differ'):
-    interactions.join_users(first, second.take_items([0, 1]))
-
-
 def test_datetimes_are_times():
   zone = datetime.timezone(datetime.timedelta(hours=2))
   times = [
@@ -194,14 +185,24 @@ def test_datetimes_are_times():
     interactions.from_columns((i for i in range(2)), [1, 2])
 
 
-def test_items_that_nobody_touched_join_the_catalogue():
-  data = interactions.from_columns(
-    [1, 2], [7, 8], item_text={7: 'a lamp', 8: 'a rug'}
+@pytest.mark.parametrize(
+  ('given', 'message'),
+  [
+    (
+      {'rating': [1, 'good']},
+      r"ratings\[1\] = 'good' is not a finite .*; corr",
+    ),
+    ({'rating': [1.0, None]}, r'ratings\[1\] = None'),
+    ({'timestamp': ['5', '2020-01-01']}, r"timestamps\[1\] = '2020-01-01' is"),
+    ({'timestamp': ['5', '1e3']}, r"timestamps\[1\] = '1e3' .*; give seconds"),
+    ({'timestamp': [None, 5.0]}, r'timestamps\[0\] = None'),
+  ],
+)
+def test_text_that_is_no_number_is_named(given, message):
+  with pytest.raises(interactions.DataError, match=message):
+    interactions.from_columns([1, 2], [1, 2], **given)
+  numbers = interactions.from_columns(
+    [1, 2], [1, 2], rating=['1', '2.5'], timestamp=['5', '7']
   )
-  grown = interactions.with_items(data, {'8': 'other', '9': 'a vase'})
-  assert [str(name) for name in grown.item_ids] == ['7', '8', '9']
-  assert grown.item_text.tolist() == ['a lamp', 'a rug', 'a vase']
-  np.testing.assert_array_equal(grown.items, data.items)
-  bare = interactions.from_columns([1, 2], [7, 8])
-  with pytest.raises(interactions.DataError, match='no text'):
-    interactions.with_items(bare, {'9': 'a vase'})
+  assert numbers.ratings.tolist() == [1, 2.5]
+  assert numbers.timestamps.tolist() == [5, 7]

@@ -605,6 +605,14 @@ def test_lines_of_a_user_and_items(tmp_path):
     load(path, sequences=True, column_names=('user', 'item'))
 
 
+def test_lines_of_a_user_and_items_are_chosen_by_a_condition(tmp_path):
+  path = write(tmp_path, '1,10,20\n2,9,30\n')
+  for condition in ('item > 15', 'item > 15 and "user" < 10'):
+    data = load(path, sequences=True, separator=',', where=condition)
+    assert data.item_ids[data.items].tolist() == [20, 30]
+    assert data.user_ids[data.users].tolist() == [1, 2]
+
+
 def test_a_leading_tilde_is_the_home_folder(tmp_path, monkeypatch):
   monkeypatch.setenv('HOME', str(tmp_path))
   write(tmp_path, 'user,item\n1,2\n2,3\n', 'mine.csv')

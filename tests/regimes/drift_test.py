@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hyperrec import regimes
-from hyperrec.data import interactions
+from hyperrec.data import interactions, joining
 from hyperrec.regimes import drift
 from tests.makers import make_data, pairs
 
@@ -42,10 +42,10 @@ def test_more_slices_hold_those_of_fewer():
 def test_a_user_may_come_again_in_the_evidence():
   task = drift.make_task(make_data(num_users=60), 2, seed=0, num_heldout=10)
   evidence = task.test.evidence
-  both = interactions.join_users(task.source, evidence)
+  both = joining.join_users(task.source, evidence)
   assert both.num_users < task.source.num_users + evidence.num_users
   assert pairs(both) == pairs(task.source) | pairs(evidence)
-  grown = interactions.grown_users(task.source, evidence)
+  grown = joining.grown_users(task.source, evidence)
   assert set(grown.user_ids) == set(evidence.user_ids)
   assert pairs(grown) == {
     pair for pair in pairs(both) if pair[0] in set(evidence.user_ids)
@@ -72,6 +72,6 @@ def test_what_cannot_be_cut_is_said():
 def test_new_ids_are_numbered_after_the_known():
   first = interactions.from_columns(['a', 'b'], ['x', 'y'])
   second = first.take_users(np.array([1]))
-  joined = interactions.join_users(second, first)
+  joined = joining.join_users(second, first)
   assert joined.user_ids.tolist() == ['b', 'a']
   assert joined.num_users == 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hyperrec import adapting, laboratory, regimes
-from hyperrec.data import interactions
+from hyperrec.data import interactions, joining
 from hyperrec.regimes import returning_users
 from hyperrec.systems.linear import ease
 from tests.makers import make_data, pairs
@@ -113,7 +113,7 @@ def test_users_with_few_items_are_never_judged_and_stay_whole():
   padded = dataclasses.replace(
     short, num_items=long.num_items, item_ids=long.item_ids
   )
-  data = interactions.join_users(long, padded)
+  data = joining.join_users(long, padded)
   task = task_of(data, num_heldout=100)
   judged = {
     *task.test.histories.user_ids.tolist(),

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.data import original_ids
-from hyperrec.data.sources import packing, reading
+from hyperrec.data.sources import packing, reading, sql
 
 DataError = interactions_lib.DataError
 Rows = reading.Rows
@@ -27,8 +27,8 @@ _DATE = (
   r'( ?(Z|UTC|GMT|[-+]\d\d(:?\d\d)?|[A-Z]\w+/\w+(/\w+)?))?)?$'
 )
 # Names of time zones with one meaning; PST, IST and CET have several.
-# A value that is missing, as `reading.MISSING` has them.
-_MISSING = f'(?i)^({"|".join(reading.MISSING)})$'
+# A value that is missing, as `sql.MISSING` has them.
+_MISSING = f'(?i)^({"|".join(sql.MISSING)})$'
 _ZONE = r'(^|[^A-Za-z])(Z|UTC|GMT|[A-Z]\w+/\w+)([^A-Za-z]|$)'
 _COMMON_FORMATS = (
   '%d.%m.%Y', '%m/%d/%Y', '%d/%m/%Y', '%d-%m-%Y', '%d.%m.%y', '%m/%d/%y',

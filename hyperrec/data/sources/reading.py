@@ -11,48 +11,22 @@ import itertools
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
 
 from hyperrec.data import interactions as interactions_lib
-from hyperrec.data.sources import packing, text_files
+from hyperrec.data.sources import packing, sql, text_files
 
 DataError = interactions_lib.DataError
 Form = text_files.Form
 Layout = text_files.Layout
+Files = text_files.Files
 Path = str | os.PathLike
 
-_LONGEST_LINE = 2**24
 _BATCH_ROWS = 2**17
-# Words that stand for a missing value, in upper or lower case.
-MISSING = ('', 'nan', 'null', 'none')
-# Column that numbers the rows of all files, if that is needed.
-_ROW = 'hyperrec_row'
-_FILE = 'hyperrec_file'
-# Begins the names of texts that `Form.where` reads as numbers.
-_TEXT = 'hyperrec_text_'
-
-
-class Files(NamedTuple):
-  """Opened files that have the same columns.
-
-  Attributes:
-    paths: The files, in the order in which their rows are read.
-    layouts: Layout of each file; None for a file that is not text.
-    names: Names of the columns.
-    form: The options, with the columns' names as the files spell them.
-  """
-
-  paths: tuple[pathlib.Path, ...]
-  layouts: tuple[Layout | None, ...]
-  names: tuple[str, ...]
-  form: Form
-
-  def __str__(self) -> str:
-    return ', '.join(map(str, self.paths))
 
 
 class Rows(NamedTuple):
@@ -151,10 +125,10 @@ def first_rows(
   path: pathlib.Path, columns: Iterable[str], number: int
 ) -> pa.Table | None:
   """The first rows of a Parquet or JSON file; None if it cannot be read."""
-  chosen = ', '.join(map(_name, columns))
-  query = f'select {chosen} from {_described(path)} limit {number}'
+  chosen = ', '.join(map(sql.column, columns))
+  query = f'select {chosen} from {sql.described(path)} limit {number}'
   try:
-    return _packed(_connect().sql(query))[0]
+    return _packed(sql.connect().sql(query))[0]
   except duckdb.Error:
     return None
 
@@ -176,15 +150,15 @@ def place(rows: Rows, row: int) -> str:
   files = rows.files
   with contextlib.ExitStack() as stack:
     copies = _copies(stack, files, all_text=True)
-    connection = _connect()
-    numeric = _numeric_columns(connection, files, copies)
-    query = _query(files, copies, (_ROW,), rows.complete, numeric=numeric)
+    connection = sql.connect()
+    numeric = sql.numeric_columns(connection, files, copies)
+    query = sql.query(files, copies, (sql.ROW,), rows.complete, numeric=numeric)
     number = _number(connection, f'{query} limit 1 offset {row}') - 1
     for path, layout, copy in zip(
       files.paths, files.layouts, copies, strict=True
     ):
       found = path, layout
-      scan = _scan(copy, layout, files)
+      scan = sql.scan(copy, layout, files)
       size = _number(connection, f'select count(*) from ({scan})')
       if number < size:
         break
@@ -226,18 +200,6 @@ def find_column(files: Files, name: str, flag: str) -> str:
   )
 
 
-def _connect() -> duckdb.DuckDBPyConnection:
-  """A DuckDB connection in UTC that never downloads extensions."""
-  connection = duckdb.connect(
-    config={
-      'autoinstall_known_extensions': False,
-      'autoload_known_extensions': False,
-    }
-  )
-  connection.execute("set timezone = 'UTC'")
-  return connection
-
-
 def _number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
   """The single number that a query returns."""
   return connection.execute(query).fetchall()[0][0]
@@ -249,20 +211,20 @@ def compute(column: pa.ChunkedArray, expression: str) -> pa.ChunkedArray:
   Raises:
     duckdb.Error: the expression cannot be computed.
   """
-  values = _connect().from_arrow(pa.table({'x': column}))
+  values = sql.connect().from_arrow(pa.table({'x': column}))
   return values.project(f'{expression} as y').to_arrow_table().column('y')
 
 
 def _read(files, places, columns, complete) -> Rows:
   """`read` from `places`: the files or copies of them."""
-  connection = _connect()
-  numeric = _numeric_columns(connection, files, places)
-  query = _query(files, places, columns, complete, numeric=numeric)
+  connection = sql.connect()
+  numeric = sql.numeric_columns(connection, files, places)
+  query = sql.query(files, places, columns, complete, numeric=numeric)
   table, texts = _packed(connection.sql(query))
   num_read = num_selected = table.num_rows
   if files.form.where or complete:
     num_read, num_selected = connection.execute(
-      _query(files, places, (), numeric=numeric, counted=True)
+      sql.query(files, places, (), numeric=numeric, counted=True)
     ).fetchall()[0]
   if num_read == 0:
     raise DataError(f'{files}: there are no rows; give a file with some')
@@ -296,182 +258,12 @@ def _packed(
   return table, tuple(texts)
 
 
-def _query(
-  files: Files, places, columns, complete=(), *, numeric=None, counted=False
-) -> str:
-  """SQL that selects `columns`, or that counts all rows and the selected ones.
-
-  Args:
-    files: see `open_files`.
-    places: paths that are read: the files or copies of them.
-    columns: names of the columns.
-    complete: see `read`.
-    numeric: see `_numeric_columns`; `Form.where` reads these as numbers.
-    counted: whether to count all rows and those that meet `Form.where`.
-  """
-  form = files.form
-  rows = ' union all '.join(
-    f'select *, {number} as {_FILE} from ({_scan(path, layout, files)})'
-    for number, (path, layout) in enumerate(
-      zip(places, files.layouts, strict=True)
-    )
-  )
-  is_numbered = bool(form.fill_down) or _ROW in columns
-  if is_numbered:
-    rows = f'select row_number() over () as {_ROW}, * from ({rows})'
-  if form.fill_down:
-    within = [_FILE, *([form.fill_within] if form.fill_within else [])]
-    part = ', '.join(map(_name, within))
-    filled = ', '.join(
-      f"last_value(nullif(trim({_name(name)}::varchar), '') ignore nulls) over "
-      f'(partition by {part} order by {_ROW} rows unbounded preceding) as '
-      f'{_name(name)}'
-      for name in form.fill_down
-    )
-    rows = f'select * replace ({filled}) from ({rows})'
-  if counted:
-    kept = f' filter (where ({form.where}\n))' if form.where else ''
-    rows = f'select * {_numeric(numeric or {})} from ({rows})'
-    return f'select count(*), count(*){kept} from ({rows})'
-  text_of = {}
-  if form.where:
-    # The condition compares numbers; the columns that are read stay text.
-    text_of = {name: _TEXT + name for name in numeric or {}}
-    texts = ''.join(
-      f', {_name(name)} as {_name(text)}' for name, text in text_of.items()
-    )
-    rows = f'select * {_numeric(numeric or {})}{texts} from ({rows})'
-    rows = f'select * from ({rows}) where ({form.where}\n)'
-  words = ', '.join(map(_string, MISSING))
-  conditions = [
-    f"lower(trim(coalesce({_name(text_of.get(name, name))}::varchar, ''))) "
-    f'not in ({words})'
-    for name in complete
-  ]
-  chosen = ', '.join(
-    f'{_name(text_of.get(name, name))} as {_name(name)}' for name in columns
-  )
-  kept = f' where {" and ".join(conditions)}' if conditions else ''
-  order = f' order by {_ROW}' if is_numbered else ''
-  return f'select {chosen} from ({rows}){kept}{order}'
-
-
-def _numeric(kinds: Mapping[str, str]) -> str:
-  """SQL that converts columns of text to numbers of the given types."""
-  casts = ', '.join(
-    f'try_cast(trim({_name(name)}) as {kind}) as {_name(name)}'
-    for name, kind in kinds.items()
-  )
-  return f'replace ({casts})' if casts else ''
-
-
-def _numeric_columns(connection, files: Files, places) -> dict[str, str]:
-  """Text columns that hold only numbers and are named by `Form.where`.
-
-  Returns:
-    Name -> 'hugeint' if all are whole numbers, otherwise 'double'. A column in
-    which a number has leading zeros stays text.
-  """
-  condition = (files.form.where or '').lower()
-  names = [name for name in files.names if name.lower() in condition]
-  if not names:
-    return {}
-  rows = connection.sql(_query(files._replace(form=Form()), places, names))
-  texts = [
-    name
-    for name, kind in zip(names, rows.types, strict=True)
-    if str(kind) == 'VARCHAR'
-  ]
-  found = {}
-  for name in texts:
-    whole, number = rows.aggregate(
-      f"bool_and(trim({_name(name)}) = '' or regexp_full_match("
-      f"trim({_name(name)}), '-?(0|[1-9][0-9]*)')), "
-      f"bool_and(trim({_name(name)}) = '' or (not regexp_matches("
-      f"trim({_name(name)}), '^0[0-9]') and try_cast(trim({_name(name)}) as "
-      'double) is not null))'
-    ).fetchall()[0]
-    if number:
-      found[name] = 'hugeint' if whole else 'double'
-  return found
-
-
-def _scan(path: pathlib.Path, layout: Layout | None, files: Files) -> str:
-  """SQL that reads one file, with columns in the order of the first file."""
-  chosen = ', '.join(map(_name, files.names))
-  if layout is None:
-    return f'select {chosen} from {_described(path)}'
-  names = ('line',) if layout.is_of_sequences else layout.names
-  columns = ', '.join(f"{_string(name)}: 'varchar'" for name in names)
-  packed = 'gzip' if text_files.is_packed(path) else 'none'
-  scan = (
-    f'read_csv({_only(path)}, auto_detect=false, '
-    f'columns={{{columns}}}, header={layout.has_header}, '
-    f'skip={layout.skipped}, delim={_string(layout.separator)}, '
-    f'quote={_string(layout.quote)}, escape={_string(layout.quote)}, '
-    f"compression='{packed}', max_line_size={_LONGEST_LINE})"
-  )
-  if layout.is_of_sequences:
-    separator = files.form.separator
-    blanks = r'\s+'
-    if separator and separator not in ('tab', 'space', r'\t'):
-      blanks = rf'\s*{re.escape(separator)}\s*'
-    scan = (
-      '(select parts[1] as user, unnest(parts[2:]) as item, '
-      'unnest(range(len(parts) - 1)) as timestamp from '
-      f'(select string_split_regex(trim(line), {_string(blanks)}) as parts '
-      f'from {scan}))'
-    )
-  return f'select {chosen} from {scan}'
-
-
-def _described(path: pathlib.Path) -> str:
-  """SQL that reads a Parquet or JSON file, which names its own columns."""
-  if text_files.kind_of(path) == text_files.PARQUET:
-    return f'read_parquet({_only(path)})'
-  found = _connect().sql(
-    f"select * from read_json({_only(path)}, sample_size=-1, format='auto')"
-  )
-  kinds = zip(found.columns, map(_json_kind, found.types), strict=True)
-  columns = ', '.join(f"{_string(name)}: '{kind}'" for name, kind in kinds)
-  return f"read_json({_only(path)}, format='auto', columns={{{columns}}})"
-
-
-def _json_kind(kind) -> str:
-  """The SQL type of a JSON column; plain values are read as text.
-
-  DuckDB would otherwise read ids such as 10-11-12 as dates.
-  """
-  if str(kind).endswith('[]'):
-    return 'varchar[]'
-  is_kept = str(kind) == 'BOOLEAN' or str(kind).startswith(('STRUCT', 'MAP'))
-  return str(kind).replace("'", "''") if is_kept else 'varchar'
-
-
-def _only(path: pathlib.Path) -> str:
-  """Path and options with which DuckDB reads exactly one file.
-
-  DuckDB would read [, * and ? as patterns, and folders such as user=9 as
-  columns.
-  """
-  escaped = re.sub(r'([\[*?])', r'[\1]', str(path))
-  return f'{_string(escaped)}, hive_partitioning=false'
-
-
-def _name(name: str) -> str:
-  """A quoted name of a column in SQL."""
-  return '"' + name.replace('"', '""') + '"'
-
-
-def _string(text: object) -> str:
-  """A quoted string in SQL."""
-  return "'" + str(text).replace("'", "''") + "'"
-
-
 def _own_names(path: pathlib.Path) -> tuple[str, ...]:
   """The column names in a Parquet or JSON file."""
   try:
-    return tuple(_connect().sql(f'select * from {_described(path)}').columns)
+    return tuple(
+      sql.connect().sql(f'select * from {sql.described(path)}').columns
+    )
   except duckdb.Error as error:
     is_parquet = text_files.kind_of(path) == text_files.PARQUET
     kind = 'Parquet' if is_parquet else 'JSON'

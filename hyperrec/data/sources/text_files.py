@@ -107,6 +107,25 @@ class Layout(NamedTuple):
     return '"' if self.separator in _QUOTED else ''
 
 
+class Files(NamedTuple):
+  """Opened files that have the same columns.
+
+  Attributes:
+    paths: The files, in the order in which their rows are read.
+    layouts: Layout of each file; None for a file that is not text.
+    names: Names of the columns.
+    form: The options, with the columns' names as the files spell them.
+  """
+
+  paths: tuple[pathlib.Path, ...]
+  layouts: tuple[Layout | None, ...]
+  names: tuple[str, ...]
+  form: Form
+
+  def __str__(self) -> str:
+    return ', '.join(map(str, self.paths))
+
+
 def kind_of(path: pathlib.Path) -> str:
   """The suffix of a file's name in lower case, without .gz."""
   suffixes = [suffix.lower() for suffix in path.suffixes]

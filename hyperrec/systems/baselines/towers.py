@@ -10,6 +10,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hyperrec.cost import counts
+
 
 class TwoTower(nn.Module):
   """Two towers with one hidden layer each.
@@ -63,5 +65,5 @@ def forward_flops(
     num_users: B.
     model: the network, of which only the sizes count.
   """
-  towers = 4.0 * num_items * model.hidden_dim * (width + model.dim)
-  return towers + 4.0 * num_users * num_items * model.dim
+  tower = counts.layers(num_items, width, model.hidden_dim, model.dim)
+  return 2 * tower + 4.0 * num_users * num_items * model.dim

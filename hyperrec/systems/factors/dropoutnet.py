@@ -26,6 +26,7 @@ from jaxtyping import Array, Float
 
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
+from hyperrec.cost import counts
 from hyperrec.systems.factors import ials, least_squares, row_blocks
 from hyperrec.training import loop, optimizers
 from hyperrec.training import step as step_lib
@@ -220,7 +221,7 @@ def program(
 
 def net_flops(config: DropoutnetConfig, num_rows: int, width: int) -> float:
   """Operations of a network, for so many rows of inputs."""
-  return 2.0 * num_rows * config.hidden_dim * (width + config.dim)
+  return counts.layers(num_rows, width, config.hidden_dim, config.dim)
 
 
 class _Inputs(NamedTuple):

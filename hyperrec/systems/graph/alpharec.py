@@ -28,6 +28,7 @@ from jaxtyping import Array, Float
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec import program as program_lib
+from hyperrec.cost import counts
 from hyperrec.systems.graph import light_convolution
 from hyperrec.training import loop, optimizers
 from hyperrec.training import step as step_lib
@@ -244,7 +245,7 @@ def program(network: TextMap, state: AlpharecState) -> Program:
 
 def map_flops(config: AlpharecConfig, num_rows: int, width: int) -> float:
   """Operations of the map of so many texts."""
-  return 2.0 * num_rows * config.hidden_dim * (width + config.dim)
+  return counts.layers(num_rows, width, config.hidden_dim, config.dim)
 
 
 def step_flops(config: AlpharecConfig, domain: _Domain) -> float:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from hyperrec.cost import counts
 from hyperrec.systems.hyperease import item_columns
-from hyperrec.systems.linear import spd_inverse
+from hyperrec.systems.linear import item_kernel, spd_inverse
 
 
 def generate(
@@ -45,7 +45,7 @@ def regress(
   """The kernel regression of each item on all others, and the operations."""
   num_items = len(table)
   diagonal = np.diag_indices(num_items)
-  k_VxV = item_columns.kernel(table, table, sharpness)
+  k_VxV = item_kernel.kernel(table, table, sharpness)
   k_VxV[diagonal] += np.float32(l2)
   # A row of an inverse tells the regression of that item on all others.
   shares_VxV = spd_inverse.spd_inverse(k_VxV)

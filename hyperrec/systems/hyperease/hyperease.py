@@ -18,6 +18,7 @@ from hyperrec.systems.linear import (
   linear_autoencoder,
   weights_program,
 )
+from hyperrec.systems.linear import prior as prior_lib
 
 Cost = method_lib.Cost
 Features = method_lib.Features
@@ -180,7 +181,7 @@ def generate(
     generator, own, shared, data.csr(), config.strengths
   )
   if not config.solve:
-    return Outcome(linear_autoencoder.prior_weights(prior), cost)
+    return Outcome(prior_lib.as_weights(prior), cost)
   ridge = np.full(data.num_items, float(config.l2))
   try:
     weights, operations = linear_autoencoder.solve_from_prior(

@@ -31,7 +31,9 @@ import optax
 import scipy.sparse
 from jaxtyping import Array, Bool, Float, Int
 
+from hyperrec import config as config_lib
 from hyperrec import method as method_lib
+from hyperrec import padding
 from hyperrec import program as program_lib
 from hyperrec.cost import counts
 from hyperrec.data import interactions as interactions_lib
@@ -68,6 +70,9 @@ _NEVER = -1e9
 _HELDOUT = 512
 _DRAWS = 8
 _STRANGERS = 256
+# Whatever share is held out, one of four users judges, one stops a training,
+# and two are left to be trained on; their factors need two.
+_FEWEST_USERS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,25 +110,30 @@ class UserConfig:
       held-out users.
   """
 
-  l2: float = 300.0
-  alpha: float = 0.0
-  sharpness: float = 0.0
-  popularity: float = 0.0
+  l2: float = config_lib.field(300.0, above=0)
+  alpha: float = config_lib.field(0.0, least=0)
+  sharpness: float = config_lib.field(0.0, least=0)
+  popularity: float = config_lib.field(0.0, least=0)
   together: bool = True
-  conditioning: str = 'history'
-  rank: int = 32
-  z_dim: int = 32
-  hidden_dim: int = 64
-  dropout: float = 0.5
-  steps: int = 500
-  batch_size: int = 100
-  lr: float = 1e-3
-  weight_decay: float = 1e-2
-  max_norm: float = 1.0
-  heldout_share: float = 0.2
-  evaluate_every: int = 50
-  members: int = 3
-  caution: float = 1.0
+  conditioning: str = config_lib.field(
+    'history', choices=user_correction.CONDITIONINGS
+  )
+  rank: int = config_lib.field(32, least=1)
+  z_dim: int = config_lib.field(32, least=1)
+  hidden_dim: int = config_lib.field(64, least=1)
+  dropout: float = config_lib.field(0.5, least=0, below=1)
+  steps: int = config_lib.field(500, least=0)
+  batch_size: int = config_lib.field(100, least=1)
+  lr: float = config_lib.field(1e-3, above=0)
+  weight_decay: float = config_lib.field(1e-2, least=0)
+  max_norm: float = config_lib.field(1.0, above=0)
+  heldout_share: float = config_lib.field(0.2, least=0, below=1)
+  evaluate_every: int = config_lib.field(50, least=1)
+  members: int = config_lib.field(3, least=1)
+  caution: float = config_lib.field(1.0, least=0)
+
+  def __post_init__(self):
+    config_lib.check(self)
 
 
 class Params(NamedTuple):
@@ -176,10 +186,9 @@ def hyperease_user(
     **hyperparameters: fields of `UserConfig`.
 
   Raises:
-    ValueError: the conditioning is unknown or a number is out of its range.
+    DataError: the conditioning is unknown or a number is out of its range.
   """
   config = UserConfig(**hyperparameters)
-  _check(config)
 
   def fit_to(data, key, start=None, run=None):
     del start
@@ -209,19 +218,6 @@ def hyperease_user(
   )
 
 
-def _check(config: UserConfig) -> None:
-  known = user_correction.CONDITIONINGS
-  if config.conditioning not in known:
-    raise ValueError(
-      f'conditioning={config.conditioning!r} is unknown; use one of {known}'
-    )
-  for name in ('dropout', 'heldout_share'):
-    if not 0 <= getattr(config, name) < 1:
-      raise ValueError(f'{name}={getattr(config, name)} must be in [0, 1)')
-  if config.members < 1:
-    raise ValueError(f'members={config.members} must be at least 1')
-
-
 def _network(config: UserConfig) -> UserConfig:
   """The configuration without what no compiled program depends on.
 
@@ -233,6 +229,9 @@ def _network(config: UserConfig) -> UserConfig:
     alpha=0.0,
     sharpness=0.0,
     popularity=0.0,
+    together=False,
+    heldout_share=0.0,
+    evaluate_every=1,
     members=1,
     caution=0.0,
   )
@@ -250,7 +249,7 @@ def fit(
   Each generator is saved in a folder of its own in the workdir of `run`.
 
   Raises:
-    CannotServe: fewer than two users have items, there is only one item, or
+    CannotServe: fewer than four users have items, there is only one item, or
       `alpha` is above 0 and there are no features.
   """
   if config.alpha and features is None:
@@ -260,10 +259,11 @@ def fit(
     )
   x_UxV = data.csr()
   active = np.flatnonzero(x_UxV.getnnz(axis=1))
-  if min(len(active), data.num_items) < 2:
+  if len(active) < _FEWEST_USERS or data.num_items < 2:
     raise CannotServe(
-      'HyperEASE for users needs at least two users with items and two items; '
-      f'{data.name or "the source"} has {len(active)} and {data.num_items}'
+      f'HyperEASE for users needs at least {_FEWEST_USERS} users with items, '
+      f'and 2 items; {data.name or "the source"} has {len(active)} and '
+      f'{data.num_items}: give more, or take EASE'
     )
   rows_FxV, operations = None, 0.0
   if config.alpha:
@@ -394,8 +394,8 @@ def score(
   Rows are padded to a power of two, so that few shapes are compiled.
   """
   x_BxV = histories.csr()
-  padding = (1 << max(0, x_BxV.shape[0] - 1).bit_length()) - x_BxV.shape[0]
-  shown_BxV = np.pad(x_BxV.toarray(), ((0, padding), (0, 0)))
+  more = padding.power_of_two(x_BxV.shape[0]) - x_BxV.shape[0]
+  shown_BxV = np.pad(x_BxV.toarray(), ((0, more), (0, 0)))
   together_BxV = np.zeros_like(shown_BxV)
   if state.together is not None:
     found_BxV = simulated_users.log_together(state.together, x_BxV)

@@ -35,6 +35,7 @@ from hyperrec.systems.hyperease import (
 )
 from hyperrec.systems.linear import (
   item_item,
+  item_kernel,
   linear_autoencoder,
   weights_program,
 )
@@ -100,12 +101,14 @@ class Catalogue(NamedTuple):
     watched: users by whom the length of new columns is chosen.
     absent: (g X'X + l2_update I)^-1, with g the weight of absent users; None
       if that is 0 or nothing is updated.
+    users: the X of `absent`; None without it.
   """
 
   weights: Float[np.ndarray, 'V V']
   factor: Float[np.ndarray, 'V V'] | None
   watched: old_ranking.Watched
   absent: Float[np.ndarray, 'V V'] | None = None
+  users: scipy.sparse.csr_matrix | None = None
 
 
 class Grown(NamedTuple):
@@ -175,19 +178,17 @@ def catalogue(
   x_UxV = data.csr()
   watched, operations = old_ranking.watch(x_UxV, precision)
   weights = linear_autoencoder.weights_from_precision(precision)
-  factor = absent = None
+  factor = absent = users = None
   if not config.neighbours:
     factor = kernel_factor(table, config.sharpness, config.l2_kernel)
     operations += kernel_flops(*table.shape)
   if config.updates and config.absent_weight:
-    absent = linear_autoencoder.precision_cheapest(
-      x_UxV * np.float32(np.sqrt(config.absent_weight)),
-      np.full(data.num_items, float(config.l2_update)),
+    users = x_UxV
+    absent, of_absent = column_update.inverse(
+      x_UxV, config.absent_weight, config.l2_update
     )
-    operations += linear_autoencoder.precision_flops(
-      x_UxV.getnnz(1), data.num_items
-    )
-  return Catalogue(weights, factor, watched, absent), operations
+    operations += of_absent
+  return Catalogue(weights, factor, watched, absent, users), operations
 
 
 def score(state: Catalogue | Grown, histories: method_lib.Histories):
@@ -207,18 +208,6 @@ def program(state: Catalogue | Grown) -> Program:
   return weights_program.of_weights(weights)
 
 
-def kernel(
-  left: Float[np.ndarray, 'M F'],
-  right: Float[np.ndarray, 'N F'],
-  sharpness: float,
-) -> Float[np.ndarray, 'M N']:
-  """exp(s (f . g - 1)) between rows of length 1, float32."""
-  product = left.astype(np.float32) @ right.T.astype(np.float32)
-  product -= 1
-  product *= np.float32(sharpness)
-  return np.exp(product, out=product)
-
-
 def kernel_factor(
   table: Float[np.ndarray, 'V F'], sharpness: float, l2: float
 ) -> Float[np.ndarray, 'V V']:
@@ -231,7 +220,7 @@ def kernel_factor(
   memory.check_memory(
     3 * 4 * num_items**2, f'a kernel between {num_items} items'
   )
-  k_VxV = kernel(table, table, sharpness)
+  k_VxV = item_kernel.kernel(table, table, sharpness)
   k_VxV[np.diag_indices(num_items)] += np.float32(l2)
   return scipy.linalg.cholesky(
     k_VxV, lower=True, overwrite_a=True, check_finite=False
@@ -307,7 +296,7 @@ def regression(
   """
   shares_VxN = scipy.linalg.cho_solve(
     (factor, True),
-    kernel(known, new, sharpness),
+    item_kernel.kernel(known, new, sharpness),
     overwrite_b=True,
     check_finite=False,
   )
@@ -346,14 +335,13 @@ def take_in(
       operations = column_update.update(
         columns, x_known, x_new, config.l2_update
       )
-    else:
-      operations = column_update.update_with_absent(
-        columns,
-        x_known,
-        x_new,
-        state.absent,
-        weight=config.absent_weight,
-        l2=config.l2_update,
+    elif x_new.nnz:
+      of_absent = {'weight': config.absent_weight, 'l2': config.l2_update}
+      absent, of_change = column_update.renew_inverse(
+        state.absent, state.users, x_known, **of_absent
+      )
+      operations = of_change + column_update.update_with_absent(
+        columns, x_known, x_new, absent, **of_absent
       )
   factor, of_factor = old_ranking.longest(
     state.watched, columns, config.most_lost, _LONGEST

@@ -40,6 +40,7 @@ from jaxtyping import Array, Float, Int
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.cost import counts
+from hyperrec.data import interactions as interactions_lib
 from hyperrec.systems.graph import spectrum
 from hyperrec.systems.hyperease import (
   column_mixture,
@@ -71,6 +72,8 @@ CONDITIONINGS = ('item', 'shuffled', 'constant')
 @dataclasses.dataclass(frozen=True)
 class ItemGeneratorConfig(item_columns.ItemColumnsConfig):
   """Hyperparameters of trained columns, beside those of the closed form.
+
+  Of these, `neighbours` must be 0.
 
   Attributes:
     rank: Dimensions r of the correction.
@@ -106,6 +109,15 @@ class ItemGeneratorConfig(item_columns.ItemColumnsConfig):
   patience: float = 1.0
   caution: float = config_lib.field(2.0, least=0)
   conditioning: str = config_lib.field('item', choices=CONDITIONINGS)
+
+  def __post_init__(self):
+    super().__post_init__()
+    if self.neighbours:
+      raise interactions_lib.DataError(
+        f'neighbours={self.neighbours} must be 0: the networks are trained on '
+        'kernel regressions on all old items; take item_columns for a '
+        'regression on few'
+      )
 
 
 class Known(NamedTuple):
@@ -632,8 +644,8 @@ def correct(
 def _net_flops(config, num_items: int, known: Known, num_out: int) -> float:
   """Operations of a network for so many items."""
   width = known.table.shape[1] + known.facts.shape[1]
-  between = width + config.hidden_dim + num_out
-  return counts.matmul(num_items, config.hidden_dim, between)
+  hidden = config.hidden_dim
+  return counts.layers(num_items, width, hidden, hidden, num_out)
 
 
 def _widths(tables: Tables) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
-from hyperrec.cost import counts
+from hyperrec.cost import counts, memory
 from hyperrec.systems.hyperease import old_ranking
 from hyperrec.systems.linear import (
   item_item,
@@ -195,11 +195,10 @@ def generate_flops(
   config: LocalColumnsConfig, num_new: int, width: int
 ) -> float:
   """Operations of `generate`."""
-  m = config.similar
-  per_item = counts.matmul(1, config.candidates, width)
-  per_item += counts.matmul(m, m, width) + counts.cholesky(m)
-  per_item += 2 * counts.triangular_solve(m, 1)
-  return num_new * (per_item + counts.matmul(1, m, config.neighbours))
+  search = counts.matmul(1, config.candidates, width)
+  per_item = local_kernel.flops(config.similar, width, search)
+  per_item += counts.matmul(1, config.similar, config.neighbours)
+  return num_new * per_item
 
 
 def take_in(
@@ -243,6 +242,9 @@ def update(rows: Csr, x_known: Csr, x_new: Csr, l2: float) -> Csr:
     x_known: [U, V] interactions with old items.
     x_new: [U, N] interactions with new items.
     l2: ridge.
+
+  Raises:
+    InsufficientMemoryError: the largest system does not fit.
   """
   by_item = x_new.tocsc()
   ends, number_N = by_item.indptr, np.diff(by_item.indptr)
@@ -252,6 +254,12 @@ def update(rows: Csr, x_known: Csr, x_new: Csr, l2: float) -> Csr:
   missing_P = (1 - told_P).astype(np.float32)
   dual_P = np.zeros(len(item_P), np.float32)
   size_N = 1 << np.ceil(np.log2(np.maximum(number_N, 1))).astype(int)
+  memory.check_memory(
+    # The system, with its ridge and scaled, and its factor.
+    4 * 4 * int(size_N.max(initial=1)) ** 2,
+    f'the update by an item with {number_N.max(initial=0)} interactions',
+    'give fewer interactions of new items, or fit anew with them',
+  )
   for size in np.unique(size_N[number_N > 0]):
     items = np.flatnonzero((size_N == size) & (number_N > 0))
     place = np.arange(size)

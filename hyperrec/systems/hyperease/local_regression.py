@@ -57,11 +57,9 @@ def shares(
     values = np.asarray(shares_Bxm)[: len(rows)]
     np.put_along_axis(found[start : start + _BATCH], places, values, axis=1)
   width = known.shape[1]
-  per_item = counts.matmul(1, num_items, width)
-  per_item += num_items * np.log2(max(2, num_items))
-  per_item += counts.matmul(neighbours, neighbours, width)
-  per_item += counts.cholesky(neighbours)
-  per_item += 2 * counts.triangular_solve(neighbours, 1)
+  search = counts.matmul(1, num_items, width)
+  search += num_items * np.log2(max(2, num_items))
+  per_item = local_kernel.flops(neighbours, width, search)
   return np.ascontiguousarray(found.T), num_new * per_item
 
 

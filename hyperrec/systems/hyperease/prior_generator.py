@@ -27,6 +27,7 @@ from hyperrec.systems.hyperease import (
   relation_transfer,
 )
 from hyperrec.systems.linear import feature_relation, linear_autoencoder
+from hyperrec.systems.linear import prior as prior_lib
 
 Cost = counts.Cost
 Counted = feature_relation.Counted
@@ -34,6 +35,10 @@ Csr = scipy.sparse.csr_matrix
 Prior = linear_autoencoder.Prior
 
 _L2_FEATURES = 3.0
+# Relative ridges of M on the side of the users and of the items
+# (`relation_map.fit`), and the ridge of EASE on each domain.
+_L2_USERS, _L2_ITEMS = 1.0, 1.5
+_L2_WEIGHTS = 100.0
 
 
 class Domain(NamedTuple):
@@ -83,22 +88,12 @@ class Generator(NamedTuple):
   popularity: item_popularity.PopularityMap
 
 
-def learn(
-  domains: list[Domain],
-  *,
-  carries: bool = True,
-  l2_users: float = 1.0,
-  l2_items: float = 1.5,
-  l2_weights: float = 100.0,
-) -> Generator:
+def learn(domains: list[Domain], *, carries: bool = True) -> Generator:
   """Learns the generator on all domains, in closed form.
 
   Args:
     domains: one or more domains with the same number F of features.
     carries: whether anchors are learned; False for a transfer of 0.
-    l2_users: relative ridge of M on the users' side; see `relation_map.fit`.
-    l2_items: relative ridge of M on the items' side; see `relation_map.fit`.
-    l2_weights: ridge of EASE on each domain.
 
   Raises:
     ValueError: there is no domain, or features do not fit their domain.
@@ -106,26 +101,28 @@ def learn(
   for x, features in domains:
     relation_map.check_features(features, x.shape[1])
   domains = [Domain(x, _centred(features)) for x, features in domains]
-  relation = relation_map.fit(domains, l2_users=l2_users, l2_items=l2_items)
+  relation = relation_map.fit(domains, l2_users=_L2_USERS, l2_items=_L2_ITEMS)
   own = [
-    norm(linear_autoencoder.feature_prior(d.features, _L2_FEATURES, 1.0))
+    norm(prior_lib.from_features(d.features, _L2_FEATURES, 1.0))
     for d in domains
   ]
   mapped = [norm(relation_map.prior(d.features, relation)) for d in domains]
   return Generator(
     relation * _scale(own, mapped),
-    _anchors(domains, own, l2_weights) if carries else (),
+    _anchors(domains, own) if carries else (),
     item_popularity.pool([item_popularity.fit(*d) for d in domains]),
   )
 
 
-def _anchors(domains, own, l2_weights):
+def _anchors(domains, own):
   # The transfer costs the same for any number of domains.
   share = {
     'rank': max(1, relation_transfer.RANK // len(domains)),
     'num_anchors': max(1, relation_transfer.MAX_ANCHORS // len(domains)),
   }
-  anchors = [relation_transfer.fit(*d, l2=l2_weights, **share) for d in domains]
+  anchors = [
+    relation_transfer.fit(*d, l2=_L2_WEIGHTS, **share) for d in domains
+  ]
   carried = []
   for one in anchors:
     near = relation_transfer.likeness(
@@ -192,10 +189,8 @@ def generate(
   log_rate_V = item_popularity.log_posterior(
     generator.popularity, shared, evidence
   )
-  tilted = linear_autoencoder.tilted_prior(
-    total, np.exp(strengths.popularity * log_rate_V)
-  )
-  rank = linear_autoencoder.prior_rank(tilted)
+  tilted = prior_lib.tilted(total, np.exp(strengths.popularity * log_rate_V))
+  rank = prior_lib.rank(tilted)
   of_tilt = 2.0 * len(shared) * (shared.shape[1] + rank)
   return Counted(tilted, Cost(of_text + of_tilt, of_text))
 
@@ -230,10 +225,8 @@ def _sum(parts, num_items: int):
     return relation_map.add(*parts), 0.0
   operations = 0.0
   for part in others:
-    first = linear_autoencoder.add_prior(first, 1.0, part)
-    operations += counts.matmul(
-      num_items, num_items, linear_autoencoder.prior_rank(part)
-    )
+    first = prior_lib.add(first, 1.0, part)
+    operations += counts.matmul(num_items, num_items, prior_lib.rank(part))
   return first, operations
 
 

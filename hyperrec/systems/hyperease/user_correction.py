@@ -7,9 +7,8 @@ B [V, V] is fixed and has a zero diagonal; B_u also has exactly a zero diagonal.
 z_u encodes the user's row x [V]. From it the generator makes r + 2 numbers:
 the strengths c of r factors, the strength c_0 of an item bias b, and the
 strength c_1 of l(x), the logarithm of how often other users took up each item
-together with those of x. (A column
-of ones in A would give the same bias if the diagonal were not zero.) B_u is
-never formed.
+together with those of x. (A column of ones in A would give the same bias if the
+diagonal were not zero.) B_u is never formed.
 
 In GLSLIM (Christakopoulou & Karypis, RecSys 2016), the user-specific part is a
 matrix for each cluster of users; here it is a point in r dimensions.
@@ -179,14 +178,6 @@ def correction_of_others(
   """
   product = factors.right @ ((shown @ factors.left) * c.factors)
   return product + c.bias * factors.bias + c.together * together
-
-
-def weights(
-  base: Float[Array, 'V V'], factors: Factors, c: Coefficients
-) -> Float[Array, 'V V']:
-  """B_u itself, for inspection; scoring does not need it."""
-  change = (factors.left * c.factors[None]) @ factors.right.T
-  return base + change - jnp.diag(jnp.diagonal(change))
 
 
 def init_factors(x: Csr, rank: int) -> Factors:

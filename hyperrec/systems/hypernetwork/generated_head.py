@@ -18,6 +18,7 @@ import optax
 from jaxtyping import Array, Bool, Float
 
 from hyperrec import method as method_lib
+from hyperrec import padding
 from hyperrec import program as program_lib
 from hyperrec.cost import counts
 from hyperrec.data import interactions as interactions_lib
@@ -207,8 +208,8 @@ def score(
   Rows are padded to a power of two, so that few shapes are compiled.
   """
   x_BxV = histories.csr(bool).toarray()
-  padding = (1 << max(0, len(x_BxV) - 1).bit_length()) - len(x_BxV)
-  x_BxV = np.pad(x_BxV, ((0, padding), (0, 0)))
+  more = padding.power_of_two(len(x_BxV)) - len(x_BxV)
+  x_BxV = np.pad(x_BxV, ((0, more), (0, 0)))
   logits_BxV = _logits(config, state.theta, state.base, x_BxV)
   return np.asarray(logits_BxV)[: len(histories.items)]
 

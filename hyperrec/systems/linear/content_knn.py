@@ -12,7 +12,7 @@ import numpy as np
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.cost import counts
-from hyperrec.systems.linear import item_item, linear_autoencoder
+from hyperrec.systems.linear import item_item, item_kernel, linear_autoencoder
 
 Cost = method_lib.Cost
 Model = method_lib.Model
@@ -49,10 +49,7 @@ def content_knn(features: method_lib.Features, **hyperparameters: Any) -> Model:
       diagonal = 2.0 * table.size
       weights = linear_autoencoder.factored(table, table.T)
       return Outcome(weights, Cost(diagonal, of_text=diagonal))
-    weights = table @ table.T
-    weights -= 1
-    weights *= np.float32(config.sharpness)
-    np.exp(weights, out=weights)
+    weights = item_kernel.kernel(table, table, config.sharpness)
     np.fill_diagonal(weights, 0)
     operations = counts.matmul(len(table), len(table), table.shape[1])
     return Outcome(weights, Cost(operations, of_text=operations))

@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import joining
 from hyperrec.systems.linear import (
   linear_autoencoder,
   weights_program,
@@ -30,8 +32,11 @@ class DynamicConfig:
       model is refitted; float32 accumulates rounding over many updates.
   """
 
-  l2: float
+  l2: float = config_lib.field(above=0)
   max_drift: float = 1e-2
+
+  def __post_init__(self):
+    config_lib.check(self)
 
 
 class Inverse(NamedTuple):
@@ -62,7 +67,7 @@ def ease_dynamic(**hyperparameters: Any) -> Model:
     return _outcome(p_VxV, operations)
 
   def update(state, source, evidence):
-    data = interactions_lib.join_users(source, evidence)
+    data = joining.join_users(source, evidence)
     added, removed = changed_rows(source, evidence)
     counts = np.concatenate([added.getnnz(1), removed.getnnz(1)])
     operations = woodbury.update_flops(data.num_items, len(counts), counts)
@@ -103,7 +108,7 @@ def changed_rows(source: Interactions, evidence: Interactions):
   A user of the source has an old row, which must be removed; a new user has
   none.
   """
-  grown = interactions_lib.grown_users(source, evidence)
+  grown = joining.grown_users(source, evidence)
   is_known = np.isin(source.user_ids, grown.user_ids)
   old = source.take_users(np.flatnonzero(is_known)).csr()
   return grown.csr(), old[np.diff(old.indptr) > 0]

@@ -14,7 +14,7 @@ from jaxtyping import Int
 from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.cost import counts
-from hyperrec.data import interactions as interactions_lib
+from hyperrec.data import joining
 from hyperrec.systems.linear import (
   item_item,
   local_kernel,
@@ -153,20 +153,17 @@ def l3ae_local(features: Features, **hyperparameters: Any) -> Model:
     operations = sparse_autoencoder.neighbour_flops(
       x_UxV, config.neighbours + similar
     )
-    of_text = data.num_items * kernel_flops(config, table.shape[1])
+    width = table.shape[1]
+    of_text = data.num_items * local_kernel.flops(
+      config.neighbours + config.similar,
+      width,
+      search=counts.matmul(1, config.candidates, width),
+    )
     return Outcome(weights, Cost(operations + of_text, of_text=of_text))
 
   return item_item.closed_form(
     'l3ae_local', config, fit, needs_interactions=False
   )
-
-
-def kernel_flops(config: L3aeLocalConfig, width: int) -> float:
-  """Operations of an item's column of the relation between features."""
-  m = config.neighbours + config.similar
-  regression = counts.matmul(m, m, width) + counts.cholesky(m)
-  search = counts.matmul(1, config.candidates, width)
-  return search + regression + 2 * counts.triangular_solve(m, 1)
 
 
 def neighbours_of(weights: Csr, width: int) -> Int[np.ndarray, 'V m']:
@@ -180,7 +177,7 @@ def neighbours_of(weights: Csr, width: int) -> Int[np.ndarray, 'V m']:
 
 def _changed(source, evidence) -> tuple[Csr, Csr]:
   """Rows of X of the users of the evidence, before and after it."""
-  grown = interactions_lib.grown_users(source, evidence)
+  grown = joining.grown_users(source, evidence)
   row = {name: i for i, name in enumerate(source.user_ids.tolist())}
   known = np.array([row.get(name, -1) for name in grown.user_ids.tolist()])
   old = source.csr()[np.maximum(known, 0)]

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.systems.linear import item_item, sparse_autoencoder
 
@@ -20,8 +21,11 @@ class SparseConfig:
     neighbours: Largest number of weights per item.
   """
 
-  l2: float
+  l2: float = config_lib.field(above=0)
   neighbours: int
+
+  def __post_init__(self):
+    config_lib.check(self)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.cost import counts, memory
 from hyperrec.data import interactions as interactions_lib
@@ -43,13 +44,12 @@ class EslerConfig:
     max_steps: Largest number of steps.
   """
 
-  l2: float
+  l2: float = config_lib.field(above=0)
   tolerance: float = 1e-3
   max_steps: int = 500
 
   def __post_init__(self):
-    if self.l2 <= 0:
-      raise ValueError(f'l2={self.l2} must be positive')
+    config_lib.check(self)
 
 
 @dataclasses.dataclass(frozen=True)

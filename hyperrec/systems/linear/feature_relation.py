@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from hyperrec.cost import counts
 from hyperrec.systems.linear import item_kernel, linear_autoencoder
+from hyperrec.systems.linear import prior as prior_lib
 
 
 class Counted(NamedTuple):
@@ -43,8 +44,8 @@ def relation(
   """
   num_items, width = features.shape
   if not sharpness > 0:
-    operations = linear_autoencoder.feature_prior_flops(num_items, width)
-    prior = linear_autoencoder.feature_prior(features, l2_features, trust)
+    operations = prior_lib.from_features_flops(num_items, width)
+    prior = prior_lib.from_features(features, l2_features, trust)
     return Counted(prior, counts.Cost(operations, operations))
   dense = item_kernel.relation(features, sharpness, l2_features)
   dense *= dense.dtype.type(trust)

@@ -42,10 +42,11 @@ def relation(
     f'a kernel between {num_items} items',
     'set sharpness=0, which makes the prior linear',
   )
-  kernel = _kernel(features, sharpness)
+  units = _units(features)
+  k_VxV = kernel(units, units, sharpness)
   diagonal = np.diag_indices(num_items)
-  kernel[diagonal] += l2
-  inverse = spd_inverse.spd_inverse(kernel)
+  k_VxV[diagonal] += l2
+  inverse = spd_inverse.spd_inverse(k_VxV)
   inverse *= -1 / np.diagonal(inverse)
   inverse[diagonal] = 0
   return inverse
@@ -68,21 +69,26 @@ def factor(
     3 * spd_inverse.spd_inverse_peak_bytes(num_items),
     f'the factor of a kernel between {num_items} items',
   )
-  kernel = _kernel(features, sharpness).astype(np.float64)
-  kernel[np.diag_indices(num_items)] += 1e-3
+  units = _units(features)
+  k_VxV = kernel(units, units, sharpness).astype(np.float64)
+  k_VxV[np.diag_indices(num_items)] += 1e-3
   lower = scipy.linalg.cholesky(
-    kernel, lower=True, overwrite_a=True, check_finite=False
+    k_VxV, lower=True, overwrite_a=True, check_finite=False
   )
   operations = 2.0 * num_items**2 * features.shape[1] + num_items**3 / 3
   return lower.astype(np.float32), operations
 
 
-def _kernel(features, sharpness):
-  units = _units(features)
-  kernel = units @ units.T
-  kernel -= 1
-  kernel *= sharpness
-  return np.exp(kernel, out=kernel)
+def kernel(
+  left: Float[np.ndarray, 'M F'],
+  right: Float[np.ndarray, 'N F'],
+  sharpness: float,
+) -> Float[np.ndarray, 'M N']:
+  """exp(s (f . g - 1)) between rows of length 1 or 0, float32."""
+  product = np.asarray(left, np.float32) @ np.asarray(right, np.float32).T
+  product -= 1
+  product *= np.float32(sharpness)
+  return np.exp(product, out=product)
 
 
 def flops(num_items: int, width: int) -> float:

@@ -1,4 +1,4 @@
-"""Linear models with item features: L3AE and CEASE."""
+"""L3AE: EASE around a relation of item features."""
 
 import dataclasses
 from typing import Any
@@ -12,6 +12,7 @@ from hyperrec.systems.linear import (
   item_item,
   linear_autoencoder,
 )
+from hyperrec.systems.linear import prior as prior_lib
 
 Cost = method_lib.Cost
 Features = method_lib.Features
@@ -24,8 +25,9 @@ class L3aeConfig:
   """Hyperparameters of L3AE.
 
   Attributes:
-    l2: Total ridge lambda_X + lambda_E, in the paper's letters.
-    l2_features: Ridge lambda_F of C, the item relation made from features.
+    l2: Total ridge lambda_X + lambda_E, in the paper's letters, above 0.
+    l2_features: Ridge lambda_F of C, the item relation made from features,
+      above 0.
     trust: Share lambda_E / (lambda_X + lambda_E) of the ridge that pulls
       towards C instead of zero, from 0 to 1; 0 is EASE.
     sharpness: Sharpness of the kernel of which C is made (`item_kernel`); 0 is
@@ -36,28 +38,15 @@ class L3aeConfig:
       popularity is estimated, above 0.
   """
 
-  l2: float
-  l2_features: float
-  trust: float
-  sharpness: float = 0.0
+  l2: float = config_lib.field(above=0)
+  l2_features: float = config_lib.field(above=0)
+  trust: float = config_lib.field(least=0, most=1)
+  sharpness: float = config_lib.field(0.0, least=0)
   popularity: float = 0.0
   prior_count: float = config_lib.field(1.0, above=0)
 
   def __post_init__(self):
     config_lib.check(self)
-
-
-@dataclasses.dataclass(frozen=True)
-class CeaseConfig:
-  """Hyperparameters of CEASE.
-
-  Attributes:
-    l2: Ridge lambda, above 0.
-    alpha: Scale of the feature rows; its square enters the Gram matrix.
-  """
-
-  l2: float
-  alpha: float
 
 
 def l3ae(features: Features, **hyperparameters: Any) -> Model:
@@ -83,10 +72,8 @@ def l3ae(features: Features, **hyperparameters: Any) -> Model:
     )
     if config.popularity:
       counts_V = x_UxV.getnnz(0) + config.prior_count
-      prior = linear_autoencoder.tilted_prior(
-        prior, counts_V**config.popularity
-      )
-      rank = linear_autoencoder.prior_rank(prior)
+      prior = prior_lib.tilted(prior, counts_V**config.popularity)
+      rank = prior_lib.rank(prior)
       cost += Cost(x_UxV.nnz + 2.0 * data.num_items * rank)
     ridge = np.full(data.num_items, float(config.l2))
     weights, operations = linear_autoencoder.solve_from_prior(
@@ -95,23 +82,3 @@ def l3ae(features: Features, **hyperparameters: Any) -> Model:
     return Outcome(weights, cost + Cost(operations))
 
   return item_item.closed_form('l3ae', config, fit, needs_interactions=False)
-
-
-def cease(features: Features, **hyperparameters: Any) -> Model:
-  """CEASE (Jeunen et al., RecSys 2020): EASE on users stacked with features.
-
-  Args:
-    features: gives the item features.
-    **hyperparameters: fields of `CeaseConfig`.
-  """
-  config = CeaseConfig(**hyperparameters)
-
-  def fit(data):
-    x_UxV, rows_FxV = data.csr(), config.alpha * features(data).T
-    ridge = np.full(data.num_items, float(config.l2))
-    lengths = np.append(x_UxV.getnnz(1), np.count_nonzero(rows_FxV, axis=1))
-    operations = linear_autoencoder.solve_flops(lengths, data.num_items)
-    weights = linear_autoencoder.solve(x_UxV, ridge, stacked=rows_FxV)
-    return Outcome(weights, Cost(operations))
-
-  return item_item.closed_form('cease', config, fit, needs_interactions=False)

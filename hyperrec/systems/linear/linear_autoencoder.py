@@ -210,7 +210,7 @@ def precision(
   p_VxV = gram(x, dtype)
   if stacked is not None:
     rows_FxV = stacked.astype(dtype)
-    _add_product(p_VxV, rows_FxV.T, rows_FxV)
+    add_product(p_VxV, rows_FxV.T, rows_FxV)
   p_VxV[np.diag_indices(num_items)] += ridge.astype(dtype)
   return spd_inverse_lib.spd_inverse(p_VxV)
 
@@ -249,11 +249,19 @@ def weights_from_precision(
     ridge: [V], needed with `prior`, `relax` or without the constraint.
     prior: B0; None is zero.
     relax: xi >= 0 of RLAE (Moon et al., SIGIR 2023, arXiv 2305.12922), the
-      upper limit of the diagonal; 0 keeps the diagonal at zero. It cannot be
-      combined with a prior.
+      upper limit of the diagonal; 0 keeps the diagonal at zero.
     constrained: False drops the constraint, which gives the plain ridge
       solution B = I - P Lambda.
+
+  Raises:
+    ValueError: there is a prior, and `relax` is above 0 or the constraint is
+      dropped.
   """
+  if prior is not None and (relax or not constrained):
+    raise ValueError(
+      f'relax={relax} and constrained={constrained} cannot be combined with a '
+      'prior: take relax=0 and constrained=True, or no prior'
+    )
   p_diag = np.diagonal(precision_VxV).copy()
   num_items = len(p_diag)
   product = None
@@ -271,13 +279,13 @@ def weights_from_precision(
   weights = precision_VxV
   weights *= -scale.astype(weights.dtype)
   if product is not None:
-    _add_product(weights, *product)
+    add_product(weights, *product)
   diagonal = np.diag_indices(num_items)
   weights[diagonal] = 0 if constrained else 1 - p_diag * scale
   return weights
 
 
-def _add_product(out, left, right, block: int = 2048) -> None:
+def add_product(out, left, right, block: int = 2048) -> None:
   """Adds left @ right to `out` by row blocks, without a second such matrix."""
   for start in range(0, len(out), block):
     out[start : start + block] += left[start : start + block] @ right
@@ -392,25 +400,6 @@ def solve(
   return solve_primal(x, ridge, prior, dtype, stacked)
 
 
-def feature_prior(
-  features: Float[np.ndarray, 'V F'], l2: float, weight: float = 1.0
-) -> Prior:
-  """EASE on item features times `weight`, as a prior in factors of rank F.
-
-  This is the first step of L3AE (arXiv 2508.13500). In the dual form, C =
-  EASE(F'; l2) equals W'W diag(1 / diag P) off the diagonal, so no V x V matrix
-  is needed.
-  """
-  features = np.asarray(features, np.float64)
-  inner = features.T @ features
-  inner[np.diag_indices(len(inner))] += l2
-  lower = scipy.linalg.cholesky(inner, lower=True)
-  w_FxV = scipy.linalg.solve_triangular(lower, features.T, lower=True)
-  # (F F' + l2 I)^-1 = (I - W'W) / l2: the factor l2 cancels in W'W / diag P.
-  shrink = weight / (1 - np.einsum('fv,fv->v', w_FxV, w_FxV))
-  return Prior(w_FxV.T, w_FxV * shrink)
-
-
 def scores(x: Csr, weights: Weights) -> Float[np.ndarray, 'B V']:
   """Scores x B of sparse histories x [B, V]; the weights are not symmetric."""
   if isinstance(weights, FactoredWeights):
@@ -456,36 +445,6 @@ def solve_from_prior(
   return solve(x, ridge, prior), operations
 
 
-def feature_prior_flops(num_items: int, width: int) -> float:
-  """Operations of `feature_prior`."""
-  return (
-    counts.matmul(width, width, num_items)
-    + counts.cholesky(width)
-    + counts.triangular_solve(width, num_items)
-  )
-
-
-def prior_weights(prior: Prior | Float[np.ndarray, 'V V']) -> Weights:
-  """A prior as weights; a prior in factors gets a zero diagonal."""
-  return prior if isinstance(prior, np.ndarray) else factored(*prior)
-
-
-def prior_rank(prior: Prior | Float[np.ndarray, 'V V']) -> int:
-  """The rank of a prior; a dense one has rank V."""
-  return len(prior) if isinstance(prior, np.ndarray) else prior.left.shape[1]
-
-
-def tilted_prior(
-  prior: Prior | Float[np.ndarray, 'V V'], tilt_V: Float[np.ndarray, ' V']
-) -> Prior | Float[np.ndarray, 'V V']:
-  """D^-1 prior D with D = diag(tilt); overwrites a dense prior."""
-  if not isinstance(prior, np.ndarray):
-    return Prior(prior.left / tilt_V[:, None], prior.right * tilt_V)
-  prior /= tilt_V[:, None].astype(prior.dtype)
-  prior *= tilt_V.astype(prior.dtype)
-  return prior
-
-
 def solve_flops(
   row_counts: np.ndarray, num_items: int, rank: int = 0, primal: bool = False
 ) -> float:
@@ -513,22 +472,3 @@ def solve_around_flops(row_counts: np.ndarray, num_items: int) -> float:
   if not is_dual_cheaper(int(users), num_items):
     return counts.gram(row_counts) + 3 * items**3 + 4 * items**2
   return solve_flops(row_counts, num_items) + 6 * users * items**2
-
-
-def add_prior(weights: Weights, scale: float, prior: Prior) -> Weights:
-  """The sum scale * weights + prior, with a zero diagonal.
-
-  Dense weights are overwritten with the sum.
-  """
-  if not isinstance(weights, FactoredWeights):
-    weights *= weights.dtype.type(scale)
-    _add_product(
-      weights,
-      prior.left.astype(weights.dtype),
-      prior.right.astype(weights.dtype),
-    )
-    np.fill_diagonal(weights, 0)
-    return weights
-  left = np.concatenate([weights.left, prior.left], axis=1)
-  right = np.concatenate([scale * weights.right, prior.right])
-  return factored(left, right, weights.left.dtype)

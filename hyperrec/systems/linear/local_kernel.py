@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from hyperrec.cost import counts
 from hyperrec.training import mesh as mesh_lib
 
 # Systems that a device solves at once.
@@ -43,6 +44,22 @@ def columns(
 
   return mesh_lib.map_items(
     *near.shape, _BATCH, make, _of_batch, np.float32(sharpness), np.float32(l2)
+  )
+
+
+def flops(num_near: int, width: int, search: float) -> float:
+  """Operations of the regression of one item.
+
+  Args:
+    num_near: m, the number of neighbours.
+    width: F.
+    search: operations by which the neighbours are found.
+  """
+  return (
+    search
+    + counts.matmul(num_near, num_near, width)
+    + counts.cholesky(num_near)
+    + 2 * counts.triangular_solve(num_near, 1)
   )
 
 

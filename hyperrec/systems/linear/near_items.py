@@ -26,35 +26,31 @@ _SAMPLE = 2**15
 _STEPS = 8
 
 
-def by_users(
-  x: Csr, neighbours: int, chosen: Int[np.ndarray, ' N'] | None = None
-) -> Int[np.ndarray, 'N m']:
+def by_users(x: Csr, neighbours: int) -> Int[np.ndarray, 'V m']:
   """The items with the largest cosine c_ij / sqrt(c_i c_j), as `ease_sparse`.
 
   Args:
     x: users' items [U, V], binary.
     neighbours: m. Ties go to the items with lower numbers.
-    chosen: items whose neighbours are wanted; None wants those of all.
 
   Returns:
     The most similar items first; -1 where fewer share a user with the item.
   """
   num_items = x.shape[1]
-  chosen = np.arange(num_items) if chosen is None else chosen
   roots_V = np.sqrt(np.maximum(x.getnnz(0), 1).astype(np.float32))
   x_VxU = x.T.tocsr()
-  near_NxM = np.empty((len(chosen), neighbours), np.int32)
-  for start in range(0, len(chosen), _BLOCK):
+  near_VxM = np.empty((num_items, neighbours), np.int32)
+  for start in range(0, num_items, _BLOCK):
     part = slice(start, start + _BLOCK)
-    rows = (x_VxU[chosen[part]] @ x).tocsr()
+    rows = (x_VxU[part] @ x).tocsr()
     rows.sort_indices()
-    own = np.repeat(chosen[part], np.diff(rows.indptr))
+    own = np.repeat(np.arange(num_items)[part], np.diff(rows.indptr))
     # An item is no neighbour of itself.
     rows.data[rows.indices == own] = 0
     rows.eliminate_zeros()
     rows.data /= roots_V[rows.indices]
-    near_NxM[part], _ = top_k.of_sparse(rows, neighbours)
-  return near_NxM
+    near_VxM[part], _ = top_k.of_sparse(rows, neighbours)
+  return near_VxM
 
 
 def joined(

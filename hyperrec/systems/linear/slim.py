@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from hyperrec import config as config_lib
 from hyperrec import method as method_lib
 from hyperrec.systems.linear import item_item, linear_autoencoder
 from hyperrec.systems.linear import slim_admm as slim_lib
@@ -24,9 +25,12 @@ class SlimConfig:
     max_iterations: Largest number of ADMM iterations.
   """
 
-  l1: float
-  l2: float
+  l1: float = config_lib.field(least=0)
+  l2: float = config_lib.field(above=0)
   max_iterations: int = 30
+
+  def __post_init__(self):
+    config_lib.check(self)
 
 
 def slim(**hyperparameters: Any) -> Model:

@@ -18,6 +18,9 @@ from hyperrec.cost import memory
 
 Csr = scipy.sparse.csr_matrix
 
+# Vectors by which the error of an inverse is measured.
+_PROBES = 4
+
 
 def update(
   precision_VxV: Float[np.ndarray, 'V V'],
@@ -63,20 +66,14 @@ def extend(
   return out
 
 
-def drift(
-  precision_VxV: Float[np.ndarray, 'V V'],
-  x: Csr,
-  l2: float,
-  num_probes: int = 4,
-  seed: int = 0,
-) -> float:
+def drift(precision_VxV: Float[np.ndarray, 'V V'], x: Csr, l2: float) -> float:
   """The error of P as an inverse: the relative error of (X'X + l2 I) P v.
 
   It is the largest over random sign probes v [V]; 0 is exact. It costs O(V^2)
   per probe.
   """
-  random = np.random.default_rng(seed)
-  probes = random.choice([-1.0, 1.0], size=(len(precision_VxV), num_probes))
+  random = np.random.default_rng(0)
+  probes = random.choice([-1.0, 1.0], size=(len(precision_VxV), _PROBES))
   solved = precision_VxV @ probes.astype(precision_VxV.dtype)
   solved = solved.astype(np.float64)
   back = x.T @ (x @ solved) + l2 * solved

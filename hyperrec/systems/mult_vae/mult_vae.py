@@ -11,7 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from hyperrec import config as config_lib
 from hyperrec import method as method_lib
+from hyperrec import padding
 from hyperrec import program as program_lib
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.systems.mult_vae import variational_autoencoder
@@ -55,7 +57,7 @@ class MultVaeConfig:
   variational: bool = True
   hidden_dim: int = 600
   latent_dim: int = 200
-  dropout: float = 0.5
+  dropout: float = config_lib.field(0.5, least=0, below=1)
   epochs: int = 200
   batch_size: int = 500
   lr: float = 1e-3
@@ -63,6 +65,9 @@ class MultVaeConfig:
   anneal_steps: int | None = None
   weight_decay: float = 0.0
   finetune_epochs: int = 20
+
+  def __post_init__(self):
+    config_lib.check(self)
 
 
 def mult_vae(**hyperparameters: Any) -> Model:
@@ -174,9 +179,9 @@ def score(
   The batch is padded to a power of two, so that few shapes are compiled.
   """
   x_BxV = histories.csr(bool).toarray()
-  padding = (1 << max(0, len(x_BxV) - 1).bit_length()) - len(x_BxV)
+  more = padding.power_of_two(len(x_BxV)) - len(x_BxV)
   model = make_model(config, histories.num_items)
-  x_BxV = np.pad(x_BxV, ((0, padding), (0, 0)))
+  x_BxV = np.pad(x_BxV, ((0, more), (0, 0)))
   logits_BxV = np.asarray(logits(model, params, x_BxV))
   return logits_BxV[: len(histories.items)]
 

@@ -16,6 +16,7 @@ import numpy as np
 from absl import logging
 from jaxtyping import Bool, Int
 
+from hyperrec import padding
 from hyperrec.data import interactions as interactions_lib
 from hyperrec.systems.p5 import tokenizer as tokenizer_lib
 
@@ -270,7 +271,7 @@ def _tell_cut(template: str, source_length: int) -> None:
 
 def roomy(length: int) -> int:
   """The next power of two, at least 4, so that few lengths are compiled."""
-  return max(4, 1 << max(0, length - 1).bit_length())
+  return padding.power_of_two(length, least=4)
 
 
 def _is_list(value) -> bool:

@@ -24,6 +24,12 @@ _EXTRA, _PASSES = 10, 4
 CONSENSUS = ('popularity', 'mean rating')
 # Weight, in ratings, of the global mean in the mean rating of an item.
 _SHRINKAGE = 5.0
+# Implicit ALS: weight a of the term that pulls every entry to 0, strength b of
+# the penalty, and number of rounds, each of which solves all users, then all
+# items.
+_UNOBSERVED = 0.1
+_L2 = 0.003
+_ROUNDS = 8
 
 
 def consensus(ratings: Csr) -> Float[np.ndarray, 'V 2']:
@@ -45,14 +51,12 @@ def consensus(ratings: Csr) -> Float[np.ndarray, 'V 2']:
   return centred / np.where(spread > 1e-6, spread, np.inf)
 
 
-def svd_factors(x: Csr, rank: int, seed: int = 0) -> Float[np.ndarray, 'V J']:
+def svd_factors(x: Csr, rank: int) -> Float[np.ndarray, 'V J']:
   """Returns the item factors V sqrt(S) of the truncated SVD of X."""
-  return _truncated(x, rank, seed)
+  return _truncated(x, rank)
 
 
-def ease_factors(
-  x: Csr, rank: int, l2: float, seed: int = 0
-) -> Float[np.ndarray, 'V J']:
+def ease_factors(x: Csr, rank: int, l2: float) -> Float[np.ndarray, 'V J']:
   """Returns V sqrt(S) of the truncated SVD of the predictions X B of EASE.
 
   Raises:
@@ -66,70 +70,55 @@ def ease_factors(
   )
   ridge = linear_autoencoder.denoising_ridge(x.getnnz(0), l2, 0.0)
   weights = linear_autoencoder.solve(x, ridge)
-  return _truncated(linear_autoencoder.scores(x, weights), rank, seed)
+  return _truncated(linear_autoencoder.scores(x, weights), rank)
 
 
-def ials_factors(
-  x: Csr,
-  rank: int,
-  *,
-  unobserved: float = 0.1,
-  l2: float = 0.003,
-  rounds: int = 8,
-  seed: int = 0,
-) -> Float[np.ndarray, 'V J']:
+def ials_factors(x: Csr, rank: int) -> Float[np.ndarray, 'V J']:
   """Fits the item factors of implicit ALS (Hu, Koren & Volinsky, ICDM 2008).
 
   It minimises, alternately over user factors w and item factors h,
 
-    sum_observed (1 - w.h)^2 + unobserved sum_all (w.h)^2 + penalty.
+    sum_observed (1 - w.h)^2 + a sum_all (w.h)^2 + penalty.
 
-  The penalty of a factor is its squared length times
-  l2 (n + unobserved N), where n of its N entries are observed
-  (Rendle et al., RecSys 2022, eq. 3-5, exponent 1).
+  The penalty of a factor is its squared length times b (n + a N), where n of
+  its N entries are observed (Rendle et al., RecSys 2022, eq. 3-5, exponent 1).
 
   Args:
     x: [U, V], binary.
     rank: Number of factors, J.
-    unobserved: Weight of the term that pulls every entry to 0.
-    l2: Strength of the penalty.
-    rounds: Number of rounds; each solves all users, then all items.
-    seed: Seed of the initial item factors.
   """
-  random = np.random.default_rng(seed)
+  random = np.random.default_rng(0)
   item_VxJ = random.normal(size=(x.shape[1], rank)) * 0.1 / np.sqrt(rank)
   by_item = x.T.tocsr()
-  for _ in range(rounds):
-    user_UxJ = _ridge_by_row(x, item_VxJ, unobserved, l2)
-    item_VxJ = _ridge_by_row(by_item, user_UxJ, unobserved, l2)
+  for _ in range(_ROUNDS):
+    user_UxJ = _ridge_by_row(x, item_VxJ)
+    item_VxJ = _ridge_by_row(by_item, user_UxJ)
   return item_VxJ.astype(np.float32)
 
 
-def _ridge_by_row(x, others_NxJ, unobserved, l2):
+def _ridge_by_row(x, others_NxJ):
   """Solves for the factor of each row of X [M, N], given the column factors."""
-  gram_JxJ = unobserved * others_NxJ.T @ others_NxJ
+  gram_JxJ = _UNOBSERVED * others_NxJ.T @ others_NxJ
   eye_JxJ = np.eye(len(gram_JxJ))
   found = np.zeros((x.shape[0], len(gram_JxJ)))
   for row, (start, end) in enumerate(itertools.pairwise(x.indptr)):
     h_LxJ = others_NxJ[x.indices[start:end]]
-    ridge = l2 * (end - start + unobserved * len(others_NxJ))
+    ridge = _L2 * (end - start + _UNOBSERVED * len(others_NxJ))
     normal_JxJ = gram_JxJ + h_LxJ.T @ h_LxJ + ridge * eye_JxJ
     found[row] = np.linalg.solve(normal_JxJ, h_LxJ.sum(axis=0))
   return found
 
 
-def ials_flops(
-  num_rows: int, num_columns: int, nnz: int, rank: int, rounds: int = 8
-) -> float:
+def ials_flops(num_rows: int, num_columns: int, nnz: int, rank: int) -> float:
   """Counts the operations of `ials_factors`."""
   solves = (num_rows + num_columns) * (2 / 3 * rank**3 + 4.0 * rank**2)
-  return rounds * (solves + 4.0 * nnz * rank**2)
+  return _ROUNDS * (solves + 4.0 * nnz * rank**2)
 
 
-def _truncated(matrix, rank, seed):
+def _truncated(matrix, rank):
   """Runs the randomised SVD of Halko, Martinsson & Tropp (2011, alg. 4.4)."""
   width = min(rank + _EXTRA, *matrix.shape)
-  side_VxW = np.random.default_rng(seed).normal(size=(matrix.shape[1], width))
+  side_VxW = np.random.default_rng(0).normal(size=(matrix.shape[1], width))
   for _ in range(_PASSES):
     side_UxW, _ = np.linalg.qr(matrix @ side_VxW)
     side_VxW, _ = np.linalg.qr(matrix.T @ side_UxW)

@@ -17,6 +17,11 @@ from jaxtyping import Float, Int
 
 FIRST, SECOND, UNKNOWN = range(3)
 
+# A node with fewer users is not split.
+_MIN_USERS = 10
+# Number of users that the profile of the parent counts as.
+_SHRINKAGE = 10.0
+
 
 class Tree(NamedTuple):
   """A tree of M nodes, of which node 0 is the root.
@@ -55,8 +60,6 @@ def grow(
   importance: Float[np.ndarray, 'J J'],
   *,
   depth: int,
-  min_users: int = 10,
-  shrinkage: float = 10.0,
 ) -> Tree:
   """Grows the tree on training users, greedily.
 
@@ -67,8 +70,6 @@ def grow(
     pairs: Questions that may be asked, as indices into the pool.
     importance: Weight of an error in each direction of the coefficients.
     depth: Largest number of questions on a path.
-    min_users: A node with fewer users is not split.
-    shrinkage: Number of users that the profile of the parent counts as.
   """
   answers_UxC = answers_to(ratings, pairs)
   jitter_JxJ = 1e-9 * np.eye(len(importance))
@@ -77,16 +78,16 @@ def grow(
   waiting = [(0, np.arange(len(users)), depth)]
   while waiting:
     place, here, left = waiting.pop(0)
-    if left == 0 or len(here) < min_users:
+    if left == 0 or len(here) < _MIN_USERS:
       continue
     best = _best_split(answers_UxC[here], weighed_UxJ[here])
     nodes[place][0] = tuple(pairs[best])
     for answer in (FIRST, SECOND, UNKNOWN):
       members = here[answers_UxC[here, best] == answer]
-      total_J = users[members].sum(axis=0) + shrinkage * nodes[place][2]
+      total_J = users[members].sum(axis=0) + _SHRINKAGE * nodes[place][2]
       nodes[place][1][answer] = len(nodes)
       waiting.append((len(nodes), members, left - 1))
-      nodes.append([(0, 0), [0, 0, 0], total_J / (len(members) + shrinkage)])
+      nodes.append([(0, 0), [0, 0, 0], total_J / (len(members) + _SHRINKAGE)])
   return Tree(*(np.array(column) for column in zip(*nodes, strict=True)))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from hyperrec import method as method_lib
+from hyperrec import padding
 from hyperrec.data import interactions, sequences
 from hyperrec.training import loop
 
@@ -162,8 +163,8 @@ def last_hidden(
     users = np.flatnonzero((sizes_B > shorter) & (sizes_B <= longest))
     shorter = longest
     if len(users):
-      padding = (1 << (len(users) - 1).bit_length()) - len(users)
-      rows = np.concatenate([users, np.repeat(users[:1], padding)])
+      more = padding.power_of_two(len(users)) - len(users)
+      rows = np.concatenate([users, np.repeat(users[:1], more)])
       hidden = network(items_BxL[rows, :longest], sizes_B[rows])
       hidden_BxD[users] = np.asarray(hidden)[: len(users)]
   return hidden_BxD, sizes_B == 0

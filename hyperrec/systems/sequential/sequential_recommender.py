@@ -303,9 +303,7 @@ def last_hidden(
 def forward_flops(
   model: SASRec, num_rows: int, length: int, num_candidates: int
 ) -> float:
-  """Operations of a forward pass; a multiply-add counts as two.
-
-  Embedding look-ups, norms and softmax are not counted.
+  """Operations of a forward pass; see `transformer.forward_flops`.
 
   Args:
     model: the network, of which only the sizes count.
@@ -313,10 +311,14 @@ def forward_flops(
     length: number of positions in a row.
     num_candidates: number of items that each position scores.
   """
-  D = model.dim
-  block = 4 * D * D + 2 * D * model.hidden_dim + 2 * length * D
-  position = model.num_layers * block + D * num_candidates
-  return 2.0 * num_rows * length * position
+  return transformer.forward_flops(
+    num_rows,
+    length,
+    num_candidates,
+    dim=model.dim,
+    hidden_dim=model.hidden_dim,
+    num_layers=model.num_layers,
+  )
 
 
 def keep_all_but_items(source: Any, fresh: Any) -> Any:

@@ -303,7 +303,7 @@ def forward_flops(
 ) -> float:
   """Operations of a forward pass over B rows of L positions, with look-ups.
 
-  Norms and softmax are not counted; a multiply-add counts as two operations.
+  See `transformer.forward_flops`.
 
   Args:
     encoder: the network, which gives L and the sizes of its blocks.
@@ -313,11 +313,15 @@ def forward_flops(
     num_looked_up: number of items whose vectors are made from codes.
     num_groups: G, the number of codes of an item.
   """
-  L = encoder.length
-  block = 4 * dim**2 + 2 * dim * encoder.hidden_dim + 2 * L * dim
-  position = encoder.num_layers * block + dim * num_candidates
-  look_ups = num_looked_up * num_groups * dim
-  return 2.0 * num_rows * L * position + look_ups
+  blocks = transformer.forward_flops(
+    num_rows,
+    encoder.length,
+    num_candidates,
+    dim=dim,
+    hidden_dim=encoder.hidden_dim,
+    num_layers=encoder.num_layers,
+  )
+  return blocks + num_looked_up * num_groups * dim
 
 
 def _hidden(encoder, params, x_BxLxD, rows, key) -> Float[Array, 'N D']:

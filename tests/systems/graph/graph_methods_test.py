@@ -6,7 +6,7 @@ import pytest
 
 from hyperrec import adapting
 from hyperrec import method as method_lib
-from hyperrec.data import interactions
+from hyperrec.data import interactions, joining
 from hyperrec.systems.graph import cheby_cf, gf_cf, turbo_cf
 from tests.makers import make_data
 
@@ -150,7 +150,7 @@ def test_retraining_fits_the_source_and_the_evidence(name):
   method = adapting.retrained(MODELS[name])
   shared = method.prepare(source, KEY)
   adapted = method.adapt(shared.state, new, KEY)
-  whole = MODELS[name].fit(interactions.join_users(source, new), KEY)
+  whole = MODELS[name].fit(joining.join_users(source, new), KEY)
   histories = method_lib.Histories.of(new.by_user_and_time(), np.arange(2))
   np.testing.assert_array_equal(
     method.score(adapted.state, histories),

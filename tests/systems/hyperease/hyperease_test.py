@@ -8,10 +8,11 @@ import pytest
 
 from hyperrec import adapting
 from hyperrec import method as method_lib
-from hyperrec.data import interactions, splits
+from hyperrec.data import joining, splits
 from hyperrec.regimes import new_catalogue, new_users
 from hyperrec.systems.hyperease import hyperease
-from hyperrec.systems.linear import ease, l3ae, linear_autoencoder
+from hyperrec.systems.linear import ease, l3ae
+from hyperrec.systems.linear import prior as prior_lib
 
 KEY = jax.random.key(0)
 OWN = {'l2': 30.0, 'l2_features': 2.0, 'trust': 0.9}
@@ -120,7 +121,7 @@ def test_of_a_known_catalogue_source_and_evidence_are_solved(data, features):
   task = new_users.make_task(data, 5, 0, 50)
   model = hyperease.hyperease(features, **OPTIONS)
   grown = adapting.generated(model, on=adapting.everything)
-  everything = interactions.join_users(task.source, task.test.evidence)
+  everything = joining.join_users(task.source, task.test.evidence)
   generator = model.fit(task.source, KEY).state
   expected = model.generate(generator, everything, KEY).state
   np.testing.assert_array_equal(adapted_weights(grown, task), dense(expected))
@@ -158,7 +159,7 @@ def test_domains_teach_by_the_features_that_they_share(features, domains):
   relation = shared.state.state.relation
   assert len(relation) == features(target).shape[1]
   weights = method.adapt(shared.state, target, KEY).state.dense()
-  c = linear_autoencoder.feature_prior(own(target), 2.0, 0.9)
+  c = prior_lib.from_features(own(target), 2.0, 0.9)
   table = features(target) - features(target).mean(axis=0)
   expected = c.left @ c.right + 0.2 * table @ relation @ table.T
   np.fill_diagonal(expected, 0)

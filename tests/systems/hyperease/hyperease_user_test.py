@@ -18,9 +18,9 @@ from hyperrec.systems.hyperease import (
 )
 from hyperrec.systems.linear import (
   added_popularity,
+  cease,
   ease,
   item_kernel,
-  l3ae,
   linear_autoencoder,
 )
 from tests.makers import make_data
@@ -107,7 +107,7 @@ def test_before_its_training_it_is_ease():
 def test_on_a_text_base_it_starts_at_cease():
   made = model(steps=0, alpha=2.0, features=features)
   start = made.fit(data(), KEY).state
-  baseline = l3ae.cease(features, l2=L2, alpha=2.0)
+  baseline = cease.cease(features, l2=L2, alpha=2.0)
   shared = baseline.fit(data(), KEY).state
   shown = histories(data(seed=1))
   scores = made.score(start, shown)
@@ -123,7 +123,7 @@ def test_on_a_kernel_base_it_starts_at_cease_on_the_kernels_factor():
   made = model(steps=0, alpha=2.0, sharpness=3.0, features=features)
   start = made.fit(data(), KEY).state
   factor = lambda part: item_kernel.factor(features(part), 3.0)[0]  # noqa: E731
-  baseline = l3ae.cease(factor, l2=L2, alpha=2.0).fit(data(), KEY)
+  baseline = cease.cease(factor, l2=L2, alpha=2.0).fit(data(), KEY)
   np.testing.assert_allclose(start.weights, baseline.state, atol=1e-5)
   linear = model(steps=0, alpha=2.0, features=features).fit(data(), KEY).state
   assert abs(start.weights - linear.weights).max() > 1e-3
@@ -257,6 +257,19 @@ def test_nothing_is_kept_of_a_correction_that_does_not_gain():
   assert prepared().generators.kept[0] > 0
 
 
+def test_what_no_program_depends_on_is_compiled_once():
+  step = [
+    hyperease_user.train_step(
+      hyperease_user._network(hyperease_user.UserConfig(**SMALL, **options))
+    )
+    for options in (
+      {},
+      {'heldout_share': 0.5, 'evaluate_every': 7, 'together': False},
+    )
+  ]
+  assert step[0] is step[1]
+
+
 def with_members(state, *members):
   generators = state.generators._replace(members=members)
   return state._replace(generators=generators)
@@ -280,9 +293,20 @@ def test_what_cannot_be_served_is_refused():
   shared = adapting.Shared(prepared(), data())
   with pytest.raises(method_lib.CannotServe, match='catalogue is another one'):
     adapting.generated(model()).adapt(shared, make_data(), KEY)
-  for few in (data().take_users([0]), data().take_items([0])):
-    with pytest.raises(method_lib.CannotServe, match='at least'):
+  for few in (
+    *(data().take_users(range(users)) for users in (1, 2, 3)),
+    data().take_items([0]),
+  ):
+    with pytest.raises(method_lib.CannotServe, match='at least 4 users'):
       model().fit(few, KEY)
+
+
+@pytest.mark.parametrize('num_users', [4, 7])
+def test_few_users_suffice_whatever_share_is_held_out(num_users):
+  few = data().take_users(range(num_users))
+  made = model(steps=1, heldout_share=0.99)
+  scores = made.score(made.fit(few, KEY).state, histories(few))
+  assert np.isfinite(scores).all()
 
 
 @pytest.mark.parametrize(
@@ -292,13 +316,16 @@ def test_what_cannot_be_served_is_refused():
     ({'dropout': 1.0}, 'dropout=1.0'),
     ({'heldout_share': -0.1}, 'heldout_share=-0.1'),
     ({'members': 0}, 'members=0'),
+    ({'l2': 0.0}, 'l2=0.0'),
+    ({'rank': 0}, 'rank=0'),
+    ({'evaluate_every': 0}, 'evaluate_every=0'),
+    ({'batch_size': 0}, 'batch_size=0'),
+    ({'lr': float('nan')}, 'lr=nan'),
   ],
 )
 def test_bad_options_are_told(options, message):
-  with pytest.raises(ValueError, match=message):
+  with pytest.raises(interactions.DataError, match=message):
     model(**options)
-  with pytest.raises(ValueError, match='l2=0'):
-    model(l2=0.0).fit(data(), KEY)
 
 
 def test_flops_are_those_of_the_products():

@@ -1,5 +1,7 @@
 """Generated columns: the formula, the update, what is left as it was."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -7,13 +9,15 @@ import scipy.sparse
 
 from hyperrec import adapting
 from hyperrec import method as method_lib
-from hyperrec.data import interactions
+from hyperrec.cost import memory
+from hyperrec.data import joining
 from hyperrec.features import unit_blocks
 from hyperrec.regimes import new_items
 from hyperrec.systems.hyperease import (
   column_update,
   hidden_columns,
   item_columns,
+  local_columns,
   old_ranking,
 )
 from hyperrec.systems.linear import ease, linear_autoencoder
@@ -96,8 +100,8 @@ def test_old_columns_stay_and_new_ones_get_their_length(data, features):
 def test_an_update_is_ridge_regression_around_the_column(data, features):
   task = task_of(data, budget=3)
   evidence = task.test.evidence
-  joined = interactions.join_users(
-    interactions.over_catalogue(task.source, evidence), evidence
+  joined = joining.join_users(
+    joining.over_catalogue(task.source, evidence), evidence
   )
   known, new, columns = dense_columns(features, task)
   x = joined.csr(np.float64).toarray()
@@ -123,8 +127,8 @@ def test_absent_users_weigh_less_in_an_update(data, features, weight):
     features, task, absent_weight=weight, l2_update=l2, most_lost=0.9
   )
   evidence = task.test.evidence
-  joined = interactions.join_users(
-    interactions.over_catalogue(task.source, evidence), evidence
+  joined = joining.join_users(
+    joining.over_catalogue(task.source, evidence), evidence
   )
   known, new, before = dense_columns(features, task)
   x = joined.csr(np.float64).toarray()
@@ -148,6 +152,91 @@ def test_absent_users_weigh_less_in_an_update(data, features, weight):
     np.testing.assert_allclose(columns[:, place], expected, atol=1e-5)
   _, plain, _ = grown(features, task, l2_update=l2, most_lost=0.9)
   assert outcome.cost.operations > plain.cost.operations
+
+
+@pytest.mark.parametrize('weight', [0.0, 0.5, 1.0])
+def test_an_item_with_more_users_than_old_items_needs_a_small_system(
+  monkeypatch, weight
+):
+  """Its users alone would need a system of 90 x 90."""
+  random = np.random.default_rng(0)
+  x = (random.random((120, 12)) < 0.3).astype(np.float32)
+  x[:, -1] = np.arange(120) < 90
+  known = scipy.sparse.csr_matrix(x[:, :-1])
+  new = scipy.sparse.csr_matrix(x[:, -1:])
+  before = random.standard_normal((11, 1))
+  required = []
+  monkeypatch.setattr(
+    memory, 'check_memory', lambda bytes_, *_: required.append(bytes_)
+  )
+  columns = before.copy()
+  if weight:
+    absent, _ = column_update.inverse(known, weight, 4.0)
+    operations = column_update.update_with_absent(
+      columns, known, new, absent, weight=weight, l2=4.0
+    )
+  else:
+    operations = column_update.update(columns, known, new, 4.0)
+  weights = np.where(x[:, -1] > 0, 1.0, weight)
+  system = x[:, :-1].T @ (weights[:, None] * x[:, :-1]) + 4.0 * np.eye(11)
+  right = x[:, :-1].T @ x[:, -1] + 4.0 * before[:, 0]
+  np.testing.assert_allclose(
+    columns[:, 0], np.linalg.solve(system, right), atol=1e-5
+  )
+  assert 0 < operations < 90**3 / 3
+  assert max(required) < 8 * 90**2
+
+
+def test_a_system_that_does_not_fit_is_refused(monkeypatch):
+  monkeypatch.setattr(memory, 'available_bytes', lambda: 10)
+  ones = scipy.sparse.csr_matrix(np.ones((3, 2), np.float32))
+  with pytest.raises(memory.InsufficientMemoryError, match='3 interactions'):
+    column_update.update(np.zeros((2, 2)), ones, ones, 1.0)
+  with pytest.raises(memory.InsufficientMemoryError, match='3 interactions'):
+    local_columns.update(ones.T.tocsr()[:, :2], ones, ones, 1.0)
+
+
+@pytest.mark.parametrize('num_more', [3, 200])
+def test_users_who_come_after_the_fit_weigh_as_others(data, features, num_more):
+  weight, l2 = 0.5, 4.0
+  random = np.random.default_rng(0)
+  task = task_of(data)
+  known, new, before = dense_columns(features, task)
+  model = item_columns.item_columns(
+    features,
+    **{**OPTIONS, 'absent_weight': weight, 'l2_update': l2, 'most_lost': 0.99},
+  )
+  method = adapting.generated(model)
+  shared = method.prepare(task.source, KEY).state
+  # Some users are new, and one of the fit takes up more, of old items, too.
+  users, items = np.nonzero(random.random((num_more, data.num_items)) < 0.3)
+  names = [f'new{user}' for user in users]
+  evidence = dataclasses.replace(
+    task.test.evidence,
+    users=np.append(users, num_more).astype(np.int32),
+    items=np.append(items, [known[5]]).astype(np.int32),
+    num_users=num_more + 1,
+    user_ids=np.array([*dict.fromkeys(names), task.source.user_ids[0]], object),
+    ratings=None,
+    timestamps=None,
+  )
+  joined = joining.join_users(
+    joining.over_catalogue(task.source, evidence), evidence
+  )
+  x = joined.csr(np.float64).toarray()
+  found = method.adapt(shared, evidence, KEY).state.weights[:, new]
+  start = before * item_columns._scale(shared.state.weights, before, 1.0)
+  expected = start.copy()
+  for place, item in enumerate(new):
+    if not x[:, item].any():
+      continue
+    weights = np.where(x[:, item] > 0, 1.0, weight)
+    system = x[:, known].T @ (weights[:, None] * x[:, known])
+    system += l2 * np.eye(len(known))
+    right = x[:, known].T @ x[:, item] + l2 * start[:, place]
+    expected[:, place] = np.linalg.solve(system, right)
+  factor = np.linalg.norm(found) / np.linalg.norm(expected)
+  np.testing.assert_allclose(found, factor * expected, atol=2e-5)
 
 
 def test_interactions_cost_an_update_and_move_only_their_columns(

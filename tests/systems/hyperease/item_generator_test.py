@@ -117,6 +117,11 @@ def test_too_little_to_learn_from_is_said(data, features):
     model.fit(few, KEY)
 
 
+def test_a_regression_on_few_items_is_refused(features):
+  with pytest.raises(interactions.DataError, match='neighbours=20 must be 0'):
+    item_generator.item_generator(features, neighbours=20)
+
+
 def test_controls_are_told_of_other_items_or_of_none():
   random = np.random.default_rng(0)
   table, facts = random.normal(size=(30, 5)), random.normal(size=(30, 4))

@@ -6,7 +6,8 @@ import scipy.sparse
 
 from hyperrec.cost import memory
 from hyperrec.systems.hyperease import prior_generator
-from hyperrec.systems.linear import item_kernel, linear_autoencoder
+from hyperrec.systems.linear import item_kernel
+from hyperrec.systems.linear import prior as prior_lib
 
 STRENGTHS = prior_generator.Strengths(2.0, 0.9, 0.2, 0.3, 0.15)
 ALONE = STRENGTHS._replace(relation=0.0, transfer=0.0, popularity=0.0)
@@ -45,7 +46,7 @@ def generated(generator, strengths, evidence=0):
 def test_the_target_alone_is_l3aes_prior(generator):
   features = make(seed=3).features
   ours = generate(generator, ALONE)
-  theirs = linear_autoencoder.feature_prior(features, 2.0, 0.9)
+  theirs = prior_lib.from_features(features, 2.0, 0.9)
   np.testing.assert_array_equal(ours.left, theirs.left)
   np.testing.assert_array_equal(ours.right, theirs.right)
 
@@ -113,7 +114,7 @@ def test_popularity_tilts_columns_up_and_rows_down(generator):
 def test_learned_parts_have_the_norm_of_c_on_their_source():
   domain = make(seed=1)
   generator = prior_generator.learn([domain])
-  own = linear_autoencoder.feature_prior(
+  own = prior_lib.from_features(
     domain.features - domain.features.mean(axis=0), 3.0, 1.0
   )
   learned = prior_generator.generate(
@@ -144,7 +145,7 @@ def test_one_item_is_a_catalogue(generator):
   prior = prior_generator.generate(
     generator, features, features, scipy.sparse.csr_matrix((0, 1)), STRENGTHS
   ).prior
-  weights = linear_autoencoder.prior_weights(prior).dense()
+  weights = prior_lib.as_weights(prior).dense()
   np.testing.assert_array_equal(weights, 0)
 
 

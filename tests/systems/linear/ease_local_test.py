@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse
 
 from experiments.benchmarks import catalogues
-from hyperrec.data import interactions
+from hyperrec.data import interactions, joining
 from hyperrec.systems.hyperease import local_columns
 from hyperrec.systems.linear import (
   ease_local,
@@ -90,6 +90,13 @@ def test_all_items_as_neighbours_give_the_dense_l3ae():
   assert np.abs(theirs).max() > 0.05
 
 
+def test_a_regression_costs_a_kernel_a_factor_and_two_solves():
+  near, width = 12, 5
+  expected = 2 * near**2 * width + near**3 / 3 + 2 * near**2
+  assert local_kernel.flops(near, width, search=0.0) == expected
+  assert local_kernel.flops(near, width, search=7.0) == expected + 7
+
+
 def test_neighbours_of_two_kinds_occur_once():
   first = np.array([[3, 1, -1], [2, 0, 4]])
   second = np.array([[1, 5], [6, 7]])
@@ -154,7 +161,7 @@ def test_an_update_is_exact_for_known_and_new_users():
   state = model.fit(old, KEY).state
   updated = model.update(state, old, evidence)
   both = interactions.drop_duplicates(
-    interactions.join_users(old, evidence), 'first'
+    joining.join_users(old, evidence), 'first'
   )
   near = ease_local.neighbours_of(state, 20)
   values = local_solve.solve(local_solve.together(both.csr()), near, 30.0)

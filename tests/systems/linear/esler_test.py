@@ -6,7 +6,7 @@ import pytest
 
 from hyperrec import adapting
 from hyperrec import method as method_lib
-from hyperrec.data import interactions
+from hyperrec.data import interactions, joining
 from hyperrec.systems.linear import ease, esler
 from tests.makers import make_data
 
@@ -69,7 +69,7 @@ def test_items_new_to_the_users_of_the_source_enter():
   source = source.rows(source.items != 7)
   new = data.take_users([57, 58, 59])
   assert 7 in new.items
-  everyone = interactions.join_users(source, new)
+  everyone = joining.join_users(source, new)
   exact = ease.ease(l2=5.0)
   expected = exact.score(exact.fit(everyone, KEY).state, histories(new))
   found = scores_of(finetuned(full()), source, new, new)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from hyperrec.systems.linear import item_kernel, linear_autoencoder
+from hyperrec.systems.linear import item_kernel
+from hyperrec.systems.linear import prior as prior_lib
 
 
 def make(num_items=80, width=6, seed=0):
@@ -31,7 +32,7 @@ def test_a_slight_sharpness_is_the_linear_kernel():
   # exp(s (c - 1)) ~ (1 - s) + s c.
   constant = np.full((80, 1), np.sqrt(1 - s))
   linear = np.concatenate([constant, np.sqrt(s) * features], axis=1)
-  left, right = linear_autoencoder.feature_prior(linear, 0.1)
+  left, right = prior_lib.from_features(linear, 0.1)
   theirs = left @ right
   np.fill_diagonal(theirs, 0)
   ours = item_kernel.relation(features, s, 0.1)

@@ -6,6 +6,7 @@ import scipy.optimize
 import scipy.sparse
 
 from hyperrec.systems.linear import linear_autoencoder as lae
+from hyperrec.systems.linear import prior as prior_lib
 
 NUM_USERS, NUM_ITEMS = 12, 30
 
@@ -156,7 +157,7 @@ def test_feature_prior_is_ease_on_features():
   p = np.linalg.inv(features @ features.T + 3 * np.eye(NUM_ITEMS))
   expected = -p / np.diag(p)
   np.fill_diagonal(expected, 0)
-  prior = lae.feature_prior(features, 3.0)
+  prior = prior_lib.from_features(features, 3.0)
   product = prior.left @ prior.right
   np.fill_diagonal(product, 0)
   np.testing.assert_allclose(product, expected, atol=1e-10)
@@ -167,7 +168,7 @@ def test_l3ae_as_published():
   x = make_x()
   l2_x, l2_e, l2_f = 3.0, 30.0, 2.0
   features = np.random.default_rng(6).normal(size=(NUM_ITEMS, 5))
-  prior = lae.feature_prior(features, l2_f, l2_e / (l2_x + l2_e))
+  prior = prior_lib.from_features(features, l2_f, l2_e / (l2_x + l2_e))
   c = (prior.left @ prior.right) * (l2_x + l2_e) / l2_e
   np.fill_diagonal(c, 0)
   p = np.linalg.inv((x.T @ x).toarray() + (l2_x + l2_e) * np.eye(NUM_ITEMS))
@@ -193,6 +194,10 @@ def test_relaxed_and_unconstrained_ablations():
   gram = (x.T @ x).toarray()
   expected = np.linalg.solve(gram + np.diag(ridge), gram)
   np.testing.assert_allclose(plain, expected, atol=1e-10)
+  prior = prior_lib.from_features(np.eye(NUM_ITEMS, 4), 1.0)
+  for ablation in ({'relax': 0.5}, {'constrained': False}):
+    with pytest.raises(ValueError, match='cannot be combined with a prior'):
+      lae.weights_from_precision(p, ridge=ridge, prior=prior, **ablation)
 
 
 def test_untouched_items_get_no_weight_and_no_nan():
@@ -223,8 +228,8 @@ def test_add_prior_dense_and_factored_agree():
   dense = lae.solve_primal(x, ridge, dtype=np.float64)
   factored = lae.solve_dual(x, ridge, dtype=np.float64)
   np.testing.assert_allclose(
-    lae.add_prior(factored, 0.3, prior).dense(),
-    lae.add_prior(dense, 0.3, prior),
+    prior_lib.add(factored, 0.3, prior).dense(),
+    prior_lib.add(dense, 0.3, prior),
     atol=1e-10,
   )
 

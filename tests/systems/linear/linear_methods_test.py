@@ -7,18 +7,20 @@ import scipy.sparse
 
 from hyperrec import adapting
 from hyperrec import method as method_lib
-from hyperrec.data import interactions
+from hyperrec.data import interactions, joining
 from hyperrec.systems.baselines import popularity
 from hyperrec.systems.linear import (
+  cease,
   ease,
   ease_dynamic,
+  ease_sparse,
   feature_relation,
   item_knn,
   l3ae,
-  linear_autoencoder,
   slim,
   woodbury,
 )
+from hyperrec.systems.linear import prior as prior_lib
 from tests.makers import make_data
 
 KEY = jax.random.key(0)
@@ -42,7 +44,7 @@ def without_features():
 def with_features():
   return {
     'l3ae': l3ae.l3ae(features, l2=5.0, l2_features=2.0, trust=0.5),
-    'cease': l3ae.cease(features, l2=5.0, alpha=1.0),
+    'cease': cease.cease(features, l2=5.0, alpha=1.0),
   }
 
 
@@ -80,11 +82,32 @@ def test_retraining_equals_a_fit_on_everything(name):
   data = make_data()
   source, new = data.take_users(np.arange(30)), data.take_users([30, 31])
   shared, adapted, scores = run(adapting.retrained(model), source, new, new)
-  everything = interactions.join_users(source, new)
+  everything = joining.join_users(source, new)
   _, _, expected = run(adapting.frozen(model), everything, new, new)
   np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
   assert shared.cost == method_lib.Cost()
   assert adapted.cost.operations > 0
+
+
+@pytest.mark.parametrize(
+  ('make', 'given', 'wrong'),
+  [
+    (l3ae.l3ae, {'l2_features': 2.0, 'trust': 0.5}, {'l2': 0.0}),
+    (l3ae.l3ae, {'l2': 5.0, 'trust': 0.5}, {'l2_features': -1.0}),
+    (l3ae.l3ae, {'l2': 5.0, 'l2_features': 2.0}, {'trust': 1.5}),
+    (l3ae.l3ae, {'l2': 5.0, 'l2_features': 2.0}, {'trust': -0.5}),
+    (cease.cease, {'alpha': 1.0}, {'l2': 0.0}),
+    (ease_dynamic.ease_dynamic, {}, {'l2': 0.0}),
+    (ease_sparse.ease_sparse, {'neighbours': 5}, {'l2': 0.0}),
+    (slim.slim, {'l1': 1.0}, {'l2': 0.0}),
+    (slim.slim, {'l2': 1.0}, {'l1': -1.0}),
+  ],
+)
+def test_numbers_beyond_their_limits_are_refused(make, given, wrong):
+  ((name, value),) = wrong.items()
+  args = (None,) if make in (l3ae.l3ae, cease.cease) else ()
+  with pytest.raises(interactions.DataError, match=f'{name}={value} must be'):
+    make(*args, **given, **wrong)
 
 
 @pytest.mark.parametrize('name', [*without_features(), 'popularity'])
@@ -148,7 +171,7 @@ def test_counts_tilt_the_relation_of_features(sharpness):
     return model.fit(data, jax.random.key(0)).state
 
   prior = feature_relation.relation(table, 2.0, 0.5, sharpness).prior
-  plain = dense(linear_autoencoder.prior_weights(prior))
+  plain = dense(prior_lib.as_weights(prior))
   tilted = plain * counts_V**0.3 / (counts_V**0.3)[:, None]
   # So large a ridge leaves the prior as it is.
   np.testing.assert_allclose(dense(fitted(0.0, 1e9)), plain, atol=1e-5)
@@ -181,7 +204,7 @@ def test_users_who_come_again_keep_one_row(num_more):
     data.rows(cut),
     data.rows(~cut).take_users(np.arange(num_more)),
   )
-  both = interactions.join_users(source, later)
+  both = joining.join_users(source, later)
   assert both.num_users == 80
   _, _, expected = run(adapting.frozen(ease.ease(l2=5.0)), both, later, later)
   _, _, again = run(refitted(), source, later, later)
@@ -204,7 +227,7 @@ def test_dynamic_ease_refits_when_the_rank_makes_an_update_dearer(monkeypatch):
   _, refit, _ = run(updated(), source, many, many)
   assert len(updates) == 1
   assert one.cost.operations < refit.cost.operations
-  both = interactions.join_users(source, many)
+  both = joining.join_users(source, many)
   fitted = ease_dynamic.ease_dynamic(l2=5.0).fit(both, KEY)
   assert refit.cost == fitted.cost
 
@@ -214,7 +237,7 @@ def test_an_update_that_drifted_pays_for_the_refit_too():
   source, new = data.take_users(np.arange(78)), data.take_users([78, 79])
   strict = adapting.updated(ease_dynamic.ease_dynamic(l2=5.0, max_drift=0.0))
   _, adapted, _ = run(strict, source, new, new)
-  both = interactions.join_users(source, new)
+  both = joining.join_users(source, new)
   fitted = ease_dynamic.ease_dynamic(l2=5.0).fit(both, KEY)
   np.testing.assert_array_equal(adapted.state.weights, fitted.state.weights)
   _, cheap, _ = run(updated(), source, new, new)

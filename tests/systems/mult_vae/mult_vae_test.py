@@ -7,7 +7,7 @@ import pytest
 
 from hyperrec import adapting
 from hyperrec import method as method_lib
-from hyperrec.data import interactions
+from hyperrec.data import interactions, joining
 from hyperrec.systems.mult_vae import mult_vae, variational_autoencoder
 from hyperrec.training import loop
 from hyperrec.training import step as step_lib
@@ -112,7 +112,7 @@ def test_retraining_equals_training_on_everyone():
   shared = method.prepare(source, KEY)
   assert shared.cost == method_lib.Cost()
   adapted = method.adapt(shared.state, new, KEY)
-  expected = model.fit(interactions.join_users(source, new), KEY)
+  expected = model.fit(joining.join_users(source, new), KEY)
   assert is_equal(adapted.state, expected.state)
   assert adapted.cost == expected.cost
   assert adapted.cost.operations > 0

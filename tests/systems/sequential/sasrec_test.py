@@ -9,7 +9,7 @@ import pytest
 
 from hyperrec import adapting
 from hyperrec import method as method_lib
-from hyperrec.data import interactions, sequences
+from hyperrec.data import interactions, joining, sequences
 from hyperrec.evaluation import ranking
 from hyperrec.systems.baselines import popularity
 from hyperrec.systems.sequential import (
@@ -152,7 +152,7 @@ def test_retraining_equals_training_on_everyone():
   shared = method.prepare(source, KEY)
   assert shared.cost == method_lib.Cost()
   adapted = method.adapt(shared.state, new, KEY)
-  expected = model.fit(interactions.join_users(source, new), KEY)
+  expected = model.fit(joining.join_users(source, new), KEY)
   chex.assert_trees_all_equal(adapted.state, expected.state)
   assert adapted.cost == expected.cost
   assert adapted.cost.operations > 0

@@ -10,7 +10,7 @@ import pytest
 from hyperrec import adapting
 from hyperrec import method as method_lib
 from hyperrec.cost import measure
-from hyperrec.data import interactions
+from hyperrec.data import interactions, joining
 from hyperrec.systems.vqrec import index as vqrec_index
 from hyperrec.systems.vqrec import stages as vqrec_stages
 from hyperrec.systems.vqrec import training as vqrec_training
@@ -254,7 +254,7 @@ def test_retraining_equals_training_on_everyone():
   model = vqrec.vqrec_from_scratch(kind_data.features, **kind_data.SMALL)
   method = adapting.retrained(model)
   adapted = method.adapt(method.prepare(source, KEY).state, new, KEY)
-  expected = model.fit(interactions.join_users(source, new), KEY)
+  expected = model.fit(joining.join_users(source, new), KEY)
   chex.assert_trees_all_equal(adapted.state, expected.state)
   assert adapted.cost == expected.cost
   assert adapted.cost.operations > 0

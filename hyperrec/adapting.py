@@ -36,7 +36,8 @@ class Shared(NamedTuple):
 
   Attributes:
     state: the model's; None where nothing was fitted.
-    source: the data of the source, a tuple of them only for several domains.
+    source: the data of the source, or a tuple of domains. Of a tuple, even of a
+      single domain, only the domain of the evidence's name can be its own.
   """
 
   state: Any
@@ -104,7 +105,7 @@ def retrained(model: Model) -> Method:
 
   def prepare(source, key):
     del key
-    return Outcome(Shared(None, _unwrapped(source)))
+    return Outcome(Shared(None, source))
 
   def adapt(shared, evidence, key):
     source = _known(shared.source, evidence)
@@ -202,22 +203,16 @@ def generated(model: Model, on: Data = evidence_alone) -> Method:
 
 def _method(model: Model, policy: str, adapt: Callable) -> Method:
   def prepare(source, key):
-    source = _unwrapped(source)
     if not isinstance(source, Interactions) and not model.takes_domains:
-      raise CannotServe(
-        f'{model.name} has one catalogue; the source is {len(source)} domains'
-      )
+      if len(source) > 1:
+        raise CannotServe(
+          f'{model.name} has one catalogue; the source is {len(source)} domains'
+        )
+      (source,) = source
     fitted = model.fit(source, key)
     return Outcome(Shared(fitted.state, source), fitted.cost)
 
   return Method(f'{model.name}, {policy}', model, prepare, adapt)
-
-
-def _unwrapped(source: Source) -> Source:
-  """The data of a source of one domain alone; several domains as they are."""
-  if isinstance(source, Interactions) or len(source) != 1:
-    return source
-  return source[0]
 
 
 def _known(source: Source, evidence: Interactions) -> Interactions | None:
@@ -242,7 +237,7 @@ def _own(source: Source, evidence: Interactions) -> Interactions | None:
   A state that was fitted on several domains serves none of their catalogues
   before it is adapted to it.
   """
-  if not isinstance(source, Interactions):
+  if not isinstance(source, Interactions) and len(source) > 1:
     return None
   return _known(source, evidence)
 
@@ -265,7 +260,11 @@ def _grown(source: Source, evidence: Interactions) -> _Grown | None:
   Item ids are mere numbers in many data sets, so that only a source of the
   same name can have grown.
   """
-  if not isinstance(source, Interactions) or source.name != evidence.name:
+  if not isinstance(source, Interactions):
+    if len(source) > 1:
+      return None
+    (source,) = source
+  if source.name != evidence.name:
     return None
   if source.num_items >= evidence.num_items:
     return None

@@ -26,12 +26,11 @@ class Encoding(NamedTuple):
     encoder: the encoder that was used.
     fitted: what was fitted for each of its views.
     num_features: number of TF-IDF features that was requested for each view.
-      Recommenders that were saved without it are given the default of `fit`.
   """
 
   encoder: str
   fitted: tuple[item_features.FittedTerms | None, ...]
-  num_features: int = 128
+  num_features: int
 
 
 class Features(NamedTuple):

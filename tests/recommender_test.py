@@ -153,13 +153,6 @@ def test_a_refit_reads_texts_as_the_fit_did(tmp_path):
   again = recommender.Recommender.load(tmp_path / 'made', build)
   again.refitted()
   assert {own(made.data).shape[1] for own in tables} == {3}
-  # Recommenders were saved without the number once.
-  head = json.loads((tmp_path / 'made' / 'recommender.json').read_text())
-  del head['state']['fields']['encoding']['fields']['num_features']
-  (tmp_path / 'made' / 'recommender.json').write_text(json.dumps(head))
-  recommender.Recommender.load(tmp_path / 'made', build).refitted()
-  loaded, refitted, _ = (own(made.data).shape[1] for own in tables[-3:])
-  assert loaded == 3 < refitted
 
 
 def test_interactions_that_are_known_are_not_taken_in_again():

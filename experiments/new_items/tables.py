@@ -139,7 +139,7 @@ def goals_of(rows: Sequence[Row]) -> list[goals.Goal]:
   of_new = {
     name: log
     for name, log in whole_ratios(rows, trained, 0, 'whole, new', last).items()
-    if over_chance[name] < 0
+    if over_chance.get(name, 0.0) < 0
   }
   among_all = [
     goals.Goal(

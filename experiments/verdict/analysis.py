@@ -29,9 +29,9 @@ CLOSED_FORM = 'a generator in closed form'
 KINDS = {'trained generator': TRAINED, 'transferred prior': CLOSED_FORM}
 RETRAINING = 'full retraining'
 CHEAPER = 'the cheaper ways of adapting'
-# The generator that reads no text, and what it is held against in a claim of
-# its own, since all other generators know more than EASE does.
-_WITHOUT_TEXT, WITHOUT_TEXT = 'hyperease_user', 'EASE where neither reads text'
+# The generator that reads no text. It is held against EASE in a claim of its
+# own, since all other generators know more than EASE does.
+_WITHOUT_TEXT = 'hyperease_user'
 # Methods without weights: to look at all data again is no retraining.
 _WITHOUT_WEIGHTS = ('content_knn', 'popularity')
 # One new item takes all of their work, since it changes the whole graph.
@@ -403,17 +403,24 @@ def family(sets: dict[Key, dict[int, Cells]]) -> list[Claim]:
 
 def named_rivals(sets: dict[Key, dict[int, Cells]]) -> list[Claim]:
   """H2: the best generator against each rival that the question names."""
-  without_text = (lambda method, regime: method == _WITHOUT_TEXT), 'EASE'
+  compared = [
+    ('a generator', is_generator, label, label)
+    for label in catalogue.NAMED_RIVALS
+  ]
+  compared.append(
+    (
+      _WITHOUT_TEXT,
+      lambda method, regime: method == _WITHOUT_TEXT,
+      'EASE',
+      'EASE where neither reads text',
+    )
+  )
   claims = []
-  for told, (ours, label) in {
-    **{label: (is_generator, label) for label in catalogue.NAMED_RIVALS},
-    WITHOUT_TEXT: without_text,
-  }.items():
+  for name, ours, label, told in compared:
     found, strict = (
       effects(sets, ours, of_label(label), is_strict=is_strict)
       for is_strict in (False, True)
     )
-    name = _WITHOUT_TEXT if told == WITHOUT_TEXT else 'a generator'
     claims.append(claim('', name, told, found, strict))
   return claims
 

@@ -207,7 +207,7 @@ def _parts(parts: Sequence[analysis.Claim]) -> str:
   sentences = []
   for word, verb in (
     ('better', 'These parts make the ranking better'),
-    ('no worse', 'These cost less than 1% at most, and may help'),
+    ('no worse', 'These cost less than 1%, and may help'),
     ('worse', 'These make it worse'),
   ):
     own = [

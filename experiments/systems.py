@@ -103,6 +103,26 @@ def table(rows: tuple[Row, ...], root: pathlib.Path) -> str:
   return '\n'.join([_HEAD, *(_line(row, root) for row in rows)])
 
 
+def state(system: str, root: pathlib.Path = _ROOT) -> str:
+  """A system's numbers beside those of its paper, where both are there.
+
+  Args:
+    system: name in its paper, with which names of `ROWS` start.
+    root: folder of the experiments.
+  """
+  told = []
+  for row in ROWS:
+    name, _, form = row.system.partition(', ')
+    pairs = [
+      f'{number.metric} {number.here:.4f} of {number.published:.4f}'
+      for number in _numbers(row, root / row.folder)
+      if number.here is not None and number.published is not None
+    ]
+    if name == system and pairs:
+      told.append(f'{row.dataset}{f", {form}" if form else ""}: {pairs[0]}')
+  return '; '.join(told) or 'no published number is made again here'
+
+
 def _line(row: Row, root: pathlib.Path) -> str:
   folder = root / row.folder
   found = _numbers(row, folder)

@@ -14,12 +14,12 @@ import itertools
 import json
 import math
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from absl import flags
 
-from experiments import pictures, pooled, readme, script
+from experiments import catalogue, pictures, pooled, readme, script, systems
 from experiments.adaptation import report, stored_rows
 from experiments.adaptation.report import numbers
 from experiments.adaptation.report import words as report_words
@@ -89,7 +89,9 @@ def main(argv):
     'progress': progress_table(cells_lib.progress(sets)),
     'answer': f'{told}\n\n{answer_picture(claims, _FOLDER)}',
     'claims': claims_table(claims),
-    'rivals': claims_table(rivals),
+    'rivals': claims_table(
+      rivals, {label: systems.state(label) for label in catalogue.NAMED_RIVALS}
+    ),
     'power': power_line(claims, [*claims, *rivals, *parts]),
     'whole': whole_table(details.whole_catalogue(whole)),
     'parts': parts_table(parts),
@@ -194,8 +196,16 @@ def capacity_picture(
   return f'{told}\n\n{picture}'
 
 
-def claims_table(claims: Sequence[analysis.Claim]) -> str:
-  """Each claim: its pooled effect, its cost and what follows."""
+def claims_table(
+  claims: Sequence[analysis.Claim], states: Mapping[str, str] | None = None
+) -> str:
+  """Each claim: its pooled effect, its cost and what follows.
+
+  Args:
+    claims: the rows.
+    states: how a rival stands beside its paper, by `Claim.other`; one more
+      column.
+  """
   lines = [
     '| generator | compared with | data sets | ratio of NDCG@100 [95%] | '
     'without one data set | over the best on the test | untouched sets | '
@@ -203,6 +213,8 @@ def claims_table(claims: Sequence[analysis.Claim]) -> str:
     'pays back |',
     '|---|---|---:|---:|---:|---:|---:|---|---:|---:|---:|---:|',
   ]
+  if states is not None:
+    lines = [f'{lines[0]} beside its paper |', f'{lines[1]}---|']
   for claim in claims:
     cases = dict.fromkeys(one.regime for one in claim.effects)
     where = f'{words.title(claim.regime)}: ' if claim.regime else ''
@@ -213,10 +225,13 @@ def claims_table(claims: Sequence[analysis.Claim]) -> str:
     )
     sets, ratio, *others = _ratios(claim)
     never = sum(one.pays_back == math.inf for one in claim.effects)
+    state = (
+      '' if states is None else f' {states.get(claim.other, "as above")} |'
+    )
     lines.append(
       f'| {where}{claim.ours} | {claim.other}{about} | {sets} | {ratio} | '
       f'{_leaving_out(claim)} | {" | ".join(others)} | {costs} | '
-      f'{never} of {len(claim.effects)} |'
+      f'{never} of {len(claim.effects)} |{state}'
     )
   return '\n'.join(lines)
 

@@ -27,3 +27,10 @@ def test_what_was_not_run_says_so(tmp_path):
   assert '| a@1, b@1 | 0.5000, 0.2500 | not run |' in systems.table(
     (row,), tmp_path
   )
+
+
+def test_the_state_of_a_system_gives_both_numbers():
+  """Without a published number that was made again, it says so."""
+  assert 'Gowalla: recall@20 0.1765 of 0.1765' in systems.state('EASE', ROOT)
+  assert 'looked up: recall@10' in systems.state('VQ-Rec', ROOT)
+  assert systems.state('L3AE', ROOT) == 'no published number is made again here'

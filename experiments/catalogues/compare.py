@@ -12,7 +12,6 @@ from experiments.adaptation import grids
 from hyperrec import features as features_lib
 from hyperrec import laboratory
 from hyperrec import method as method_lib
-from hyperrec.data import interactions as interactions_lib
 from hyperrec.regimes import new_domain
 from hyperrec.systems.hyperease import catalogue_generator as generator_lib
 from hyperrec.systems.hyperease import composition as composition_lib
@@ -30,22 +29,6 @@ MIXTURES = ((1, 1, 1), (3, 1, 1), (1, 0, 0), (1, 2, 0), (1, 0, 2))
 _FOLDS = 3
 _NO_TUNING = method_lib.Cost()
 _NAMES = {'evidence': 'generated'}
-
-
-def most_popular(
-  data: interactions_lib.Interactions,
-  items: int,
-  rows: int,
-  users: int | None = None,
-) -> interactions_lib.Interactions:
-  """The most popular items, and users with as many rows there."""
-  order = np.argsort(-data.item_counts(), kind='stable')
-  data = data.take_items(np.sort(order[:items]))
-  kept = np.flatnonzero(data.user_counts() >= rows)
-  if users is not None and len(kept) > users:
-    rng = np.random.default_rng(0)
-    kept = np.sort(rng.choice(kept, users, replace=False))
-  return data.take_users(kept)
 
 
 def rows(task, views, models, fitted, *, base, grid) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ from experiments import script, source_flags
 from experiments.catalogues import compare
 from hyperrec import features as features_lib
 from hyperrec import regimes
+from hyperrec.data import splits
 from hyperrec.regimes import new_domain
 from hyperrec.systems.hyperease import catalogue_generator as generator_lib
 from hyperrec.systems.hyperease import composition as composition_lib
@@ -66,11 +67,13 @@ def main(argv):
   """Learns once, adapts to every target, and writes rows as they come."""
   del argv
   sources = tuple(
-    compare.most_popular(d, _SOURCE_ITEMS.value, 1, _SOURCE_USERS.value)
+    splits.most_popular(
+      d, _SOURCE_ITEMS.value, 1, num_users=_SOURCE_USERS.value
+    )
     for d in source_flags.load_domains(_SOURCES.value)
   )
   targets = tuple(
-    compare.most_popular(d, _MOST_ITEMS.value, _LEAST_ROWS)
+    splits.most_popular(d, _MOST_ITEMS.value, _LEAST_ROWS)
     for d in source_flags.load_domains(_TARGETS.value)
   )
   read = features_lib.read(

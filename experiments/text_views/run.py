@@ -22,7 +22,7 @@ from absl import flags, logging
 from experiments import catalogue, script, source_flags
 from hyperrec import features as features_lib
 from hyperrec import laboratory, regimes
-from hyperrec.data import interactions
+from hyperrec.data import interactions, splits
 
 _CACHE_DIR = flags.DEFINE_string(
   'cache_dir', None, 'Folder that caches embeddings of item text.'
@@ -83,7 +83,7 @@ def main(argv):
   del argv
   data = source_flags.load()
   if _MOST_ITEMS.value:
-    data = most_popular(data, _MOST_ITEMS.value)
+    data = splits.most_popular(data, _MOST_ITEMS.value, _LEAST_INTERACTIONS)
   document = {
     'dataset': data.name,
     'sizes': [data.num_users, data.num_items, len(data)],
@@ -113,16 +113,6 @@ def main(argv):
       logging.info('%s', value)
       document['values'].append(value)
       script.write_document(document, output)
-
-
-def most_popular(
-  data: interactions.Interactions, num_items: int
-) -> interactions.Interactions:
-  """The items with the most interactions, and the users who know five."""
-  order = np.argsort(-data.item_counts(), kind='stable')
-  data = data.take_items(order[:num_items])
-  users = np.flatnonzero(data.user_counts() >= _LEAST_INTERACTIONS)
-  return data.take_users(users)
 
 
 def mixed(

@@ -211,3 +211,28 @@ def chronological_slices(
       'leave drift out, or give finer times'
     )
   return slices
+
+
+def most_popular(
+  data: Interactions,
+  num_items: int,
+  least_interactions: int,
+  *,
+  num_users: int | None = None,
+) -> Interactions:
+  """The part of a large catalogue that most interactions are in.
+
+  Args:
+    data: all interactions.
+    num_items: items that are kept, those with the most interactions. They keep
+      their order, and so do the users.
+    least_interactions: users with fewer interactions in the part are left out.
+    num_users: if more users are left than this, so many are drawn from them.
+  """
+  order = np.argsort(-data.item_counts(), kind='stable')
+  data = data.take_items(np.sort(order[:num_items]))
+  users = np.flatnonzero(data.user_counts() >= least_interactions)
+  if num_users is not None and len(users) > num_users:
+    random = np.random.default_rng(0)
+    users = np.sort(random.choice(users, num_users, replace=False))
+  return data.take_users(users)

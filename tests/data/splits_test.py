@@ -174,3 +174,18 @@ def test_repeats_of_a_pair_are_hidden_or_shown_together():
       found = {i for u, i in pairs(held.targets)
                if u == held.targets.user_ids[user]}  # fmt: skip
       assert len(found) == size
+
+
+def test_the_most_popular_items_and_the_users_who_know_enough_of_them():
+  """Items and users keep their order; users beyond a number are drawn."""
+  data = interactions.from_columns(
+    np.repeat(np.arange(4), [4, 5, 6, 7]),
+    [*range(3, 7), *range(2, 7), *range(1, 7), *range(7)],
+    name='made',
+  )
+  cut = splits.most_popular(data, 5, 5)
+  assert cut.item_ids.tolist() == [2, 3, 4, 5, 6]
+  assert cut.user_ids.tolist() == [1, 2, 3]
+  assert len(cut) == 15
+  assert len(splits.most_popular(data, 7, 0)) == len(data)
+  assert splits.most_popular(data, 5, 5, num_users=2).num_users == 2

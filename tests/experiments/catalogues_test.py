@@ -22,16 +22,6 @@ def domains():
   ]
 
 
-def test_the_most_popular_items_are_kept(domains):
-  data = domains[0]
-  cut = compare.most_popular(data, 10, 3)
-  counts = np.sort(data.item_counts())[::-1]
-  assert cut.num_items == 10
-  assert cut.user_counts().min() >= 3
-  assert compare.most_popular(data, 24, 0).item_counts().sum() == counts.sum()
-  assert compare.most_popular(data, 24, 1, users=5).num_users == 5
-
-
 def test_folds_pay_for_every_trial(domains):
   views = features_lib.read(
     domains, 'tfidf+chars', cache_folder=None, num_features=8

@@ -42,7 +42,7 @@ RecommenderError = ranker.RecommenderError
 # Features of the items -> the method.
 Build = Callable[[Features], method_lib.Method]
 
-FORMAT = 2
+FORMAT = 3
 _HEAD, _TENSORS = 'recommender.json', 'state.safetensors'
 _FILES = {_HEAD, _TENSORS}
 _WHAT = 'fitted recommender'

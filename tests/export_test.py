@@ -131,7 +131,7 @@ MODELS = {
   ),
   'hyperease_user_few': lambda f: hyperease_user.hyperease_user(**USER),
   'blended': lambda f: vae_blend(
-    hyperease_user.hyperease_user(f.units, alpha=2.0, **USER)
+    hyperease_user.hyperease_user(f.units, alpha=2.0, popularity=0.3, **USER)
   ),
   'item_columns': lambda f: item_columns.item_columns(f.units, l2=5.0),
   'item_generator': lambda f: item_generator.item_generator(

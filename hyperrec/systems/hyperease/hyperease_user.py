@@ -429,7 +429,7 @@ def program(config: UserConfig, state: UserState) -> Program:
       _network(config), params['generators'], shown_BxV, together_BxV
     )
     base_BxV = base.score(params['base'], items_BxL, mask_BxL)
-    return base_BxV + params['added'] + added_BxV
+    return base_BxV + params['added'][None] + added_BxV
 
   return Program(params, score_histories, platforms=base.platforms)
 

@@ -23,7 +23,10 @@ for number in range(done, 60):
 
 def lines(folder):
   path = folder / 'lines'
-  return path.read_text().splitlines() if path.exists() else []
+  try:
+    return path.read_text().splitlines()
+  except FileNotFoundError:  # a command may remove it at any moment
+    return []
 
 
 def subject(*arguments, **changed):

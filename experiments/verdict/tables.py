@@ -204,7 +204,7 @@ def claims_table(
   Args:
     claims: the rows.
     states: how a rival stands beside its paper, by `Claim.other`; one more
-      column.
+      column, where EASE without texts has a row of its own.
   """
   lines = [
     '| generator | compared with | data sets | ratio of NDCG@100 [95%] | '
@@ -214,7 +214,7 @@ def claims_table(
     '|---|---|---:|---:|---:|---:|---:|---|---:|---:|---:|---:|',
   ]
   if states is not None:
-    lines = [f'{lines[0]} beside its paper |', f'{lines[1]}---|']
+    lines = [f'{lines[0]} number here, of its paper |', f'{lines[1]}---|']
   for claim in claims:
     cases = dict.fromkeys(one.regime for one in claim.effects)
     where = f'{words.title(claim.regime)}: ' if claim.regime else ''
@@ -226,7 +226,7 @@ def claims_table(
     sets, ratio, *others = _ratios(claim)
     never = sum(one.pays_back == math.inf for one in claim.effects)
     state = (
-      '' if states is None else f' {states.get(claim.other, "as above")} |'
+      '' if states is None else f' {states.get(claim.other, "as for EASE")} |'
     )
     lines.append(
       f'| {where}{claim.ours} | {claim.other}{about} | {sets} | {ratio} | '

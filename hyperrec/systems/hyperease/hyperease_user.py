@@ -15,8 +15,9 @@ Several generators are trained, each with other users held out, and the mean of
 their corrections counts. Of the correction only as much is kept as gains on
 held-out users, by the length of the history (`caution`).
 
-The EASE may be one on users stacked with item features (CEASE). A user who is
-left out takes only the own row away, so the training is the same.
+The EASE may be one on users stacked with item features (CEASE), and popularity
+may be added to its scores (`popularity`). A user who is left out takes only the
+own row away, so the training is the same.
 """
 
 import dataclasses
